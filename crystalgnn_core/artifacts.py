@@ -1,0 +1,131 @@
+"""Files that are written whole or not at all, and the digests that say they are sound."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow.parquet as pq
+
+from crystalgnn_core.base import FrozenModel
+from crystalgnn_core.errors import IntegrityError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import pyarrow as pa
+
+
+class FileRef(FrozenModel):
+    """A reference to one written file: what crosses a task boundary in place of data."""
+
+    path: str
+    sha256: str
+    n_bytes: int
+    n_rows: int | None = None
+
+    @classmethod
+    def of(cls, path: Path, *, n_rows: int | None = None) -> FileRef:
+        """Describe an existing file by size and SHA-256."""
+        return cls(
+            path=str(path),
+            sha256=file_sha256(path),
+            n_bytes=path.stat().st_size,
+            n_rows=n_rows,
+        )
+
+    def is_sound(self) -> bool:
+        """Tell whether the file is there and has the recorded size and digest."""
+        path = Path(self.path)
+        return (
+            path.is_file()
+            and path.stat().st_size == self.n_bytes
+            and file_sha256(path) == self.sha256
+        )
+
+
+def file_sha256(path: Path) -> str:
+    """Return the SHA-256 of a file's bytes as 64 hex digits."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+@contextmanager
+def atomic_path(target: Path) -> Iterator[Path]:
+    """Yield a temporary path beside target; rename it onto target when the block succeeds.
+
+    A crash leaves at most a file whose name starts with `.tmp-`, which nothing reads.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(
+        prefix=".tmp-", suffix=f"-{target.name}", dir=target.parent
+    )
+    os.close(handle)
+    temporary = Path(name)
+    temporary.chmod(0o644)
+    try:
+        yield temporary
+        with temporary.open("rb") as stream:
+            os.fsync(stream.fileno())
+        temporary.replace(target)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def atomic_directory(target: Path) -> Iterator[Path]:
+    """Yield a temporary folder beside target; rename it to target when the block succeeds.
+
+    An existing target is replaced.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=f".tmp-{target.name}-", dir=target.parent))
+    temporary.chmod(0o755)
+    try:
+        yield temporary
+        if target.exists():
+            shutil.rmtree(target)
+        temporary.replace(target)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def write_text(target: Path, text: str) -> None:
+    """Write a text file atomically, UTF-8."""
+    with atomic_path(target) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def write_json(target: Path, value: Any) -> None:  # noqa: ANN401  any JSON value
+    """Write a JSON file atomically, keys in the given order, two spaces of indent."""
+    write_text(target, json.dumps(value, indent=2, allow_nan=False) + "\n")
+
+
+def read_json(path: Path) -> Any:  # noqa: ANN401  any JSON value
+    """Read a JSON file.
+
+    Raises:
+        IntegrityError: The file is missing or is not JSON.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise IntegrityError(
+            f"{path}: file is missing; rerun the stage that makes it"
+        ) from error
+    except ValueError as error:
+        raise IntegrityError(
+            f"{path}: not valid JSON ({error}); delete it and rerun"
+        ) from error
+
+
+def write_table(target: Path, table: pa.Table) -> None:
+    """Write an Arrow table as one Parquet file (zstd), atomically."""
+    with atomic_path(target) as temporary:
+        pq.write_table(table, temporary, compression="zstd")

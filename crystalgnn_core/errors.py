@@ -1,0 +1,68 @@
+"""The error tree: every error a caller may catch.
+
+CrystalGNNError
+├── InputError            the user can mend it: a file, an option, a reference
+│   ├── ConfigError       a setting is unknown, missing or contradictory
+│   ├── SourceError       a source cannot be read at all
+│   ├── ModelError        a model reference or bundle does not fit the request
+│   └── LabelSchemeError  labels of different schemes would be mixed
+├── RecordError           one record is unusable; it becomes a RejectedRecord
+├── IntegrityError        a stored artifact is missing or damaged, or counts differ
+├── TrainingDivergedError the loss became NaN, infinite, or ran away
+└── TransientError        a second try may succeed; tasks retry only this branch
+"""
+
+from __future__ import annotations
+
+
+class CrystalGNNError(Exception):
+    """Base of every error this package raises on purpose."""
+
+
+class InputError(CrystalGNNError):
+    """Input that the user can mend; the command line prints it in one line."""
+
+
+class ConfigError(InputError):
+    """A setting is unknown, missing or contradictory."""
+
+
+class SourceError(InputError):
+    """A source cannot be read at all, as opposed to one bad record in it."""
+
+
+class ModelError(InputError):
+    """A model reference cannot be resolved, or a bundle does not fit the request."""
+
+
+class LabelSchemeError(InputError):
+    """Labels of different schemes would be mixed in one target."""
+
+
+class RecordError(CrystalGNNError):
+    """One record is unusable.
+
+    Args:
+        reason: One word of the closed vocabulary `crystalgnn_core.records.schema.RejectReason`.
+        message: What was found, what was expected, and what to do.
+    """
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+    def __reduce__(self) -> tuple[type[RecordError], tuple[str, str]]:
+        """Pickle both arguments, so that the error crosses a process boundary whole."""
+        return type(self), (self.reason, str(self))
+
+
+class IntegrityError(CrystalGNNError):
+    """A stored artifact is missing or damaged, or counts that must agree do not."""
+
+
+class TrainingDivergedError(CrystalGNNError):
+    """The training loss became NaN or infinite, or ran away."""
+
+
+class TransientError(CrystalGNNError):
+    """A failure outside the data (network, lock, busy service) that may pass."""

@@ -1,0 +1,41 @@
+"""How a crystal becomes a graph: the settings that decide its edges."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from crystalgnn_core.base import FrozenModel
+
+
+class GraphConfig(FrozenModel):
+    """Edge strategy and its parameters; its digest names the folder of shards.
+
+    Attributes:
+        strategy: `knn` exactly `n_neighbors` (what the published CGCNN weights expect),
+            `knn_shell` all neighbours no farther than the k-th plus the tolerance, so that
+            the graph does not depend on atom order, `radius` all within the cutoff.
+        cutoff: Search radius in angstrom.
+        n_neighbors: k of the two nearest-neighbour strategies.
+        shell_tolerance: Width in angstrom within which distances count as one shell.
+        too_few: What happens to an atom with fewer than k (radius: no) neighbours:
+            `enlarge` the cutoff of its crystal up to `max_cutoff`, `reject` the crystal,
+            or `keep` what there is. Edges are never made up.
+        max_cutoff: Bound of the enlargement in angstrom.
+    """
+
+    strategy: Literal["knn", "knn_shell", "radius"] = "knn_shell"
+    cutoff: Annotated[float, Field(gt=0, le=50)] = 8.0
+    n_neighbors: Annotated[int, Field(ge=1, le=1000)] = 12
+    shell_tolerance: Annotated[float, Field(ge=0, le=1)] = 0.01
+    too_few: Literal["enlarge", "reject", "keep"] = "enlarge"
+    max_cutoff: Annotated[float, Field(gt=0, le=50)] = 12.0
+
+    @model_validator(mode="after")
+    def _bound_is_not_below_cutoff(self) -> Self:
+        if self.too_few == "enlarge" and self.max_cutoff < self.cutoff:
+            raise ValueError(
+                f"max_cutoff {self.max_cutoff} is below cutoff {self.cutoff}; raise it"
+            )
+        return self

@@ -1,0 +1,76 @@
+"""A batch of crystals as flat arrays, ready for the compiled kernels."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import pyarrow as pa
+    from numpy.typing import NDArray
+
+    from crystalgnn_core.records.crystal import Crystal
+
+
+class CrystalBatch(NamedTuple):
+    """Crystals laid end to end.
+
+    Attributes:
+        atomic_numbers: Shape (n_atoms,), int16.
+        lattices: Row vectors in angstrom, shape (n_crystals, 3, 3), float64.
+        frac_coords: Wrapped into [0, 1), shape (n_atoms, 3), float64.
+        offsets: First atom of each crystal and the end, shape (n_crystals + 1,), int64.
+    """
+
+    atomic_numbers: NDArray[np.int16]
+    lattices: NDArray[np.float64]
+    frac_coords: NDArray[np.float64]
+    offsets: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        """Return the number of crystals."""
+        return len(self.lattices)
+
+    @classmethod
+    def from_crystals(cls, crystals: Sequence[Crystal]) -> CrystalBatch:
+        """Lay crystals end to end."""
+        if not crystals:
+            return cls(
+                np.empty(0, np.int16),
+                np.empty((0, 3, 3)),
+                np.empty((0, 3)),
+                np.zeros(1, np.int64),
+            )
+        sizes = [len(crystal.atomic_numbers) for crystal in crystals]
+        return cls(
+            np.concatenate([crystal.atomic_numbers for crystal in crystals]).astype(
+                np.int16
+            ),
+            np.stack([crystal.lattice for crystal in crystals]).astype(np.float64),
+            _wrap(np.concatenate([crystal.frac_coords for crystal in crystals])),
+            np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64),
+        )
+
+    @classmethod
+    def from_table(cls, table: pa.Table) -> CrystalBatch:
+        """Read the columns `atomic_numbers`, `lattice` and `frac_coords` of records."""
+        numbers = table["atomic_numbers"].combine_chunks()
+        lattices = table["lattice"].combine_chunks().flatten().to_numpy()
+        coordinates = table["frac_coords"].combine_chunks().flatten().to_numpy()
+        offsets = numbers.offsets.to_numpy().astype(np.int64)
+        return cls(
+            numbers.flatten().to_numpy().astype(np.int16),
+            np.ascontiguousarray(lattices, dtype=np.float64).reshape(-1, 3, 3),
+            _wrap(coordinates.reshape(-1, 3)),
+            offsets - offsets[0],
+        )
+
+
+def _wrap(frac_coords: NDArray[np.float64]) -> NDArray[np.float64]:
+    wrapped = np.array(frac_coords, dtype=np.float64)
+    wrapped -= np.floor(wrapped)
+    wrapped[wrapped >= 1.0] = 0.0  # -1e-17 wraps to exactly 1.0
+    return wrapped

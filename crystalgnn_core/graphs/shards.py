@@ -1,0 +1,199 @@
+"""Graphs as Parquet rows: compact integers, one row a graph, provenance in the schema."""
+
+from __future__ import annotations
+
+import json
+import logging
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from crystalgnn_core.graphs.crystals import CrystalBatch
+from crystalgnn_core.graphs.neighbors import ISOLATED, OK, TOO_FEW, find_neighbors
+from crystalgnn_core.shardset import KEY, Refusal, ShardSet, ShardState
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+    from crystalgnn_core.graphs.config import GraphConfig
+    from crystalgnn_core.graphs.neighbors import NeighborList
+    from crystalgnn_core.shardset import ShardJob
+
+logger = logging.getLogger(__name__)
+
+GRAPH_FORMAT = 1  # raise it when a stored column changes its meaning
+STRUCTURE_COLUMNS = (KEY, "atomic_numbers", "lattice", "frac_coords")
+
+
+def graph_folder(store: Path, config: GraphConfig) -> Path:
+    """Return the folder whose name is the digest of the graph settings and format."""
+    return store / "graphs" / f"{config.settings_digest()}-v{GRAPH_FORMAT}"
+
+
+def plan_graph_shards(
+    store: Path, config: GraphConfig, structures: Iterator[pa.Table], *, shard_size: int
+) -> tuple[list[ShardJob], int]:
+    """List the shards that are missing for the given structures.
+
+    A structure that a sound shard already holds is not built again, whatever its id.
+
+    Args:
+        store: Store folder.
+        config: Graph settings.
+        structures: Tables with `structure_digest`, `atomic_numbers`, `lattice`, `frac_coords`.
+        shard_size: Graphs a shard.
+
+    Returns:
+        The jobs, and the number of distinct structures that need no work.
+    """
+    shards = ShardSet(graph_folder(store, config))
+    known = shards.known_digests()
+    seen: set[str] = set()
+
+    def missing() -> Iterator[pa.Table]:
+        for table in structures:
+            keep = []
+            for index, key in enumerate(table[KEY].to_pylist()):
+                if key not in seen:
+                    seen.add(key)
+                    if key not in known:
+                        keep.append(index)
+            if keep:
+                yield table.select(STRUCTURE_COLUMNS).take(pa.array(keep))
+
+    jobs = list(
+        shards.plan(
+            _rechunk(missing(), shard_size),
+            salt=f"{config.settings_digest()}-v{GRAPH_FORMAT}",
+        )
+    )
+    return jobs, len(seen & known)
+
+
+def build_graph_shard(job: ShardJob, config: GraphConfig) -> ShardState:
+    """Build one shard; return at once when it is there and sound."""
+    shards = ShardSet(Path(job.folder))
+    entry = shards.entry(job.name)
+    if entry is not None:
+        return ShardState(entry=entry, was_built=False)
+    table = pq.read_table(job.input_path)
+    crystals = CrystalBatch.from_table(table)
+    neighbors = find_neighbors(crystals, config)
+    keys = table[KEY].to_pylist()
+    entry = shards.publish(
+        job,
+        graph_table(keys, crystals, neighbors, config),
+        refused_structures(keys, crystals, neighbors, config),
+    )
+    logger.info(
+        "graph shard %s: %d graphs, %d refused", job.name, entry.n_rows, len(entry.refusals)
+    )
+    return ShardState(entry=entry, was_built=True)
+
+
+def graph_table(
+    keys: list[str], crystals: CrystalBatch, neighbors: NeighborList, config: GraphConfig
+) -> pa.Table:
+    """Pack the graphs that are fine into an Arrow table.
+
+    Columns: `structure_digest`, `atomic_numbers` list<uint8>, `lattice` 9 x float64 (row
+    vectors, angstrom), `frac_coords` list<float32> (3 an atom, in [0, 1)), `degree`
+    list<uint16> (edges an atom), `neighbor` list<uint16> (atom within the graph, grouped by
+    centre), `cell_offset` list<int8> (3 an edge), `cutoff` float32 (angstrom).
+    """
+    fine = neighbors.status == OK
+    sizes = np.diff(crystals.offsets)
+    atom_is_fine = np.repeat(fine, sizes)
+    n_edges = (
+        np.add.reduceat(neighbors.degree, crystals.offsets[:-1]) if len(sizes) else sizes
+    )
+    sizes, n_edges = sizes[fine], n_edges[fine]
+    table = pa.table(
+        {
+            KEY: pa.array(
+                [key for key, is_fine in zip(keys, fine, strict=True) if is_fine]
+            ),
+            "atomic_numbers": _ragged(
+                crystals.atomic_numbers[atom_is_fine].astype(np.uint8), sizes
+            ),
+            "lattice": _ragged(crystals.lattices[fine].ravel(), np.full(len(sizes), 9)),
+            "frac_coords": _ragged(
+                crystals.frac_coords[atom_is_fine].astype(np.float32).ravel(), 3 * sizes
+            ),
+            "degree": _ragged(neighbors.degree[atom_is_fine].astype(np.uint16), sizes),
+            "neighbor": _ragged(neighbors.neighbor.astype(np.uint16), n_edges),
+            "cell_offset": _ragged(neighbors.cell_offset.ravel(), 3 * n_edges),
+            "cutoff": pa.array(neighbors.cutoff[fine].astype(np.float32)),
+        }
+    )
+    return table.replace_schema_metadata(
+        {
+            "graph_config": config.model_dump_json(),
+            "graph_format": str(GRAPH_FORMAT),
+            "packages": json.dumps(
+                {name: version(name) for name in ("numba", "numpy", "pyarrow")}
+            ),
+        }
+    )
+
+
+def refused_structures(
+    keys: list[str], crystals: CrystalBatch, neighbors: NeighborList, config: GraphConfig
+) -> list[Refusal]:
+    """Say for each structure without a graph why it has none."""
+    refusals = []
+    for index in np.flatnonzero(neighbors.status != OK):
+        atom = int(neighbors.atom[index])
+        reach = float(neighbors.cutoff[index])
+        if neighbors.status[index] == ISOLATED:
+            reason = "isolated_atom"
+            message = f"no neighbour within {reach:g} angstrom of site {atom}"
+        elif neighbors.status[index] == TOO_FEW:
+            reason = "too_few_neighbors"
+            message = (
+                f"site {atom} has fewer than {config.n_neighbors} neighbours within "
+                f"{reach:g} angstrom"
+            )
+        else:
+            reason = "cell_too_skewed"
+            message = (
+                f"a neighbour of site {atom} is more than 127 cells away; reduce the cell"
+            )
+        hint = (
+            ""
+            if reason == "cell_too_skewed"
+            else "; raise graph.cutoff or graph.max_cutoff"
+        )
+        refusals.append(
+            Refusal(structure_digest=keys[index], reason=reason, message=message + hint)
+        )
+    return refusals
+
+
+def _ragged(values: NDArray[np.generic], sizes: NDArray[np.integer]) -> pa.ListArray:
+    offsets = np.zeros(len(sizes) + 1, dtype=np.int32)
+    np.cumsum(sizes, out=offsets[1:])
+    return pa.ListArray.from_arrays(pa.array(offsets), pa.array(values))
+
+
+def _rechunk(tables: Iterator[pa.Table], size: int) -> Iterator[pa.Table]:
+    """Cut a stream of tables into tables of exactly `size` rows, the last one smaller."""
+    parked: list[pa.Table] = []
+    n_parked = 0
+    for table in tables:
+        rest = table
+        while n_parked + rest.num_rows >= size:
+            cut = size - n_parked
+            yield pa.concat_tables([*parked, rest.slice(0, cut)])
+            parked, n_parked, rest = [], 0, rest.slice(cut)
+        if rest.num_rows:
+            parked.append(rest)
+            n_parked += rest.num_rows
+    if parked:
+        yield pa.concat_tables(parked)

@@ -1,0 +1,1 @@
+"""Splits, training, checkpoints, metrics and the registry of models."""

@@ -1,0 +1,75 @@
+"""What is learned from which records, and how."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, field_validator
+
+from crystalgnn_core.base import FrozenModel
+from crystalgnn_core.learning.splits import SplitConfig
+from crystalgnn_core.targets import get_target
+
+
+class OptimizerConfig(FrozenModel):
+    """Optimiser and learning-rate schedule.
+
+    Attributes:
+        kind: `adamw` (Loshchilov & Hutter 2019) or `sgd` with momentum.
+        learning_rate: Peak rate of `one_cycle`, first rate of `step`, the rate of `constant`.
+        weight_decay: Decoupled for AdamW.
+        momentum: Of SGD.
+        schedule: `one_cycle` (Smith & Topin 2019), `step` (times 0.1 at 80 % of the epochs,
+            as in the CGCNN code) or `constant`.
+        clip_norm: Largest gradient norm; larger gradients are scaled down.
+    """
+
+    kind: Literal["adamw", "sgd"] = "adamw"
+    learning_rate: Annotated[float, Field(gt=0)] = 5e-3
+    weight_decay: Annotated[float, Field(ge=0)] = 1e-2
+    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
+    schedule: Literal["one_cycle", "step", "constant"] = "one_cycle"
+    clip_norm: Annotated[float, Field(gt=0)] = 1.0
+
+
+class TrainingConfig(FrozenModel):
+    """Data, loss and duration of a training run.
+
+    Attributes:
+        sources: Record sources that are trained on.
+        targets: Targets, one output column each; a row may lack some of them.
+        allow_mixed_schemes: Train on labels of several schemes of one target as if they
+            were one; off by default because their zero points differ.
+        split: How rows are divided.
+        epochs: Passes over the training split.
+        batch_size: Graphs an optimiser step.
+        loss: On the scaled targets: `l1`, `huber` or `mse`.
+        optimizer: Optimiser and schedule.
+        patience: Epochs without a better validation error before training stops.
+        seed: Initial weights and order of the rows.
+        device: `auto` takes a CUDA device when there is one.
+    """
+
+    sources: tuple[str, ...] = ()
+    targets: Annotated[tuple[str, ...], Field(min_length=1)] = (
+        "formation_energy_per_atom",
+        "band_gap",
+    )
+    allow_mixed_schemes: bool = False
+    split: SplitConfig = SplitConfig()
+    epochs: Annotated[int, Field(ge=1)] = 50
+    batch_size: Annotated[int, Field(ge=2)] = 128
+    loss: Literal["l1", "huber", "mse"] = "l1"
+    optimizer: OptimizerConfig = OptimizerConfig()
+    patience: Annotated[int, Field(ge=1)] = 30
+    seed: int = 0
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+
+    @field_validator("targets")
+    @classmethod
+    def _targets_exist_once(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        for name in names:
+            get_target(name)
+        if len(set(names)) != len(names):
+            raise ValueError(f"a target is named twice in {names}")
+        return names

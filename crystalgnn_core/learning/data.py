@@ -1,0 +1,206 @@
+"""The labelled rows a model is trained and tested on, and what was left out."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import pyarrow.compute as pc
+
+from crystalgnn_core.base import FrozenModel, digest_of_strings
+from crystalgnn_core.errors import InputError, LabelSchemeError
+from crystalgnn_core.graphs.batches import GraphDataset
+from crystalgnn_core.graphs.shards import graph_folder
+from crystalgnn_core.learning.splits import assign_splits, count_leaks
+from crystalgnn_core.models.layers import element_table
+from crystalgnn_core.records.store import RecordStore
+from crystalgnn_core.shardset import KEY, ShardSet
+from crystalgnn_core.targets import get_target, scheme_column
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import pyarrow as pa
+    from numpy.typing import NDArray
+
+    from crystalgnn_core.graphs.config import GraphConfig
+    from crystalgnn_core.learning.config import TrainingConfig
+
+logger = logging.getLogger(__name__)
+
+
+class DataSummary(FrozenModel):
+    """What the training data is made of; goes into the model card.
+
+    Attributes:
+        sources: Sources of the rows.
+        record_version: Version of the record table.
+        data_digest: Digest of ids, contents and splits of all rows used.
+        split_digest: Digest of the ids of the test split.
+        label_schemes: Scheme of each target's labels (several joined by " + " when mixing
+            was asked for).
+        licenses: Licences of the rows.
+        n_rows: Rows used in each split.
+        n_labels: Labels of each target, over all splits.
+        n_unlabelled: Rows left out because they carry none of the targets.
+        refused: Reject reason to number of rows left out.
+        leaks: Val and test rows whose composition occurs in training.
+    """
+
+    sources: tuple[str, ...]
+    record_version: int
+    data_digest: str
+    split_digest: str
+    label_schemes: dict[str, str]
+    licenses: tuple[str, ...]
+    n_rows: dict[str, int]
+    n_labels: dict[str, int]
+    n_unlabelled: int
+    refused: dict[str, int]
+    leaks: dict[str, int]
+
+
+class TrainingData(NamedTuple):
+    """Labelled rows in the order of the record table.
+
+    Attributes:
+        rows: Columns source, material_id, formula, atomic_numbers, structure_digest.
+        labels: In the targets' units, NaN missing, shape (n_rows, n_targets).
+        splits: `train`, `val` or `test`, shape (n_rows,).
+        summary: Counts and digests.
+    """
+
+    rows: pa.Table
+    labels: NDArray[np.float64]
+    splits: NDArray[np.str_]
+    summary: DataSummary
+
+    def select(self, split: str) -> NDArray[np.int64]:
+        """Return the positions of a split."""
+        return np.flatnonzero(self.splits == split)
+
+    def dataset(self, folder: Path) -> GraphDataset:
+        """Load the graphs of all rows, in order."""
+        return GraphDataset.from_shards(folder, self.rows[KEY].to_pylist())
+
+
+def load_training_data(
+    store: Path, config: TrainingConfig, graph: GraphConfig
+) -> TrainingData:
+    """Read the labelled records of the training sources and divide them.
+
+    Raises:
+        InputError: There are no rows for some split, or a source is not ingested.
+        LabelSchemeError: A target's labels follow several schemes and mixing was not
+            asked for.
+    """
+    records = RecordStore(store)
+    version = records.version()
+    columns = ["formula", "atomic_numbers", KEY, "content_digest", "split", "license"]
+    for name in config.targets:
+        columns += [name, scheme_column(get_target(name).name)]
+    table = records.read(config.sources, columns, version=version)
+    labels = np.stack([_label_column(table, name) for name in config.targets], axis=1)
+    is_labelled = np.isfinite(labels).any(axis=1)
+    reasons = _refusals(table, ShardSet(graph_folder(store, graph)))
+    is_used = is_labelled & (reasons == "")
+    refused = {
+        str(r): int(((reasons == r) & is_labelled).sum()) for r in np.unique(reasons) if r
+    }
+    rows = table.filter(is_used)
+    splits = assign_splits(
+        rows["formula"].to_pylist(), rows["split"].to_pylist(), config.split
+    )
+    summary = DataSummary(
+        sources=tuple(config.sources),
+        record_version=-1 if version is None else version,
+        data_digest=_data_digest(rows, splits),
+        split_digest=digest_of_strings(_ids(rows.filter(splits == "test"))),
+        label_schemes=_label_schemes(rows, config),
+        licenses=tuple(sorted(set(rows["license"].to_pylist()) - {None})),
+        n_rows={name: int((splits == name).sum()) for name in ("train", "val", "test")},
+        n_labels={
+            name: int(np.isfinite(labels[is_used][:, i]).sum())
+            for i, name in enumerate(config.targets)
+        },
+        n_unlabelled=int((~is_labelled).sum()),
+        refused=refused,
+        leaks=count_leaks(rows["formula"].to_pylist(), splits),
+    )
+    _check_splits(summary, labels[is_used], splits, config)
+    return TrainingData(rows, labels[is_used], splits, summary)
+
+
+def _label_column(table: pa.Table, name: str) -> NDArray[np.float64]:
+    return table[name].to_numpy(zero_copy_only=False).astype(np.float64)
+
+
+def _refusals(table: pa.Table, shards: ShardSet) -> NDArray[np.str_]:
+    """Reject reason of every row, empty for rows that can be used."""
+    refusals = shards.refusals()
+    known = element_table().any(axis=1)
+    reasons = []
+    for key, numbers in zip(
+        table[KEY].to_pylist(), table["atomic_numbers"].to_pylist(), strict=True
+    ):
+        if key in refusals:
+            reasons.append(refusals[key].reason)
+        elif not all(number < len(known) and known[number] for number in set(numbers)):
+            reasons.append("unseen_element")
+        else:
+            reasons.append("")
+    return np.array(reasons, dtype=np.str_)
+
+
+def _label_schemes(rows: pa.Table, config: TrainingConfig) -> dict[str, str]:
+    schemes = {}
+    for name in config.targets:
+        present = rows.filter(pc.is_valid(rows[name]))[scheme_column(name)]
+        found = sorted(pc.unique(present).to_pylist())
+        if len(found) > 1 and not config.allow_mixed_schemes:
+            raise LabelSchemeError(
+                f"{name}: labels of different schemes ({', '.join(found)}) in one training "
+                "set; train on one of them, or set training.allow_mixed_schemes"
+            )
+        schemes[name] = " + ".join(found)
+    return schemes
+
+
+def _ids(rows: pa.Table) -> list[str]:
+    pairs = zip(rows["source"].to_pylist(), rows["material_id"].to_pylist(), strict=True)
+    return [f"{source}/{material_id}" for source, material_id in pairs]
+
+
+def _data_digest(rows: pa.Table, splits: NDArray[np.str_]) -> str:
+    contents = rows["content_digest"].to_pylist()
+    return digest_of_strings(
+        f"{name} {content} {split}"
+        for name, content, split in zip(_ids(rows), contents, splits.tolist(), strict=True)
+    )
+
+
+def _check_splits(
+    summary: DataSummary,
+    labels: NDArray[np.float64],
+    splits: NDArray[np.str_],
+    config: TrainingConfig,
+) -> None:
+    for split, count in summary.n_rows.items():
+        if not count:
+            raise InputError(
+                f"no labelled rows in the {split} split of {', '.join(summary.sources)} "
+                f"({summary.n_rows}); add data, or change training.split"
+            )
+        known = np.isfinite(labels[splits == split]).sum(axis=0)
+        for name, n_known in zip(config.targets, known, strict=True):
+            if not n_known:
+                raise InputError(
+                    f"no label of {name} in the {split} split; drop the target or add data"
+                )
+
+
+def label_matrix(rows: pa.Table, targets: Sequence[str]) -> NDArray[np.float64]:
+    """Return the labels of record rows, NaN missing, shape (n_rows, n_targets)."""
+    return np.stack([_label_column(rows, name) for name in targets], axis=1)

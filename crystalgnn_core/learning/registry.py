@@ -1,0 +1,168 @@
+"""Models of a store, and which of them is the champion for a set of targets."""
+
+from __future__ import annotations
+
+import logging
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from filelock import FileLock, Timeout
+
+from crystalgnn_core.artifacts import read_json, write_json
+from crystalgnn_core.base import FrozenModel
+from crystalgnn_core.errors import ModelError, TransientError
+from crystalgnn_core.learning.checkpoints import CARD, ModelCard, read_card
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from contextlib import AbstractContextManager
+
+logger = logging.getLogger(__name__)
+LOCK_SECONDS = 30
+
+
+class Promotion(FrozenModel):
+    """One entry of a champion's history."""
+
+    model_id: str
+    promoted_at: str
+    reason: str
+
+
+class Registry:
+    """The models below `<store>/models` and the pointers in `champions.json`.
+
+    A champion belongs to a key: its targets with their label schemes, so that a model of
+    one scheme never replaces a model of another.
+
+    Args:
+        store: Store folder.
+    """
+
+    def __init__(self, store: Path) -> None:
+        self.folder = store / "models"
+        self.pointers = self.folder / "champions.json"
+
+    def models(self) -> Iterator[ModelCard]:
+        """Yield the cards of all finished models, in order of id."""
+        for path in sorted(self.folder.glob(f"*/{CARD}")):
+            yield read_card(path.parent)
+
+    def champions(self) -> dict[str, str]:
+        """Return key to model id of every champion."""
+        return {
+            key: history[-1].model_id for key, history in self._read().items() if history
+        }
+
+    def history(self, key: str) -> list[Promotion]:
+        """Return the promotions of a key, oldest first."""
+        return self._read().get(key, [])
+
+    def champion(self, key: str) -> str | None:
+        """Return the model id of the champion of a key, or None."""
+        return self.champions().get(key)
+
+    def promote(self, model_id: str, reason: str) -> str:
+        """Make a model the champion of its key; return the key.
+
+        Raises:
+            ModelError: The store has no such model.
+            TransientError: Another process holds the registry for too long.
+        """
+        key = champion_key(read_card(self.folder / model_id))
+        with self._lock():
+            content = self._read()
+            history = content.setdefault(key, [])
+            if history and history[-1].model_id == model_id:
+                return key
+            history.append(
+                Promotion(
+                    model_id=model_id,
+                    promoted_at=datetime.now(UTC).isoformat(timespec="seconds"),
+                    reason=reason,
+                )
+            )
+            self._write(content)
+        logger.info("champion of %s is now %s: %s", key, model_id, reason)
+        return key
+
+    def rollback(self, key: str) -> str:
+        """Go back to the champion before the present one; return its id.
+
+        Raises:
+            ModelError: There is no earlier champion, or it is gone.
+        """
+        with self._lock():
+            content = self._read()
+            history = content.get(key, [])
+            if len(history) < 2:
+                raise ModelError(f"no earlier champion for {key}; nothing was changed")
+            previous = history[-2].model_id
+            read_card(self.folder / previous)
+            history.pop()
+            self._write(content)
+        return previous
+
+    def resolve(self, reference: str) -> Path:
+        """Find the bundle folder of `champion`, `champion:KEY`, a model id, or a folder.
+
+        Raises:
+            ModelError: The reference fits nothing, or `champion` fits several.
+        """
+        champions = self.champions()
+        if reference.startswith("champion:"):
+            key = reference.removeprefix("champion:")
+            if key not in champions:
+                raise ModelError(f"no champion for {key!r}; keys: {_listed(champions)}")
+            return self.folder / champions[key]
+        if reference == "champion":
+            if len(champions) != 1:
+                raise ModelError(
+                    f"'champion' is not one model here; keys: {_listed(champions)}; "
+                    "write champion:KEY, or train a model first"
+                )
+            return self.folder / next(iter(champions.values()))
+        for folder in (self.folder / reference, Path(reference).expanduser()):
+            if (folder / CARD).is_file():
+                return folder
+        known = [card.model_id for card in self.models()]
+        raise ModelError(
+            f"no model {reference!r}: not a bundle folder, nor one of {_listed(known)}"
+        )
+
+    def _read(self) -> dict[str, list[Promotion]]:
+        if not self.pointers.is_file():
+            return {}
+        content: dict[str, list[dict[str, Any]]] = read_json(self.pointers)
+        return {
+            key: [Promotion.model_validate(entry) for entry in history]
+            for key, history in content.items()
+        }
+
+    def _write(self, content: dict[str, list[Promotion]]) -> None:
+        write_json(
+            self.pointers,
+            {
+                key: [entry.model_dump() for entry in history]
+                for key, history in content.items()
+            },
+        )
+
+    def _lock(self) -> AbstractContextManager[object]:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(self.folder / ".champions.lock")
+        try:
+            return lock.acquire(timeout=LOCK_SECONDS)
+        except Timeout as error:
+            raise TransientError(f"{lock.lock_file} is held by another process") from error
+
+
+def champion_key(card: ModelCard) -> str:
+    """Name the targets of a model with their label schemes."""
+    return " & ".join(f"{name} [{card.label_schemes[name]}]" for name in sorted(card.units))
+
+
+def _listed(names: object) -> str:
+    listed = ", ".join(names) if names else ""  # type: ignore[call-overload]
+    return listed or "none"

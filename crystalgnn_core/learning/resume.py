@@ -1,0 +1,152 @@
+"""State of an unfinished training run: kept so that a restart continues bit for bit."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import pandas as pd
+import pyarrow as pa
+import torch
+from safetensors.torch import load_file, save_file
+
+from crystalgnn_core.artifacts import (
+    atomic_path,
+    file_sha256,
+    read_json,
+    write_json,
+    write_table,
+)
+from crystalgnn_core.errors import IntegrityError
+from crystalgnn_core.learning.checkpoints import load_bundle, write_bundle
+
+if TYPE_CHECKING:
+    from torch import nn
+    from torch.optim import Optimizer
+    from torch.optim.lr_scheduler import LRScheduler
+
+    from crystalgnn_core.learning.checkpoints import ModelCard
+
+POINTERS = "pointers.json"
+
+
+class Progress(NamedTuple):
+    """How far a run has come.
+
+    Attributes:
+        epoch: Last finished epoch, 0 before the first.
+        best_epoch: Epoch with the lowest validation error, 0 before the first.
+        best_error: Its scaled validation error.
+        history: One row a finished epoch.
+    """
+
+    epoch: int
+    best_epoch: int
+    best_error: float
+    history: pd.DataFrame
+
+
+class CheckpointFolder:
+    """The `last` and `best` bundles of a run and what is needed to go on.
+
+    Every epoch is written to a folder of its own; then one small file, replaced
+    atomically, says which folders are `last` and `best`. A crash at any point leaves the
+    previous epoch in force.
+
+    Args:
+        folder: `checkpoints` folder of the model.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def save(
+        self,
+        progress: Progress,
+        network: nn.Module,
+        optimizer: Optimizer,
+        scheduler: LRScheduler,
+        card: ModelCard,
+    ) -> None:
+        """Write one epoch and move the pointers."""
+        target = self._of(progress.epoch)
+        write_bundle(target, network, card.model_copy(update={"epoch": progress.epoch}))
+        tensors, groups = _split_state(optimizer.state_dict())
+        with atomic_path(target / "optimizer.safetensors") as temporary:
+            save_file(tensors, temporary)
+        write_table(
+            target / "history.parquet",
+            pa.Table.from_pandas(progress.history, preserve_index=False),
+        )
+        write_json(
+            self.folder / POINTERS,
+            {
+                "last": target.name,
+                "best": self._of(progress.best_epoch).name,
+                "epoch": progress.epoch,
+                "best_epoch": progress.best_epoch,
+                "best_error": progress.best_error,
+                "optimizer_sha256": file_sha256(target / "optimizer.safetensors"),
+                "param_groups": groups,
+                "scheduler": scheduler.state_dict(),
+            },
+        )
+        keep = {target, self._of(progress.best_epoch)}
+        for old in self.folder.glob("epoch-*"):
+            if old not in keep:
+                shutil.rmtree(old, ignore_errors=True)
+
+    def restore(
+        self, network: nn.Module, optimizer: Optimizer, scheduler: LRScheduler
+    ) -> Progress:
+        """Load the last epoch into the objects; without one, leave them as they are.
+
+        Raises:
+            IntegrityError: A file of the last epoch is damaged.
+        """
+        if not (self.folder / POINTERS).is_file():
+            return Progress(0, 0, float("inf"), pd.DataFrame())
+        pointers = read_json(self.folder / POINTERS)
+        last = self.folder / pointers["last"]
+        stored = last / "optimizer.safetensors"
+        if not stored.is_file() or file_sha256(stored) != pointers["optimizer_sha256"]:
+            raise IntegrityError(
+                f"{stored}: missing or damaged; delete {self.folder} to train afresh"
+            )
+        loaded, _ = load_bundle(last)
+        network.load_state_dict(loaded.state_dict())
+        optimizer.load_state_dict(_join_state(load_file(stored), pointers["param_groups"]))
+        scheduler.load_state_dict(pointers["scheduler"])
+        return Progress(
+            pointers["epoch"],
+            pointers["best_epoch"],
+            pointers["best_error"],
+            pd.read_parquet(last / "history.parquet"),
+        )
+
+    def best(self) -> tuple[nn.Module, ModelCard]:
+        """Load the bundle of the best epoch."""
+        return load_bundle(self.folder / read_json(self.folder / POINTERS)["best"])
+
+    def _of(self, epoch: int) -> Path:
+        return self.folder / f"epoch-{epoch:05d}"
+
+
+def _split_state(state: dict[str, Any]) -> tuple[dict[str, torch.Tensor], list[Any]]:
+    """Separate an optimiser state into named tensors and JSON parameter groups."""
+    tensors = {
+        f"{index}.{name}": torch.as_tensor(value).contiguous()
+        for index, values in state["state"].items()
+        for name, value in values.items()
+        if value is not None
+    }
+    return tensors, state["param_groups"]
+
+
+def _join_state(tensors: dict[str, torch.Tensor], groups: list[Any]) -> dict[str, Any]:
+    state: dict[int, dict[str, torch.Tensor]] = {}
+    for key, value in tensors.items():
+        index, name = key.split(".", 1)
+        state.setdefault(int(index), {})[name] = value
+    return {"state": state, "param_groups": groups}

@@ -1,0 +1,123 @@
+"""Pieces that models share: element table, distance basis, sums over neighbours."""
+
+from __future__ import annotations
+
+import importlib.resources
+import json
+from functools import cache
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import nn
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from torch import Tensor
+    from torch.autograd.function import FunctionCtx, NestedIOFunction
+
+N_ELEMENT_FEATURES = 92
+
+
+@cache
+def element_table() -> NDArray[np.float32]:
+    """Return the CGCNN element features, shape (101, 92), one row an atomic number.
+
+    The one-hot groups encode group, period, electronegativity, covalent radius, valence
+    electrons, first ionisation energy, electron affinity, block and atomic volume (Xie &
+    Grossman, Phys. Rev. Lett. 120, 145301 (2018), Table S2); read from jarvis-tools, which
+    ships the table of the authors' code. Rows without data (0) are zero.
+    """
+    text = importlib.resources.files("jarvis.core").joinpath("atom_init.json").read_text()
+    table = np.zeros((101, N_ELEMENT_FEATURES), dtype=np.float32)
+    for number, features in json.loads(text).items():
+        table[int(number)] = features
+    return table
+
+
+class GaussianBasis(nn.Module):
+    """Expand distances in Gaussians on an even grid.
+
+    exp(-(d - mu)^2 / step^2), as in the CGCNN code (width equal to the spacing).
+
+    Args:
+        start: First centre in angstrom.
+        stop: Last centre in angstrom.
+        step: Spacing and width in angstrom.
+    """
+
+    centers: Tensor
+
+    def __init__(self, start: float, stop: float, step: float) -> None:
+        super().__init__()
+        self.step = step
+        n_centers = round((stop - start) / step) + 1
+        self.register_buffer(
+            "centers", torch.linspace(start, stop, n_centers), persistent=False
+        )
+
+    @property
+    def n_features(self) -> int:
+        """Number of Gaussians."""
+        return len(self.centers)
+
+    def forward(self, distance: Tensor) -> Tensor:
+        """Map distances (n_edges,) in angstrom to features (n_edges, n_features)."""
+        offset = (distance.unsqueeze(1) - self.centers) / self.step
+        return torch.exp(-offset.square())
+
+
+class _SpreadToEdges(torch.autograd.Function):
+    """Repeat each centre's row for its edges; the gradient is a segment sum, not a scatter."""
+
+    @staticmethod
+    def forward(ctx: FunctionCtx, rows: Tensor, degree: Tensor, n_edges: int) -> Tensor:
+        ctx.save_for_backward(degree)
+        return rows.repeat_interleave(degree, dim=0, output_size=n_edges)
+
+    @staticmethod
+    def backward(ctx: NestedIOFunction, gradient: Tensor) -> tuple[Tensor, None, None]:
+        (degree,) = ctx.saved_tensors
+        return sum_by_center(gradient.contiguous(), degree), None, None
+
+
+def spread_to_edges(rows: Tensor, degree: Tensor, n_edges: int) -> Tensor:
+    """Repeat the row of each centre for each of its edges.
+
+    Args:
+        rows: Shape (n_atoms, width).
+        degree: Edges of each atom, shape (n_atoms,), int64.
+        n_edges: Sum of the degrees.
+
+    Returns:
+        Shape (n_edges, width), grouped by centre.
+    """
+    return _SpreadToEdges.apply(rows, degree, n_edges)  # type: ignore[no-untyped-call]
+
+
+def sum_by_center(messages: Tensor, degree: Tensor) -> Tensor:
+    """Sum messages over the edges of each centre.
+
+    Args:
+        messages: Shape (n_edges, width), grouped by centre.
+        degree: Edges of each atom, shape (n_atoms,), int64.
+
+    Returns:
+        Shape (n_atoms, width); zero for an atom without edges.
+    """
+    return torch.segment_reduce(messages, "sum", lengths=degree, initial=0.0)
+
+
+def mean_by_graph(features: Tensor, pointer: Tensor) -> Tensor:
+    """Average atom features over each graph.
+
+    Args:
+        features: Shape (n_atoms, width), grouped by graph.
+        pointer: First atom of each graph and the end, shape (n_graphs + 1,), int64.
+
+    Returns:
+        Shape (n_graphs, width).
+    """
+    sizes = pointer.diff()
+    total = torch.segment_reduce(features, "sum", lengths=sizes, initial=0.0)
+    return total / sizes.unsqueeze(1)

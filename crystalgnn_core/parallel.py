@@ -1,0 +1,88 @@
+"""A process pool for work that holds the GIL, such as parsing structures."""
+
+from __future__ import annotations
+
+import atexit
+import multiprocessing
+import os
+import threading
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
+
+from crystalgnn_core.errors import TransientError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class _Pool:
+    """The one pool of this interpreter, started on first use."""
+
+    def __init__(self) -> None:
+        self.executor: ProcessPoolExecutor | None = None
+        self.lock = threading.Lock()
+
+    def get(self) -> ProcessPoolExecutor:
+        with self.lock:
+            if self.executor is None:
+                self.executor = ProcessPoolExecutor(
+                    max_workers=n_cores(),
+                    # a forked child would inherit the locks of numba's and torch's threads
+                    mp_context=multiprocessing.get_context("spawn"),
+                    initializer=_exit_with_parent,
+                )
+            return self.executor
+
+    def close(self) -> None:
+        with self.lock:
+            if self.executor is not None:
+                self.executor.shutdown(cancel_futures=True)
+                self.executor = None
+
+
+_pool = _Pool()
+atexit.register(_pool.close)
+
+
+def n_cores() -> int:
+    """Return the number of cores this process may use."""
+    return (
+        len(os.sched_getaffinity(0))
+        if hasattr(os, "sched_getaffinity")
+        else os.cpu_count() or 1
+    )
+
+
+def run_in_process(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+    """Call a module-level function in a worker process and wait for its result.
+
+    Raises:
+        TransientError: The worker died, for example for want of memory.
+    """
+    try:
+        return _pool.get().submit(function, *args, **kwargs).result()
+    except BrokenProcessPool as error:
+        _pool.close()
+        raise TransientError(f"a worker process died during {function.__name__}") from error
+
+
+def close_pool() -> None:
+    """Stop the worker processes; the next call starts new ones."""
+    _pool.close()
+
+
+def _exit_with_parent() -> None:
+    """End this worker when its parent is gone, even after kill -9."""
+    parent = multiprocessing.parent_process()
+    if parent is None:
+        return
+
+    def wait() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=wait, daemon=True, name="exit-with-parent").start()

@@ -1,0 +1,1 @@
+"""What a material is, what is refused, and the table that holds it."""

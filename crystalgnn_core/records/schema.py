@@ -1,0 +1,122 @@
+"""What a material is: the columns of the record table, and of the table of rejects."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal, get_args
+
+import pyarrow as pa
+
+from crystalgnn_core.targets import TARGETS, scheme_column
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from crystalgnn_core.records.crystal import Crystal
+
+Split = Literal["train", "val", "test"]
+Stage = Literal["ingest", "graphs", "train", "screen", "predict"]
+RejectReason = Literal[
+    "unreadable_structure",
+    "no_atoms",
+    "disordered_site",
+    "unknown_element",
+    "degenerate_cell",
+    "overlapping_atoms",
+    "isolated_atom",
+    "too_few_neighbors",
+    "cell_too_skewed",
+    "missing_id",
+    "duplicate_id",
+    "missing_label",
+    "invalid_label",
+    "implausible_label",
+    "unseen_element",
+]
+REJECT_REASONS: tuple[str, ...] = get_args(RejectReason)
+SPLITS: tuple[str, ...] = get_args(Split)
+
+
+@dataclass(frozen=True, slots=True)
+class RawRecord:
+    """What a source read for one material, before validation.
+
+    Attributes:
+        material_id: Identifier within the source; empty when the source gave none.
+        crystal: The structure, or None when `error` says why there is none.
+        labels: Target name to value in the target's unit; None or NaN means missing.
+        label_schemes: Target name to label scheme.
+        error: Reject reason and message of what the source could not read.
+        split: The source's own split, if it has one.
+        run_type: Kind of calculation, as information.
+        source_version: Release of the database, or digest of the file.
+        last_updated: When the source last changed this row, with time zone.
+        license: Licence of the row.
+    """
+
+    material_id: str
+    crystal: Crystal | None
+    labels: dict[str, float | None] = field(default_factory=dict)
+    label_schemes: dict[str, str] = field(default_factory=dict)
+    error: tuple[RejectReason, str] | None = None
+    split: str | None = None
+    run_type: str | None = None
+    source_version: str | None = None
+    last_updated: datetime | None = None
+    license: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RejectedRecord:
+    """A row that was refused, and why."""
+
+    source: str
+    material_id: str
+    stage: Stage
+    reason: RejectReason
+    message: str
+
+
+def record_schema() -> pa.Schema:
+    """Return the Arrow schema of the record table.
+
+    `lattice` holds 9 numbers (row vectors, angstrom), `frac_coords` 3 per atom.
+    """
+    label_fields = [
+        column
+        for name in TARGETS
+        for column in (
+            pa.field(name, pa.float64()),
+            pa.field(scheme_column(name), pa.string()),
+        )
+    ]
+    return pa.schema(
+        [
+            pa.field("source", pa.string(), nullable=False),
+            pa.field("material_id", pa.string(), nullable=False),
+            pa.field("formula", pa.string(), nullable=False),
+            pa.field("chemsys", pa.string(), nullable=False),
+            pa.field("n_sites", pa.int32(), nullable=False),
+            pa.field("atomic_numbers", pa.list_(pa.int16()), nullable=False),
+            pa.field("lattice", pa.list_(pa.float64()), nullable=False),
+            pa.field("frac_coords", pa.list_(pa.float64()), nullable=False),
+            *label_fields,
+            pa.field("split", pa.string()),
+            pa.field("run_type", pa.string()),
+            pa.field("source_version", pa.string()),
+            pa.field("last_updated", pa.timestamp("us", tz="UTC")),
+            pa.field("license", pa.string()),
+            pa.field("structure_digest", pa.string(), nullable=False),
+            pa.field("content_digest", pa.string(), nullable=False),
+        ]
+    )
+
+
+def reject_schema() -> pa.Schema:
+    """Return the Arrow schema of the table of rejected rows."""
+    return pa.schema(
+        [
+            pa.field(name, pa.string(), nullable=False)
+            for name in ("source", "material_id", "stage", "reason", "message")
+        ]
+    )

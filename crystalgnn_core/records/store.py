@@ -1,0 +1,195 @@
+"""The record table: a Delta table with upserts by (source, material_id) and versions."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from deltalake import DeltaTable, write_deltalake
+from deltalake.exceptions import CommitFailedError, TableNotFoundError
+
+from crystalgnn_core.base import FrozenModel
+from crystalgnn_core.errors import InputError, TransientError
+from crystalgnn_core.records.schema import record_schema, reject_schema
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+logger = logging.getLogger(__name__)
+KEYS = ("source", "material_id")
+
+
+class UpsertCounts(FrozenModel):
+    """How an upsert changed the rows of one source.
+
+    Attributes:
+        n_new: Rows whose id was not there before.
+        n_changed: Rows whose content differs from what was stored.
+        n_unchanged: Rows that are stored already.
+        n_absent: Stored rows of this source that the upsert did not mention; they stay.
+        version: Table version that holds the result.
+    """
+
+    n_new: int
+    n_changed: int
+    n_unchanged: int
+    n_absent: int
+    version: int
+
+
+class RecordStore:
+    """Records and rejects of one store folder.
+
+    Args:
+        store: Store folder; the tables are `records/` and `rejects/` below it.
+    """
+
+    def __init__(self, store: Path) -> None:
+        self.records_path = store / "records"
+        self.rejects_path = store / "rejects"
+
+    def version(self) -> int | None:
+        """Return the newest version of the record table, or None when there is none."""
+        try:
+            return DeltaTable(self.records_path).version()
+        except TableNotFoundError:
+            return None
+
+    def upsert(self, source: str, table: pa.Table) -> UpsertCounts:
+        """Insert new and replace changed rows of one source in a single commit.
+
+        Nothing is committed when nothing differs, so the version tells about content.
+
+        Args:
+            source: Source whose rows these are.
+            table: Rows with `record_schema`, ids unique.
+
+        Raises:
+            TransientError: Another writer committed at the same moment.
+        """
+        stored = self._stored_digests(source)
+        ids = table["material_id"].to_pylist()
+        digests = table["content_digest"].to_pylist()
+        previous = [stored.get(material_id) for material_id in ids]
+        is_new = [before is None for before in previous]
+        differs = [
+            before != digest for before, digest in zip(previous, digests, strict=True)
+        ]
+        if any(differs):
+            self._merge(table.filter(pa.array(differs)))
+        version = self.version()
+        return UpsertCounts(
+            n_new=sum(is_new),
+            n_changed=sum(differs) - sum(is_new),
+            n_unchanged=len(ids) - sum(differs),
+            n_absent=len(stored.keys() - set(ids)),
+            version=-1 if version is None else version,
+        )
+
+    def replace_rejects(self, source: str, stage: str, rejects: pa.Table) -> None:
+        """Replace the rejected rows of one source and stage."""
+        if not DeltaTable.is_deltatable(str(self.rejects_path)):
+            write_deltalake(self.rejects_path, reject_schema().empty_table())
+        write_deltalake(
+            self.rejects_path,
+            rejects,
+            mode="overwrite",
+            predicate=f"source = '{source}' AND stage = '{stage}'",
+        )
+
+    def rejects(self) -> pa.Table:
+        """Read all rejected rows."""
+        if not DeltaTable.is_deltatable(str(self.rejects_path)):
+            return reject_schema().empty_table()
+        return DeltaTable(self.rejects_path).to_pyarrow_table()
+
+    def read(
+        self,
+        sources: Sequence[str],
+        columns: Sequence[str] | None = None,
+        *,
+        version: int | None = None,
+    ) -> pa.Table:
+        """Read the records of some sources, ordered by source and material id.
+
+        Raises:
+            InputError: One of the sources has no record.
+        """
+        wanted = None if columns is None else list(dict.fromkeys([*KEYS, *columns]))
+        tables = list(self.scan(sources, wanted, version=version))
+        table = (
+            pa.concat_tables(tables)
+            if tables
+            else record_schema().empty_table().select(wanted or [])
+        )
+        found = set() if not tables else set(pc.unique(table["source"]).to_pylist())
+        missing = [source for source in sources if source not in found]
+        if missing:
+            raise InputError(
+                f"no records of source {', '.join(map(repr, missing))} in {self.records_path}; "
+                f"ingest it first (stored: {', '.join(self.source_counts()) or 'nothing'})"
+            )
+        return table.sort_by([(key, "ascending") for key in KEYS])
+
+    def scan(
+        self,
+        sources: Sequence[str],
+        columns: Sequence[str] | None = None,
+        *,
+        version: int | None = None,
+    ) -> Iterator[pa.Table]:
+        """Stream the records of some sources as tables of bounded size."""
+        if not DeltaTable.is_deltatable(str(self.records_path)):
+            return
+        dataset = DeltaTable(self.records_path, version=version).to_pyarrow_dataset()
+        scanner = dataset.scanner(
+            columns=None if columns is None else list(columns),
+            filter=pc.field("source").isin(list(sources)),
+        )
+        for batch in scanner.to_batches():
+            if batch.num_rows:
+                yield pa.Table.from_batches([batch])
+
+    def source_counts(self) -> dict[str, int]:
+        """Return the number of records of each stored source."""
+        if not DeltaTable.is_deltatable(str(self.records_path)):
+            return {}
+        dataset = DeltaTable(self.records_path).to_pyarrow_dataset()
+        counts = pc.value_counts(dataset.to_table(columns=["source"])["source"])
+        return {entry["values"]: entry["counts"] for entry in counts.to_pylist()}
+
+    def _stored_digests(self, source: str) -> dict[str, str]:
+        digests: dict[str, str] = {}
+        for table in self.scan([source], ["material_id", "content_digest"]):
+            digests.update(
+                zip(
+                    table["material_id"].to_pylist(),
+                    table["content_digest"].to_pylist(),
+                    strict=True,
+                )
+            )
+        return digests
+
+    def _merge(self, rows: pa.Table) -> None:
+        if not DeltaTable.is_deltatable(str(self.records_path)):
+            write_deltalake(self.records_path, record_schema().empty_table())
+        condition = " AND ".join(f"stored.{key} = fresh.{key}" for key in KEYS)
+        merge = DeltaTable(self.records_path).merge(
+            rows, predicate=condition, source_alias="fresh", target_alias="stored"
+        )
+        try:
+            metrics = (
+                merge.when_matched_update_all().when_not_matched_insert_all().execute()
+            )
+        except CommitFailedError as error:
+            raise TransientError(
+                f"{self.records_path}: commit conflict ({error})"
+            ) from error
+        logger.info(
+            "records: %s inserted, %s updated",
+            metrics["num_target_rows_inserted"],
+            metrics["num_target_rows_updated"],
+        )

@@ -1,0 +1,1 @@
+"""Candidates, predictions, duplicates and ranking."""

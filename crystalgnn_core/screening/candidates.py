@@ -1,0 +1,66 @@
+"""The materials to be screened, as rows of the record table."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from crystalgnn_core.base import digest_of_strings
+from crystalgnn_core.records.crystal import Crystal
+from crystalgnn_core.records.store import RecordStore
+from crystalgnn_core.shardset import KEY
+from crystalgnn_core.targets import TARGETS, scheme_column
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+    from pathlib import Path
+
+    import pandas as pd
+    import pyarrow as pa
+
+
+def read_candidates(store: Path, sources: Sequence[str]) -> pd.DataFrame:
+    """Read the candidates of some sources, ordered by source and id.
+
+    Returns:
+        Columns `source`, `candidate_id`, `formula`, `structure_digest`, `content_digest`,
+        `license`, and per target `<target>_true` and `<target>_scheme`: labels that the
+        records happen to carry. They never enter the score; they tell how good it is.
+
+    Raises:
+        InputError: A source has no records.
+    """
+    columns = ["formula", KEY, "content_digest", "license"]
+    for name in TARGETS:
+        columns += [name, scheme_column(name)]
+    table: pa.Table = RecordStore(store).read(sources, columns)
+    frame: pd.DataFrame = table.to_pandas()
+    renamed = {name: f"{name}_true" for name in TARGETS}
+    return frame.rename(columns={"material_id": "candidate_id", **renamed})
+
+
+def candidates_digest(candidates: pd.DataFrame) -> str:
+    """Return a digest of which structures are candidates under which ids."""
+    keys = zip(
+        candidates["source"], candidates["candidate_id"], candidates[KEY], strict=True
+    )
+    return digest_of_strings("/".join(key) for key in keys)
+
+
+def load_crystals(
+    store: Path, sources: Sequence[str], digests: Collection[str]
+) -> dict[str, Crystal]:
+    """Read the structures with the given digests, each once."""
+    wanted = set(digests)
+    found: dict[str, Crystal] = {}
+    columns = [KEY, "atomic_numbers", "lattice", "frac_coords"]
+    for table in RecordStore(store).scan(sources, columns) if wanted else ():
+        for index, key in enumerate(table[KEY].to_pylist()):
+            if key in wanted and key not in found:
+                found[key] = Crystal(
+                    np.array(table["atomic_numbers"][index].as_py(), dtype=np.int16),
+                    np.array(table["lattice"][index].as_py()).reshape(3, 3),
+                    np.array(table["frac_coords"][index].as_py()).reshape(-1, 3),
+                )
+    return found

@@ -1,0 +1,153 @@
+"""How good a ranking is, where the candidates' true values happen to be known."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+from pymatgen.core.composition import Composition
+from scipy.stats import spearmanr
+
+from crystalgnn_core.base import FrozenModel
+from crystalgnn_core.records.store import RecordStore
+from crystalgnn_core.screening.ranking import score_candidates
+from crystalgnn_core.sources.synthetic_model.hull import energies_above_hull
+from crystalgnn_core.targets import scheme_column
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from crystalgnn_core.screening.config import ScoreConfig
+
+ENERGY, GAP = "formation_energy_per_atom", "band_gap"
+SYNTHETIC = "synthetic-"
+NEAR_HULL = 0.05  # eV/atom, a usual bound for compounds that may be synthesisable
+
+
+class RankingQuality(FrozenModel):
+    """Agreement of a ranking with the ranking by true values.
+
+    Attributes:
+        n: Ranked candidates whose true formation energy and gap are known.
+        k: Length of the top list that is judged.
+        energy_mae: eV/atom.
+        energy_offset: Mean of predicted minus true formation energy, eV/atom; label schemes
+            of training and truth may have different zero points.
+        energy_spearman: Rank correlation of the formation energies.
+        gap_mae: eV.
+        gap_spearman: Rank correlation of the gaps.
+        score_spearman: Rank correlation of the scores from predicted and true values.
+        precision: Share of the top k that is among the k truly best.
+        enrichment: Precision over that of a random order, k / n.
+        in_window: Share of the top k whose true gap lies in the window.
+        in_window_base: The same share among all candidates.
+        near_hull: Share of the top k within 0.05 eV/atom of the true hull; None where the
+            hull is not known.
+        near_hull_base: The same share among all candidates.
+    """
+
+    n: int
+    k: int
+    energy_mae: float
+    energy_offset: float
+    energy_spearman: float
+    gap_mae: float
+    gap_spearman: float
+    score_spearman: float
+    precision: float
+    enrichment: float
+    in_window: float
+    in_window_base: float
+    near_hull: float | None = None
+    near_hull_base: float | None = None
+
+
+def judge_ranking(
+    ranking: pd.DataFrame, config: ScoreConfig, k: int
+) -> RankingQuality | None:
+    """Compare a ranking with the truth.
+
+    Args:
+        ranking: In order of rank, with the predicted targets, `<target>_true`, `score` and
+            optionally `energy_above_hull_true`.
+        config: The score that was used.
+        k: Length of the top list.
+
+    Returns:
+        None when fewer than 2 candidates have both true values.
+    """
+    known = ranking.dropna(subset=[f"{ENERGY}_true", f"{GAP}_true"])
+    if len(known) < 2:
+        return None
+    k = min(k, len(known))
+    error = known[ENERGY] - known[f"{ENERGY}_true"]
+    true_score = true_scores(known, config)
+    best = set(np.argsort(-true_score, kind="stable")[:k].tolist())
+    precision = len(best & set(range(k))) / k
+    low, high = config.gap_window
+    in_window = known[f"{GAP}_true"].between(low, high)
+    near_hull = None
+    if "energy_above_hull_true" in known and known["energy_above_hull_true"].notna().all():
+        near_hull = known["energy_above_hull_true"] <= NEAR_HULL
+    return RankingQuality(
+        n=len(known),
+        k=k,
+        energy_mae=float(error.abs().mean()),
+        energy_offset=float(error.mean()),
+        energy_spearman=_spearman(known[ENERGY], known[f"{ENERGY}_true"]),
+        gap_mae=float((known[GAP] - known[f"{GAP}_true"]).abs().mean()),
+        gap_spearman=_spearman(known[GAP], known[f"{GAP}_true"]),
+        score_spearman=_spearman(known["score"], true_score),
+        precision=precision,
+        enrichment=precision * len(known) / k,
+        in_window=float(in_window.head(k).mean()),
+        in_window_base=float(in_window.mean()),
+        near_hull=None if near_hull is None else float(near_hull.head(k).mean()),
+        near_hull_base=None if near_hull is None else float(near_hull.mean()),
+    )
+
+
+def true_scores(
+    ranking: pd.DataFrame, config: ScoreConfig
+) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+    """Score candidates from their true values, NaN where one is missing."""
+    return score_candidates(
+        ranking[f"{ENERGY}_true"].to_numpy(dtype=float),
+        ranking[f"{GAP}_true"].to_numpy(dtype=float),
+        config,
+    )
+
+
+def true_hull_distances(store: Path, candidates: pd.DataFrame) -> pd.Series | None:
+    """Return the true energy above hull of synthetic candidates, eV/atom.
+
+    Only the synthetic source knows all competing phases: its hull is that of all synthetic
+    records of the store together. For anything else the result is None.
+
+    Args:
+        store: Store folder.
+        candidates: Columns `source`, `candidate_id` and the schemes of the true values.
+    """
+    column = scheme_column(ENERGY)
+    if not len(candidates) or not candidates[column].str.startswith(SYNTHETIC).all():
+        return None
+    records = RecordStore(store)
+    table = records.read(
+        sorted(records.source_counts()), ["formula", ENERGY, column]
+    ).to_pandas()
+    is_synthetic = table[column].str.startswith(SYNTHETIC).fillna(value=False)
+    table = table[is_synthetic.astype(bool)]
+    compositions = [Composition(formula).get_el_amt_dict() for formula in table["formula"]]
+    distances = energies_above_hull(compositions, table[ENERGY].to_list())
+    by_id = pd.Series(
+        distances,
+        index=pd.MultiIndex.from_frame(table[["source", "material_id"]]),
+    )
+    keys = pd.MultiIndex.from_frame(candidates[["source", "candidate_id"]])
+    return pd.Series(by_id.reindex(keys).to_numpy(), index=candidates.index)
+
+
+def _spearman(first: object, second: object) -> float:
+    value = float(spearmanr(first, second).statistic)
+    return value if np.isfinite(value) else 0.0

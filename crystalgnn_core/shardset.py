@@ -1,0 +1,251 @@
+"""A folder of immutable, content-addressed Parquet shards, keyed by structure digest.
+
+Each shard `<name>.parquet` has an entry `<name>.json` with its size, SHA-256, row count and
+the structures that were refused. The entry is written after the shard, so a shard without a
+sound entry does not count: it is rebuilt. Entries together are the manifest.
+"""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from crystalgnn_core.artifacts import (
+    FileRef,
+    atomic_path,
+    read_json,
+    write_table,
+    write_text,
+)
+from crystalgnn_core.base import FrozenModel, digest_of_strings
+from crystalgnn_core.errors import IntegrityError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+logger = logging.getLogger(__name__)
+KEY = "structure_digest"
+
+
+class Refusal(FrozenModel):
+    """A structure that could not be processed, with its reason."""
+
+    structure_digest: str
+    reason: str
+    message: str
+
+
+class ShardEntry(FrozenModel):
+    """What the manifest says about one shard."""
+
+    name: str
+    sha256: str
+    n_bytes: int
+    n_rows: int
+    refusals: tuple[Refusal, ...] = ()
+
+
+class ShardJob(FrozenModel):
+    """A shard that is to be built: everything the task needs is in `input_path`.
+
+    Attributes:
+        name: Name of the shard, the digest of what it is made from.
+        folder: Folder of the shard set.
+        input_path: Parquet file with the rows to process; removed when the shard is done.
+        n_rows: Rows in the input.
+    """
+
+    name: str
+    folder: str
+    input_path: str
+    n_rows: int
+
+
+class ShardState(FrozenModel):
+    """What a task returns: the entry, and whether the shard had to be built."""
+
+    entry: ShardEntry
+    was_built: bool
+
+
+class ShardSet:
+    """The shards of one folder.
+
+    Args:
+        folder: Folder of the set; created on the first write.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def path_of(self, name: str) -> Path:
+        """Return the path of a shard's Parquet file."""
+        return self.folder / f"{name}.parquet"
+
+    def sound_entries(self) -> list[ShardEntry]:
+        """Return the entries, in order of name, whose shard is there and undamaged."""
+        entries = []
+        for path in sorted(self.folder.glob("*.json")):
+            entry = self.entry(path.stem)
+            if entry is not None:
+                entries.append(entry)
+        return entries
+
+    def entry(self, name: str) -> ShardEntry | None:
+        """Return the entry of a shard, or None when shard or entry is missing or damaged."""
+        path = self.folder / f"{name}.json"
+        if not path.is_file():
+            return None
+        try:
+            entry = ShardEntry.model_validate(read_json(path))
+        except (IntegrityError, ValueError):
+            logger.warning("%s: damaged entry; the shard will be rebuilt", path)
+            return None
+        reference = FileRef(
+            path=str(self.path_of(name)), sha256=entry.sha256, n_bytes=entry.n_bytes
+        )
+        if not reference.is_sound():
+            logger.warning(
+                "%s: shard missing or damaged; it will be rebuilt", reference.path
+            )
+            return None
+        return entry
+
+    def known_digests(self) -> set[str]:
+        """Return the structure digests that sound shards hold or have refused."""
+        known: set[str] = set()
+        for entry in self.sound_entries():
+            keys = pq.read_table(self.path_of(entry.name), columns=[KEY])[KEY]
+            known.update(keys.to_pylist())
+            known.update(refusal.structure_digest for refusal in entry.refusals)
+        return known
+
+    def refusals(self) -> dict[str, Refusal]:
+        """Return the refused structures by structure digest."""
+        return {
+            refusal.structure_digest: refusal
+            for entry in self.sound_entries()
+            for refusal in entry.refusals
+        }
+
+    def plan(self, tables: Iterable[pa.Table], *, salt: str) -> Iterator[ShardJob]:
+        """Yield a job for every table of rows; the rows are parked beside the shards.
+
+        Args:
+            tables: Rows of one shard each, with the column `structure_digest`.
+            salt: Digest of whatever else decides what the shard holds.
+        """
+        for table in tables:
+            name = digest_of_strings([salt, *table[KEY].to_pylist()])
+            job = ShardJob(
+                name=name,
+                folder=str(self.folder),
+                input_path=str(self.folder / "jobs" / f"{name}.parquet"),
+                n_rows=table.num_rows,
+            )
+            write_table(Path(job.input_path), table)
+            yield job
+
+    def publish(
+        self, job: ShardJob, table: pa.Table, refusals: list[Refusal]
+    ) -> ShardEntry:
+        """Write a shard and then its entry; drop the parked input.
+
+        Raises:
+            IntegrityError: Rows in are not rows written plus rows refused.
+        """
+        if table.num_rows + len(refusals) != job.n_rows:
+            raise IntegrityError(
+                f"shard {job.name}: {job.n_rows} rows in, but {table.num_rows} written and "
+                f"{len(refusals)} refused"
+            )
+        path = self.path_of(job.name)
+        with atomic_path(path) as temporary:
+            pq.write_table(table, temporary, compression="zstd")
+        reference = FileRef.of(path)
+        entry = ShardEntry(
+            name=job.name,
+            sha256=reference.sha256,
+            n_bytes=reference.n_bytes,
+            n_rows=table.num_rows,
+            refusals=tuple(refusals),
+        )
+        write_text(self.folder / f"{job.name}.json", entry.model_dump_json(indent=1) + "\n")
+        Path(job.input_path).unlink(missing_ok=True)
+        return entry
+
+    def locate(self, digests: Iterable[str]) -> dict[str, str]:
+        """Return the name of the sound shard that holds each structure, where one does."""
+        wanted = set(digests)
+        places: dict[str, str] = {}
+        for entry in self.sound_entries():
+            keys = pq.read_table(self.path_of(entry.name), columns=[KEY])[KEY].to_pylist()
+            places.update((key, entry.name) for key in keys if key in wanted)
+        return places
+
+    def read_all(self, columns: list[str]) -> pa.Table:
+        """Read some columns of all sound shards.
+
+        Raises:
+            IntegrityError: There is no sound shard.
+        """
+        entries = self.sound_entries()
+        if not entries:
+            raise IntegrityError(
+                f"{self.folder}: no sound shard; run the stage that makes it"
+            )
+        return pa.concat_tables(
+            pq.read_table(self.path_of(entry.name), columns=columns) for entry in entries
+        )
+
+    def read(self, digests: Sequence[str]) -> pa.Table:
+        """Read the rows of the given structures, in the given order.
+
+        Raises:
+            IntegrityError: A structure is in no sound shard.
+        """
+        return rows_in_order(
+            (pq.read_table(self.path_of(entry.name)) for entry in self.sound_entries()),
+            digests,
+            where=str(self.folder),
+        )
+
+
+def rows_in_order(
+    tables: Iterable[pa.Table], digests: Sequence[str], *, where: str
+) -> pa.Table:
+    """Pick the rows of the given structures from tables, in the given order.
+
+    Args:
+        tables: Tables with the column `structure_digest`.
+        digests: Structures to pick; repetitions are repeated.
+        where: Where the tables come from, for the error.
+
+    Raises:
+        IntegrityError: A structure is in none of the tables.
+    """
+    wanted = set(digests)
+    position: dict[str, int] = {}
+    picked = []
+    for table in tables:
+        keep = []
+        for index, key in enumerate(table[KEY].to_pylist()):
+            if key in wanted and key not in position:
+                position[key] = len(position)
+                keep.append(index)
+        if keep:
+            picked.append(table.take(pa.array(keep)))
+    missing = len(wanted) - len(position)
+    if missing or not picked:
+        example = next(
+            (key for key in digests if key not in position), "none were asked for"
+        )
+        raise IntegrityError(
+            f"{where}: {missing} of {len(wanted)} structures are in no sound shard (first: "
+            f"{example}); build them again"
+        )
+    return pa.concat_tables(picked).take(pa.array([position[key] for key in digests]))

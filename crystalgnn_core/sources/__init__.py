@@ -1,0 +1,13 @@
+"""Where records come from; `AnySource` is the union of the sources, told apart by `kind`."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from crystalgnn_core.sources.files import FilesSource
+from crystalgnn_core.sources.synthetic import SyntheticSource
+from crystalgnn_core.sources.textbook import TextbookSource
+
+AnySource = Annotated[
+    FilesSource | SyntheticSource | TextbookSource, Field(discriminator="kind")
+]

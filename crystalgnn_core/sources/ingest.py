@@ -1,0 +1,219 @@
+"""From a source to the record table: part by part, counted, and skipped when unchanged."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from crystalgnn_core.artifacts import FileRef, read_json, write_table, write_text
+from crystalgnn_core.base import FrozenModel, digest_of_strings
+from crystalgnn_core.errors import IntegrityError
+from crystalgnn_core.records.schema import RejectedRecord
+from crystalgnn_core.records.store import RecordStore, UpsertCounts
+from crystalgnn_core.records.validation import records_table, rejects_table, validate
+from crystalgnn_core.sources.base import SourcePart
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from crystalgnn_core.sources.base import SourceConfig
+
+logger = logging.getLogger(__name__)
+VALIDATION_VERSION = (
+    1  # raise it when validation decides differently: sources are read again
+)
+
+
+class IngestReport(FrozenModel):
+    """What came of one source: rows in = kept + rejected, always.
+
+    Attributes:
+        source: Name of the source.
+        digest: Digest of everything that was read.
+        n_in: Rows the source yielded.
+        n_kept: Rows in the record table now.
+        rejected: Reject reason to count.
+        n_labels: Target to number of labels kept.
+        counts: How the record table changed.
+        was_read: False when the source was unchanged and nothing had to be read.
+    """
+
+    source: str
+    digest: str
+    n_in: int
+    n_kept: int
+    rejected: dict[str, int]
+    n_labels: dict[str, int]
+    counts: UpsertCounts
+    was_read: bool = True
+
+
+class IngestPlan(FrozenModel):
+    """Parts to read, or the report of an earlier, equal ingest."""
+
+    digest: str
+    folder: str
+    parts: tuple[SourcePart, ...]
+    report: IngestReport | None = None
+
+
+class PartState(FrozenModel):
+    """References to what was read from one part."""
+
+    records: FileRef
+    rejects: FileRef
+    n_in: int
+
+
+def plan_ingest(store: Path, source: SourceConfig) -> IngestPlan:
+    """List the parts of a source; find the earlier report when nothing changed.
+
+    Raises:
+        SourceError: The source is missing or empty.
+    """
+    parts = source.parts()
+    digest = digest_of_strings(
+        [f"v{VALIDATION_VERSION}", source.require_labels, *(part.digest for part in parts)]
+    )
+    folder = str(store / "staging" / f"{source.name}-{digest}")
+    report = _earlier_report(store, source.name, digest)
+    return IngestPlan(digest=digest, folder=folder, parts=tuple(parts), report=report)
+
+
+def read_part(source: SourceConfig, part: SourcePart, folder: Path) -> PartState:
+    """Read and validate one part into a staging folder; reuse it when it is sound.
+
+    Raises:
+        IntegrityError: Rows in are not rows kept plus rows rejected.
+    """
+    entry = folder / f"{part.index:05d}.json"
+    if entry.is_file():
+        state = PartState.model_validate(read_json(entry))
+        if state.records.is_sound() and state.rejects.is_sound():
+            return state
+    rows: list[dict[str, object]] = []
+    rejects: list[RejectedRecord] = []
+    n_in = 0
+    for raw in source.read(part):
+        n_in += 1
+        checked = validate(
+            raw,
+            source=source.name,
+            targets=source.target_names(),
+            require_labels=source.require_labels,
+        )
+        if isinstance(checked, RejectedRecord):
+            rejects.append(checked)
+        else:
+            rows.append(checked)
+    state = PartState(
+        records=_write(folder / f"{part.index:05d}.records.parquet", records_table(rows)),
+        rejects=_write(
+            folder / f"{part.index:05d}.rejects.parquet", rejects_table(rejects)
+        ),
+        n_in=n_in,
+    )
+    write_text(entry, state.model_dump_json())
+    return state
+
+
+def commit_ingest(
+    store: Path, source: SourceConfig, plan: IngestPlan, states: Sequence[PartState]
+) -> IngestReport:
+    """Move the parts of a source into the record table in one commit, and count.
+
+    The first row of an id is kept, later ones are rejected as `duplicate_id`.
+
+    Raises:
+        IntegrityError: Rows in are not rows kept plus rows rejected.
+        TransientError: Another writer committed at the same moment.
+    """
+    records = pa.concat_tables(pq.read_table(state.records.path) for state in states)
+    rejects = pa.concat_tables(pq.read_table(state.rejects.path) for state in states)
+    records, duplicates = _split_duplicates(records, source.name)
+    rejects = pa.concat_tables([rejects, duplicates])
+    n_in = sum(state.n_in for state in states)
+    if n_in != records.num_rows + rejects.num_rows:
+        raise IntegrityError(
+            f"source {source.name}: {n_in} rows in, but {records.num_rows} kept and "
+            f"{rejects.num_rows} rejected"
+        )
+    table = RecordStore(store)
+    counts = table.upsert(source.name, records)
+    table.replace_rejects(source.name, "ingest", rejects)
+    report = IngestReport(
+        source=source.name,
+        digest=plan.digest,
+        n_in=n_in,
+        n_kept=records.num_rows,
+        rejected=dict(sorted(Counter(rejects["reason"].to_pylist()).items())),
+        n_labels={
+            name: records.num_rows - records[name].null_count
+            for name in source.target_names()
+        },
+        counts=counts,
+    )
+    write_text(_report_path(store, source.name), report.model_dump_json(indent=1) + "\n")
+    shutil.rmtree(plan.folder, ignore_errors=True)
+    return report
+
+
+def _write(path: Path, table: pa.Table) -> FileRef:
+    write_table(path, table)
+    return FileRef.of(path, n_rows=table.num_rows)
+
+
+def _split_duplicates(records: pa.Table, source: str) -> tuple[pa.Table, pa.Table]:
+    seen: dict[str, int] = {}
+    keep: list[bool] = []
+    rejects: list[RejectedRecord] = []
+    for position, material_id in enumerate(records["material_id"].to_pylist()):
+        is_first = material_id not in seen
+        keep.append(is_first)
+        if is_first:
+            seen[material_id] = position
+        else:
+            message = (
+                f"{material_id}: id occurs again (first among the kept rows at position "
+                f"{seen[material_id]}); give every row its own id"
+            )
+            rejects.append(
+                RejectedRecord(source, material_id, "ingest", "duplicate_id", message)
+            )
+    return records.filter(pa.array(keep, pa.bool_())), rejects_table(rejects)
+
+
+def _report_path(store: Path, name: str) -> Path:
+    return store / "ingests" / f"{name}.json"
+
+
+def _earlier_report(store: Path, name: str, digest: str) -> IngestReport | None:
+    """Return the report of an equal earlier ingest whose rows are still in the table."""
+    path = _report_path(store, name)
+    if not path.is_file():
+        return None
+    report = IngestReport.model_validate(read_json(path))
+    stored = RecordStore(store).source_counts().get(name, 0)
+    if report.digest != digest or stored < report.n_kept:
+        return None
+    logger.info("source %s: unchanged, %d records", name, report.n_kept)
+    n_absent = report.counts.n_absent
+    return report.model_copy(
+        update={
+            "was_read": False,
+            "counts": report.counts.model_copy(
+                update={
+                    "n_new": 0,
+                    "n_changed": 0,
+                    "n_unchanged": report.n_kept,
+                    "n_absent": n_absent,
+                }
+            ),
+        }
+    )

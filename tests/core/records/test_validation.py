@@ -1,0 +1,254 @@
+from __future__ import annotations
+
+import itertools
+import math
+from datetime import UTC, datetime
+
+import numpy as np
+import pytest
+from pymatgen.core.lattice import Lattice
+
+from crystalgnn_core.errors import ConfigError
+from crystalgnn_core.records.crystal import Crystal
+from crystalgnn_core.records.schema import (
+    RawRecord,
+    RejectedRecord,
+    record_schema,
+    reject_schema,
+)
+from crystalgnn_core.records.validation import (
+    content_digest,
+    find_overlap,
+    label_value,
+    records_table,
+    rejects_table,
+    validate,
+)
+
+CUBIC = np.eye(3) * 3.905
+PEROVSKITE = Crystal(
+    np.array([38, 22, 8, 8, 8], dtype=np.int16),
+    CUBIC,
+    np.array([[0, 0, 0], [0.5] * 3, [0.5, 0.5, 0], [0.5, 0, 0.5], [0, 0.5, 0.5]]),
+)
+TARGETS = ("formation_energy_per_atom", "band_gap")
+SCHEMES = dict.fromkeys(TARGETS, "MP GGA/GGA+U MP2020")
+
+
+def crystal(lattice, *coords, numbers=None):
+    frac_coords = np.array(coords, dtype=np.float64).reshape(-1, 3)
+    given = numbers or [6] * len(frac_coords)
+    return Crystal(
+        np.array(given, dtype=np.int16), np.array(lattice, dtype=float), frac_coords
+    )
+
+
+def raw(structure=PEROVSKITE, **changes):
+    values = {
+        "material_id": "mp-5229",
+        "labels": {"formation_energy_per_atom": -3.55, "band_gap": 1.8},
+        "label_schemes": SCHEMES,
+    }
+    return RawRecord(crystal=structure, **(values | changes))
+
+
+def check(record, *, targets=TARGETS, require_labels="all"):
+    return validate(record, source="mp", targets=targets, require_labels=require_labels)
+
+
+def test_good_record_becomes_a_row_of_the_schema():
+    updated = datetime(2024, 5, 1, tzinfo=UTC)
+    row = check(raw(split="train", license="CC BY 4.0", last_updated=updated))
+    table = records_table([row])
+    assert table.schema == record_schema()
+    [stored] = table.to_pylist()
+    assert (stored["formula"], stored["chemsys"]) == ("SrTiO3", "O-Sr-Ti")
+    assert stored["atomic_numbers"] == [38, 22, 8, 8, 8]
+    assert stored["lattice"] == CUBIC.ravel().tolist()
+    assert stored["frac_coords"] == PEROVSKITE.frac_coords.ravel().tolist()
+    assert stored["band_gap"] == 1.8
+    assert stored["band_gap_scheme"] == "MP GGA/GGA+U MP2020"
+    assert stored["bulk_modulus"] is None
+    assert stored["last_updated"] == updated
+    assert content_digest(stored) == stored["content_digest"]
+
+
+def test_no_rows_make_an_empty_table():
+    assert records_table([]).schema == record_schema()
+    assert rejects_table([]).schema == reject_schema()
+
+
+STRUCTURE_FAULTS = {
+    "none": (None, "unreadable_structure"),
+    "no atoms": (crystal(CUBIC), "no_atoms"),
+    "dummy": (crystal(CUBIC, [0, 0, 0], numbers=[0]), "unknown_element"),
+    "element 119": (crystal(CUBIC, [0, 0, 0], numbers=[119]), "unknown_element"),
+    "shape": (crystal(CUBIC, [0, 0, 0], numbers=[6, 6]), "unreadable_structure"),
+    "nan coordinate": (crystal(CUBIC, [0, math.nan, 0]), "unreadable_structure"),
+    "inf lattice": (crystal(np.diag([3, 3, math.inf]), [0, 0, 0]), "unreadable_structure"),
+    "flat cell": (crystal([[3, 0, 0], [0, 3, 0], [3, 3, 0]], [0, 0, 0]), "degenerate_cell"),
+    "dense": (crystal(np.eye(3) * 1.2, [0, 0, 0], [0.5] * 3), "degenerate_cell"),
+    "nanometres as picometres": (crystal(np.eye(3) * 1e5, [0, 0, 0]), "degenerate_cell"),
+    "same place": (crystal(CUBIC, [0.1] * 3, [0.1] * 3), "overlapping_atoms"),
+    "near": (crystal(CUBIC, [0, 0, 0], [0.1, 0, 0]), "overlapping_atoms"),
+    "near across the face": (
+        crystal(CUBIC, [0.01, 0, 0], [0.99, 0, 0]),
+        "overlapping_atoms",
+    ),
+    "near after many cells": (
+        crystal(CUBIC, [0.01, 7, 0], [0.99, -3, 5]),
+        "overlapping_atoms",
+    ),
+    "own image": (crystal(np.diag([0.4, 9, 9]), [0, 0, 0]), "overlapping_atoms"),
+    # the rows are long, their difference is 0.3 angstrom
+    "own image, skewed": (
+        crystal([[9, 0, 0], [9.3, 0.01, 0], [0, 0, 500]], [0, 0, 0]),
+        "overlapping_atoms",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", STRUCTURE_FAULTS)
+def test_faulty_structure_is_rejected_with_its_reason(name):
+    structure, reason = STRUCTURE_FAULTS[name]
+    reject = check(raw(structure))
+    assert isinstance(reject, RejectedRecord)
+    assert (reject.reason, reject.material_id) == (reason, "mp-5229")
+    assert (reject.source, reject.stage) == ("mp", "ingest")
+    assert reject.message.startswith("mp-5229: ")
+    assert rejects_table([reject]).num_rows == 1
+
+
+def test_one_atom_and_very_skewed_cells_are_kept():
+    assert isinstance(check(raw(crystal(CUBIC, [0.3, 0.3, 0.3], numbers=[84]))), dict)
+    # the same simple cubic crystal, its second row moved along the first by 400 cells
+    skewed = [[3.35, 0, 0], [3.35 * 400, 3.35, 0], [0, 3.35 * 77, 3.35]]
+    assert isinstance(check(raw(crystal(skewed, [0.3, 0.3, 0.3], numbers=[84]))), dict)
+
+
+def test_atoms_at_the_smallest_distance_are_kept():
+    half = 0.5 / 3.905
+    assert isinstance(check(raw(crystal(CUBIC, [0, 0, 0], [half * 1.0001, 0, 0]))), dict)
+    assert not isinstance(
+        check(raw(crystal(CUBIC, [0, 0, 0], [half * 0.9999, 0, 0]))), dict
+    )
+
+
+def brute_force_distance(structure, reach=6):
+    """Shortest distance over all images, on the reduced cell where a few images suffice."""
+    reduced = np.array(Lattice(structure.lattice).get_niggli_reduced_lattice().matrix)
+    coords = structure.frac_coords @ structure.lattice @ np.linalg.inv(reduced)
+    coords -= np.floor(coords)
+    span = range(-reach, reach + 1)
+    images = np.array(list(itertools.product(span, span, span)), dtype=float)
+    offsets = (coords[:, None, None] - coords[None, :, None]) + images
+    distances = np.linalg.norm(offsets @ reduced, axis=-1)
+    return distances[distances > 1e-12].min()
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_overlap_agrees_with_brute_force_in_random_skewed_cells(seed):
+    random = np.random.default_rng(seed)
+    lattice = np.diag(random.uniform(0.6, 4.0, 3)) + random.normal(0, 0.1, (3, 3))
+    shear = np.eye(3)
+    shear[1, 0], shear[2, 0], shear[2, 1] = random.integers(-20, 20, 3)
+    structure = crystal(shear @ lattice, *random.uniform(-3, 3, (4, 3)))
+    expected = brute_force_distance(structure)
+    overlap = find_overlap(structure, expected * 1.001)
+    assert overlap is not None
+    assert overlap[2] == pytest.approx(expected, rel=1e-9)
+    assert find_overlap(structure, expected * 0.999) is None
+
+
+def test_overlap_is_found_in_a_large_cell():
+    grid = np.array(list(itertools.product(range(5), repeat=3))) / 5
+    structure = crystal(np.eye(3) * 12, *grid, [0.01, 0.01, 0.01])
+    first, second, distance = find_overlap(structure, 0.5)
+    assert {first, second} == {0, 125}
+    assert distance == pytest.approx(0.12 * math.sqrt(3))
+
+
+def test_error_of_the_source_and_missing_id_come_first():
+    reject = check(raw(None, error=("disordered_site", "site 0 is half empty")))
+    assert (reject.reason, reject.message) == (
+        "disordered_site",
+        "mp-5229: site 0 is half empty",
+    )
+    reject = check(raw(None, material_id=" "))
+    assert reject.reason == "missing_id"
+
+
+@pytest.mark.parametrize("value", [None, math.nan, np.float64("nan"), "na", "", " NaN "])
+def test_missing_label_is_missing(value):
+    record = raw(labels={"formation_energy_per_atom": -1.0, "band_gap": value})
+    reject = check(record)
+    assert reject.reason == "missing_label"
+    assert "band_gap" in reject.message
+    row = check(record, require_labels="any")
+    assert "band_gap" not in row
+    assert "band_gap_scheme" not in row
+
+
+@pytest.mark.parametrize(
+    ("labels", "reason"),
+    [
+        ({"band_gap": math.inf}, "invalid_label"),
+        ({"band_gap": -math.inf}, "invalid_label"),
+        ({"band_gap": "metal"}, "invalid_label"),
+        ({"band_gap": True}, "invalid_label"),
+        ({"band_gap": [1.0]}, "invalid_label"),
+        ({"band_gap": -0.1}, "implausible_label"),
+        ({"formation_energy_per_atom": -354.0}, "implausible_label"),
+        ({"bulk_modulus": 100.0}, "invalid_label"),  # no scheme
+        ({}, "missing_label"),
+    ],
+)
+def test_faulty_label_is_rejected(labels, reason):
+    assert check(raw(labels=labels), require_labels="any").reason == reason
+
+
+def test_label_requirement_counts_only_the_targets_of_the_source():
+    unlabelled = raw(labels={})
+    assert isinstance(check(unlabelled, require_labels="none"), dict)
+    assert isinstance(check(unlabelled, targets=(), require_labels="any"), dict)
+    other = raw(labels={"bulk_modulus": 100.0}, label_schemes={"bulk_modulus": "AGL"})
+    assert check(other, require_labels="any").reason == "missing_label"
+
+
+def test_label_of_an_unknown_target_is_an_error_of_the_source():
+    with pytest.raises(ConfigError, match="hardness"):
+        check(raw(labels={"hardness": 1.0}))
+
+
+def test_unknown_split_is_named():
+    reject = check(raw(split="holdout"))
+    assert reject.reason == "invalid_label"
+    assert "'holdout'" in reject.message
+
+
+def test_label_value_reads_numbers_and_text():
+    assert label_value("1.5e-3") == 1.5e-3
+    assert label_value(np.float32(2.0)) == 2.0
+    assert math.copysign(1, label_value(-0.0)) == 1
+
+
+def test_content_digest_covers_what_a_row_says_and_nothing_else():
+    row = check(raw())
+    same = check(raw(source_version="2025", last_updated=datetime(2025, 1, 1, tzinfo=UTC)))
+    assert same["content_digest"] == row["content_digest"]
+    moved = PEROVSKITE._replace(frac_coords=PEROVSKITE.frac_coords + 1e-6)
+    others = [
+        raw(moved),
+        raw(labels={"formation_energy_per_atom": -3.55, "band_gap": 1.9}),
+        raw(label_schemes=SCHEMES | {"band_gap": "MBJ"}),
+        raw(split="test"),
+        raw(run_type="r2SCAN"),
+        raw(license="CC0"),
+    ]
+    digests = {check(other)["content_digest"] for other in others}
+    assert len(digests | {row["content_digest"]}) == 7
+
+
+def test_formulas_with_noble_gases_raise_no_warning():
+    structure = crystal(CUBIC, [0, 0, 0], [0.5] * 3, numbers=[2, 11])
+    assert check(raw(structure))["formula"] == "NaHe"

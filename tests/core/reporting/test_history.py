@@ -1,0 +1,50 @@
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+from matplotlib import image
+
+from crystalgnn_core.reporting.history import best_epoch, history_panels, write_history_plot
+
+
+def test_history_plot_is_a_picture_with_one_panel_a_quantity(make_report, tmp_path):
+    history = make_report(n=100, n_table=10).history
+    path = tmp_path / "plots" / "history.png"
+    write_history_plot(path, history, title="run_1 costs $5 and $6")
+    assert [file.name for file in path.parent.iterdir()] == ["history.png"]
+    pixels = image.imread(path)
+    assert pixels.shape[1] > 2.5 * pixels.shape[0]
+    assert pixels[..., :3].std() > 0.02
+
+
+def test_history_plot_leaves_pyplot_and_settings_alone(make_report, tmp_path):
+    before = dict(mpl.rcParams)
+    write_history_plot(
+        tmp_path / "a.png", make_report(n=100, n_table=10).history, title="t"
+    )
+    assert dict(mpl.rcParams) == before
+
+
+def test_empty_history_still_makes_a_picture(tmp_path):
+    write_history_plot(tmp_path / "a.png", pd.DataFrame({"epoch": []}), title="t")
+    assert (tmp_path / "a.png").stat().st_size > 0
+
+
+def test_panels_leave_out_empty_columns_and_a_constant_rate():
+    history = pd.DataFrame(
+        {
+            "epoch": [1, 2],
+            "train_loss": [1.0, 0.0],
+            "val_mae_band_gap": [np.nan, np.nan],
+            "learning_rate": [1e-3, 1e-3],
+        }
+    )
+    panels = history_panels(history)
+    assert [panel.key for panel in panels] == ["loss"]
+    assert not panels[0].is_log  # a loss of zero has no logarithm
+
+
+def test_best_epoch_is_the_first_of_equals_and_skips_missing():
+    history = pd.DataFrame(
+        {"epoch": [1, 2, 3, 4], "val_mae_band_gap": [np.nan, 0.2, 0.2, 0.3]}
+    )
+    assert best_epoch(history, "val_mae_band_gap") == (2, 0.2)

@@ -1,0 +1,369 @@
+from __future__ import annotations
+
+import gzip
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from pymatgen.core.structure import Structure
+
+from crystalgnn_core.errors import ConfigError, SourceError
+from crystalgnn_core.records.validation import validate
+from crystalgnn_core.sources.files import (
+    FilesSource,
+    TableColumns,
+    TargetColumn,
+    read_structure_file,
+    structure_files,
+)
+
+SALT = Structure.from_spacegroup(
+    "Fm-3m", np.eye(3) * 5.64, ["Na", "Cl"], [[0, 0, 0], [0.5, 0.5, 0.5]]
+)
+CIF = SALT.to(fmt="cif")
+GAP = {"band_gap": TargetColumn(column="gap", label_scheme="PBE")}
+ATOMS = {
+    "lattice_mat": [[3.0, 0, 0], [0, 3.0, 0], [0, 0, 3.0]],
+    "coords": [[0.0, 0, 0], [1.5, 1.5, 1.5]],
+    "elements": ["Cs", "Cl"],
+    "cartesian": True,
+}
+SHARED = Path(__file__).parents[3] / ".." / "shared" / "data"
+needs_shared = pytest.mark.skipif(not SHARED.is_dir(), reason="the shared data is not here")
+
+
+def source(path, **settings):
+    return FilesSource(name="mine", path=str(path), **settings)
+
+
+def read(source_config):
+    parts = source_config.parts()
+    assert [part.index for part in parts] == list(range(len(parts)))
+    return [record for part in parts for record in source_config.read(part)]
+
+
+def table(folder, suffix, **columns):
+    frame = pd.DataFrame(
+        {"material_id": [f"m{i}" for i in range(10)], "cif": CIF} | columns
+    )
+    path = folder / f"table{suffix}"
+    if suffix == ".csv":
+        frame.to_csv(path, index=False)
+    else:
+        pq.write_table(pa.Table.from_pandas(frame), path, row_group_size=3)
+    return path
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "run1").mkdir()
+    (tmp_path / ".cache").mkdir()
+    (tmp_path / "salt.cif").write_text(CIF)
+    (tmp_path / "UPPER.CIF").write_text(CIF)
+    (tmp_path / "run1" / "POSCAR").write_text(SALT.to(fmt="poscar"))
+    (tmp_path / "POSCAR.mp-22862").write_text(SALT.to(fmt="poscar"))
+    (tmp_path / "salt.json").write_text(SALT.to_json())
+    (tmp_path / "jarvis.json").write_text(json.dumps({"jid": "JVASP-1", "atoms": ATOMS}))
+    (tmp_path / "notes.txt").write_text("nothing")
+    (tmp_path / ".cache" / "old.cif").write_text(CIF)
+    return tmp_path
+
+
+def test_folder_gives_one_record_a_file_with_unique_ids(folder):
+    records = read(source(folder, license="CC0"))
+    assert [record.material_id for record in records] == [
+        "POSCAR.mp-22862",
+        "UPPER",
+        "JVASP-1",
+        "run1/POSCAR",
+        "salt.cif",
+        "salt.json",
+    ]
+    assert all(record.error is None for record in records)
+    assert {record.license for record in records} == {"CC0"}
+    assert all(len(record.source_version) == 16 for record in records)
+    assert np.allclose(records[2].crystal.frac_coords[1], 0.5)
+
+
+def test_digest_of_a_folder_ignores_its_place_and_sees_its_content(folder, tmp_path):
+    moved = tmp_path / "moved"
+    moved.mkdir()
+    (moved / "salt.cif").write_text(CIF)
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "salt.cif").write_text(CIF)
+    [first], [second] = source(moved).parts(), source(tmp_path / "other").parts()
+    assert first.digest == second.digest
+    assert source(moved, license="CC0").parts()[0].digest != first.digest
+    (moved / "salt.cif").write_text(CIF.replace("5.64", "5.65"))
+    assert source(moved).parts()[0].digest != first.digest
+    with pytest.raises(SourceError, match="changed"):
+        list(source(moved).read(first))
+
+
+def test_parts_of_a_folder_are_read_alone_and_in_any_order(folder):
+    config = source(folder, part_size=4)
+    parts = config.parts()
+    assert [len(list(config.read(part))) for part in reversed(parts)] == [2, 4]
+
+
+def test_label_table_of_a_folder(folder):
+    labels = folder / "labels.csv"
+    labels.write_text("id,gap,split\nsalt.cif,5.0,train\nJVASP-1,na,\nUPPER,1,\nUPPER,2,\n")
+    config = source(folder, labels=str(labels), targets=GAP)
+    records = {record.material_id: record for record in read(config)}
+    assert records["salt.cif"].labels == {"band_gap": 5.0}
+    assert records["salt.cif"].label_schemes == {"band_gap": "PBE"}
+    assert records["salt.cif"].split == "train"
+    assert records["JVASP-1"].labels == {"band_gap": None}
+    assert records["run1/POSCAR"].labels == {"band_gap": None}
+    assert records["UPPER"].error[0] == "invalid_label"
+    before = config.parts()[0].digest
+    labels.write_text("id,gap\nsalt.cif,5.1\n")
+    assert config.parts()[0].digest != before
+
+
+FAULTS = {
+    "truncated.cif": CIF[:-30].encode(),
+    "junk.cif": bytes(range(256)) * 10,
+    "empty.cif": b"",
+    "POSCAR_counts": SALT.to(fmt="poscar").replace("\n4 4\n", "\n4 5\n").encode(),
+    "POSCAR_empty": b"",
+    "number.json": b"3",
+    "other.json": b'{"energy": 1}',
+    "cut.json": b'{"lattice": [',
+    "none.json": b"[]",
+    "mixed.json": b'[{"energy": 1}, 3]',
+}
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_unreadable_file_is_an_error_record_that_names_it(tmp_path, name):
+    (tmp_path / name).write_bytes(FAULTS[name])
+    (tmp_path / "good.cif").write_text(CIF)
+    records = read(source(tmp_path))
+    faulty = [record for record in records if record.error is not None]
+    assert len(records) - len(faulty) == 1
+    assert len(faulty) == (2 if name == "mixed.json" else 1)
+    for record in faulty:
+        reason, message = record.error
+        assert reason == "unreadable_structure"
+        assert message.startswith(f"{record.material_id}: {name}: ")
+        assert "\n" not in message
+
+
+def test_disordered_file_is_an_error_record(tmp_path):
+    mixed = Structure(np.eye(3) * 4, [{"Na": 0.5, "K": 0.5}], [[0, 0, 0]])
+    mixed.to(str(tmp_path / "mixed.cif"))
+    [record] = read_structure_file(tmp_path / "mixed.cif")
+    assert record.error[0] == "disordered_site"
+
+
+def test_file_of_several_blocks_gives_a_record_a_block(tmp_path):
+    path = tmp_path / "many.cif"
+    path.write_text(f"data_global\n_journal_year 1999\n{CIF}{CIF[:-30]}\n{CIF}")
+    records = read_structure_file(path)
+    assert [record.material_id for record in records] == ["many-1", "many-2", "many-3"]
+    assert [record.error is None for record in records] == [True, False, True]
+    assert read_structure_file(path, "x")[0].material_id == "x-1"
+
+
+def test_single_structure_file_is_a_source(tmp_path):
+    (tmp_path / "salt.cif").write_text(CIF)
+    [record] = read(source(tmp_path / "salt.cif"))
+    assert record.material_id == "salt"
+    assert validate(record, source="mine", targets=(), require_labels="any")["n_sites"] == 8
+
+
+def test_path_may_start_at_home(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "salt.cif").write_text(CIF)
+    assert len(read(source("~/salt.cif"))) == 1
+
+
+def test_empty_and_missing_folders_are_clear_errors(tmp_path):
+    with pytest.raises(
+        SourceError, match=r"no structure files in .*expected names like \*\.cif"
+    ):
+        source(tmp_path).parts()
+    with pytest.raises(SourceError, match="no structure files"):
+        structure_files(tmp_path)
+    with pytest.raises(SourceError, match="no such file"):
+        source(tmp_path / "nowhere").parts()
+    (tmp_path / "notes.txt").write_text("nothing")
+    with pytest.raises(SourceError, match="no supported kind"):
+        source(tmp_path / "notes.txt").parts()
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_table_is_read_in_parts_that_add_up(tmp_path, suffix):
+    path = table(tmp_path, suffix, gap=[0.1 * i for i in range(10)], split="val")
+    whole = read(source(path, targets=GAP))
+    assert [record.material_id for record in whole] == [f"m{i}" for i in range(10)]
+    assert [record.labels["band_gap"] for record in whole] == [0.1 * i for i in range(10)]
+    assert {record.split for record in whole} == {"val"}
+    for part_size in (1, 4, 7):
+        config = source(path, targets=GAP, part_size=part_size)
+        parts = config.parts()
+        assert len(parts) == -(-10 // part_size)
+        assert len({part.digest for part in parts}) == len(parts)
+        last = [record.material_id for record in config.read(parts[-1])]
+        assert last == [f"m{i}" for i in range(part_size * (len(parts) - 1), 10)]
+        assert [record.labels for record in read(config)] == [r.labels for r in whole]
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_bad_rows_of_a_table_become_error_records(tmp_path, suffix):
+    cifs = [CIF] * 10
+    cifs[1], cifs[2] = None, CIF[:-30]
+    cifs[3] = json.dumps(SALT.as_dict())
+    ids = [f"m{i}" for i in range(10)]
+    ids[4] = None
+    gaps = ["1.0", "1.0", "1.0", "2.5", "1.0", "abc", "na", "", None, "inf"]
+    path = table(tmp_path, suffix, cif=cifs, material_id=ids, gap=gaps)
+    config = source(
+        path, targets={"band_gap": GAP["band_gap"].model_copy(update={"scale": 2})}
+    )
+    records = read(config)
+    reasons = [record.error and record.error[0] for record in records]
+    bad, missing, label = "unreadable_structure", "missing_id", "invalid_label"
+    assert reasons == [None, bad, bad, None, missing, label, None, None, None, None]
+    assert f"table{suffix} row 3" in records[2].error[1]
+    assert "gap" in records[5].error[1]
+    assert [records[i].labels["band_gap"] for i in (3, 6, 7, 8)] == [5.0, None, None, None]
+    results = [
+        validate(r, source="mine", targets=("band_gap",), require_labels="all")
+        for r in records
+    ]
+    assert [isinstance(row, dict) for row in results] == [i in (0, 3) for i in range(10)]
+    assert results[9].reason == "invalid_label"
+    assert results[6].reason == "missing_label"
+
+
+def test_ids_of_a_table_keep_their_digits(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_bytes(b'\xef\xbb\xbfid,structure\r\n007,"a"\r\n\r\n008,b\r\n9\r\n')
+    records = read(source(path))
+    assert [record.material_id for record in records] == ["007", "008", ""]
+    assert "fields" in records[2].error[1]
+    frame = pd.DataFrame({"id": [7.0, np.nan], "cif": [CIF, CIF]})
+    frame.to_parquet(tmp_path / "t.parquet")
+    records = read(source(tmp_path / "t.parquet"))
+    assert [record.material_id for record in records] == ["7", ""]
+    assert records[1].error[0] == "missing_id"
+
+
+def test_csv_takes_very_long_fields(tmp_path):
+    path = table(tmp_path, ".csv", comment="x" * 200_000)
+    assert len(read(source(path))) == 10
+
+
+def test_columns_are_chosen_by_name_and_missing_ones_listed(tmp_path):
+    path = table(tmp_path, ".csv", key=[f"k{i}" for i in range(10)], fold="test")
+    columns = TableColumns(material_id="key", split="fold")
+    records = read(source(path, columns=columns))
+    assert (records[0].material_id, records[0].split) == ("k0", "test")
+    for settings in (
+        {"columns": TableColumns(structure="poscar")},
+        {"columns": TableColumns(split="part")},
+        {"targets": GAP},
+    ):
+        with pytest.raises(
+            ConfigError, match=r"its columns are material_id, cif, key, fold"
+        ):
+            source(path, **settings).parts()
+
+
+def test_contradictory_settings_are_refused(tmp_path):
+    with pytest.raises(ConfigError, match="hardness"):
+        source(tmp_path, targets={"hardness": GAP["band_gap"]})
+    with pytest.raises(ConfigError, match="targets is empty"):
+        source(tmp_path, labels="labels.csv")
+    (tmp_path / "salt.cif").write_text(CIF)
+    with pytest.raises(ConfigError, match="no table"):
+        source(tmp_path, targets=GAP).parts()
+    path = table(tmp_path, ".csv", gap=1.0)
+    with pytest.raises(ConfigError, match="label table"):
+        source(path, targets=GAP, labels=str(path)).parts()
+    with pytest.raises(SourceError, match="a table must be"):
+        source(tmp_path, targets=GAP, labels=str(tmp_path / "salt.cif")).parts()
+
+
+def test_damaged_and_empty_tables_are_source_errors(tmp_path):
+    (tmp_path / "a.parquet").write_bytes(b"PAR1 junk")
+    (tmp_path / "b.csv").write_bytes(b"")
+    (tmp_path / "c.csv").write_text("id,cif\n")
+    for name, message in (
+        ("a.parquet", "Parquet"),
+        ("b.csv", "header"),
+        ("c.csv", "no rows"),
+    ):
+        with pytest.raises(SourceError, match=message):
+            source(tmp_path / name).parts()
+
+
+def test_table_that_grew_is_noticed(tmp_path):
+    path = table(tmp_path, ".csv")
+    config = source(path)
+    [part] = config.parts()
+    path.write_text(path.read_text() + "m10,\n")
+    with pytest.raises(SourceError, match="changed"):
+        list(config.read(part))
+
+
+def validated(config, n_rows):
+    part = config.parts()[0]
+    assert part.payload.get("n_rows", n_rows) == n_rows
+    return [
+        validate(record, source="x", targets=config.target_names(), require_labels="all")
+        for record in config.read(part)
+    ]
+
+
+@needs_shared
+def test_mp20_rows_are_all_good():
+    targets = {
+        name: TargetColumn(column=name, label_scheme="MP 2021 (MP-20)")
+        for name in ("formation_energy_per_atom", "band_gap")
+    }
+    config = source(SHARED / "mp20.parquet", targets=targets, part_size=200)
+    rows = validated(config, 200)
+    frame = pd.read_parquet(SHARED / "mp20.parquet").head(200)
+    assert [row["material_id"] for row in rows] == frame["material_id"].tolist()
+    assert [row["band_gap"] for row in rows] == frame["band_gap"].tolist()
+    assert [row["split"] for row in rows] == frame["split"].tolist()
+    sites = [
+        len(cif.rstrip().partition("_occupancy\n")[2].split("\n")) for cif in frame["cif"]
+    ]
+    assert [row["n_sites"] for row in rows] == sites
+
+
+@needs_shared
+def test_perovskite_heats_are_read_as_a_target():
+    targets = {
+        "formation_energy_per_atom": TargetColumn(
+            column="heat_all", label_scheme="GLLB-SC"
+        ),
+        "band_gap": TargetColumn(column="ind_gap", label_scheme="GLLB-SC"),
+    }
+    config = source(SHARED / "perov5_val.parquet", targets=targets, part_size=100)
+    rows = validated(config, 100)
+    assert all(row["n_sites"] == 5 for row in rows)
+    heats = pd.read_parquet(SHARED / "perov5_val.parquet")["heat_all"].head(100)
+    assert [row["formation_energy_per_atom"] for row in rows] == heats.tolist()
+
+
+@needs_shared
+def test_jarvis_records_are_read_from_json(tmp_path):
+    with gzip.open(SHARED / "jarvis_dft3d_subset.json.gz", "rt") as stream:
+        records = json.load(stream)[:300]
+    (tmp_path / "subset.json").write_text(json.dumps(records))
+    full = SHARED / "real_full_record_JVASP-90856.json"
+    (tmp_path / "full.json").write_text(full.read_text())
+    rows = validated(source(tmp_path), 301)
+    assert [row["material_id"] for row in rows[1:]] == [record["jid"] for record in records]
+    assert [row["n_sites"] for row in rows[1:]] == [record["nat"] for record in records]
+    assert (rows[0]["material_id"], rows[0]["formula"]) == ("JVASP-90856", "TiCuSiAs")
