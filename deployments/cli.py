@@ -1,0 +1,55 @@
+"""The command `crystalgnn`: thin, one function a command."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from crystalgnn_core.errors import CrystalGNNError, InputError
+from deployments import models, pipeline_commands, predict_command
+from deployments.tables import show_error
+
+USER_ERROR = 2
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Screen inorganic crystals with graph neural networks.",
+)
+pipeline_commands.register(app)
+predict_command.register(app)
+app.add_typer(models.app, name="models")
+
+
+@app.command()
+def doctor(
+    store: Annotated[Path | None, typer.Option("--store", help="Store to look at.")] = None,
+) -> None:
+    """Check versions, pins, the device, the Prefect settings and a store."""
+    from deployments.doctor import examine
+
+    if not examine(store):
+        raise typer.Exit(1)
+
+
+def main() -> None:
+    """Run the command line; a user error is one line and exit code 2."""
+    try:
+        app()
+    except InputError as error:
+        show_error(str(error))
+        sys.exit(USER_ERROR)
+    except CrystalGNNError as error:
+        show_error(f"{error} [{type(error).__name__}]")
+        sys.exit(1)
+    except KeyboardInterrupt:
+        show_error("interrupted; the next run continues where this one stopped")
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

@@ -141,7 +141,8 @@ def test_symmetric_cif_is_expanded():
     cell += "".join(f"_cell_angle_{angle} 90\n" for angle in ("alpha", "beta", "gamma"))
     columns = "".join(f"_atom_site_{name}\n" for name in ("label", *FRACTIONS))
     sites = "Na1 0 0 0\nCl1 0.5 0.5 0.5\n"
-    text = f"data_salt\n{cell}_symmetry_space_group_name_H-M 'F m -3 m'\nloop_\n{columns}{sites}"
+    group = "_symmetry_space_group_name_H-M 'F m -3 m'\n"
+    text = f"data_salt\n{cell}{group}loop_\n{columns}{sites}"
     assert same_sites(crystal_from_cif(text), crystal_from_cif(SALT_CIF))
     stated = text.replace("loop_", "_chemical_formula_sum 'Na Cl'\nloop_")
     assert len(crystal_from_cif(stated).atomic_numbers) == 8
@@ -177,8 +178,9 @@ CIF_FAULTS = {
     "two structures": SALT_CIF + SALT_CIF,
     "coordinate left out": SALT_CIF.replace("0.50000000", ".", 1),
     "site outside a loop": (
-        "data_x\n_cell_length_a 3\n_cell_length_b 3\n_cell_length_c 3\n_cell_angle_alpha 90\n"
-        "_cell_angle_beta 90\n_cell_angle_gamma 90\n_atom_site_label Na1\n"
+        "data_x\n_cell_length_a 3\n_cell_length_b 3\n_cell_length_c 3\n"
+        "_cell_angle_alpha 90\n_cell_angle_beta 90\n_cell_angle_gamma 90\n"
+        "_atom_site_label Na1\n"
         "_atom_site_fract_x 0\n_atom_site_fract_y 0\n_atom_site_fract_z 0\n"
     ),
 }
@@ -193,7 +195,7 @@ def test_faulty_cif_is_refused_in_one_line(name):
 
 def test_disordered_cif_is_refused_as_such():
     disordered = Structure(
-        np.eye(3) * 4.1, [{"Na": 0.5, "K": 0.5}, "Cl"], [[0] * 3, [0.5] * 3]
+        np.eye(3) * 4.1, [{"Na": 0.5, "K": 0.5}, "Cl"], [[0.0] * 3, [0.5] * 3]
     )
     assert refused(crystal_from_cif, disordered.to(fmt="cif"))[0] == "disordered_site"
     assert (
@@ -204,7 +206,7 @@ def test_disordered_cif_is_refused_as_such():
 def test_formula_of_one_unit_and_deuterium_agree_with_the_sites():
     one_unit = SALT_CIF.replace("'Na4 Cl4'", "'Na Cl'")
     assert len(crystal_from_cif(one_unit).atomic_numbers) == 8
-    heavy = Structure(np.eye(3) * 4.08, ["Li", "D"], [[0] * 3, [0.5] * 3]).to(fmt="cif")
+    heavy = Structure(np.eye(3) * 4.08, ["Li", "D"], [[0.0] * 3, [0.5] * 3]).to(fmt="cif")
     assert crystal_from_cif(heavy).atomic_numbers.tolist() == [3, 1]
     for unreadable in ("?", "'Na4 Cl3.9'"):
         text = SALT_CIF.replace("'Na4 Cl4'", unreadable)
@@ -214,7 +216,9 @@ def test_formula_of_one_unit_and_deuterium_agree_with_the_sites():
 def test_poscar_is_read():
     crystal = crystal_from_poscar(SALT_POSCAR)
     assert same(crystal, crystal_from_structure(SALT))
-    cadmium = Structure(np.eye(3) * 5, ["Cd", "Co", "K"], [[0] * 3, [0.5] * 3, [0.5, 0, 0]])
+    cadmium = Structure(
+        np.eye(3) * 5, ["Cd", "Co", "K"], [[0.0] * 3, [0.5] * 3, [0.5, 0, 0]]
+    )
     text = cadmium.to(fmt="poscar").replace("direct", "Selective dynamics\nDirect")
     assert crystal_from_poscar(text).atomic_numbers.tolist() == [48, 27, 19]
 
@@ -223,6 +227,7 @@ POSCAR_FAULTS = {
     "empty": "",
     "one line": "NaCl",
     "more counted than listed": SALT_POSCAR.replace("\n4 4\n", "\n4 5\n"),
+    "counts that fill the memory": SALT_POSCAR.replace("\n4 4\n", "\n4 99999999999\n"),
     "more listed than counted": SALT_POSCAR.replace("\n4 4\n", "\n4 3\n"),
     "no elements": re.sub(" ?(Na|Cl)", "", SALT_POSCAR).replace("\n\n", "\n"),
     "two numbers in a lattice row": re.sub(

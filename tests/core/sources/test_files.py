@@ -46,6 +46,10 @@ def read(source_config):
     return [record for part in parts for record in source_config.read(part)]
 
 
+def check(record, targets):
+    return validate(record, source="mine", targets=targets, require_labels="all")
+
+
 def table(folder, suffix, **columns):
     frame = pd.DataFrame(
         {"material_id": [f"m{i}" for i in range(10)], "cif": CIF} | columns
@@ -159,6 +163,7 @@ def test_disordered_file_is_an_error_record(tmp_path):
     mixed = Structure(np.eye(3) * 4, [{"Na": 0.5, "K": 0.5}], [[0, 0, 0]])
     mixed.to(str(tmp_path / "mixed.cif"))
     [record] = read_structure_file(tmp_path / "mixed.cif")
+    assert record.error is not None
     assert record.error[0] == "disordered_site"
 
 
@@ -175,7 +180,7 @@ def test_single_structure_file_is_a_source(tmp_path):
     (tmp_path / "salt.cif").write_text(CIF)
     [record] = read(source(tmp_path / "salt.cif"))
     assert record.material_id == "salt"
-    assert validate(record, source="mine", targets=(), require_labels="any")["n_sites"] == 8
+    assert check(record, ())["n_sites"] == 8
 
 
 def test_path_may_start_at_home(tmp_path, monkeypatch):
@@ -217,10 +222,10 @@ def test_table_is_read_in_parts_that_add_up(tmp_path, suffix):
 
 @pytest.mark.parametrize("suffix", [".csv", ".parquet"])
 def test_bad_rows_of_a_table_become_error_records(tmp_path, suffix):
-    cifs = [CIF] * 10
+    cifs: list[str | None] = [CIF] * 10
     cifs[1], cifs[2] = None, CIF[:-30]
     cifs[3] = json.dumps(SALT.as_dict())
-    ids = [f"m{i}" for i in range(10)]
+    ids: list[str | None] = [f"m{i}" for i in range(10)]
     ids[4] = None
     gaps = ["1.0", "1.0", "1.0", "2.5", "1.0", "abc", "na", "", None, "inf"]
     path = table(tmp_path, suffix, cif=cifs, material_id=ids, gap=gaps)
@@ -234,10 +239,7 @@ def test_bad_rows_of_a_table_become_error_records(tmp_path, suffix):
     assert f"table{suffix} row 3" in records[2].error[1]
     assert "gap" in records[5].error[1]
     assert [records[i].labels["band_gap"] for i in (3, 6, 7, 8)] == [5.0, None, None, None]
-    results = [
-        validate(r, source="mine", targets=("band_gap",), require_labels="all")
-        for r in records
-    ]
+    results = [check(record, ("band_gap",)) for record in records]
     assert [isinstance(row, dict) for row in results] == [i in (0, 3) for i in range(10)]
     assert results[9].reason == "invalid_label"
     assert results[6].reason == "missing_label"
@@ -317,10 +319,7 @@ def test_table_that_grew_is_noticed(tmp_path):
 def validated(config, n_rows):
     part = config.parts()[0]
     assert part.payload.get("n_rows", n_rows) == n_rows
-    return [
-        validate(record, source="x", targets=config.target_names(), require_labels="all")
-        for record in config.read(part)
-    ]
+    return [check(record, config.target_names()) for record in config.read(part)]
 
 
 @needs_shared

@@ -84,6 +84,10 @@ def distances_from(structure, symbol):
     return np.sort([neighbor.nn_distance for neighbor in structure.get_neighbors(site, 4)])
 
 
+def validated(record):
+    return validate(record, source="textbook", targets=(), require_labels="none")
+
+
 @pytest.mark.parametrize("name", NEIGHBORS)
 def test_shortest_distance_and_coordination_are_known(name):
     symbol, expected, coordination = NEIGHBORS[name]
@@ -97,9 +101,17 @@ def test_shortest_distance_and_coordination_are_known(name):
 @pytest.mark.parametrize("name", SPACE_GROUPS)
 def test_space_group_and_primitive_cell_agree_with_spglib(name):
     structure = textbook_structure(name)
-    cell = (structure.lattice.matrix, structure.frac_coords, structure.atomic_numbers)
-    assert spglib.get_symmetry_dataset(cell, symprec=1e-3).number == SPACE_GROUPS[name]
-    assert len(spglib.find_primitive(cell, symprec=1e-3)[2]) == len(structure)
+    cell = (
+        structure.lattice.matrix.tolist(),
+        structure.frac_coords.tolist(),
+        structure.atomic_numbers,
+    )
+    dataset = spglib.get_symmetry_dataset(cell, symprec=1e-3)
+    primitive = spglib.find_primitive(cell, symprec=1e-3)
+    assert dataset is not None
+    assert dataset.number == SPACE_GROUPS[name]
+    assert primitive is not None
+    assert len(primitive[2]) == len(structure)
 
 
 @pytest.mark.parametrize("name", DENSITIES)
@@ -111,10 +123,7 @@ def test_every_crystal_is_a_valid_record_without_labels():
     source = TextbookSource(part_size=50)
     parts = source.parts()
     records = [record for part in parts for record in source.read(part)]
-    rows = [
-        validate(record, source=source.name, targets=(), require_labels="none")
-        for record in records
-    ]
+    rows = [validated(record) for record in records]
     assert [record.material_id for record in records] == list(TEXTBOOK_NAMES)
     assert all(isinstance(row, dict) for row in rows)
     for row in rows:  # AuCu and CuAu are one formula

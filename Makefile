@@ -1,0 +1,42 @@
+# Everything runs in .venv; `demo`, `test`, `lint` and `bench` install first when needed.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+export DO_NOT_TRACK = 1
+export PREFECT_SERVER_ANALYTICS_ENABLED = false
+
+.PHONY: help install demo test lint bench clean
+
+help:
+	@echo "make install   set up .venv"
+	@echo "make demo      the whole loop on embedded synthetic data"
+	@echo "make test      the tests"
+	@echo "make lint      ruff and mypy"
+	@echo "make bench     benchmarks against the reference code"
+	@echo "make clean     remove .venv and the demo's store"
+
+install: $(STAMP)
+
+$(STAMP): pyproject.toml .ci/constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint .ci/constraints.txt torch
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint .ci/constraints.txt --editable ".[dev]"
+	@touch $(STAMP)
+
+demo: $(STAMP)
+	$(BIN)/crystalgnn demo
+
+test: $(STAMP)
+	$(BIN)/python -m pytest -q -n 2 --dist loadgroup
+
+lint: $(STAMP)
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy crystalgnn_core tasks flows deployments tests
+
+bench: $(STAMP)
+	$(BIN)/python tests/benchmarks/main_job.py
+
+clean:
+	rm -rf $(VENV) crystalgnn-store

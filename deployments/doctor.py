@@ -1,0 +1,96 @@
+"""Is this machine fit to run the pipeline, and is a store sound?"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import NamedTuple
+
+from packaging.version import Version
+
+from deployments.tables import show_rows
+
+CAPS = {"fastapi": "0.151", "sqlalchemy": "2.1", "prefect": "3.9"}
+PACKAGES = ("torch", "torch-geometric", "pymatgen", "numba", "deltalake", "pyarrow", "mp-api")
+GIGABYTE = 1e9
+
+
+class Finding(NamedTuple):
+    """One line of the report."""
+
+    what: str
+    found: str
+    is_fine: bool
+    advice: str = ""
+
+
+def examine(store: Path | None) -> bool:
+    """Print all findings; tell whether everything is fine."""
+    findings = [*_packages(), _device(), _prefect(), _disk(store or Path())]
+    if store is not None:
+        findings += _store(store)
+    rows = [(f.what, f.found, "ok" if f.is_fine else f"PROBLEM: {f.advice}") for f in findings]
+    show_rows("crystalgnn doctor", ("what", "found", "verdict"), rows)
+    return all(finding.is_fine for finding in findings)
+
+
+def _packages() -> list[Finding]:
+    findings = []
+    for name in (*PACKAGES, *CAPS):
+        try:
+            found = version(name)
+        except PackageNotFoundError:
+            findings.append(Finding(name, "missing", is_fine=False, advice="run make install"))
+            continue
+        cap = CAPS.get(name)
+        is_fine = cap is None or Version(found) < Version(cap)
+        findings.append(Finding(name, found, is_fine, f"install {name}<{cap}"))
+    return findings
+
+
+def _device() -> Finding:
+    import torch
+
+    if torch.cuda.is_available():
+        return Finding("device", torch.cuda.get_device_name(0), is_fine=True)
+    return Finding("device", f"CPU, {torch.get_num_threads()} threads", is_fine=True)
+
+
+def _prefect() -> Finding:
+    url = os.environ.get("PREFECT_API_URL")
+    return Finding("Prefect API", url or "started with each command", is_fine=True)
+
+
+def _disk(folder: Path) -> Finding:
+    existing = next(path for path in (folder.resolve(), *folder.resolve().parents) if path.exists())
+    free = shutil.disk_usage(existing).free / GIGABYTE
+    return Finding("free disk", f"{free:.0f} GB", free > 1, "free at least 1 GB")
+
+
+def _store(store: Path) -> list[Finding]:
+    from crystalgnn_core.errors import CrystalGNNError
+    from crystalgnn_core.learning.checkpoints import load_bundle
+    from crystalgnn_core.learning.registry import Registry
+    from crystalgnn_core.records.store import RecordStore
+    from crystalgnn_core.shardset import ShardSet
+
+    findings = [
+        Finding(f"records {name}", f"{count:,}", is_fine=True)
+        for name, count in RecordStore(store).source_counts().items()
+    ]
+    for folder in sorted([*store.glob("graphs/*"), *store.glob("predictions/*")]):
+        shards = ShardSet(folder)
+        n_files = len(list(folder.glob("*.parquet")))
+        n_sound = len(shards.sound_entries())
+        what = f"{folder.parent.name}/{folder.name}"
+        advice = "damaged or unfinished shards are rebuilt by the next run"
+        findings.append(Finding(what, f"{n_sound} of {n_files} sound", n_sound == n_files, advice))
+    for card in Registry(store).models():
+        try:
+            load_bundle(store / "models" / card.model_id)
+            findings.append(Finding(f"model {card.model_id}", "sound", is_fine=True))
+        except CrystalGNNError as error:
+            findings.append(Finding(f"model {card.model_id}", "damaged", False, str(error)))
+    return findings

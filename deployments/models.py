@@ -1,0 +1,76 @@
+"""The commands `crystalgnn models ...`: look at models, move the champion pointer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from crystalgnn_core.config import DEFAULT_STORE
+from deployments.tables import show_line, show_rows
+
+app = typer.Typer(no_args_is_help=True, help="List, show, promote and roll back models.")
+StorePath = Annotated[Path, typer.Option("--store", help="Folder that holds the models.")]
+Reference = Annotated[str, typer.Argument(help="champion, a model id, or a bundle folder.")]
+
+
+@app.command("list")
+def list_models(store: StorePath = Path(DEFAULT_STORE)) -> None:
+    """List the finished models of a store."""
+    from crystalgnn_core.learning.registry import Registry
+
+    registry = Registry(store)
+    champions = set(registry.champions().values())
+    rows = []
+    for card in registry.models():
+        errors = ", ".join(
+            f"{name} {m.mae:.4f} {card.units[name]}"
+            for name, m in card.metrics.get("test", {}).items()
+            if m.mae is not None
+        )
+        mark = "champion" if card.model_id in champions else ""
+        rows.append((card.model_id, mark, card.created, card.data.n_rows["train"], errors))
+    columns = ("model", "", "created", "rows trained", "test MAE")
+    show_rows(f"Models in {store}", columns, rows)
+
+
+@app.command()
+def show(reference: Reference, store: StorePath = Path(DEFAULT_STORE)) -> None:
+    """Print a model's card."""
+    from crystalgnn_core.learning.checkpoints import read_card
+    from crystalgnn_core.learning.registry import Registry
+
+    show_line(read_card(Registry(store).resolve(reference)).model_dump_json(indent=2))
+
+
+@app.command()
+def promote(
+    model_id: Annotated[str, typer.Argument(help="Model id.")],
+    reason: Annotated[str, typer.Option("--reason", help="Kept in the history.")] = "by hand",
+    store: StorePath = Path(DEFAULT_STORE),
+) -> None:
+    """Make a model the champion of its targets and label schemes."""
+    from crystalgnn_core.learning.registry import Registry
+
+    key = Registry(store).promote(model_id, reason)
+    show_line(f"{model_id} is the champion of {key}")
+
+
+@app.command()
+def rollback(
+    key: Annotated[
+        str | None, typer.Argument(help="Targets with schemes; needed if there are several.")
+    ] = None,
+    store: StorePath = Path(DEFAULT_STORE),
+) -> None:
+    """Go back to the champion before the present one."""
+    from crystalgnn_core.errors import ModelError
+    from crystalgnn_core.learning.registry import Registry
+
+    registry = Registry(store)
+    keys = list(registry.champions())
+    if key is None and len(keys) != 1:
+        raise ModelError(f"name the key to roll back: {', '.join(keys) or 'there is no champion'}")
+    chosen = key or keys[0]
+    show_line(f"{registry.rollback(chosen)} is the champion of {chosen} again")

@@ -1,0 +1,73 @@
+"""Options that commands share, and the configuration that comes of them."""
+
+from __future__ import annotations
+
+import importlib.resources
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from crystalgnn_core.errors import ConfigError
+
+if TYPE_CHECKING:
+    from crystalgnn_core.config import PipelineConfig
+
+Store = Annotated[str | None, typer.Option("--store", help="Folder that holds all results.")]
+Config = Annotated[
+    str | None, typer.Option("--config", help="YAML file, or the name of a shipped one (demo).")
+]
+Set = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="Setting as key=value, e.g. training.epochs=20; repeatable."),
+]
+Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Log every shard and epoch.")]
+Model = Annotated[
+    str, typer.Option("--model", help="champion, a model id, or a bundle folder.")
+]
+
+
+def resolve_config(
+    config: str | None,
+    overrides: list[str] | None,
+    store: str | None,
+    *,
+    base: dict[str, Any] | None = None,
+) -> PipelineConfig:
+    """Compose defaults, file and options.
+
+    Raises:
+        ConfigError: The file is missing or does not fit.
+    """
+    from crystalgnn_core.config import load_config
+
+    settings = list(overrides or [])
+    if store is not None:
+        settings.append(f"store={store}")
+    path = None if config is None else _find_config(config)
+    return load_config(path, settings, base=base)
+
+
+def require_sources(config: PipelineConfig) -> None:
+    """Refuse to run a whole job without sources.
+
+    Raises:
+        ConfigError: The configuration names no source.
+    """
+    if not config.sources:
+        raise ConfigError(
+            "no sources are configured; give --config FILE with a `sources` list "
+            "(deployments/docs/configuration.md shows one), or try --config demo"
+        )
+
+
+def _find_config(name: str) -> Path:
+    path = Path(name).expanduser()
+    if path.is_file():
+        return path
+    folder = importlib.resources.files("deployments") / "configs"
+    shipped = sorted(entry.name for entry in folder.iterdir() if entry.name.endswith(".yaml"))
+    if f"{name}.yaml" in shipped:
+        return Path(str(folder / f"{name}.yaml"))
+    names = ", ".join(entry.removesuffix(".yaml") for entry in shipped)
+    raise ConfigError(f"{name}: no such file, nor a shipped configuration ({names})")

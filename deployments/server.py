@@ -1,0 +1,178 @@
+"""Run the Prefect API on 127.0.0.1 as a child process that cannot outlive its parent."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from crystalgnn_core.errors import TransientError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@contextmanager
+def prefect_server(*, with_services: bool = False, timeout: float = 120.0) -> Iterator[str]:
+    """Start a Prefect API server, point this process at it, stop it at the end.
+
+    A server named by PREFECT_API_URL (environment or profile) is used as it is. Otherwise a
+    child starts on a free port, with its SQLite database in PREFECT_HOME; it dies with this
+    process even after SIGKILL, because it watches its parent's process id. Prefect's own
+    embedded server is orphaned by SIGKILL and SIGTERM.
+
+    Args:
+        with_services: Run the scheduler and the other services that schedules need.
+        timeout: Seconds to wait for the server; a fresh home migrates its database first.
+
+    Yields:
+        The API URL.
+
+    Raises:
+        TransientError: The server ended or did not answer in time.
+    """
+    from filelock import FileLock
+    from prefect.settings import PREFECT_API_URL, PREFECT_HOME, temporary_settings
+
+    if url := PREFECT_API_URL.value():
+        yield url
+        return
+    PREFECT_HOME.value().mkdir(parents=True, exist_ok=True)
+    # Two first starts in one home would run the database migration at the same time, and fail.
+    lock = FileLock(PREFECT_HOME.value() / "start.lock", timeout=timeout)
+    with lock, socket.create_server(("127.0.0.1", 0), backlog=128) as listener:
+        url = _api_url(listener)
+        child = _start(listener, with_services=with_services)
+        try:
+            listener.close()
+            _wait_until_healthy(child, url, timeout)
+        except BaseException:
+            _stop(child)
+            raise
+    before = os.environ.get("PREFECT_API_URL")
+    try:
+        os.environ["PREFECT_API_URL"] = url  # for flow runs in child processes
+        with temporary_settings({PREFECT_API_URL: url}):
+            try:
+                yield url
+            finally:
+                _drain()  # the last logs and events, while somebody still listens
+    finally:
+        if before is None:
+            os.environ.pop("PREFECT_API_URL", None)
+        else:
+            os.environ["PREFECT_API_URL"] = before
+        _stop(child)
+
+
+def main() -> None:
+    """Serve the API on an inherited socket until told to stop or until the parent is gone."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("descriptor", type=int)
+    parser.add_argument("parent", type=int)
+    parser.add_argument("--with-services", action="store_true")
+    arguments = parser.parse_args()
+    listener = socket.socket(fileno=arguments.descriptor)
+    url = _api_url(listener)
+    os.environ["PREFECT_UI_ENABLED"] = "0"
+
+    import uvicorn
+    from prefect.server.api.server import create_app
+
+    app = create_app(ephemeral=not arguments.with_services, final=True)
+    server = uvicorn.Server(uvicorn.Config(app, log_level="error", lifespan="on", timeout_graceful_shutdown=3))
+
+    def follow_parent() -> None:
+        while os.getppid() == arguments.parent:
+            time.sleep(0.5)
+        # flow runs of a killed `serve` can still report themselves crashed, freeing their slot
+        _signal_clients(url, signal.SIGTERM)
+        time.sleep(4.0)
+        _signal_clients(url, signal.SIGKILL)
+        server.should_exit = True
+        time.sleep(5.0)
+        os._exit(1)
+
+    threading.Thread(target=follow_parent, daemon=True).start()
+    server.run(sockets=[listener])
+
+
+def _signal_clients(url: str, number: signal.Signals) -> None:
+    """Signal the processes started with this API URL (Linux; elsewhere there is no /proc)."""
+    wanted = f"PREFECT_API_URL={url}".encode()
+    for environment in Path("/proc").glob("[0-9]*/environ"):
+        pid = int(environment.parent.name)
+        try:
+            if pid != os.getpid() and wanted in environment.read_bytes().split(b"\0"):
+                os.kill(pid, number)
+        except OSError:  # another user's process, or one that has just ended
+            continue
+
+
+def _api_url(listener: socket.socket) -> str:
+    return f"http://127.0.0.1:{listener.getsockname()[1]}/api"
+
+
+def _start(listener: socket.socket, *, with_services: bool) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", __name__, str(listener.fileno()), str(os.getpid())]
+    if with_services:
+        command.append("--with-services")
+    # A session of its own: Ctrl-C reaches this process first, which still has logs to send.
+    with _log_file().open("ab") as log:
+        return subprocess.Popen(
+            command, pass_fds=[listener.fileno()], start_new_session=True,
+            stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+        )
+
+
+def _log_file() -> Path:
+    from prefect.settings import PREFECT_HOME
+
+    return PREFECT_HOME.value() / "server.log"
+
+
+def _wait_until_healthy(child: subprocess.Popen[bytes], url: str, timeout: float) -> None:
+    import httpx
+
+    deadline = time.monotonic() + timeout
+    while time.monotonic() < deadline and child.poll() is None:
+        try:
+            # The socket listens already: this call waits for the first answer.
+            if httpx.get(f"{url}/health", timeout=5.0).status_code == httpx.codes.OK:
+                return
+        except httpx.TransportError:
+            time.sleep(0.1)
+    status = child.poll()
+    raise TransientError(
+        f"the Prefect server did not answer within {timeout:.0f} s" if status is None
+        else f"the Prefect server ended with status {status} while starting; see {_log_file()}"
+    )
+
+
+def _drain() -> None:
+    from prefect.events.worker import EventsWorker
+    from prefect.logging.handlers import APILogWorker
+
+    APILogWorker.drain_all(timeout=5)
+    EventsWorker.drain_all(timeout=5)
+
+
+def _stop(child: subprocess.Popen[bytes]) -> None:
+    child.terminate()
+    try:
+        child.wait(timeout=8)
+    except subprocess.TimeoutExpired:
+        child.kill()
+        child.wait()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,48 @@
+"""Settings of this process for running flows: quiet, local, without telemetry."""
+
+from __future__ import annotations
+
+import logging
+import os
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+OUR_LOGGERS = ("crystalgnn_core", "tasks", "flows", "deployments")
+QUIET = {
+    "DO_NOT_TRACK": "1",
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    # a failed flow ends in one line of ours, not in Prefect's traceback
+    "PREFECT_LOGGING_LEVEL": "CRITICAL",
+    "PREFECT_LOGGING_EXTRA_LOGGERS": ",".join(OUR_LOGGERS),
+}
+
+
+def prepare_environment(*, verbose: bool) -> None:
+    """Set what Prefect reads when it is imported, and where our log lines go.
+
+    A variable that the user has set keeps its value. One line a stage is always logged;
+    `verbose` adds one line a shard and epoch.
+    """
+    for name, value in QUIET.items():
+        os.environ.setdefault(name, value)
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
+    for name in OUR_LOGGERS:
+        shows_stages = verbose or name == "flows"
+        logging.getLogger(name).setLevel(logging.INFO if shows_stages else logging.WARNING)
+
+
+@contextmanager
+def prefect_session(*, verbose: bool = False) -> Iterator[None]:
+    """Run flows inside: on the configured Prefect server, or on one that lives as long."""
+    prepare_environment(verbose=verbose)
+    from crystalgnn_core.parallel import close_pool
+    from deployments.server import prefect_server
+
+    try:
+        with prefect_server():
+            yield
+    finally:
+        close_pool()

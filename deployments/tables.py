@@ -1,0 +1,97 @@
+"""Short tables and lines for the terminal."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from crystalgnn_core.reporting.screen import describe_quality
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    import pandas as pd
+
+    from crystalgnn_core.reporting.screen import ReportState, StageNote
+    from crystalgnn_core.screening.screen import ScreenResult
+
+PIPED_WIDTH = 110
+
+
+def console() -> Console:
+    """Return a console for results; a pipe gets a fixed width instead of 80 columns."""
+    width = None if sys.stdout.isatty() else PIPED_WIDTH
+    return Console(width=width, highlight=False, soft_wrap=False)
+
+
+def show_rows(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Print a table; cells may come from users' files, so markup in them is not obeyed."""
+    table = Table(title=title, title_justify="left", title_style="bold", header_style="bold")
+    for column in columns:
+        is_number = column.startswith(("#", "rank", "seconds", "MAE", "rows", "score", "count"))
+        table.add_column(column.lstrip("#"), justify="right" if is_number else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(str(cell)) for cell in row))
+    console().print(table)
+
+
+def show_line(text: str) -> None:
+    """Print one line as it is, never wrapped."""
+    console().print(Text(text), soft_wrap=True)
+
+
+def show_error(text: str) -> None:
+    """Print one line to the error stream."""
+    Console(stderr=True, highlight=False).print(
+        Text(f"crystalgnn: {' '.join(text.split())}"), soft_wrap=True
+    )
+
+
+def show_stages(title: str, stages: Iterable[StageNote]) -> None:
+    """Print what each stage did."""
+    rows = [(note.stage, f"{note.seconds:.1f}", note.note) for note in stages]
+    show_rows(title, ("stage", "seconds", "what it did"), rows)
+
+
+def show_rejects(ingested: dict[str, int], screened: dict[str, int]) -> None:
+    """Print the rejected rows by stage and reason, or that there are none."""
+    rows = [("ingest", reason, count) for reason, count in sorted(ingested.items())]
+    rows += [("screen", reason, count) for reason, count in sorted(screened.items())]
+    if rows:
+        show_rows("Rejected rows", ("stage", "reason", "count"), rows)
+    else:
+        show_line("Rejected rows: none")
+
+
+def show_screen(result: ScreenResult, report: ReportState, *, n_top: int, label: str) -> None:
+    """Print the top of a ranking, how good it is where that is known, and where it lies."""
+    import pandas as pd
+
+    ranking = pd.read_parquet(f"{result.folder}/ranking.parquet").head(n_top)
+    show_rows(f"Top {len(ranking)} of {result.n_scored:,} candidates{label}", *_ranking_rows(ranking))
+    if report.quality is not None:
+        title = f"How good the ranking is, by the known values{label}"
+        show_rows(title, ("", "value"), list(describe_quality(report.quality).items()))
+    show_line(f"ranking  {result.folder}/ranking.csv")
+    show_line(f"report   {report.page.path}")
+
+
+def _ranking_rows(ranking: pd.DataFrame) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    columns = ("rank", "candidate", "formula", "#E_f (eV/atom)", "#gap (eV)", "score", "flags")
+    rows = [
+        (
+            str(row["rank"]),
+            str(row["candidate_id"]),
+            str(row["formula"]),
+            f"{row['formation_energy_per_atom']:.3f}",
+            f"{row['band_gap']:.3f}",
+            f"{row['score']:.4f}",
+            str(row["flags"]),
+        )
+        for row in ranking.to_dict("records")
+    ]
+    return columns, rows

@@ -1,0 +1,64 @@
+"""The whole job in one flow: ingest, graphs, training, screening, report."""
+
+from __future__ import annotations
+
+from prefect import flow
+
+from crystalgnn_core.base import FrozenModel
+from crystalgnn_core.config import PipelineConfig
+from crystalgnn_core.learning.comparison import Decision
+from crystalgnn_core.learning.training import TrainedModel
+from crystalgnn_core.reporting.screen import StageNote
+from flows.graphs import BuildSummary, build_graphs
+from flows.learning import describe_training
+from flows.records import IngestSummary, ingest
+from flows.screening import ScreenSummary, describe_screen, screen
+from flows.stages import Stopwatch, in_threads
+from tasks.artifacts import publish_summary
+from tasks.learning import fit_model, judge_challenger
+
+
+class PipelineSummary(FrozenModel):
+    """What every stage of a pipeline run did."""
+
+    ingested: IngestSummary
+    built: BuildSummary
+    trained: TrainedModel
+    decision: Decision
+    screened: ScreenSummary
+    stages: tuple[StageNote, ...]
+
+
+@flow
+def pipeline(config: PipelineConfig) -> PipelineSummary:
+    """Go from sources to a ranked report; every stage skips what is done already.
+
+    1. Ingest the sources into the record table.
+    2. Build the graphs of training data and candidates.
+    3. Train the model, continuing an interrupted run.
+    4. Make it the champion if it is the first or better than the present one.
+    5. Screen the candidates with the model just trained, unless others are configured.
+    """
+    store, watch = config.store_path, Stopwatch()
+    ingested = in_threads(ingest, config.execution)(config)
+    watch.note("ingest", ingested.note)
+    built = in_threads(build_graphs, config.execution)(config)
+    watch.note("graphs", built.note)
+    trained = fit_model(store, config.model, config.training, config.graph)
+    watch.note("train", describe_training(trained))
+    decision = judge_challenger(store, trained, config.training, config.retraining)
+    watch.note("compare", decision.reason)
+    models = config.screening.models or (trained.model_id,)
+    screened = in_threads(screen, config.execution)(
+        config, models=models, notes=tuple(watch.notes)
+    )
+    watch.note("screen", screened.note)
+    publish_summary("pipeline", tuple(watch.notes), describe_screen(screened))
+    return PipelineSummary(
+        ingested=ingested,
+        built=built,
+        trained=trained,
+        decision=decision,
+        screened=screened,
+        stages=tuple(watch.notes),
+    )

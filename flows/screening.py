@@ -1,0 +1,112 @@
+"""Screen candidates, and screen again what changed."""
+
+from __future__ import annotations
+
+from prefect import flow
+
+from crystalgnn_core.base import FrozenModel
+from crystalgnn_core.config import PipelineConfig
+from crystalgnn_core.reporting.screen import ReportState, StageNote
+from crystalgnn_core.screening.screen import ScreenResult
+from flows.graphs import build_graphs
+from flows.records import ingest
+from flows.stages import Stopwatch, gather, in_threads
+from tasks.artifacts import publish_summary
+from tasks.learning import read_graph_config, resolve_models
+from tasks.screening import plan_predictions, predict_candidates, rank, write_screen_report
+
+
+class ScreenSummary(FrozenModel):
+    """What a screen did: in = scored + rejected + duplicates.
+
+    Attributes:
+        result: Reference to the screen.
+        report: Reference to its page.
+        n_predicted: Structures predicted in this run, once a model.
+        n_reused: Structures whose predictions were there already, once a model.
+    """
+
+    result: ScreenResult
+    report: ReportState
+    n_predicted: int
+    n_reused: int
+
+    @property
+    def note(self) -> str:
+        """One line on what was scored and what was reused."""
+        result = self.result
+        if not result.was_ranked:
+            return f"{result.screen_id}: nothing changed, {result.n_scored:,} ranked (skipped)"
+        return (
+            f"{result.n_in:,} candidates = {result.n_scored:,} scored + "
+            f"{sum(result.rejected.values()):,} rejected + {result.n_duplicates:,} duplicates; "
+            f"{self.n_predicted:,} predicted now, {self.n_reused:,} reused"
+        )
+
+
+@flow
+def screen(
+    config: PipelineConfig, models: tuple[str, ...] = (), notes: tuple[StageNote, ...] = ()
+) -> ScreenSummary:
+    """Predict, rank and report the candidates.
+
+    1. Find the models: those given, those configured, or the champion.
+    2. Build the graphs that are missing, with each model's graph settings.
+    3. Predict what has no prediction yet, one task a shard.
+    4. Rank all candidates.
+    5. Write the report; `notes` on earlier stages appear in it.
+    """
+    store, screening, watch = config.store_path, config.screening, Stopwatch()
+    folders = resolve_models(store, models or screening.models)
+    n_predicted = n_reused = 0
+    for folder in folders:
+        graph = read_graph_config(folder)
+        in_threads(build_graphs, config.execution)(
+            config, sources=screening.sources, graph=graph
+        )
+        plan = plan_predictions(store, folder, screening.sources, config.execution.shard_size)
+        states = gather(
+            [predict_candidates.submit(job, store, folder, screening) for job in plan.jobs]
+        )
+        n_predicted += sum(state.entry.n_rows for state in states)
+        n_reused += plan.n_known
+    watch.note("predict", f"{n_predicted:,} structures predicted, {n_reused:,} reused")
+    result = rank(store, screening, folders)
+    watch.note("rank", f"{result.n_scored:,} candidates ranked")
+    report = write_screen_report(store, screening, result, (*notes, *watch.notes))
+    return ScreenSummary(
+        result=result, report=report, n_predicted=n_predicted, n_reused=n_reused
+    )
+
+
+@flow
+def rescreen(config: PipelineConfig) -> ScreenSummary:
+    """Screen again after databases or the champion changed; score only what changed.
+
+    1. Ingest all sources; unchanged ones are skipped.
+    2. Screen: structures that the model has predicted before keep their predictions.
+    """
+    watch = Stopwatch()
+    ingested = in_threads(ingest, config.execution)(config)
+    watch.note("ingest", ingested.note)
+    summary = in_threads(screen, config.execution)(config, notes=tuple(watch.notes))
+    watch.note("screen", summary.note)
+    publish_summary("rescreen", tuple(watch.notes), describe_screen(summary))
+    return summary
+
+
+def describe_screen(summary: ScreenSummary) -> str:
+    """Put a screen into a few lines of markdown."""
+    result = summary.result
+    lines = [f"**{result.screen_id}**", "", summary.note]
+    if result.changes is not None:
+        changes = result.changes
+        lines += [
+            "",
+            f"Since {result.previous}: {changes.n_new:,} new, {changes.n_changed:,} changed, "
+            f"{changes.n_removed:,} removed, {changes.n_unchanged:,} unchanged.",
+        ]
+    if result.rejected:
+        reasons = ", ".join(f"{reason} {count:,}" for reason, count in result.rejected.items())
+        lines += ["", f"Rejected: {reasons}."]
+    return "\n".join(lines)

@@ -1,0 +1,97 @@
+"""Tasks that train, compare and promote models."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from prefect import task
+
+from crystalgnn_core.artifacts import write_text
+from crystalgnn_core.graphs.config import GraphConfig
+from crystalgnn_core.learning.checkpoints import read_card
+from crystalgnn_core.learning.comparison import Decision, RetrainingConfig, compare_models
+from crystalgnn_core.learning.config import TrainingConfig
+from crystalgnn_core.learning.data import DataSummary, load_training_data
+from crystalgnn_core.learning.registry import Registry, champion_key, key_of
+from crystalgnn_core.learning.training import TrainedModel, model_folder, train_model
+from crystalgnn_core.models import ModelConfig
+from crystalgnn_core.reporting.training import plot_history
+from tasks.options import OPTIONS
+
+
+@task(**OPTIONS)
+def summarise_training_data(
+    store: Path, training: TrainingConfig, graph: GraphConfig
+) -> DataSummary:
+    """Count and digest the labelled rows as they are now."""
+    return load_training_data(store, training, graph).summary
+
+
+@task(**OPTIONS, tags=["train"])
+def fit_model(
+    store: Path, model: ModelConfig, training: TrainingConfig, graph: GraphConfig
+) -> TrainedModel:
+    """Train a model, continue an interrupted run, or find that it is there already."""
+    trained = train_model(store, model, training, graph)
+    plot_history(Path(trained.folder), trained.model_id)
+    return trained
+
+
+@task(**OPTIONS)
+def find_champion(store: Path, training: TrainingConfig, summary: DataSummary) -> str | None:
+    """Return the id of the champion for the same targets and label schemes."""
+    return Registry(store).champion(key_of(training.targets, summary.label_schemes))
+
+
+@task(**OPTIONS)
+def judge_challenger(
+    store: Path, trained: TrainedModel, training: TrainingConfig, config: RetrainingConfig
+) -> Decision:
+    """Compare a model with the champion of its targets, and move the pointer if it is better.
+
+    The first model of its targets and label schemes becomes champion unopposed.
+    """
+    registry = Registry(store)
+    challenger = trained.model_id
+    champion = registry.champion(champion_key(trained.card))
+    if champion is None:
+        decision = Decision(
+            is_promoted=True,
+            reason="promoted: the first model for these targets",
+            champion=None,
+            challenger=challenger,
+        )
+    elif champion == challenger:
+        return Decision(
+            is_promoted=False,
+            reason="not promoted: this model is the champion already",
+            champion=champion,
+            challenger=challenger,
+        )
+    else:
+        decision = compare_models(
+            store, model_folder(store, champion), Path(trained.folder), training, config
+        )
+    write_text(Path(trained.folder) / "decision.json", decision.model_dump_json(indent=1) + "\n")
+    if decision.is_promoted:
+        registry.promote(challenger, decision.reason)
+    return decision
+
+
+@task(**OPTIONS)
+def resolve_models(store: Path, references: tuple[str, ...]) -> tuple[Path, ...]:
+    """Find the bundle folders of model references; no reference means the champion."""
+    registry = Registry(store)
+    return tuple(registry.resolve(reference) for reference in references or ("champion",))
+
+
+@task(**OPTIONS)
+def read_graph_config(model: Path) -> GraphConfig:
+    """Return the graph settings that a model was trained with."""
+    return read_card(model).graph
+
+
+@task(**OPTIONS)
+def read_data_digest(store: Path, model_id: str) -> str:
+    """Return the digest of the rows on which a model was trained and tested."""
+    return read_card(model_folder(store, model_id)).data.data_digest

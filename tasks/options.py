@@ -1,0 +1,43 @@
+"""Options that tasks share: retries for transient errors only, and no Prefect cache.
+
+The stages' own manifests with file digests decide what is done already; Prefect's cache
+would report a result as there although its files are gone.
+"""
+
+from __future__ import annotations
+
+from typing import Any, TypedDict
+
+from prefect.cache_policies import NO_CACHE, CachePolicy
+from prefect.client.schemas.objects import State, TaskRun
+from prefect.tasks import RetryConditionCallable, Task, exponential_backoff
+
+from crystalgnn_core.errors import TransientError
+
+N_RETRIES = 3
+BACKOFF_SECONDS = 2
+
+
+class TaskOptions(TypedDict):
+    """Keyword arguments of `prefect.task`."""
+
+    cache_policy: CachePolicy
+    persist_result: bool
+    retries: int
+    retry_delay_seconds: Any
+    retry_condition_fn: RetryConditionCallable
+
+
+def is_transient(_: Task[..., Any], __: TaskRun, state: State[Any]) -> bool:
+    """Tell whether a failed task may succeed on a second try."""
+    error = state.result(raise_on_failure=False)
+    return isinstance(error, TransientError)
+
+
+OPTIONS = TaskOptions(
+    cache_policy=NO_CACHE,
+    persist_result=False,
+    retries=N_RETRIES,
+    retry_delay_seconds=exponential_backoff(backoff_factor=BACKOFF_SECONDS),
+    retry_condition_fn=is_transient,
+)

@@ -1,0 +1,39 @@
+"""Small crystals and a way from crystals to predictions."""
+
+import numpy as np
+import pytest
+import torch
+
+from crystalgnn_core.graphs.build import build_dataset
+from crystalgnn_core.graphs.config import GraphConfig
+from crystalgnn_core.records.crystal import Crystal
+
+
+@pytest.fixture(autouse=True)
+def _seeded():
+    torch.manual_seed(0)
+
+
+@pytest.fixture
+def crystals():
+    """Eight crystals of 1 to 6 atoms that differ in elements and cell."""
+    generator = np.random.default_rng(5)
+    made = []
+    for index in range(8):
+        size = 1 + index % 6
+        lattice = np.eye(3) * 3.4 * np.cbrt(size) + generator.normal(size=(3, 3)) * 0.3
+        numbers = generator.integers(3, 84, size).astype(np.int16)
+        made.append(Crystal(numbers, lattice, generator.random((size, 3))))
+    return made
+
+
+@pytest.fixture
+def batch_of():
+    """Build one batch from crystals, with the default graph unless told otherwise."""
+
+    def build(crystals, config=None):
+        dataset, refused = build_dataset(crystals, config or GraphConfig())
+        assert not refused
+        return dataset.batch(np.arange(len(crystals)))
+
+    return build

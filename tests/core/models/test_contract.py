@@ -1,0 +1,189 @@
+"""What every model must do; a new model is one more entry in CONFIGS."""
+
+from types import UnionType
+from typing import Union, get_args, get_origin
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from scipy.spatial.transform import Rotation
+
+from crystalgnn_core.graphs.build import build_dataset
+from crystalgnn_core.graphs.config import GraphConfig
+from crystalgnn_core.models import ModelConfig
+from crystalgnn_core.models.cgcnn import CGCNNConfig
+from crystalgnn_core.records.crystal import Crystal
+
+CONFIGS = {
+    "cgcnn": CGCNNConfig(atom_width=16, hidden_width=16, n_convolutions=2, n_hidden=2)
+}
+EXAMPLES = settings(
+    max_examples=15,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+SEED = st.integers(0, 10**6)
+
+
+@pytest.fixture(params=CONFIGS, autouse=True)
+def config(request):
+    return CONFIGS[request.param]
+
+
+def test_every_model_of_the_union_is_tested():
+    members = get_args(ModelConfig) or (ModelConfig,)
+    while get_origin(members[0]) in {Union, UnionType}:  # inside Annotated
+        members = get_args(members[0])
+    assert {type(config) for config in CONFIGS.values()} == set(members)
+
+
+@pytest.fixture
+def network(config, crystals, batch_of):
+    """A network whose normalisation layers have seen the crystals."""
+    network = config.build(2)
+    for _ in range(20):
+        network(batch_of(crystals))
+    return network.eval()
+
+
+def predict(network, crystals):
+    dataset, refused = build_dataset(crystals, GraphConfig())
+    assert not refused
+    with torch.no_grad():
+        return network(dataset.batch(np.arange(len(crystals)))).numpy()
+
+
+def draw_crystal(seed):
+    """Make a cell of 1 to 6 atoms in which no distance lies at the edge of a shell."""
+    generator = np.random.default_rng(seed)
+    size = int(generator.integers(1, 7))
+    lattice = np.eye(3) * 3.4 * np.cbrt(size) + generator.normal(size=(3, 3)) * 0.5
+    numbers = generator.integers(1, 90, size).astype(np.int16)
+    return Crystal(numbers, lattice, generator.uniform(-1, 2, (size, 3))), generator
+
+
+def rotated(crystal, generator):
+    rotation = Rotation.random(rng=generator).as_matrix()
+    return crystal._replace(lattice=crystal.lattice @ rotation)
+
+
+def translated(crystal, generator):
+    return crystal._replace(frac_coords=crystal.frac_coords + generator.uniform(-2, 2, 3))
+
+
+def reordered(crystal, generator):
+    order = generator.permutation(len(crystal.atomic_numbers))
+    numbers, coords = crystal.atomic_numbers[order], crystal.frac_coords[order]
+    return crystal._replace(atomic_numbers=numbers, frac_coords=coords)
+
+
+def in_other_cell(crystal, generator):
+    matrix = np.eye(3)
+    for _ in range(4):
+        row, other = generator.choice(3, 2, replace=False)
+        matrix[row] += generator.choice([-1, 1]) * matrix[other]
+    return crystal._replace(
+        lattice=matrix @ crystal.lattice,
+        frac_coords=crystal.frac_coords @ np.linalg.inv(matrix),
+    )
+
+
+def repeated(crystal, generator):
+    n = np.ones(3)
+    n[generator.integers(3)] = generator.integers(2, 4)
+    cells = np.stack(np.meshgrid(*map(np.arange, n)), axis=-1).reshape(-1, 3)
+    coords = (crystal.frac_coords[:, None] + cells[None]).reshape(-1, 3) / n
+    numbers = np.repeat(crystal.atomic_numbers, len(cells))
+    return Crystal(numbers, crystal.lattice * n[:, None], coords)
+
+
+CHANGES = (rotated, translated, reordered, in_other_cell, repeated)
+
+
+@pytest.mark.parametrize("change", CHANGES)
+@EXAMPLES
+@given(seed=SEED)
+def test_prediction_does_not_depend_on_the_description(network, change, seed):
+    crystal, generator = draw_crystal(seed)
+    before, after = predict(network, [crystal, change(crystal, generator)])
+    assert after == pytest.approx(before, abs=1e-5)  # single precision, values near 1
+
+
+def test_prediction_depends_on_geometry_and_elements(network):
+    crystal, _ = draw_crystal(3)
+    strained = crystal._replace(lattice=crystal.lattice * 1.02)
+    numbers = crystal.atomic_numbers.copy()
+    numbers[0] += 1
+    values = predict(network, [crystal, strained, crystal._replace(atomic_numbers=numbers)])
+    assert np.abs(values[1:] - values[0]).min() > 1e-4
+
+
+def test_batch_equals_single(network, crystals):
+    together = predict(network, crystals)
+    alone = np.concatenate([predict(network, [crystal]) for crystal in crystals])
+    assert together == pytest.approx(alone, abs=1e-5)
+    assert together.shape == (8, 2)
+
+
+def test_single_atom_cell_is_predicted(network):
+    cubic = Crystal(np.array([84], np.int16), np.eye(3) * 3.35, np.zeros((1, 3)))
+    assert np.isfinite(predict(network, [cubic])).all()
+
+
+def test_gradients_reach_every_parameter(config, crystals, batch_of):
+    network = config.build(2)
+    network(batch_of(crystals)).square().sum().backward()
+    for name, parameter in network.named_parameters():
+        assert parameter.grad is not None, name
+        assert parameter.grad.isfinite().all(), name
+        assert parameter.grad.any() or is_offset_before_normalisation(name), name
+
+
+def is_offset_before_normalisation(name):
+    """A batch normalisation takes the mean away, and with it any offset before it."""
+    return name.endswith("fc_full.bias")
+
+
+def test_input_is_left_untouched(network, crystals, batch_of):
+    batch = batch_of(crystals)
+    before = {
+        name: value.clone()
+        for name, value in batch.to_dict().items()
+        if name != "num_nodes"
+    }
+    network(batch)
+    assert set(before) | {"num_nodes"} == set(batch.to_dict())
+    assert all(torch.equal(batch[name], value) for name, value in before.items())
+
+
+def test_eight_crystals_are_learned_by_heart(config, crystals, batch_of):
+    network = config.build(1)
+    batch = batch_of(crystals)
+    labels = torch.linspace(-1, 1, 8).unsqueeze(1)
+    optimizer = torch.optim.Adam(network.parameters(), lr=0.01)
+    for _ in range(150):
+        loss = (network(batch) - labels).square().mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    assert loss.item() < 1e-3
+
+
+def test_saved_state_gives_the_same_numbers(network, config, crystals, tmp_path):
+    from safetensors.torch import load_file, save_file
+
+    save_file(network.state_dict(), tmp_path / "model.safetensors")
+    again = config.build(2)
+    again.load_state_dict(load_file(tmp_path / "model.safetensors"))
+    assert np.array_equal(predict(again.eval(), crystals), predict(network, crystals))
+
+
+def test_seed_decides_the_weights(config, crystals):
+    values = []
+    for seed in (1, 1, 2):
+        torch.manual_seed(seed)
+        values.append(predict(config.build(1).eval(), crystals))
+    assert np.array_equal(values[0], values[1])
+    assert not np.array_equal(values[0], values[2])

@@ -1,0 +1,61 @@
+"""Shared layers against plain formulas."""
+
+import numpy as np
+import pytest
+import torch
+
+from crystalgnn_core.models.layers import (
+    GaussianBasis,
+    element_table,
+    mean_by_graph,
+    spread_to_edges,
+    sum_by_center,
+)
+
+DEGREE = torch.tensor([2, 0, 3, 1])
+
+
+def test_element_table_describes_one_hundred_elements():
+    table = element_table()
+    assert table.shape == (101, 92)
+    assert not table[0].any()
+    assert table[1:].any(axis=1).all()
+    group, period = slice(0, 19), slice(19, 27)  # one-hot, Xie & Grossman 2018, Table S2
+    sodium, potassium, magnesium = table[11], table[19], table[12]
+    assert (sodium[group] == potassium[group]).all()
+    assert (sodium[period] == magnesium[period]).all()
+    assert (sodium[group] != magnesium[group]).any()
+    assert (sodium[period] != potassium[period]).any()
+    assert sodium[group].sum() == 1
+
+
+def test_gaussian_is_one_at_its_centre_and_falls_to_1_over_e_in_one_step():
+    basis = GaussianBasis(0.0, 8.0, 0.2)
+    assert basis.n_features == 41
+    features = basis(torch.tensor([1.0, 8.0]))
+    assert features[0, 5].item() == pytest.approx(1.0)
+    assert features[0, 6].item() == pytest.approx(np.exp(-1), rel=1e-5)
+    assert features[1, 40].item() == pytest.approx(1.0)
+
+
+def test_sum_goes_to_the_right_centre():
+    messages = torch.arange(12.0).reshape(6, 2)
+    total = sum_by_center(messages, DEGREE)
+    assert total.tolist() == [[2, 4], [0, 0], [18, 21], [10, 11]]
+
+
+def test_spreading_repeats_rows_and_its_gradient_sums_them():
+    rows = torch.randn(4, 3, dtype=torch.float64, requires_grad=True)
+    spread = spread_to_edges(rows, DEGREE, 6)
+    assert torch.equal(spread, rows[[0, 0, 2, 2, 2, 3]])
+    assert torch.autograd.gradcheck(lambda r: spread_to_edges(r, DEGREE, 6), (rows,))
+
+
+def test_sum_by_centre_has_the_right_gradient():
+    messages = torch.randn(6, 2, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(lambda m: sum_by_center(m, DEGREE), (messages,))
+
+
+def test_mean_by_graph_weighs_atoms_equally():
+    features = torch.tensor([[1.0], [2.0], [6.0], [5.0]])
+    assert mean_by_graph(features, torch.tensor([0, 3, 4])).tolist() == [[3.0], [5.0]]

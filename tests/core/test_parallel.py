@@ -1,0 +1,51 @@
+"""Worker processes come and go with their parent."""
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+
+import pytest
+
+from crystalgnn_core.errors import TransientError
+from crystalgnn_core.parallel import close_pool, n_cores, run_in_process
+
+
+@pytest.fixture(autouse=True)
+def _closed_pool():
+    yield
+    close_pool()
+
+
+def test_work_runs_in_another_process_and_errors_come_back():
+    assert run_in_process(os.getpid) != os.getpid()
+    with pytest.raises(ValueError, match="invalid literal"):
+        run_in_process(int, "x")
+
+
+def test_dead_worker_is_transient_and_the_next_call_works():
+    with pytest.raises(TransientError, match="worker process died"):
+        run_in_process(os._exit, 3)
+    assert run_in_process(len, [1, 2]) == 2
+
+
+def test_worker_ends_when_its_parent_is_killed():
+    script = """
+        import os, time
+        from crystalgnn_core.parallel import run_in_process
+        print(run_in_process(os.getpid), flush=True)
+        time.sleep(60)
+    """
+    parent = subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(script)], stdout=subprocess.PIPE, text=True
+    )
+    assert parent.stdout is not None
+    assert int(parent.stdout.readline()) != parent.pid
+    parent.send_signal(signal.SIGKILL)
+    # the worker shares the pipe, which ends only when the worker has ended too
+    assert parent.communicate(timeout=15)[0] == ""
+
+
+def test_there_is_a_core_to_work_on():
+    assert 1 <= n_cores() <= (os.cpu_count() or 1)

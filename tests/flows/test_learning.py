@@ -1,0 +1,79 @@
+"""New labelled records: a challenger appears, the better model stays, what changed is screened."""
+
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from crystalgnn_core.config import PipelineConfig
+from crystalgnn_core.learning.registry import Registry
+from tests.flows.conftest import TINY
+
+pytestmark = pytest.mark.xdist_group("prefect")
+
+
+def _with_new_data(config: PipelineConfig, n_candidates: int) -> PipelineConfig:
+    fresh = {"kind": "synthetic", "name": "fresh", "n_structures": 60, "batch": 2}
+    candidates = {**TINY["sources"][1], "n_structures": n_candidates}
+    return PipelineConfig.model_validate(
+        TINY
+        | {
+            "store": config.store,
+            "sources": [TINY["sources"][0], candidates, fresh],
+            "training": TINY["training"] | {"sources": ["synthetic", "fresh"]},
+        }
+    )
+
+
+@pytest.mark.usefixtures("prefect_api")
+def test_retrain_is_a_no_op_until_new_rows_arrive(tiny_config):
+    from flows.learning import retrain
+    from flows.pipeline import pipeline
+
+    first = pipeline(tiny_config)
+    nothing = retrain(tiny_config)
+    assert nothing.trained is None
+    assert "already" in nothing.reason
+
+    changed = _with_new_data(tiny_config, n_candidates=60)
+    second = retrain(changed)
+    assert second.trained is not None
+    assert second.trained.model_id != first.trained.model_id
+    decision = second.decision
+    assert decision is not None
+    assert decision.champion == first.trained.model_id
+    assert decision.n_test == first.trained.card.data.n_rows["test"]
+    champion = Registry(Path(tiny_config.store)).champions().popitem()[1]
+    assert champion == (decision.challenger if decision.is_promoted else decision.champion)
+    assert decision.reason.startswith("promoted" if decision.is_promoted else "not promoted")
+    stored = json.loads((Path(second.trained.folder) / "decision.json").read_text())
+    assert stored["reason"] == decision.reason
+    # the screen that followed used the champion
+    assert second.screened is not None
+    assert [Path(model).name for model in second.screened.result.models] == [champion]
+
+
+@pytest.mark.usefixtures("prefect_api")
+def test_rescreen_scores_only_what_changed(tiny_config):
+    from flows.pipeline import pipeline
+    from flows.screening import rescreen
+
+    first = pipeline(tiny_config)
+    more = _with_new_data(tiny_config, n_candidates=57)
+    second = rescreen(more)
+    refused = [sum(run.result.rejected.values()) for run in (first.screened, second)]
+    assert second.n_predicted + refused[1] - refused[0] == 7
+    assert second.n_reused == 50
+    changes = second.result.changes
+    assert changes is not None
+    assert (changes.n_new, changes.n_changed, changes.n_removed) == (7, 0, 0)
+    before = pd.read_parquet(Path(first.screened.result.folder) / "ranking.parquet")
+    after = pd.read_parquet(Path(second.result.folder) / "ranking.parquet")
+    merged = before.merge(after, on="candidate_id", suffixes=("", "_after"))
+    assert len(merged) == len(before)
+    assert (merged["score"] == merged["score_after"]).all()  # scores are pointwise
+
+    third = rescreen(more)
+    assert third.n_predicted == 0
+    assert not third.result.was_ranked

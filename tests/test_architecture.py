@@ -1,0 +1,100 @@
+"""The direction of imports, and what every module must have."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+LAYERS = ("crystalgnn_core", "tasks", "flows", "deployments")  # each imports to its left
+STAGES = (
+    "records",
+    "sources",
+    "graphs",
+    "models",
+    "learning",
+    "screening",
+    "reporting",
+)
+COMPOSING = {"crystalgnn_core", "crystalgnn_core.config"}  # may import every stage
+
+
+def module_name(path):
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+FILES = {
+    module_name(path): path
+    for layer in LAYERS
+    for path in sorted((ROOT / layer).rglob("*.py"))
+}
+CORE = [name for name in FILES if name.split(".")[0] == "crystalgnn_core"]
+
+
+def imports_of(name):
+    """Return every imported module, also inside functions and TYPE_CHECKING blocks."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(FILES[name].read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.module, f"{name}: relative import"
+            assert node.level == 0, f"{name}: relative import"
+            found.add(node.module)
+            found.update(f"{node.module}.{alias.name}" for alias in node.names)
+    return found
+
+
+def stage(name):
+    parts = name.split(".")
+    is_core = parts[0] == "crystalgnn_core"
+    return parts[1] if is_core and len(parts) > 1 and parts[1] in STAGES else None
+
+
+def test_the_tree_was_found():
+    assert len(CORE) > 30
+    folders = {path.name for path in (ROOT / "crystalgnn_core").iterdir() if path.is_dir()}
+    assert folders - {"__pycache__"} == set(STAGES)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_layers_import_inwards_only(name):
+    rank = LAYERS.index(name.split(".")[0])
+    outer = LAYERS[rank + 1 :]
+    assert not {module for module in imports_of(name) if module.split(".")[0] in outer}
+
+
+@pytest.mark.parametrize("name", CORE)
+def test_core_never_imports_prefect(name):
+    assert not {module for module in imports_of(name) if module.split(".")[0] == "prefect"}
+
+
+@pytest.mark.parametrize("name", CORE)
+def test_stages_import_earlier_stages_only(name):
+    if name in COMPOSING:
+        return
+    own = stage(name)
+    allowed = STAGES[: STAGES.index(own) + 1] if own else ()
+    used = {stage(module) for module in imports_of(name)} - {None}
+    assert used <= set(allowed)
+    assert not imports_of(name) & COMPOSING
+
+
+@pytest.mark.parametrize("name", [name for name in FILES if FILES[name].stat().st_size])
+def test_module_says_what_it_is(name):
+    assert ast.get_docstring(ast.parse(FILES[name].read_text(encoding="utf-8")))
+
+
+def test_importing_all_of_core_loads_no_orchestrator():
+    script = (
+        "import importlib, sys\n"
+        f"for name in {CORE!r}: importlib.import_module(name)\n"
+        "print([name for name in sys.modules if name.split('.')[0] == 'prefect'])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "[]"
