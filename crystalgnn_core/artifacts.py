@@ -90,9 +90,10 @@ def atomic_directory(target: Path) -> Iterator[Path]:
     try:
         yield temporary
         if target.exists():
-            shutil.rmtree(target)
+            target.replace(f"{temporary}-old")
         temporary.replace(target)
     finally:
+        shutil.rmtree(f"{temporary}-old", ignore_errors=True)
         shutil.rmtree(temporary, ignore_errors=True)
 
 

@@ -20,7 +20,7 @@ class FrozenModel(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
 
     def settings_digest(self, *, exclude: set[str] | None = None) -> str:
-        """Return a short content digest of this object, leaving out the fields in exclude."""
+        """Return a short digest of this object, leaving out the fields in exclude."""
         return digest_of(self.model_dump(mode="json", exclude=exclude))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Self
 
@@ -90,7 +91,7 @@ class PipelineConfig(FrozenModel):
         for name in self.training.sources:
             if name in untrainable:
                 raise ValueError(
-                    f"source {name!r} holds examples without labels and cannot be trained on"
+                    f"source {name!r} holds unlabelled examples and cannot be trained on"
                 )
         return self
 
@@ -112,7 +113,7 @@ def load_config(
     Raises:
         ConfigError: The file cannot be read, or a key or value does not fit.
     """
-    content: dict[str, Any] = dict(base or {})
+    content: dict[str, Any] = deepcopy(dict(base or {}))
     if path is not None:
         content = _merge(content, _read_yaml(path))
     for override in overrides:
@@ -167,6 +168,9 @@ def _read_yaml(path: Path) -> dict[str, Any]:
 
 
 def _merge(lower: Mapping[str, Any], upper: Mapping[str, Any]) -> dict[str, Any]:
+    """Lay one mapping over another; one of another `kind` replaces the whole."""
+    if "kind" in lower and upper.get("kind", lower["kind"]) != lower["kind"]:
+        return dict(upper)
     merged = dict(lower)
     for key, value in upper.items():
         below = merged.get(key)
@@ -202,6 +206,7 @@ def _descend(here: Any, key: str, override: str) -> Any:  # noqa: ANN401  nested
 def _position(items: list[Any], key: str, override: str) -> int:
     if not key.isdigit() or int(key) >= len(items):
         raise ConfigError(
-            f"--set {override!r}: {key!r} is no position in a list of {len(items)}; count from 0"
+            f"--set {override!r}: {key!r} is no position in a list of {len(items)}; "
+            "count from 0"
         )
     return int(key)

@@ -43,7 +43,8 @@ class RecordError(CrystalGNNError):
     """One record is unusable.
 
     Args:
-        reason: One word of the closed vocabulary `crystalgnn_core.records.schema.RejectReason`.
+        reason: One word of the closed vocabulary `RejectReason` in
+            `crystalgnn_core.records.schema`.
         message: What was found, what was expected, and what to do.
     """
 

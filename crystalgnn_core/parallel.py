@@ -37,6 +37,13 @@ class _Pool:
                 )
             return self.executor
 
+    def discard(self, broken: ProcessPoolExecutor) -> None:
+        """Forget a broken executor; another thread may have replaced it already."""
+        with self.lock:
+            if self.executor is broken:
+                self.executor = None
+        broken.shutdown(wait=False)
+
     def close(self) -> None:
         with self.lock:
             if self.executor is not None:
@@ -63,10 +70,11 @@ def run_in_process(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) 
     Raises:
         TransientError: The worker died, for example for want of memory.
     """
+    executor = _pool.get()
     try:
-        return _pool.get().submit(function, *args, **kwargs).result()
+        return executor.submit(function, *args, **kwargs).result()
     except BrokenProcessPool as error:
-        _pool.close()
+        _pool.discard(executor)
         raise TransientError(f"a worker process died during {function.__name__}") from error
 
 

@@ -8,27 +8,29 @@ sound entry does not count: it is rebuilt. Entries together are the manifest.
 from __future__ import annotations
 
 import logging
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from filelock import FileLock, Timeout
 
 from crystalgnn_core.artifacts import (
     FileRef,
-    atomic_path,
     read_json,
     write_table,
     write_text,
 )
 from crystalgnn_core.base import FrozenModel, digest_of_strings
-from crystalgnn_core.errors import IntegrityError
+from crystalgnn_core.errors import IntegrityError, TransientError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
 logger = logging.getLogger(__name__)
 KEY = "structure_digest"
+LOCK_SECONDS = 60
 
 
 class Refusal(FrozenModel):
@@ -89,15 +91,15 @@ class ShardSet:
     def sound_entries(self) -> list[ShardEntry]:
         """Return the entries, in order of name, whose shard is there and undamaged."""
         entries = []
-        for path in sorted(self.folder.glob("*.json")):
+        for path in sorted(self.folder.glob("[!.]*.json")):
             entry = self.entry(path.stem)
             if entry is not None:
                 entries.append(entry)
         return entries
 
     def entry(self, name: str) -> ShardEntry | None:
-        """Return the entry of a shard, or None when shard or entry is missing or damaged."""
-        path = self.folder / f"{name}.json"
+        """Return the entry of a shard, or None when either is missing or damaged."""
+        path = self._entry_path(name)
         if not path.is_file():
             return None
         try:
@@ -150,33 +152,66 @@ class ShardSet:
             write_table(Path(job.input_path), table)
             yield job
 
-    def publish(
-        self, job: ShardJob, table: pa.Table, refusals: list[Refusal]
-    ) -> ShardEntry:
-        """Write a shard and then its entry; drop the parked input.
+    def build(
+        self, job: ShardJob, make: Callable[[pa.Table], tuple[pa.Table, list[Refusal]]]
+    ) -> ShardState:
+        """Make a shard from its parked rows, unless it is there and sound.
+
+        Args:
+            job: What is to be built.
+            make: Turns the parked rows into the shard's rows and the refused structures.
 
         Raises:
-            IntegrityError: Rows in are not rows written plus rows refused.
+            IntegrityError: Neither the shard nor the rows to make it from are there, or
+                rows in are not rows written plus rows refused.
+            TransientError: Another process holds the lock of this shard for too long.
         """
+        entry = self.entry(job.name)
+        if entry is not None:
+            return ShardState(entry=entry, was_built=False)
+        try:
+            rows = pq.read_table(job.input_path)
+        except FileNotFoundError as error:
+            entry = self.entry(job.name)
+            if entry is None:
+                raise IntegrityError(
+                    f"{job.input_path}: the rows of this shard are gone; plan it again"
+                ) from error
+            return ShardState(entry=entry, was_built=False)  # finished by another process
+        table, refusals = make(rows)
         if table.num_rows + len(refusals) != job.n_rows:
             raise IntegrityError(
                 f"shard {job.name}: {job.n_rows} rows in, but {table.num_rows} written and "
                 f"{len(refusals)} refused"
             )
+        return self._publish(job, table, refusals)
+
+    def _publish(
+        self, job: ShardJob, table: pa.Table, refusals: list[Refusal]
+    ) -> ShardState:
+        """Write shard and entry as one, once; drop the parked input."""
         path = self.path_of(job.name)
-        with atomic_path(path) as temporary:
-            pq.write_table(table, temporary, compression="zstd")
-        reference = FileRef.of(path)
-        entry = ShardEntry(
-            name=job.name,
-            sha256=reference.sha256,
-            n_bytes=reference.n_bytes,
-            n_rows=table.num_rows,
-            refusals=tuple(refusals),
-        )
-        write_text(self.folder / f"{job.name}.json", entry.model_dump_json(indent=1) + "\n")
-        Path(job.input_path).unlink(missing_ok=True)
-        return entry
+        lock = Path(job.input_path).with_suffix(".lock")
+        with _locked(lock):
+            entry = self.entry(job.name)
+            if entry is not None:
+                return ShardState(entry=entry, was_built=False)
+            write_table(path, table)
+            reference = FileRef.of(path)
+            entry = ShardEntry(
+                name=job.name,
+                sha256=reference.sha256,
+                n_bytes=reference.n_bytes,
+                n_rows=table.num_rows,
+                refusals=tuple(refusals),
+            )
+            write_text(self._entry_path(job.name), entry.model_dump_json(indent=1) + "\n")
+            Path(job.input_path).unlink(missing_ok=True)
+            lock.unlink(missing_ok=True)  # whoever waits for it finds the shard done
+        return ShardState(entry=entry, was_built=True)
+
+    def _entry_path(self, name: str) -> Path:
+        return self.folder / f"{name}.json"
 
     def locate(self, digests: Iterable[str]) -> dict[str, str]:
         """Return the name of the sound shard that holds each structure, where one does."""
@@ -213,6 +248,17 @@ class ShardSet:
             digests,
             where=str(self.folder),
         )
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        held = FileLock(path).acquire(timeout=LOCK_SECONDS)
+    except Timeout as error:
+        raise TransientError(f"{path} is held by another process") from error
+    with held:
+        yield
 
 
 def rows_in_order(

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+import pyarrow.compute as pc
 import torch
-from numba import njit
 from torch_geometric.data import Batch
 
+from crystalgnn_core.graphs._numba import compiled
 from crystalgnn_core.shardset import KEY, ShardSet
 
 if TYPE_CHECKING:
@@ -87,19 +88,10 @@ class GraphDataset:
             from centre to neighbour image, `cell_offset` (n_edges, 3), `degree`
             (n_atoms,), `batch` (n_atoms,) and `ptr` (n_graphs + 1,).
         """
-        arrays = _assemble(np.asarray(indices, dtype=np.int64), *self.columns)
-        numbers, edge_index, vector, offset, degree, owner, pointer = map(
-            torch.from_numpy, arrays
-        )
+        arrays = _assemble(np.array(indices, dtype=np.int64), self.columns)
         return Batch(
-            atomic_numbers=numbers,
-            edge_index=edge_index,
-            edge_vector=vector,
-            cell_offset=offset,
-            degree=degree,
-            batch=owner,
-            ptr=pointer,
-            num_nodes=len(numbers),
+            **{name: torch.from_numpy(array) for name, array in arrays._asdict().items()},
+            num_nodes=len(arrays.atomic_numbers),
         )
 
     def batches(
@@ -112,65 +104,82 @@ class GraphDataset:
             yield chosen, self.batch(chosen)
 
 
-def _flatten(table: pa.Table, name: str) -> tuple[NDArray[np.generic], NDArray[np.int64]]:
-    column = table[name].combine_chunks()
-    offsets = column.offsets.to_numpy().astype(np.int64)
-    return column.flatten().to_numpy(), offsets - offsets[0]
+def _flatten(table: pa.Table, name: str) -> tuple[NDArray[Any], NDArray[np.int64]]:
+    """Return the values of a list column, and where each row's begin and all end.
+
+    Chunk by chunk, because the values of all rows may be too many for one Arrow list array.
+    """
+    chunks = table[name].chunks
+    sizes = [pc.list_value_length(chunk).to_numpy(zero_copy_only=False) for chunk in chunks]
+    offsets = np.concatenate([[0], *sizes]).cumsum(dtype=np.int64)
+    dtype = table.schema.field(name).type.value_type.to_pandas_dtype()
+    values = [chunk.flatten().to_numpy() for chunk in chunks]
+    flat = values[0] if len(values) == 1 else np.concatenate([np.empty(0, dtype), *values])
+    flat = flat.view()
+    flat.flags.writeable = False  # one kernel serves borrowed and own memory
+    return flat, offsets
 
 
-@njit(nogil=True, cache=True)
-def _assemble(  # type: ignore[no-untyped-def] # noqa: ANN202, PLR0917, PLR0914  numba infers
-    indices,  # noqa: ANN001
-    numbers,  # noqa: ANN001
-    lattices,  # noqa: ANN001
-    fracs,  # noqa: ANN001
-    degrees,  # noqa: ANN001
-    neighbors,  # noqa: ANN001
-    offsets,  # noqa: ANN001
-    atom_offsets,  # noqa: ANN001
-    edge_offsets,  # noqa: ANN001
-):
-    n_graphs = len(indices)
-    pointer = np.zeros(n_graphs + 1, dtype=np.int64)
+class _Arrays(NamedTuple):
+    """What a batch is made of; the names are those of the batch fields."""
+
+    atomic_numbers: NDArray[np.int64]
+    edge_index: NDArray[np.int64]
+    edge_vector: NDArray[np.float32]
+    cell_offset: NDArray[np.int8]
+    degree: NDArray[np.int64]
+    batch: NDArray[np.int64]
+    ptr: NDArray[np.int64]
+
+
+@compiled
+def _allocate(indices: NDArray[np.int64], columns: GraphColumns) -> _Arrays:
+    pointer = np.zeros(len(indices) + 1, dtype=np.int64)
     n_edges = 0
-    for slot in range(n_graphs):
-        graph = indices[slot]
-        pointer[slot + 1] = pointer[slot] + atom_offsets[graph + 1] - atom_offsets[graph]
-        n_edges += edge_offsets[graph + 1] - edge_offsets[graph]
-    n_atoms = pointer[n_graphs]
-    z = np.empty(n_atoms, dtype=np.int64)
-    degree = np.empty(n_atoms, dtype=np.int64)
-    owner = np.empty(n_atoms, dtype=np.int64)
-    edge_index = np.empty((2, n_edges), dtype=np.int64)
-    vector = np.empty((n_edges, 3), dtype=np.float32)
-    offset = np.empty((n_edges, 3), dtype=np.int8)
+    for slot, graph in enumerate(indices):
+        n_atoms = columns.atom_offsets[graph + 1] - columns.atom_offsets[graph]
+        pointer[slot + 1] = pointer[slot] + n_atoms
+        n_edges += columns.edge_offsets[graph + 1] - columns.edge_offsets[graph]
+    return _Arrays(
+        np.empty(pointer[-1], dtype=np.int64),
+        np.empty((2, n_edges), dtype=np.int64),
+        np.empty((n_edges, 3), dtype=np.float32),
+        np.empty((n_edges, 3), dtype=np.int8),
+        np.empty(pointer[-1], dtype=np.int64),
+        np.empty(pointer[-1], dtype=np.int64),
+        pointer,
+    )
+
+
+@compiled
+def _assemble(indices: NDArray[np.int64], columns: GraphColumns) -> _Arrays:
+    arrays = _allocate(indices, columns)
+    fracs, offsets = columns.frac_coords, columns.cell_offset
     at = 0
-    for slot in range(n_graphs):
-        graph = indices[slot]
-        first = atom_offsets[graph]
-        edge = edge_offsets[graph]
-        cell = lattices[graph]
-        base = pointer[slot]
-        for center in range(atom_offsets[graph + 1] - first):
+    for slot, graph in enumerate(indices):
+        first = columns.atom_offsets[graph]
+        edge = columns.edge_offsets[graph]
+        cell = columns.lattices[graph]
+        base = arrays.ptr[slot]
+        for center in range(columns.atom_offsets[graph + 1] - first):
             row = base + center
-            z[row] = numbers[first + center]
-            degree[row] = degrees[first + center]
-            owner[row] = slot
-            for _ in range(degrees[first + center]):
-                other = np.int64(neighbors[edge])
-                edge_index[0, at] = base + other
-                edge_index[1, at] = row
-                x = np.float64(fracs[first + other, 0]) - fracs[first + center, 0]
-                y = np.float64(fracs[first + other, 1]) - fracs[first + center, 1]
-                w = np.float64(fracs[first + other, 2]) - fracs[first + center, 2]
-                x += offsets[edge, 0]
-                y += offsets[edge, 1]
-                w += offsets[edge, 2]
+            here = first + center
+            arrays.atomic_numbers[row] = columns.atomic_numbers[here]
+            arrays.degree[row] = columns.degree[here]
+            arrays.batch[row] = slot
+            for _ in range(columns.degree[here]):
+                other = np.int64(columns.neighbor[edge])
+                there = first + other
+                arrays.edge_index[0, at] = base + other
+                arrays.edge_index[1, at] = row
+                x = np.float64(fracs[there, 0]) - fracs[here, 0] + offsets[edge, 0]
+                y = np.float64(fracs[there, 1]) - fracs[here, 1] + offsets[edge, 1]
+                z = np.float64(fracs[there, 2]) - fracs[here, 2] + offsets[edge, 2]
                 for axis in range(3):
-                    offset[at, axis] = offsets[edge, axis]
-                    vector[at, axis] = (
-                        x * cell[0, axis] + y * cell[1, axis] + w * cell[2, axis]
+                    arrays.cell_offset[at, axis] = offsets[edge, axis]
+                    arrays.edge_vector[at, axis] = (
+                        x * cell[0, axis] + y * cell[1, axis] + z * cell[2, axis]
                     )
                 edge += 1
                 at += 1
-    return z, edge_index, vector, offset, degree, owner, pointer
+    return arrays

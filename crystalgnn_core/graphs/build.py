@@ -34,7 +34,7 @@ def build_dataset(
     neighbors = find_neighbors(batch, config)
     refused = {
         int(refusal.structure_digest): RecordError(refusal.reason, refusal.message)
-        for refusal in refused_structures(keys, batch, neighbors, config)
+        for refusal in refused_structures(keys, neighbors, config)
     }
     return GraphDataset(graph_table(keys, batch, neighbors, config)), refused
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+import pyarrow.compute as pc
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -58,14 +59,14 @@ class CrystalBatch(NamedTuple):
     def from_table(cls, table: pa.Table) -> CrystalBatch:
         """Read the columns `atomic_numbers`, `lattice` and `frac_coords` of records."""
         numbers = table["atomic_numbers"].combine_chunks()
+        sizes = pc.list_value_length(numbers).to_numpy(zero_copy_only=False)
         lattices = table["lattice"].combine_chunks().flatten().to_numpy()
         coordinates = table["frac_coords"].combine_chunks().flatten().to_numpy()
-        offsets = numbers.offsets.to_numpy().astype(np.int64)
         return cls(
             numbers.flatten().to_numpy().astype(np.int16),
-            np.ascontiguousarray(lattices, dtype=np.float64).reshape(-1, 3, 3),
+            np.array(lattices, dtype=np.float64).reshape(-1, 3, 3),
             _wrap(coordinates.reshape(-1, 3)),
-            offsets - offsets[0],
+            np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64),
         )
 
 

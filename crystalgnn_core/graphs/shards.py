@@ -10,10 +10,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from crystalgnn_core.graphs.crystals import CrystalBatch
-from crystalgnn_core.graphs.neighbors import ISOLATED, OK, TOO_FEW, find_neighbors
+from crystalgnn_core.graphs.neighbors import (
+    ISOLATED,
+    OK,
+    TOO_FEW,
+    TOO_LARGE,
+    TOO_SKEWED,
+    find_neighbors,
+)
 from crystalgnn_core.shardset import KEY, Refusal, ShardSet, ShardState
 
 if TYPE_CHECKING:
@@ -29,6 +35,25 @@ logger = logging.getLogger(__name__)
 
 GRAPH_FORMAT = 1  # raise it when a stored column changes its meaning
 STRUCTURE_COLUMNS = (KEY, "atomic_numbers", "lattice", "frac_coords")
+_RAISE = "; raise graph.cutoff or graph.max_cutoff"
+_REFUSALS = {
+    ISOLATED: (
+        "isolated_atom",
+        "no neighbour within {reach:g} angstrom of site {atom}" + _RAISE,
+    ),
+    TOO_FEW: (
+        "too_few_neighbors",
+        "site {atom} has fewer than {k} neighbours within {reach:g} angstrom" + _RAISE,
+    ),
+    TOO_SKEWED: (
+        "cell_too_skewed",
+        "a neighbour of site {atom} is more than 127 cells away; reduce the cell",
+    ),
+    TOO_LARGE: (
+        "degenerate_cell",
+        "more than 65536 atoms, or 65535 neighbours of site {atom}; use a smaller cutoff",
+    ),
+}
 
 
 def graph_folder(store: Path, config: GraphConfig) -> Path:
@@ -46,7 +71,7 @@ def plan_graph_shards(
     Args:
         store: Store folder.
         config: Graph settings.
-        structures: Tables with `structure_digest`, `atomic_numbers`, `lattice`, `frac_coords`.
+        structures: Tables with the columns `STRUCTURE_COLUMNS`.
         shard_size: Graphs a shard.
 
     Returns:
@@ -78,23 +103,23 @@ def plan_graph_shards(
 
 def build_graph_shard(job: ShardJob, config: GraphConfig) -> ShardState:
     """Build one shard; return at once when it is there and sound."""
-    shards = ShardSet(Path(job.folder))
-    entry = shards.entry(job.name)
-    if entry is not None:
-        return ShardState(entry=entry, was_built=False)
-    table = pq.read_table(job.input_path)
-    crystals = CrystalBatch.from_table(table)
-    neighbors = find_neighbors(crystals, config)
-    keys = table[KEY].to_pylist()
-    entry = shards.publish(
-        job,
-        graph_table(keys, crystals, neighbors, config),
-        refused_structures(keys, crystals, neighbors, config),
-    )
-    logger.info(
-        "graph shard %s: %d graphs, %d refused", job.name, entry.n_rows, len(entry.refusals)
-    )
-    return ShardState(entry=entry, was_built=True)
+
+    def build(table: pa.Table) -> tuple[pa.Table, list[Refusal]]:
+        crystals = CrystalBatch.from_table(table)
+        neighbors = find_neighbors(crystals, config)
+        keys = table[KEY].to_pylist()
+        return (
+            graph_table(keys, crystals, neighbors, config),
+            refused_structures(keys, neighbors, config),
+        )
+
+    state = ShardSet(Path(job.folder)).build(job, build)
+    if state.was_built:
+        n_refused = len(state.entry.refusals)
+        logger.info(
+            "graph shard %s: %d graphs, %d refused", job.name, state.entry.n_rows, n_refused
+        )
+    return state
 
 
 def graph_table(
@@ -110,14 +135,14 @@ def graph_table(
     fine = neighbors.status == OK
     sizes = np.diff(crystals.offsets)
     atom_is_fine = np.repeat(fine, sizes)
-    n_edges = (
-        np.add.reduceat(neighbors.degree, crystals.offsets[:-1]) if len(sizes) else sizes
-    )
+    ends = np.concatenate([[0], np.cumsum(neighbors.degree, dtype=np.int64)])
+    n_edges = np.diff(ends[crystals.offsets])
     sizes, n_edges = sizes[fine], n_edges[fine]
     table = pa.table(
         {
             KEY: pa.array(
-                [key for key, is_fine in zip(keys, fine, strict=True) if is_fine]
+                [key for key, is_fine in zip(keys, fine, strict=True) if is_fine],
+                pa.string(),
             ),
             "atomic_numbers": _ragged(
                 crystals.atomic_numbers[atom_is_fine].astype(np.uint8), sizes
@@ -144,34 +169,17 @@ def graph_table(
 
 
 def refused_structures(
-    keys: list[str], crystals: CrystalBatch, neighbors: NeighborList, config: GraphConfig
+    keys: list[str], neighbors: NeighborList, config: GraphConfig
 ) -> list[Refusal]:
     """Say for each structure without a graph why it has none."""
     refusals = []
     for index in np.flatnonzero(neighbors.status != OK):
-        atom = int(neighbors.atom[index])
-        reach = float(neighbors.cutoff[index])
-        if neighbors.status[index] == ISOLATED:
-            reason = "isolated_atom"
-            message = f"no neighbour within {reach:g} angstrom of site {atom}"
-        elif neighbors.status[index] == TOO_FEW:
-            reason = "too_few_neighbors"
-            message = (
-                f"site {atom} has fewer than {config.n_neighbors} neighbours within "
-                f"{reach:g} angstrom"
-            )
-        else:
-            reason = "cell_too_skewed"
-            message = (
-                f"a neighbour of site {atom} is more than 127 cells away; reduce the cell"
-            )
-        hint = (
-            ""
-            if reason == "cell_too_skewed"
-            else "; raise graph.cutoff or graph.max_cutoff"
+        reason, text = _REFUSALS[int(neighbors.status[index])]
+        message = text.format(
+            atom=neighbors.atom[index], k=config.n_neighbors, reach=neighbors.cutoff[index]
         )
         refusals.append(
-            Refusal(structure_digest=keys[index], reason=reason, message=message + hint)
+            Refusal(structure_digest=keys[index], reason=reason, message=message)
         )
     return refusals
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import platform
 from importlib.metadata import version
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
@@ -22,10 +21,13 @@ from crystalgnn_core.learning.scaling import TargetScaler
 from crystalgnn_core.models import ModelConfig
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from torch import nn
 
 CARD_FORMAT = 1
 CARD, WEIGHTS = "card.json", "model.safetensors"
+TEST_PREDICTIONS, HISTORY = "test_predictions.parquet", "history.parquet"
 PACKAGES = ("torch", "torch-geometric", "numpy", "pymatgen", "crystalgnn")
 
 
@@ -42,6 +44,10 @@ class ModelCard(FrozenModel):
         units: Unit of each target.
         label_schemes: Scheme of each target's labels.
         elements: Atomic numbers that occur in the training split.
+        element_counts: Atomic number to training rows that contain the element; empty
+            where that is not known.
+        label_range: Target to lowest and highest training label, in the target's unit;
+            empty where that is not known.
         data: Where the rows came from and how they were divided.
         training: The training configuration, as JSON.
         epoch: Epoch of these weights, from 1.
@@ -49,6 +55,7 @@ class ModelCard(FrozenModel):
         baseline: Errors of the composition-only baseline on the test split.
         environment: Package versions and platform.
         weights_sha256: Digest of the weights file.
+        files_sha256: Digests of the files that belong to a finished model of a store.
     """
 
     format: int = CARD_FORMAT
@@ -60,13 +67,16 @@ class ModelCard(FrozenModel):
     units: dict[str, str]
     label_schemes: dict[str, str]
     elements: tuple[int, ...]
+    element_counts: dict[int, int] = Field(default_factory=dict)
+    label_range: dict[str, tuple[float, float]] = Field(default_factory=dict)
     data: DataSummary
     training: dict[str, Any]
     epoch: int = 0
-    metrics: dict[str, dict[str, Metrics]] = {}
-    baseline: dict[str, Metrics] = {}
-    environment: dict[str, str] = {}
+    metrics: dict[str, dict[str, Metrics]] = Field(default_factory=dict)
+    baseline: dict[str, Metrics] = Field(default_factory=dict)
+    environment: dict[str, str] = Field(default_factory=dict)
     weights_sha256: str = ""
+    files_sha256: dict[str, str] = Field(default_factory=dict)
 
 
 def write_bundle(folder: Path, network: nn.Module, card: ModelCard) -> ModelCard:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import logging
 from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import Field
 
@@ -13,15 +14,28 @@ from crystalgnn_core.base import FrozenModel
 from crystalgnn_core.errors import ModelError
 from crystalgnn_core.graphs.batches import GraphDataset
 from crystalgnn_core.graphs.shards import graph_folder
-from crystalgnn_core.learning.checkpoints import choose_device, load_bundle
+from crystalgnn_core.learning.checkpoints import (
+    TEST_PREDICTIONS,
+    choose_device,
+    load_bundle,
+)
 from crystalgnn_core.learning.data import load_training_data
 from crystalgnn_core.learning.fitting import evaluate
 from crystalgnn_core.learning.metrics import Metrics, scaled_error
 from crystalgnn_core.learning.registry import champion_key
-from crystalgnn_core.shardset import KEY
+from crystalgnn_core.shardset import KEY, ShardSet
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from crystalgnn_core.learning.checkpoints import ModelCard
     from crystalgnn_core.learning.config import TrainingConfig
+    from crystalgnn_core.learning.data import TrainingData
+
+logger = logging.getLogger(__name__)
+IDS = ("source", "material_id")
 
 
 class RetrainingConfig(FrozenModel):
@@ -45,7 +59,7 @@ class Decision(FrozenModel):
         reason: Why, in one sentence.
         champion: Id of the champion; None when there was none.
         challenger: Id of the challenger.
-        n_test: Rows of the frozen test split on which both were judged.
+        n_test: Rows of the champion's frozen test split on which both were judged.
         champion_metrics: Target to errors of the champion.
         challenger_metrics: Target to errors of the challenger.
     """
@@ -55,8 +69,8 @@ class Decision(FrozenModel):
     champion: str | None
     challenger: str
     n_test: int = 0
-    champion_metrics: dict[str, Metrics] = {}
-    challenger_metrics: dict[str, Metrics] = {}
+    champion_metrics: dict[str, Metrics] = Field(default_factory=dict)
+    challenger_metrics: dict[str, Metrics] = Field(default_factory=dict)
 
 
 def compare_models(
@@ -66,58 +80,92 @@ def compare_models(
     training: TrainingConfig,
     config: RetrainingConfig,
 ) -> Decision:
-    """Judge two models on the rows on which the champion was tested.
+    """Judge two models on the rows on which both were tested.
 
-    Those rows are frozen: the champion has not trained on them, and neither may the
-    challenger; rows that are gone from the records or that the challenger trained on do
-    not count. Present labels are used.
+    The champion's test rows are frozen: neither it nor the challenger may have learned from
+    them. Rows that are gone from the records, have lost the graph that either model needs,
+    or on which the challenger was trained or validated do not count. Present labels are
+    used.
 
     Raises:
         ModelError: The models have other targets or label schemes, or share no test row.
     """
-    first, first_card = load_bundle(champion, choose_device(training.device))
-    second, second_card = load_bundle(challenger, choose_device(training.device))
-    if champion_key(first_card) != champion_key(second_card):
-        raise ModelError(
-            f"{first_card.model_id} and {second_card.model_id} cannot be compared: "
-            f"{champion_key(first_card)} against {champion_key(second_card)}"
-        )
-    data = load_training_data(store, training, second_card.graph)
-    frozen = pq.read_table(
-        champion / "test_predictions.parquet", columns=["source", "material_id"]
-    )
-    frozen_ids = set(
-        zip(*(frozen[name].to_pylist() for name in frozen.column_names), strict=True)
-    )
-    ids = zip(
-        data.rows["source"].to_pylist(), data.rows["material_id"].to_pylist(), strict=True
-    )
-    is_frozen = np.array([key in frozen_ids for key in ids])
-    rows = np.flatnonzero(is_frozen & (data.splits == "test"))
+    device = choose_device(training.device)
+    models = [load_bundle(folder, device) for folder in (champion, challenger)]
+    (_, first), (_, second) = models
+    _check_comparable(first, second, training)
+    data = load_training_data(store, training, second.graph)
+    rows = _shared_test_rows(data, champion, challenger)
+    folders = [graph_folder(store, card.graph) for _, card in models]
+    rows = _rows_with_graphs(data, rows, folders)
     if not len(rows):
         raise ModelError(
-            f"no row of the test split of {first_card.model_id} can judge "
-            f"{second_card.model_id}; promote one of them by hand"
+            f"no row of the test split of {first.model_id} can judge {second.model_id}; "
+            "promote one of them by hand"
         )
-    digests = [data.rows[KEY][int(row)].as_py() for row in rows]
+    digests = data.rows[KEY].take(pa.array(rows)).to_pylist()
     metrics = []
-    for network, card in ((first, first_card), (second, second_card)):
-        dataset = GraphDataset.from_shards(graph_folder(store, card.graph), digests)
+    for (network, card), folder in zip(models, folders, strict=True):
+        dataset = GraphDataset.from_shards(folder, digests)
         order = [training.targets.index(name) for name in card.scaler.targets]
         labels = data.labels[rows][:, order]
-        metrics.append(
-            evaluate(network, dataset, labels, np.arange(len(rows)), card.scaler)
-        )
+        everything = np.arange(len(rows))
+        metrics.append(evaluate(network, dataset, labels, everything, card.scaler))
     is_better, reason = decide(metrics[0], metrics[1], config)
     return Decision(
         is_promoted=is_better,
         reason=reason,
-        champion=first_card.model_id,
-        challenger=second_card.model_id,
+        champion=first.model_id,
+        challenger=second.model_id,
         n_test=len(rows),
         champion_metrics=metrics[0],
         challenger_metrics=metrics[1],
     )
+
+
+def _check_comparable(
+    first: ModelCard, second: ModelCard, training: TrainingConfig
+) -> None:
+    keys = champion_key(first), champion_key(second)
+    if keys[0] != keys[1]:
+        raise ModelError(
+            f"{first.model_id} and {second.model_id} cannot be compared: {keys[0]} against "
+            f"{keys[1]}"
+        )
+    missing = sorted(set(second.scaler.targets) - set(training.targets))
+    if missing:
+        raise ModelError(
+            f"{', '.join(missing)} cannot be judged; add it to training.targets "
+            f"({', '.join(training.targets)})"
+        )
+
+
+def _shared_test_rows(
+    data: TrainingData, champion: Path, challenger: Path
+) -> NDArray[np.int64]:
+    """Return the positions of the rows that belong to the test splits of both models."""
+    frozen = _test_ids(champion) & _test_ids(challenger)
+    columns = (data.rows[name].to_pylist() for name in IDS)
+    return np.flatnonzero([key in frozen for key in zip(*columns, strict=True)])
+
+
+def _test_ids(model: Path) -> set[tuple[str, str]]:
+    path = model / TEST_PREDICTIONS
+    if not path.is_file():
+        raise ModelError(f"{path} is missing; without it the test rows are not known")
+    table = pq.read_table(path, columns=list(IDS))
+    return set(zip(*(table[name].to_pylist() for name in IDS), strict=True))
+
+
+def _rows_with_graphs(
+    data: TrainingData, rows: NDArray[np.int64], folders: list[Path]
+) -> NDArray[np.int64]:
+    digests = data.rows[KEY].take(pa.array(rows)).to_pylist()
+    places = [ShardSet(folder).locate(digests) for folder in folders]
+    has_graphs = [all(digest in place for place in places) for digest in digests]
+    if not all(has_graphs):
+        logger.warning("%d test rows lack a graph", len(rows) - sum(has_graphs))
+    return rows[np.array(has_graphs, dtype=bool)]
 
 
 def decide(

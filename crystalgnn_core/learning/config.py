@@ -16,7 +16,7 @@ class OptimizerConfig(FrozenModel):
 
     Attributes:
         kind: `adamw` (Loshchilov & Hutter 2019) or `sgd` with momentum.
-        learning_rate: Peak rate of `one_cycle`, first rate of `step`, the rate of `constant`.
+        learning_rate: Peak rate of `one_cycle`, first rate of `step`, or constant rate.
         weight_decay: Decoupled for AdamW.
         momentum: Of SGD.
         schedule: `one_cycle` (Smith & Topin 2019), `step` (times 0.1 at 80 % of the epochs,
@@ -62,7 +62,7 @@ class TrainingConfig(FrozenModel):
     loss: Literal["l1", "huber", "mse"] = "l1"
     optimizer: OptimizerConfig = OptimizerConfig()
     patience: Annotated[int, Field(ge=1)] = 30
-    seed: int = 0
+    seed: Annotated[int, Field(ge=0)] = 0
     device: Literal["auto", "cpu", "cuda"] = "auto"
 
     @field_validator("targets")

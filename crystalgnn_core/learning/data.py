@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import logging
-from pathlib import Path
+from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -15,20 +14,19 @@ from crystalgnn_core.graphs.batches import GraphDataset
 from crystalgnn_core.graphs.shards import graph_folder
 from crystalgnn_core.learning.splits import assign_splits, count_leaks
 from crystalgnn_core.models.layers import element_table
+from crystalgnn_core.records.schema import SPLITS
 from crystalgnn_core.records.store import RecordStore
 from crystalgnn_core.shardset import KEY, ShardSet
-from crystalgnn_core.targets import get_target, scheme_column
+from crystalgnn_core.targets import scheme_column
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from pathlib import Path
 
     import pyarrow as pa
     from numpy.typing import NDArray
 
     from crystalgnn_core.graphs.config import GraphConfig
     from crystalgnn_core.learning.config import TrainingConfig
-
-logger = logging.getLogger(__name__)
 
 
 class DataSummary(FrozenModel):
@@ -92,45 +90,60 @@ def load_training_data(
     """Read the labelled records of the training sources and divide them.
 
     Raises:
-        InputError: There are no rows for some split, or a source is not ingested.
+        InputError: No source is named or one is not ingested, or there are no rows or no
+            labels for some split.
         LabelSchemeError: A target's labels follow several schemes and mixing was not
             asked for.
     """
+    if not config.sources:
+        raise InputError("no source to train on; name one in training.sources")
     records = RecordStore(store)
     version = records.version()
     columns = ["formula", "atomic_numbers", KEY, "content_digest", "split", "license"]
     for name in config.targets:
-        columns += [name, scheme_column(get_target(name).name)]
+        columns += [name, scheme_column(name)]
     table = records.read(config.sources, columns, version=version)
     labels = np.stack([_label_column(table, name) for name in config.targets], axis=1)
     is_labelled = np.isfinite(labels).any(axis=1)
     reasons = _refusals(table, ShardSet(graph_folder(store, graph)))
     is_used = is_labelled & (reasons == "")
-    refused = {
-        str(r): int(((reasons == r) & is_labelled).sum()) for r in np.unique(reasons) if r
-    }
-    rows = table.filter(is_used)
+    rows, labels = table.filter(is_used), labels[is_used]
     splits = assign_splits(
         rows["formula"].to_pylist(), rows["split"].to_pylist(), config.split
     )
-    summary = DataSummary(
-        sources=tuple(config.sources),
-        record_version=-1 if version is None else version,
+    refused = Counter(reasons[is_labelled & ~is_used].tolist())
+    summary = _summarise(rows, labels, splits, config).model_copy(
+        update={
+            "record_version": version,
+            "n_unlabelled": int((~is_labelled).sum()),
+            "refused": dict(sorted(refused.items())),
+        }
+    )
+    _check_splits(summary, labels, splits, config)
+    return TrainingData(rows, labels, splits, summary)
+
+
+def _summarise(
+    rows: pa.Table,
+    labels: NDArray[np.float64],
+    splits: NDArray[np.str_],
+    config: TrainingConfig,
+) -> DataSummary:
+    """Count and digest the rows that are used."""
+    n_labels = np.isfinite(labels).sum(axis=0).tolist()
+    return DataSummary(
+        sources=config.sources,
+        record_version=-1,
         data_digest=_data_digest(rows, splits),
         split_digest=digest_of_strings(_ids(rows.filter(splits == "test"))),
         label_schemes=_label_schemes(rows, config),
         licenses=tuple(sorted(set(rows["license"].to_pylist()) - {None})),
-        n_rows={name: int((splits == name).sum()) for name in ("train", "val", "test")},
-        n_labels={
-            name: int(np.isfinite(labels[is_used][:, i]).sum())
-            for i, name in enumerate(config.targets)
-        },
-        n_unlabelled=int((~is_labelled).sum()),
-        refused=refused,
+        n_rows={name: int((splits == name).sum()) for name in SPLITS},
+        n_labels=dict(zip(config.targets, n_labels, strict=True)),
+        n_unlabelled=0,
+        refused={},
         leaks=count_leaks(rows["formula"].to_pylist(), splits),
     )
-    _check_splits(summary, labels[is_used], splits, config)
-    return TrainingData(rows, labels[is_used], splits, summary)
 
 
 def _label_column(table: pa.Table, name: str) -> NDArray[np.float64]:
@@ -139,19 +152,18 @@ def _label_column(table: pa.Table, name: str) -> NDArray[np.float64]:
 
 def _refusals(table: pa.Table, shards: ShardSet) -> NDArray[np.str_]:
     """Reject reason of every row, empty for rows that can be used."""
+    numbers = table["atomic_numbers"].combine_chunks()
+    is_known = np.zeros(256, dtype=bool)
+    is_known[np.flatnonzero(element_table().any(axis=1))] = True
+    foreign = np.flatnonzero(~is_known[numbers.flatten().to_numpy()])
+    starts = numbers.offsets.to_numpy() - numbers.offsets[0].as_py()
+    reasons = np.full(len(table), "", dtype="<U32")
+    reasons[np.searchsorted(starts, foreign, side="right") - 1] = "unseen_element"
     refusals = shards.refusals()
-    known = element_table().any(axis=1)
-    reasons = []
-    for key, numbers in zip(
-        table[KEY].to_pylist(), table["atomic_numbers"].to_pylist(), strict=True
-    ):
+    for index, key in enumerate(table[KEY].to_pylist() if refusals else ()):
         if key in refusals:
-            reasons.append(refusals[key].reason)
-        elif not all(number < len(known) and known[number] for number in set(numbers)):
-            reasons.append("unseen_element")
-        else:
-            reasons.append("")
-    return np.array(reasons, dtype=np.str_)
+            reasons[index] = refusals[key].reason
+    return reasons
 
 
 def _label_schemes(rows: pa.Table, config: TrainingConfig) -> dict[str, str]:
@@ -199,8 +211,3 @@ def _check_splits(
                 raise InputError(
                     f"no label of {name} in the {split} split; drop the target or add data"
                 )
-
-
-def label_matrix(rows: pa.Table, targets: Sequence[str]) -> NDArray[np.float64]:
-    """Return the labels of record rows, NaN missing, shape (n_rows, n_targets)."""
-    return np.stack([_label_column(rows, name) for name in targets], axis=1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 import time
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -12,29 +13,33 @@ import pandas as pd
 import torch
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-from torch.nn import functional
-from torch.optim import SGD, AdamW
-from torch.optim.lr_scheduler import LambdaLR, MultiStepLR, OneCycleLR
 
 from crystalgnn_core.errors import TrainingDivergedError
 from crystalgnn_core.learning.metrics import Metrics, compare, scaled_error
+from crystalgnn_core.learning.optimization import (
+    make_optimizer,
+    make_scheduler,
+    masked_loss,
+)
 from crystalgnn_core.learning.resume import Progress as RunProgress
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
+    from rich.progress import TaskID
     from torch import Tensor, nn
     from torch.optim import Optimizer
     from torch.optim.lr_scheduler import LRScheduler
 
     from crystalgnn_core.graphs.batches import GraphDataset
     from crystalgnn_core.learning.checkpoints import ModelCard
-    from crystalgnn_core.learning.config import OptimizerConfig, TrainingConfig
+    from crystalgnn_core.learning.config import TrainingConfig
     from crystalgnn_core.learning.resume import CheckpointFolder
     from crystalgnn_core.learning.scaling import TargetScaler
 
 logger = logging.getLogger(__name__)
 RUNAWAY_FACTOR = 100.0
-STEP_AT, STEP_FACTOR = 0.8, 0.1
 INFERENCE_BATCH = 256
 
 
@@ -54,53 +59,65 @@ class LabelledGraphs(NamedTuple):
     val: NDArray[np.int64]
 
 
+class Loop(NamedTuple):
+    """What an epoch works on; the optimiser changes the network in place."""
+
+    network: nn.Module
+    optimizer: Optimizer
+    scheduler: LRScheduler
+    config: TrainingConfig
+    n_batches: int
+
+
 def fit(
     network: nn.Module,
     data: LabelledGraphs,
-    scaler: TargetScaler,
     config: TrainingConfig,
     checkpoints: CheckpointFolder,
     card: ModelCard,
+    *,
     device: str,
 ) -> RunProgress:
     """Train until the last epoch or until validation stops improving.
 
     Continues from the last checkpoint when there is one. Row order and random state of an
-    epoch depend on seed and epoch alone, so an interrupted run ends like an undisturbed one.
+    epoch depend on seed and epoch alone, so an interrupted run ends like one left alone.
+
+    Args:
+        network: Fresh network; it is trained in place.
+        data: Graphs, labels and splits.
+        config: Loss, optimiser and duration.
+        checkpoints: Where each epoch is kept.
+        card: Card of the model; its scaler maps the labels.
+        device: Device of torch to train on.
 
     Raises:
-        TrainingDivergedError: The loss became NaN or infinite, or ran away.
+        TrainingDivergedError: Loss or validation error became NaN or infinite, or the loss
+            ran away.
     """
-    network.to(device)
-    batches_per_epoch = _n_batches(len(data.train), config.batch_size)
-    optimizer = make_optimizer(network, config.optimizer)
-    scheduler = make_scheduler(optimizer, config, batches_per_epoch)
-    progress = checkpoints.restore(network, optimizer, scheduler)
+    loop = _start(network.to(device), data, config)
+    progress = checkpoints.restore(network, loop.optimizer, loop.scheduler)
     if progress.epoch:
         logger.info("training continues after epoch %d", progress.epoch)
-    scaled = torch.from_numpy(scaler.scale(data.labels)).float()
+    labels = torch.from_numpy(card.scaler.scale(data.labels)).float()
     with _progress_bar() as bar:
-        bar_id = bar.add_task("train", total=config.epochs * batches_per_epoch, speed="")
-        bar.update(bar_id, completed=progress.epoch * batches_per_epoch)
+        task = bar.add_task("train", total=config.epochs * loop.n_batches, speed="")
+        bar.update(task, completed=progress.epoch * loop.n_batches)
         for epoch in range(progress.epoch + 1, config.epochs + 1):
             if epoch - 1 - progress.best_epoch >= config.patience:
-                logger.info(
-                    "no better validation error for %d epochs: stop", config.patience
-                )
+                logger.info("no better val error for %d epochs: stop", config.patience)
                 break
             started = time.perf_counter()
-            loss = _train_epoch(
-                network, data, scaled, config, optimizer, scheduler, epoch, (bar, bar_id)
-            )
-            _check_loss(loss, epoch, progress.history)
+            loss = _train_epoch(loop, data, labels, epoch, partial(_advance, bar, task))
             speed = len(data.train) / (time.perf_counter() - started)
-            metrics = evaluate(network, data.dataset, data.labels, data.val, scaler)
-            progress = _record(progress, epoch, loss, speed, metrics, optimizer)
+            metrics = evaluate(network, data.dataset, data.labels, data.val, card.scaler)
+            rate = loop.optimizer.param_groups[0]["lr"]
+            progress = _record(progress, loss, metrics, rate=rate, speed=speed)
             checkpoints.save(
                 progress,
                 network,
-                optimizer,
-                scheduler,
+                loop.optimizer,
+                loop.scheduler,
                 card.model_copy(update={"metrics": {"val": metrics}}),
             )
     return progress
@@ -139,129 +156,66 @@ def predict_dataset(
     outputs = [np.empty((0, len(scaler.targets)))]
     with torch.inference_mode():
         for _, batch in dataset.batches(batch_size, order=positions):
-            outputs.append(network(batch.to(device)).cpu().double().numpy())  # noqa: PERF401  the list starts with an empty block
+            outputs.append(network(batch.to(device)).cpu().double().numpy())
     return scaler.unscale(np.concatenate(outputs))
 
 
-def make_optimizer(network: nn.Module, config: OptimizerConfig) -> Optimizer:
-    """Create the configured optimiser for all parameters."""
-    parameters = network.parameters()
-    if config.kind == "sgd":
-        return SGD(
-            parameters,
-            lr=config.learning_rate,
-            momentum=config.momentum,
-            weight_decay=config.weight_decay,
-        )
-    return AdamW(parameters, lr=config.learning_rate, weight_decay=config.weight_decay)
-
-
-def make_scheduler(
-    optimizer: Optimizer, config: TrainingConfig, batches_per_epoch: int
-) -> LRScheduler:
-    """Create the configured schedule, stepped once a batch."""
-    n_steps = config.epochs * batches_per_epoch
-    match config.optimizer.schedule:
-        case "one_cycle":
-            return OneCycleLR(
-                optimizer, max_lr=config.optimizer.learning_rate, total_steps=n_steps
-            )
-        case "step":
-            return MultiStepLR(optimizer, [int(STEP_AT * n_steps)], gamma=STEP_FACTOR)
-        case _:
-            return LambdaLR(optimizer, _one)
-
-
-def masked_loss(outputs: Tensor, labels: Tensor, kind: str) -> Tensor:
-    """Average the loss over the labels that are there, then over targets.
-
-    Args:
-        outputs: Scaled predictions, shape (n_graphs, n_targets).
-        labels: Scaled labels, NaN missing, same shape.
-        kind: `l1`, `huber` or `mse`.
-    """
-    is_known = ~labels.isnan()
-    filled = torch.where(is_known, labels, outputs.detach())
-    function = {
-        "l1": functional.l1_loss,
-        "huber": functional.smooth_l1_loss,
-        "mse": functional.mse_loss,
-    }[kind]
-    per_target = function(outputs, filled, reduction="none").sum(0) / is_known.sum(0).clamp(
-        1
-    )
-    return per_target.sum() / is_known.any(0).sum().clamp(1)
-
-
-def _one(_: int) -> float:
-    return 1.0
-
-
-def _n_batches(n_rows: int, batch_size: int) -> int:
-    return max(1, -(-n_rows // batch_size))
+def _start(network: nn.Module, data: LabelledGraphs, config: TrainingConfig) -> Loop:
+    n_batches = max(1, -(-len(data.train) // config.batch_size))
+    optimizer = make_optimizer(network, config.optimizer)
+    scheduler = make_scheduler(optimizer, config, n_batches)
+    return Loop(network, optimizer, scheduler, config, n_batches)
 
 
 def _train_epoch(
-    network: nn.Module,
+    loop: Loop,
     data: LabelledGraphs,
     labels: Tensor,
-    config: TrainingConfig,
-    optimizer: Optimizer,
-    scheduler: LRScheduler,
     epoch: int,
-    bar: tuple[Progress, int],
+    advance: Callable[[float], None],
 ) -> float:
     """Pass once over the training rows in batches of even size; return the mean loss."""
-    network.train()
+    network, config = loop.network.train(), loop.config
     torch.manual_seed(config.seed + epoch)
     order = np.random.default_rng([config.seed, epoch]).permutation(data.train)
     device = next(network.parameters()).device
-    total = 0.0
-    started = time.perf_counter()
-    n_seen = 0
-    for chosen in np.array_split(order, _n_batches(len(order), config.batch_size)):
+    total, n_seen, started = 0.0, 0, time.perf_counter()
+    for chosen in np.array_split(order, loop.n_batches):
         batch = data.dataset.batch(chosen).to(device)
         loss = masked_loss(network(batch), labels[chosen].to(device), config.loss)
-        optimizer.zero_grad()
-        loss.backward()
+        loop.optimizer.zero_grad()
+        torch.autograd.backward(loss)
         torch.nn.utils.clip_grad_norm_(network.parameters(), config.optimizer.clip_norm)
-        optimizer.step()
-        scheduler.step()
+        loop.optimizer.step()
+        loop.scheduler.step()
         total += loss.item() * len(chosen)
         n_seen += len(chosen)
-        speed = n_seen / (time.perf_counter() - started)
-        bar[0].update(bar[1], advance=1, speed=f"{speed:,.0f} structures/s")  # type: ignore[arg-type]
+        advance(n_seen / (time.perf_counter() - started))
     return total / len(order)
 
 
-def _check_loss(loss: float, epoch: int, history: pd.DataFrame) -> None:
-    if not np.isfinite(loss):
-        raise TrainingDivergedError(
-            f"loss is {loss} in epoch {epoch}; lower training.optimizer.learning_rate"
-        )
-    if len(history) and loss > RUNAWAY_FACTOR * history["train_loss"].iloc[0]:
-        raise TrainingDivergedError(
-            f"loss {loss:.3g} in epoch {epoch} is over {RUNAWAY_FACTOR:g} times that of the "
-            "first epoch; lower training.optimizer.learning_rate"
-        )
+def _advance(bar: Progress, task: TaskID, speed: float) -> None:
+    bar.update(task, advance=1, speed=f"{speed:,.0f} structures/s")
 
 
 def _record(
     progress: RunProgress,
-    epoch: int,
     loss: float,
-    speed: float,
     metrics: dict[str, Metrics],
-    optimizer: Optimizer,
+    *,
+    rate: float,
+    speed: float,
 ) -> RunProgress:
     """Append an epoch to the history and note whether it is the best."""
+    epoch = progress.epoch + 1
     error = scaled_error(list(metrics.values()))
+    _check_convergence(loss, error, epoch, progress.history)
     row = {
         "epoch": epoch,
         "train_loss": loss,
         "val_error": error,
         **{f"val_mae_{name}": metric.mae for name, metric in metrics.items()},
-        "learning_rate": optimizer.param_groups[0]["lr"],
+        "learning_rate": rate,
         "structures_per_second": speed,
     }
     maes = ", ".join(f"{name} {metric.mae:.4f}" for name, metric in metrics.items())
@@ -272,6 +226,21 @@ def _record(
     if error < progress.best_error:
         return RunProgress(epoch, epoch, error, history)
     return RunProgress(epoch, progress.best_epoch, progress.best_error, history)
+
+
+def _check_convergence(
+    loss: float, error: float, epoch: int, history: pd.DataFrame
+) -> None:
+    if not (np.isfinite(loss) and np.isfinite(error)):
+        raise TrainingDivergedError(
+            f"loss is {loss} and scaled validation error {error} in epoch {epoch}; lower "
+            "training.optimizer.learning_rate"
+        )
+    if len(history) and loss > RUNAWAY_FACTOR * history["train_loss"].iloc[0]:
+        raise TrainingDivergedError(
+            f"loss {loss:.3g} in epoch {epoch} is over {RUNAWAY_FACTOR:g} times that of "
+            "the first epoch; lower training.optimizer.learning_rate"
+        )
 
 
 def _progress_bar() -> Progress:

@@ -21,7 +21,7 @@ class Metrics(FrozenModel):
         rmse: Root mean square error; None without rows.
         r2: Coefficient of determination; None when the labels do not vary.
         mad: Mean absolute deviation of the labels from their mean: the error of a
-            constant guess.
+            constant guess; 0 when they do not vary.
     """
 
     n: int
@@ -43,13 +43,16 @@ def compare(true: NDArray[np.float64], predicted: NDArray[np.float64]) -> Metric
     if not len(labels):
         return Metrics(n=0, mae=None, rmse=None, r2=None, mad=None)
     error = guesses - labels
-    spread = np.square(labels - labels.mean()).sum()
+    varies = labels.min() < labels.max()  # the mean of equal labels may be off by rounding
+    deviation = labels - labels.mean() if varies else np.zeros(len(labels))
     return Metrics(
         n=len(labels),
         mae=float(np.abs(error).mean()),
         rmse=float(np.sqrt(np.square(error).mean())),
-        r2=float(1 - np.square(error).sum() / spread) if spread > 0 else None,
-        mad=float(np.abs(labels - labels.mean()).mean()),
+        r2=float(1 - np.square(error).sum() / np.square(deviation).sum())
+        if varies
+        else None,
+        mad=float(np.abs(deviation).mean()),
     )
 
 
@@ -57,7 +60,8 @@ def scaled_error(metrics: list[Metrics]) -> float:
     """Average MAE / MAD over targets: 1 is a constant guess, 0 is perfect.
 
     This single number picks the best epoch and decides between champion and challenger;
-    it does not depend on the targets' units.
+    it does not depend on the targets' units. A target whose labels do not vary counts with
+    its MAE.
     """
-    ratios = [m.mae / m.mad for m in metrics if m.mae is not None and m.mad]
+    ratios = [m.mae / (m.mad or 1.0) for m in metrics if m.mae is not None]
     return float(np.mean(ratios)) if ratios else float("inf")

@@ -5,17 +5,18 @@ from __future__ import annotations
 import logging
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from filelock import FileLock, Timeout
+from pydantic import TypeAdapter, ValidationError
 
 from crystalgnn_core.artifacts import read_json, write_json
 from crystalgnn_core.base import FrozenModel
-from crystalgnn_core.errors import ModelError, TransientError
+from crystalgnn_core.errors import IntegrityError, ModelError, TransientError
 from crystalgnn_core.learning.checkpoints import CARD, ModelCard, read_card
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
 
 logger = logging.getLogger(__name__)
@@ -28,6 +29,9 @@ class Promotion(FrozenModel):
     model_id: str
     promoted_at: str
     reason: str
+
+
+HISTORIES = TypeAdapter(dict[str, list[Promotion]])
 
 
 class Registry:
@@ -45,9 +49,12 @@ class Registry:
         self.pointers = self.folder / "champions.json"
 
     def models(self) -> Iterator[ModelCard]:
-        """Yield the cards of all finished models, in order of id."""
+        """Yield the cards of all finished models, in order of id; skip unreadable ones."""
         for path in sorted(self.folder.glob(f"*/{CARD}")):
-            yield read_card(path.parent)
+            try:
+                yield read_card(path.parent)
+            except ModelError as error:
+                logger.warning("model skipped: %s", error)
 
     def champions(self) -> dict[str, str]:
         """Return key to model id of every champion."""
@@ -134,20 +141,17 @@ class Registry:
     def _read(self) -> dict[str, list[Promotion]]:
         if not self.pointers.is_file():
             return {}
-        content: dict[str, list[dict[str, Any]]] = read_json(self.pointers)
-        return {
-            key: [Promotion.model_validate(entry) for entry in history]
-            for key, history in content.items()
-        }
+        content = read_json(self.pointers)
+        try:
+            return HISTORIES.validate_python(content)
+        except ValidationError as error:
+            raise IntegrityError(
+                f"{self.pointers}: not a list of promotions for every key; restore it, or "
+                "delete it and promote a model"
+            ) from error
 
     def _write(self, content: dict[str, list[Promotion]]) -> None:
-        write_json(
-            self.pointers,
-            {
-                key: [entry.model_dump() for entry in history]
-                for key, history in content.items()
-            },
-        )
+        write_json(self.pointers, HISTORIES.dump_python(content, mode="json"))
 
     def _lock(self) -> AbstractContextManager[object]:
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -160,9 +164,13 @@ class Registry:
 
 def champion_key(card: ModelCard) -> str:
     """Name the targets of a model with their label schemes."""
-    return " & ".join(f"{name} [{card.label_schemes[name]}]" for name in sorted(card.units))
+    return key_of(card.scaler.targets, card.label_schemes)
 
 
-def _listed(names: object) -> str:
-    listed = ", ".join(names) if names else ""  # type: ignore[call-overload]
-    return listed or "none"
+def key_of(targets: Sequence[str], label_schemes: Mapping[str, str]) -> str:
+    """Name targets with their label schemes, in alphabetical order."""
+    return " & ".join(f"{name} [{label_schemes[name]}]" for name in sorted(targets))
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(names) or "none"

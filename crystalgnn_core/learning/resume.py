@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pandas as pd
@@ -18,10 +17,12 @@ from crystalgnn_core.artifacts import (
     write_json,
     write_table,
 )
-from crystalgnn_core.errors import IntegrityError
-from crystalgnn_core.learning.checkpoints import load_bundle, write_bundle
+from crystalgnn_core.errors import IntegrityError, ModelError
+from crystalgnn_core.learning.checkpoints import HISTORY, load_bundle, write_bundle
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from torch import nn
     from torch.optim import Optimizer
     from torch.optim.lr_scheduler import LRScheduler
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from crystalgnn_core.learning.checkpoints import ModelCard
 
 POINTERS = "pointers.json"
+OPTIMIZER = "optimizer.safetensors"
 
 
 class Progress(NamedTuple):
@@ -73,10 +75,10 @@ class CheckpointFolder:
         target = self._of(progress.epoch)
         write_bundle(target, network, card.model_copy(update={"epoch": progress.epoch}))
         tensors, groups = _split_state(optimizer.state_dict())
-        with atomic_path(target / "optimizer.safetensors") as temporary:
+        with atomic_path(target / OPTIMIZER) as temporary:
             save_file(tensors, temporary)
         write_table(
-            target / "history.parquet",
+            target / HISTORY,
             pa.Table.from_pandas(progress.history, preserve_index=False),
         )
         write_json(
@@ -87,7 +89,7 @@ class CheckpointFolder:
                 "epoch": progress.epoch,
                 "best_epoch": progress.best_epoch,
                 "best_error": progress.best_error,
-                "optimizer_sha256": file_sha256(target / "optimizer.safetensors"),
+                "sha256": {n: file_sha256(target / n) for n in (OPTIMIZER, HISTORY)},
                 "param_groups": groups,
                 "scheduler": scheduler.state_dict(),
             },
@@ -109,20 +111,27 @@ class CheckpointFolder:
             return Progress(0, 0, float("inf"), pd.DataFrame())
         pointers = read_json(self.folder / POINTERS)
         last = self.folder / pointers["last"]
-        stored = last / "optimizer.safetensors"
-        if not stored.is_file() or file_sha256(stored) != pointers["optimizer_sha256"]:
+        for name, digest in pointers["sha256"].items():
+            stored = last / name
+            if not stored.is_file() or file_sha256(stored) != digest:
+                raise IntegrityError(
+                    f"{stored}: missing or damaged; delete {self.folder} to train afresh"
+                )
+        try:
+            loaded, _ = load_bundle(last)
+        except ModelError as error:
             raise IntegrityError(
-                f"{stored}: missing or damaged; delete {self.folder} to train afresh"
-            )
-        loaded, _ = load_bundle(last)
+                f"{error}; delete {self.folder} to train afresh"
+            ) from error
         network.load_state_dict(loaded.state_dict())
-        optimizer.load_state_dict(_join_state(load_file(stored), pointers["param_groups"]))
+        tensors = load_file(last / OPTIMIZER)
+        optimizer.load_state_dict(_join_state(tensors, pointers["param_groups"]))
         scheduler.load_state_dict(pointers["scheduler"])
         return Progress(
             pointers["epoch"],
             pointers["best_epoch"],
             pointers["best_error"],
-            pd.read_parquet(last / "history.parquet"),
+            pd.read_parquet(last / HISTORY),
         )
 
     def best(self) -> tuple[nn.Module, ModelCard]:

@@ -38,7 +38,8 @@ class TargetScaler(FrozenModel):
         return cls(
             targets=tuple(targets),
             mean=tuple(float(column.mean()) for column in columns),
-            std=tuple(float(column.std()) or 1.0 for column in columns),
+            # equal labels may have a spread of rounding errors
+            std=tuple(float(c.std()) if c.min() < c.max() else 1.0 for c in columns),
         )
 
     def scale(self, labels: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -3,40 +3,40 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
+from contextlib import contextmanager
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import torch
+from filelock import FileLock, Timeout
 
-from crystalgnn_core.artifacts import write_table
+from crystalgnn_core.artifacts import file_sha256
 from crystalgnn_core.base import FrozenModel, digest_of
-from crystalgnn_core.errors import CrystalGNNError
+from crystalgnn_core.errors import CrystalGNNError, TransientError
 from crystalgnn_core.graphs.shards import graph_folder
 from crystalgnn_core.learning.checkpoints import (
+    CARD,
+    HISTORY,
     ModelCard,
     choose_device,
     environment,
     load_bundle,
-    read_card,
-    write_bundle,
 )
 from crystalgnn_core.learning.data import load_training_data
-from crystalgnn_core.learning.fitting import LabelledGraphs, evaluate, fit, predict_dataset
-from crystalgnn_core.learning.metrics import Metrics, compare
+from crystalgnn_core.learning.finishing import FINISHED_FILES, finish_bundle
+from crystalgnn_core.learning.fitting import LabelledGraphs, fit
 from crystalgnn_core.learning.resume import CheckpointFolder
 from crystalgnn_core.learning.scaling import TargetScaler
-from crystalgnn_core.models.composition import composition_features, fit_predict
 from crystalgnn_core.targets import get_target
 
 if TYPE_CHECKING:
-    import pandas as pd
-    from numpy.typing import NDArray
-    from torch import nn
+    from collections.abc import Iterator
+    from pathlib import Path
 
-    from crystalgnn_core.graphs.batches import GraphDataset
     from crystalgnn_core.graphs.config import GraphConfig
     from crystalgnn_core.learning.config import TrainingConfig
     from crystalgnn_core.learning.data import TrainingData
@@ -79,43 +79,23 @@ def train_model(
     Raises:
         InputError: The training data cannot be used (see `load_training_data`).
         TrainingDivergedError: The loss became NaN or infinite, or ran away.
+        TransientError: Another process is training this very model.
     """
     data = load_training_data(store, training, graph)
     model_id = name_model(model, training, graph, data.summary.data_digest)
     folder = model_folder(store, model_id)
     finished = _finished(folder)
-    if finished is not None:
-        return TrainedModel(
-            model_id=model_id,
-            folder=str(folder),
-            was_trained=False,
-            epochs=finished.epoch,
-            card=finished,
-        )
-    logger.info("model %s: %s rows", model_id, data.summary.n_rows)
-    dataset = data.dataset(graph_folder(store, graph))
-    train, val = data.select("train"), data.select("val")
-    card = _new_card(model_id, model, training, graph, data, train)
-    torch.manual_seed(training.seed)
-    network = model.build(len(training.targets))
-    checkpoints = CheckpointFolder(folder / "checkpoints")
-    progress = fit(
-        network,
-        LabelledGraphs(dataset, data.labels, train, val),
-        card.scaler,
-        training,
-        checkpoints,
-        card,
-        choose_device(training.device),
-    )
-    best, best_card = checkpoints.best()
-    written = _finish(folder, best, best_card, data, dataset, progress.history)
+    was_trained = finished is None
+    if finished is None:
+        with _sole_trainer(folder):
+            card = _new_card(model_id, model, training, graph, data)
+            finished = _train(folder, card, training, data, graph_folder(store, graph))
     return TrainedModel(
         model_id=model_id,
         folder=str(folder),
-        was_trained=True,
-        epochs=progress.epoch,
-        card=written,
+        was_trained=was_trained,
+        epochs=pq.read_metadata(folder / HISTORY).num_rows,
+        card=finished,
     )
 
 
@@ -135,12 +115,33 @@ def name_model(
 
 
 def _finished(folder: Path) -> ModelCard | None:
-    """Return the card of a finished and undamaged bundle."""
-    try:
-        load_bundle(folder)
-        return read_card(folder)
-    except CrystalGNNError:
+    """Return the card of a finished and undamaged model."""
+    if not (folder / CARD).is_file():
         return None
+    try:
+        _, card = load_bundle(folder)
+    except CrystalGNNError as error:
+        logger.warning("%s; finishing the model again", error)
+        return None
+    for name in FINISHED_FILES:
+        stored = folder / name
+        if not stored.is_file() or file_sha256(stored) != card.files_sha256.get(name):
+            logger.warning("%s: missing or damaged; finishing the model again", stored)
+            return None
+    return card
+
+
+@contextmanager
+def _sole_trainer(folder: Path) -> Iterator[None]:
+    """Keep a second process from training into the same folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(folder / ".training.lock", timeout=0):
+            yield
+    except Timeout as error:
+        raise TransientError(
+            f"{folder.name} is being trained by another process; run again when it is done"
+        ) from error
 
 
 def _new_card(
@@ -149,77 +150,55 @@ def _new_card(
     training: TrainingConfig,
     graph: GraphConfig,
     data: TrainingData,
-    train: NDArray[np.int64],
 ) -> ModelCard:
-    numbers = data.rows.take(pa.array(train))["atomic_numbers"].combine_chunks().flatten()
+    train = data.select("train")
+    labels = data.labels[train]
+    counts = _element_counts(data.rows.take(pa.array(train))["atomic_numbers"])
     return ModelCard(
         model_id=model_id,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         model=model,
         graph=graph,
-        scaler=TargetScaler.fit(training.targets, data.labels[train]),
+        scaler=TargetScaler.fit(training.targets, labels),
         units={name: get_target(name).unit for name in training.targets},
         label_schemes=data.summary.label_schemes,
-        elements=tuple(int(number) for number in np.unique(numbers.to_numpy())),
+        elements=tuple(counts),
+        element_counts=counts,
+        label_range={
+            name: (float(np.nanmin(column)), float(np.nanmax(column)))
+            for name, column in zip(training.targets, labels.T, strict=True)
+        },
         data=data.summary,
         training=training.model_dump(mode="json"),
         environment=environment(),
     )
 
 
-def _finish(
+def _element_counts(atomic_numbers: pa.ChunkedArray) -> dict[int, int]:
+    """Count the rows that contain each element, in order of atomic number."""
+    counts = Counter(number for row in atomic_numbers.to_pylist() for number in set(row))
+    return dict(sorted(counts.items()))
+
+
+def _train(
     folder: Path,
-    network: nn.Module,
     card: ModelCard,
+    training: TrainingConfig,
     data: TrainingData,
-    dataset: GraphDataset,
-    history: pd.DataFrame,
+    graphs: Path,
 ) -> ModelCard:
-    """Test the best epoch, compare it with the baseline, and write the final bundle."""
-    val, test = data.select("val"), data.select("test")
-    predicted = predict_dataset(network, dataset, card.scaler, positions=test)
-    write_table(
-        folder / "test_predictions.parquet",
-        _prediction_table(data, test, predicted, card.scaler.targets),
-    )
-    write_table(
-        folder / "history.parquet", pa.Table.from_pandas(history, preserve_index=False)
-    )
-    names = card.scaler.targets
-    metrics = {
-        "val": evaluate(network, dataset, data.labels, val, card.scaler),
-        "test": {
-            name: compare(data.labels[test, index], predicted[:, index])
-            for index, name in enumerate(names)
-        },
-    }
-    return write_bundle(
-        folder,
+    """Fit the network, then test its best epoch and write the final bundle."""
+    logger.info("model %s: %s rows", card.model_id, data.summary.n_rows)
+    dataset = data.dataset(graphs)
+    torch.manual_seed(training.seed)
+    network = card.model.build(len(training.targets))
+    checkpoints = CheckpointFolder(folder / "checkpoints")
+    progress = fit(
         network,
-        card.model_copy(update={"metrics": metrics, "baseline": _baseline(data, names)}),
+        LabelledGraphs(dataset, data.labels, data.select("train"), data.select("val")),
+        training,
+        checkpoints,
+        card,
+        device=choose_device(training.device),
     )
-
-
-def _prediction_table(
-    data: TrainingData,
-    positions: NDArray[np.int64],
-    predicted: NDArray[np.float64],
-    targets: tuple[str, ...],
-) -> pa.Table:
-    table = data.rows.select(["source", "material_id", "formula"]).take(pa.array(positions))
-    for index, name in enumerate(targets):
-        table = table.append_column(name, pa.array(predicted[:, index]))
-        truth = pa.array(data.labels[positions, index], from_pandas=True)
-        table = table.append_column(f"{name}_true", truth)
-    return table
-
-
-def _baseline(data: TrainingData, targets: tuple[str, ...]) -> dict[str, Metrics]:
-    """Test errors of trees that see the composition alone."""
-    features = composition_features(data.rows["atomic_numbers"].to_pylist())
-    train, test = data.select("train"), data.select("test")
-    predicted = fit_predict(features[train], data.labels[train], features[test])
-    return {
-        name: compare(data.labels[test, index], predicted[:, index])
-        for index, name in enumerate(targets)
-    }
+    return finish_bundle(folder, checkpoints.best(), data, dataset, progress.history)

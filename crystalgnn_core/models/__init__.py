@@ -1,4 +1,4 @@
-"""Graph networks and the composition baseline; `ModelConfig` is the union of the networks."""
+"""Graph networks and the composition baseline; `ModelConfig` is their union."""
 
 from crystalgnn_core.models.cgcnn import CGCNNConfig
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import nn
 from torch.nn import functional
 
@@ -46,20 +46,25 @@ class CGCNNConfig(FrozenModel):
     basis_stop: Annotated[float, Field(gt=0)] = 8.0
     basis_step: Annotated[float, Field(gt=0)] = 0.2
 
+    @model_validator(mode="after")
+    def _basis_is_not_empty(self) -> Self:
+        if self.basis_stop <= self.basis_start:
+            raise ValueError(
+                f"basis_stop {self.basis_stop} is not above basis_start "
+                f"{self.basis_start}; raise it"
+            )
+        return self
+
     def build(self, n_targets: int) -> CGCNN:
         """Create the network with fresh weights from torch's global generator."""
         return CGCNN(self, n_targets)
-
-    def known_elements(self) -> list[int]:
-        """Return the atomic numbers that the element table describes."""
-        return [number for number, row in enumerate(element_table()) if row.any()]
 
 
 class GatedConvolution(nn.Module):
     """Update atoms by gated messages from their neighbours.
 
-    v_i <- softplus(v_i + BN(sum_j sigmoid(BN(z W_f + b_f)) * softplus(BN(z W_s + b_s)))) with
-    z = [v_i, v_j, u_ij], eq. 5 of Phys. Rev. Lett. 120, 145301 (2018) with the batch
+    v_i <- softplus(v_i + BN(sum_j sigmoid(BN(z W_f + b_f)) * softplus(BN(z W_s + b_s))))
+    with z = [v_i, v_j, u_ij], eq. 5 of Phys. Rev. Lett. 120, 145301 (2018) with the batch
     normalisations of the authors' code. The product with W = [W_i, W_j, W_u] is evaluated
     as v_i W_i + v_j W_j + u_ij W_u, which is equal and spares the concatenation.
 

@@ -68,7 +68,7 @@ class GaussianBasis(nn.Module):
 
 
 class _SpreadToEdges(torch.autograd.Function):
-    """Repeat each centre's row for its edges; the gradient is a segment sum, not a scatter."""
+    """Repeat each centre's row for its edges; the gradient is a segment sum."""
 
     @staticmethod
     def forward(ctx: FunctionCtx, rows: Tensor, degree: Tensor, n_edges: int) -> Tensor:

@@ -6,8 +6,10 @@ import hashlib
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from pymatgen.core import Composition, Lattice, Structure
+from pymatgen.core.composition import Composition
+from pymatgen.core.lattice import Lattice
 from pymatgen.core.periodic_table import Element
+from pymatgen.core.structure import Structure
 
 from crystalgnn_core.errors import RecordError
 

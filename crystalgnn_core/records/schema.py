@@ -32,6 +32,7 @@ RejectReason = Literal[
     "invalid_label",
     "implausible_label",
     "unseen_element",
+    "invalid_prediction",
 ]
 REJECT_REASONS: tuple[str, ...] = get_args(RejectReason)
 SPLITS: tuple[str, ...] = get_args(Split)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.compute as pc
 from deltalake import DeltaTable, write_deltalake
-from deltalake.exceptions import CommitFailedError, TableNotFoundError
+from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
 from crystalgnn_core.base import FrozenModel
 from crystalgnn_core.errors import InputError, TransientError
@@ -90,15 +91,19 @@ class RecordStore:
         )
 
     def replace_rejects(self, source: str, stage: str, rejects: pa.Table) -> None:
-        """Replace the rejected rows of one source and stage."""
-        if not DeltaTable.is_deltatable(str(self.rejects_path)):
-            write_deltalake(self.rejects_path, reject_schema().empty_table())
-        write_deltalake(
-            self.rejects_path,
-            rejects,
-            mode="overwrite",
-            predicate=f"source = '{source}' AND stage = '{stage}'",
-        )
+        """Replace the rejected rows of one source and stage.
+
+        Raises:
+            TransientError: Another writer committed at the same moment.
+        """
+        with _conflicts_as_transient(self.rejects_path):
+            DeltaTable.create(self.rejects_path, reject_schema(), mode="ignore")
+            write_deltalake(
+                self.rejects_path,
+                rejects,
+                mode="overwrite",
+                predicate=f"source = '{source}' AND stage = '{stage}'",
+            )
 
     def rejects(self) -> pa.Table:
         """Read all rejected rows."""
@@ -115,24 +120,28 @@ class RecordStore:
     ) -> pa.Table:
         """Read the records of some sources, ordered by source and material id.
 
+        Args:
+            sources: At least one source.
+            columns: Columns beside `source` and `material_id`; all by default.
+            version: Table version; the newest by default.
+
         Raises:
-            InputError: One of the sources has no record.
+            InputError: No source is named, one of them has no record, or there is no such
+                version.
         """
         wanted = None if columns is None else list(dict.fromkeys([*KEYS, *columns]))
         tables = list(self.scan(sources, wanted, version=version))
-        table = (
-            pa.concat_tables(tables)
-            if tables
-            else record_schema().empty_table().select(wanted or [])
-        )
-        found = set() if not tables else set(pc.unique(table["source"]).to_pylist())
+        found: set[str] = set()
+        for table in tables:
+            found.update(pc.unique(table["source"]).to_pylist())
         missing = [source for source in sources if source not in found]
-        if missing:
+        if missing or not tables:
             raise InputError(
-                f"no records of source {', '.join(map(repr, missing))} in {self.records_path}; "
-                f"ingest it first (stored: {', '.join(self.source_counts()) or 'nothing'})"
+                f"no records of source {', '.join(map(repr, missing)) or '(none named)'} in "
+                f"{self.records_path}; ingest it first "
+                f"(stored: {', '.join(sorted(self.source_counts())) or 'nothing'})"
             )
-        return table.sort_by([(key, "ascending") for key in KEYS])
+        return pa.concat_tables(tables).sort_by([(key, "ascending") for key in KEYS])
 
     def scan(
         self,
@@ -141,10 +150,20 @@ class RecordStore:
         *,
         version: int | None = None,
     ) -> Iterator[pa.Table]:
-        """Stream the records of some sources as tables of bounded size."""
+        """Stream the records of some sources as tables of bounded size.
+
+        Raises:
+            InputError: There is no such version.
+        """
         if not DeltaTable.is_deltatable(str(self.records_path)):
             return
-        dataset = DeltaTable(self.records_path, version=version).to_pyarrow_dataset()
+        try:
+            stored = DeltaTable(self.records_path, version=version)
+        except DeltaError as error:
+            raise InputError(
+                f"{self.records_path}: no version {version} (newest: {self.version()})"
+            ) from error
+        dataset = stored.to_pyarrow_dataset()
         scanner = dataset.scanner(
             columns=None if columns is None else list(columns),
             filter=pc.field("source").isin(list(sources)),
@@ -174,22 +193,32 @@ class RecordStore:
         return digests
 
     def _merge(self, rows: pa.Table) -> None:
-        if not DeltaTable.is_deltatable(str(self.records_path)):
-            write_deltalake(self.records_path, record_schema().empty_table())
         condition = " AND ".join(f"stored.{key} = fresh.{key}" for key in KEYS)
-        merge = DeltaTable(self.records_path).merge(
-            rows, predicate=condition, source_alias="fresh", target_alias="stored"
-        )
-        try:
+        with _conflicts_as_transient(self.records_path):
+            DeltaTable.create(self.records_path, record_schema(), mode="ignore")
             metrics = (
-                merge.when_matched_update_all().when_not_matched_insert_all().execute()
+                DeltaTable(self.records_path)
+                .merge(
+                    rows, predicate=condition, source_alias="fresh", target_alias="stored"
+                )
+                .when_matched_update_all()
+                .when_not_matched_insert_all()
+                .execute()
             )
-        except CommitFailedError as error:
-            raise TransientError(
-                f"{self.records_path}: commit conflict ({error})"
-            ) from error
         logger.info(
             "records: %s inserted, %s updated",
             metrics["num_target_rows_inserted"],
             metrics["num_target_rows_updated"],
         )
+
+
+@contextmanager
+def _conflicts_as_transient(path: Path) -> Iterator[None]:
+    """Turn a conflict of two writers, which a second try resolves, into TransientError."""
+    try:
+        yield
+    except CommitFailedError as error:
+        reason = str(error).partition("\n")[0]
+        raise TransientError(
+            f"{path}: another writer committed at the same moment ({reason})"
+        ) from error

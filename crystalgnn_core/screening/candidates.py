@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from crystalgnn_core.base import digest_of_strings
+from crystalgnn_core.errors import InputError
 from crystalgnn_core.records.crystal import Crystal
 from crystalgnn_core.records.store import RecordStore
 from crystalgnn_core.shardset import KEY
@@ -24,14 +25,16 @@ def read_candidates(store: Path, sources: Sequence[str]) -> pd.DataFrame:
     """Read the candidates of some sources, ordered by source and id.
 
     Returns:
-        Columns `source`, `candidate_id`, `formula`, `structure_digest`, `content_digest`,
-        `license`, and per target `<target>_true` and `<target>_scheme`: labels that the
+        Columns `source`, `candidate_id`, `formula`, `chemsys`, `structure_digest`,
+        `content_digest`, `license`, and per target `<target>_true` and `<target>_scheme`: labels that the
         records happen to carry. They never enter the score; they tell how good it is.
 
     Raises:
-        InputError: A source has no records.
+        InputError: No source is named, or one has no records.
     """
-    columns = ["formula", KEY, "content_digest", "license"]
+    if not sources:
+        raise InputError("no candidates; name their source in screening.sources")
+    columns = ["formula", "chemsys", KEY, "content_digest", "license"]
     for name in TARGETS:
         columns += [name, scheme_column(name)]
     table: pa.Table = RecordStore(store).read(sources, columns)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from pymatgen.io.cif import CifWriter
 
-from crystalgnn_core.artifacts import atomic_directory, write_text
+from crystalgnn_core.artifacts import atomic_directory
 from crystalgnn_core.records.crystal import structure_from_crystal
 from crystalgnn_core.screening.candidates import load_crystals
 from crystalgnn_core.shardset import KEY
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 def write_cifs(
     store: Path, config: ScreeningConfig, folder: Path, ranking: pd.DataFrame
 ) -> None:
-    """Write one CIF a row of the ranking, as `folder/<rank>_<formula>_<id>.cif`."""
+    """Write one CIF a row of the ranking, named by `cif_name`; replace the folder."""
     crystals = load_crystals(store, config.sources, ranking[KEY].to_list())
     with atomic_directory(folder) as temporary:
         for row in ranking.to_dict("records"):
@@ -32,9 +32,15 @@ def write_cifs(
                 warnings.simplefilter("ignore")  # pymatgen's remarks on electronegativities
                 text = str(CifWriter(structure_from_crystal(crystals[row[KEY]])))
             name = cif_name(row["rank"], row["formula"], row["candidate_id"])
-            write_text(temporary / name, f"# {row['source']} {row['candidate_id']}\n{text}")
+            head = " ".join(f"# {row['source']} {row['candidate_id']}".split())
+            (temporary / name).write_text(f"{head}\n{text}", encoding="utf-8")
 
 
 def cif_name(rank: int, formula: str, candidate_id: str) -> str:
-    """Return the file name of a ranked candidate; odd characters of the id become `_`."""
-    return f"{rank:04d}_{formula}_{re.sub(r'[^A-Za-z0-9._-]+', '_', candidate_id)}.cif"
+    """Return the file name of a ranked candidate: `<rank>_<formula>_<id>.cif`.
+
+    Odd characters of the id become `_`, and long formulas and ids are cut, as file systems
+    allow 255 bytes; the rank keeps names apart.
+    """
+    plain = re.sub(r"[^A-Za-z0-9._-]+", "_", candidate_id)
+    return f"{rank:04d}_{formula[:80]}_{plain[:120]}.cif"

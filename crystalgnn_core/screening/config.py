@@ -43,6 +43,13 @@ class ScoreConfig(FrozenModel):
 class ScreeningConfig(FrozenModel):
     """Candidates and ranking.
 
+    The `flags` of a ranked candidate warn about its prediction and leave its score alone;
+    several are joined by `;`:
+
+    * `rare_element`: an element occurs in fewer than 5 training rows of a model;
+    * `extrapolation`: the predicted formation energy lies outside the range of the
+      training labels.
+
     Attributes:
         name: Name of this recurring screen; a re-screen is compared with the last of it.
         sources: Record sources whose materials are candidates.

@@ -5,21 +5,22 @@ from __future__ import annotations
 import warnings
 from typing import TYPE_CHECKING
 
+import numpy as np
+import pandas as pd
 from pymatgen.analysis.structure_matcher import StructureMatcher
 
 from crystalgnn_core.records.crystal import structure_from_crystal
 from crystalgnn_core.shardset import KEY
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator
-
-    import pandas as pd
+    from collections.abc import Callable, Collection
 
     from crystalgnn_core.records.crystal import Crystal
 
-SAME_PREDICTION = (
-    1e-4  # eV/atom, eV: predictions do not depend on cell choice, up to rounding
-)
+SAME_PREDICTION = 1e-4  # eV/atom, eV: rounding; predictions do not depend on cell choice
+LENGTH_TOLERANCE = 0.002  # relative
+SITE_TOLERANCE = 0.01  # of the cube root of the volume an atom
+ANGLE_TOLERANCE = 0.1  # degrees
 
 
 def find_duplicates(
@@ -42,19 +43,16 @@ def find_duplicates(
     Returns:
         Index label of each duplicate to the index label of the candidate that is kept.
     """
-    groups = list(_suspects(predicted, sorted(targets)))
-    digests = {
-        predicted.at[label, KEY]
-        for group in groups
-        for label in group  # noqa: PD008  scalar access in a loop
-    }
-    crystals = load(digests) if digests else {}
+    groups = _suspects(predicted, targets)
+    digests = dict(zip(predicted.index, predicted[KEY], strict=True))
+    keys: dict[int, str] = {label: digests[label] for group in groups for label in group}
+    crystals = load(set(keys.values())) if keys else {}
     duplicates: dict[int, int] = {}
     for group in groups:
         kept: list[int] = []
-        for label in sorted(group):
+        for label in group:
             twin = next(
-                (other for other in kept if _is_same(predicted, crystals, label, other)),
+                (other for other in kept if _is_same(keys[label], keys[other], crystals)),
                 None,
             )
             if twin is None:
@@ -64,40 +62,37 @@ def find_duplicates(
     return duplicates
 
 
-def _suspects(predicted: pd.DataFrame, targets: list[str]) -> Iterator[list[int]]:
-    """Yield groups of one formula whose predictions follow each other closely."""
-    ordered = predicted.sort_values(["formula", *targets], kind="stable")
-    formulas = ordered["formula"].to_numpy()
-    energies = ordered[targets[0]].to_numpy()
-    labels = ordered.index.to_numpy()
-    group = [int(labels[0])] if len(labels) else []
-    for position in range(1, len(labels)):
-        is_close = (
-            formulas[position] == formulas[position - 1]
-            and energies[position] - energies[position - 1] <= SAME_PREDICTION
-        )
-        if is_close:
-            group.append(int(labels[position]))
-            continue
-        if len(group) > 1:
-            yield group
-        group = [int(labels[position])]
-    if len(group) > 1:
-        yield group
+def _suspects(predicted: pd.DataFrame, targets: Collection[str]) -> list[list[int]]:
+    """Group the labels of one formula whose predictions follow each other closely.
+
+    Returns:
+        Groups of two and more labels, in the order of the frame.
+    """
+    group = pd.factorize(predicted["formula"])[0]
+    for name in targets:
+        values = predicted[name].to_numpy(dtype=float)
+        order = np.lexsort((values, group))
+        is_next = np.diff(values[order]) > SAME_PREDICTION
+        is_next |= np.diff(group[order]) != 0
+        group[order] = np.concatenate([[0], np.cumsum(is_next)])[: len(order)]
+    members: dict[int, list[int]] = {}
+    is_shared = np.bincount(group, minlength=1)[group] > 1
+    labels = predicted.index.to_numpy()
+    for number, label in zip(group[is_shared].tolist(), labels[is_shared], strict=True):
+        members.setdefault(number, []).append(int(label))
+    return list(members.values())
 
 
-def _is_same(
-    predicted: pd.DataFrame, crystals: dict[str, Crystal], label: int, other: int
-) -> bool:
-    first, second = predicted.at[label, KEY], predicted.at[other, KEY]  # noqa: PD008  scalar access
+def _is_same(first: str, second: str, crystals: dict[str, Crystal]) -> bool:
     if first == second:
         return True
-    matcher = StructureMatcher(ltol=0.02, stol=0.02, angle_tol=0.5, scale=False)
+    matcher = StructureMatcher(
+        ltol=LENGTH_TOLERANCE,
+        stol=SITE_TOLERANCE,
+        angle_tol=ANGLE_TOLERANCE,
+        scale=False,
+    )
+    pair = [structure_from_crystal(crystals[key]) for key in (first, second)]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # pymatgen's remarks on electronegativities
-        return bool(
-            matcher.fit(
-                structure_from_crystal(crystals[first]),
-                structure_from_crystal(crystals[second]),
-            )
-        )
+        return bool(matcher.fit(*pair))

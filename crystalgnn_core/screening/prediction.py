@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from pathlib import Path
@@ -13,7 +14,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from crystalgnn_core.errors import InputError, ModelError
+from crystalgnn_core.errors import InputError, ModelError, RecordError
 from crystalgnn_core.graphs.batches import GraphDataset
 from crystalgnn_core.graphs.build import build_dataset
 from crystalgnn_core.graphs.shards import graph_folder
@@ -24,8 +25,11 @@ from crystalgnn_core.records.schema import RawRecord, RejectedRecord
 from crystalgnn_core.records.validation import validate
 from crystalgnn_core.shardset import KEY, Refusal, ShardSet, ShardState, rows_in_order
 from crystalgnn_core.sources.convert import crystal_from_any
-from crystalgnn_core.sources.files import read_structure_file, structure_files
-from crystalgnn_core.errors import RecordError
+from crystalgnn_core.sources.files import (
+    STRUCTURE_SUFFIXES,
+    read_structure_file,
+    structure_files,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -80,33 +84,29 @@ def predict_shard(
     job: ShardJob, store: Path, model: Path, *, batch_size: int, device: str
 ) -> ShardState:
     """Predict one shard; return at once when it is there and sound."""
-    shards = ShardSet(Path(job.folder))
-    entry = shards.entry(job.name)
-    if entry is not None:
-        return ShardState(entry=entry, was_built=False)
-    network, card = _cached_bundle(str(model), read_card(model).weights_sha256, device)
-    graphs = ShardSet(graph_folder(store, card.graph))
-    parked = pq.read_table(job.input_path)
-    names = set(parked["graph_shard"].to_pylist())
-    rows = rows_in_order(
-        (pq.read_table(graphs.path_of(name)) for name in sorted(names)),
-        parked[KEY].to_pylist(),
-        where=str(graphs.folder),
-    )
-    values, refused = _predict(network, card, GraphDataset(rows), batch_size)
-    keys = rows[KEY].to_pylist()
-    keep = [index for index in range(len(keys)) if index not in refused]
-    columns: dict[str, Any] = {KEY: [keys[index] for index in keep]}
-    for column, name in enumerate(card.scaler.targets):
-        columns[name] = values[keep, column]
-    table = pa.table(columns, schema=_schema(card))
-    refusals = [
-        Refusal(structure_digest=keys[index], reason=error.reason, message=str(error))
-        for index, error in refused.items()
-    ]
-    entry = shards.publish(job, table, refusals)
-    logger.info("prediction shard %s: %d rows", job.name, entry.n_rows)
-    return ShardState(entry=entry, was_built=True)
+    weights_sha256 = read_card(model).weights_sha256
+
+    def build(parked: pa.Table) -> tuple[pa.Table, list[Refusal]]:
+        network, card = _cached_bundle(str(model), weights_sha256, device)
+        graphs = ShardSet(graph_folder(store, card.graph))
+        keys = parked[KEY].to_pylist()
+        names = sorted(set(parked["graph_shard"].to_pylist()))
+        tables = (pq.read_table(graphs.path_of(name)) for name in names)
+        rows = rows_in_order(tables, keys, where=str(graphs.folder))
+        values, refused = _predict(network, card, GraphDataset(rows), batch_size)
+        keep = [index for index in range(len(keys)) if index not in refused]
+        columns: dict[str, Any] = {KEY: [keys[index] for index in keep]}
+        for column, name in enumerate(card.scaler.targets):
+            columns[name] = values[keep, column]
+        return pa.table(columns, schema=_schema(card)), [
+            Refusal(structure_digest=keys[index], reason=error.reason, message=str(error))
+            for index, error in refused.items()
+        ]
+
+    state = ShardSet(Path(job.folder)).build(job, build)
+    if state.was_built:
+        logger.info("prediction shard %s: %d rows", job.name, state.entry.n_rows)
+    return state
 
 
 def predict(
@@ -137,54 +137,49 @@ def predict(
     network, card = load_bundle(
         Registry(Path(store)).resolve(str(model)), choose_device(device)
     )
-    records = list(_raw_records(structures))
     rows: list[dict[str, Any]] = []
     crystals: list[Crystal] = []
     owners: list[int] = []
-    for raw in records:
+    for raw in _raw_records(structures):
+        row: dict[str, Any] = {
+            "material_id": raw.material_id,
+            "formula": None,
+            "status": "ok",
+        }
         checked = validate(raw, source="predict", targets=(), require_labels="none")
-        row: dict[str, Any] = {"material_id": raw.material_id, "formula": None}
-        if isinstance(checked, RejectedRecord) or raw.crystal is None:
-            reject = checked if isinstance(checked, RejectedRecord) else None
-            row |= {"status": reject.reason if reject else "unreadable_structure"}
-            row |= {"message": reject.message if reject else "no structure"}
-        else:
-            row |= {"formula": checked["formula"], "status": "ok", "message": ""}
+        if isinstance(checked, RejectedRecord):
+            row |= {"status": checked.reason, "message": checked.message}
+        elif raw.crystal is not None:
+            row |= {"formula": checked["formula"], "message": ""}
             owners.append(len(rows))
             crystals.append(raw.crystal)
         rows.append(row)
-    dataset, refused = build_dataset(crystals, card.graph)
-    values, unseen = _predict(network, card, dataset, batch_size)
+    dataset, errors = build_dataset(crystals, card.graph)
+    values, refused = _predict(network, card, dataset, batch_size)
     positions = [int(key) for key in dataset.digests]
-    errors = refused | {positions[index]: error for index, error in unseen.items()}
-    for index, error in errors.items():
-        rows[owners[index]] |= {"status": error.reason, "message": str(error)}
-    for row in rows:
-        row |= {name: np.nan for name in card.scaler.targets}
-    for index, position in enumerate(positions):
-        if index not in unseen:
-            rows[owners[position]] |= dict(
-                zip(card.scaler.targets, values[index], strict=True)
-            )
-    return _frame(rows, card)
-
-
-def _frame(rows: list[dict[str, Any]], card: ModelCard) -> pd.DataFrame:
+    errors |= {positions[index]: error for index, error in refused.items()}
+    for position, error in errors.items():
+        rows[owners[position]] |= {"status": error.reason, "message": str(error)}
+    for position, predicted in zip(positions, values, strict=True):
+        rows[owners[position]] |= dict(zip(card.scaler.targets, predicted, strict=True))
     columns = ["material_id", "formula"]
-    frame = pd.DataFrame(rows)
     for name in card.scaler.targets:
-        frame[f"{name}_std"] = np.nan
         columns += [name, f"{name}_std"]
-    return frame[[*columns, "status", "message"]]
+    frame = pd.DataFrame(rows, columns=[*columns, "status", "message"])
+    numeric = columns[2:]
+    return frame.astype(dict.fromkeys(numeric, np.float64))
 
 
 def _raw_records(structures: Any) -> Iterator[RawRecord]:  # noqa: ANN401  see predict
-    """Yield one raw record an input structure; files of several structures yield several."""
+    """Yield one raw record an input structure; a file may hold several."""
     if isinstance(structures, str | Path):
         yield from _from_path(Path(structures).expanduser())
     elif isinstance(structures, Mapping) and not _is_structure_dict(structures):
         for name, structure in structures.items():
-            yield _from_object(str(name), structure)
+            if isinstance(structure, str | Path):
+                yield from _from_path(Path(structure).expanduser(), str(name))
+            else:
+                yield _from_object(str(name), structure)
     elif isinstance(structures, Iterable) and not _is_single(structures):
         for index, structure in enumerate(structures):
             if isinstance(structure, str | Path):
@@ -200,7 +195,7 @@ def _is_structure_dict(value: Mapping[Any, Any]) -> bool:
 
 
 def _is_single(value: object) -> bool:
-    """Tell a structure object, which can be iterated over its sites, from a list of them."""
+    """Tell one structure, which can be iterated over its sites, from a list of them."""
     return (
         hasattr(value, "lattice")
         or hasattr(value, "get_scaled_positions")
@@ -208,15 +203,30 @@ def _is_single(value: object) -> bool:
     )
 
 
-def _from_path(path: Path) -> Iterator[RawRecord]:
+def _from_path(path: Path, name: str | None = None) -> Iterator[RawRecord]:
+    """Read a file or folder; a given name is the id, or stands before those of a folder."""
+    if "\n" in str(path):
+        raise InputError("text was given in place of a path; read it with pymatgen first")
     if path.is_dir():
-        for file in structure_files(path):
-            name = file.relative_to(path).with_suffix("").as_posix()
-            yield from read_structure_file(file, name)
+        files = structure_files(path)
+        for file, own in zip(files, _folder_ids(path, files), strict=True):
+            yield from read_structure_file(file, own if name is None else f"{name}/{own}")
     elif path.is_file():
-        yield from read_structure_file(path)
+        yield from read_structure_file(path, name)
     else:
         raise InputError(f"{path}: no such file or folder")
+
+
+def _folder_ids(folder: Path, files: Sequence[Path]) -> list[str]:
+    """Name files by their place in the folder, suffixes dropped where names stay unique."""
+    names = [file.relative_to(folder).as_posix() for file in files]
+    stems = [
+        name.rpartition(".")[0] if file.suffix.lower() in STRUCTURE_SUFFIXES else name
+        for name, file in zip(names, files, strict=True)
+    ]
+    counts = Counter(stems)
+    pairs = zip(names, stems, strict=True)
+    return [stem if counts[stem] == 1 else name for name, stem in pairs]
 
 
 def _from_object(name: str, structure: Any) -> RawRecord:  # noqa: ANN401  see predict
@@ -229,29 +239,39 @@ def _from_object(name: str, structure: Any) -> RawRecord:  # noqa: ANN401  see p
 def _predict(
     network: nn.Module, card: ModelCard, dataset: GraphDataset, batch_size: int
 ) -> tuple[NDArray[np.float64], dict[int, RecordError]]:
-    """Predict a data set; say which graphs hold elements the model has not seen."""
+    """Predict a data set; say which graphs have no prediction, and why."""
     seen = np.zeros(256, dtype=bool)
     seen[list(card.elements)] = True
     columns = dataset.columns
-    unseen: dict[int, RecordError] = {}
+    refused: dict[int, RecordError] = {}
     foreign = np.flatnonzero(~seen[columns.atomic_numbers])
     graphs = np.searchsorted(columns.atom_offsets, foreign, side="right") - 1
     for graph in np.unique(graphs):
         numbers = columns.atomic_numbers[foreign[graphs == graph]]
-        unseen[int(graph)] = RecordError("unseen_element", _unseen_message(card, numbers))
-    positions = np.setdiff1d(np.arange(len(dataset)), list(unseen))
+        refused[int(graph)] = RecordError("unseen_element", _unseen_message(card, numbers))
+    positions = np.setdiff1d(np.arange(len(dataset)), list(refused))
     values = np.full((len(dataset), len(card.scaler.targets)), np.nan)
     values[positions] = predict_dataset(
         network, dataset, card.scaler, positions=positions, batch_size=batch_size
     )
-    return values, unseen
+    is_finite = np.isfinite(values[positions]).all(axis=1)
+    for graph in positions[~is_finite]:
+        refused[int(graph)] = RecordError(
+            "invalid_prediction",
+            f"{card.model_id} gives no finite value; check the structure or the model",
+        )
+    values[list(refused)] = np.nan
+    return values, refused
 
 
 def _unseen_message(card: ModelCard, numbers: NDArray[np.uint8]) -> str:
     from pymatgen.core.periodic_table import Element
 
     symbols = ", ".join(Element.from_Z(int(number)).symbol for number in np.unique(numbers))
-    return f"{symbols} did not occur in the training of {card.model_id}; add such data and retrain"
+    return (
+        f"{symbols} did not occur in the training of {card.model_id}; "
+        "add such data and retrain"
+    )
 
 
 def _schema(card: ModelCard) -> pa.Schema:

@@ -18,6 +18,8 @@ from crystalgnn_core.targets import scheme_column
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from numpy.typing import ArrayLike, NDArray
+
     from crystalgnn_core.screening.config import ScoreConfig
 
 ENERGY, GAP = "formation_energy_per_atom", "band_gap"
@@ -38,7 +40,8 @@ class RankingQuality(FrozenModel):
         gap_mae: eV.
         gap_spearman: Rank correlation of the gaps.
         score_spearman: Rank correlation of the scores from predicted and true values.
-        precision: Share of the top k that is among the k truly best.
+        precision: Share of the top k that is among the k truly best; of candidates that
+            tie for the last places, each counts with the share that has room.
         enrichment: Precision over that of a random order, k / n.
         in_window: Share of the top k whose true gap lies in the window.
         in_window_base: The same share among all candidates.
@@ -83,8 +86,7 @@ def judge_ranking(
     k = min(k, len(known))
     error = known[ENERGY] - known[f"{ENERGY}_true"]
     true_score = true_scores(known, config)
-    best = set(np.argsort(-true_score, kind="stable")[:k].tolist())
-    precision = len(best & set(range(k))) / k
+    precision = _share_of_best(true_score, k)
     low, high = config.gap_window
     in_window = known[f"{GAP}_true"].between(low, high)
     near_hull = None
@@ -108,9 +110,7 @@ def judge_ranking(
     )
 
 
-def true_scores(
-    ranking: pd.DataFrame, config: ScoreConfig
-) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+def true_scores(ranking: pd.DataFrame, config: ScoreConfig) -> NDArray[np.float64]:
     """Score candidates from their true values, NaN where one is missing."""
     return score_candidates(
         ranking[f"{ENERGY}_true"].to_numpy(dtype=float),
@@ -148,6 +148,16 @@ def true_hull_distances(store: Path, candidates: pd.DataFrame) -> pd.Series | No
     return pd.Series(by_id.reindex(keys).to_numpy(), index=candidates.index)
 
 
-def _spearman(first: object, second: object) -> float:
-    value = float(spearmanr(first, second).statistic)
-    return value if np.isfinite(value) else 0.0
+def _share_of_best(true_score: NDArray[np.float64], k: int) -> float:
+    """Return the share of the first k that is among the k highest."""
+    bound = np.sort(true_score)[-k]
+    is_above, is_tied = true_score > bound, true_score == bound
+    room = (k - is_above.sum()) / is_tied.sum()
+    return float((is_above[:k].sum() + room * is_tied[:k].sum()) / k)
+
+
+def _spearman(first: ArrayLike, second: ArrayLike) -> float:
+    """Return the rank correlation, 0 where one side does not vary."""
+    if np.ptp(first) == 0 or np.ptp(second) == 0:
+        return 0.0
+    return float(spearmanr(first, second).statistic)

@@ -51,7 +51,8 @@ def score_candidates(
     log_energy = -np.logaddexp(0.0, exponent)
     low, high = config.gap_window
     distance = np.maximum(np.maximum(low - band_gap, band_gap - high), 0.0)
-    log_gap = -0.5 * np.square(distance / config.gap_width)
+    # beyond 1000 widths the desirability is 0 anyway, and the square could overflow
+    log_gap = -0.5 * np.square(np.minimum(distance / config.gap_width, 1e3))
     weight = config.energy_weight
     return np.exp(weight * log_energy + (1.0 - weight) * log_gap)
 
@@ -61,10 +62,11 @@ def describe_score(config: ScoreConfig) -> str:
     low, high = config.gap_window
     return (
         f"score = d_E^{config.energy_weight:g} · d_gap^{1 - config.energy_weight:g}, with "
-        f"d_E = 1 / (1 + exp((E_f − ({config.energy_midpoint:g})) / {config.energy_width:g})) "
-        f"for the predicted formation energy E_f in eV/atom, and d_gap = 1 for a predicted "
-        f"band gap from {low:g} to {high:g} eV, falling as exp(−(distance / "
-        f"{config.gap_width:g} eV)² / 2) outside. It depends on the candidate alone."
+        f"d_E = 1 / (1 + exp((E_f \N{MINUS SIGN} ({config.energy_midpoint:g})) / "
+        f"{config.energy_width:g})) for the predicted formation energy E_f in eV/atom, and "
+        f"d_gap = 1 for a predicted band gap from {low:g} to {high:g} eV, falling as "
+        f"exp(\N{MINUS SIGN}(distance / {config.gap_width:g} eV)² / 2) outside. It depends "
+        "on the candidate alone."
     )
 
 

@@ -5,29 +5,30 @@ from __future__ import annotations
 import logging
 import shutil
 from collections import Counter
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from pydantic import ValidationError
 
 from crystalgnn_core.artifacts import FileRef, read_json, write_table, write_text
 from crystalgnn_core.base import FrozenModel, digest_of_strings
 from crystalgnn_core.errors import IntegrityError
-from crystalgnn_core.records.schema import RejectedRecord
+from crystalgnn_core.records.schema import RejectedRecord, Stage
 from crystalgnn_core.records.store import RecordStore, UpsertCounts
 from crystalgnn_core.records.validation import records_table, rejects_table, validate
 from crystalgnn_core.sources.base import SourcePart
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from crystalgnn_core.sources.base import SourceConfig
 
 logger = logging.getLogger(__name__)
-VALIDATION_VERSION = (
-    1  # raise it when validation decides differently: sources are read again
-)
+VALIDATION_VERSION = 1  # raise it when validation changes: sources are then read again
+STAGE: Stage = "ingest"
 
 
 class IngestReport(FrozenModel):
@@ -92,11 +93,10 @@ def read_part(source: SourceConfig, part: SourcePart, folder: Path) -> PartState
     Raises:
         IntegrityError: Rows in are not rows kept plus rows rejected.
     """
-    entry = folder / f"{part.index:05d}.json"
-    if entry.is_file():
-        state = PartState.model_validate(read_json(entry))
-        if state.records.is_sound() and state.rejects.is_sound():
-            return state
+    stem = f"{part.index:05d}"
+    staged = _staged_part(folder / f"{stem}.json")
+    if staged is not None:
+        return staged
     rows: list[dict[str, object]] = []
     rejects: list[RejectedRecord] = []
     n_in = 0
@@ -113,13 +113,11 @@ def read_part(source: SourceConfig, part: SourcePart, folder: Path) -> PartState
         else:
             rows.append(checked)
     state = PartState(
-        records=_write(folder / f"{part.index:05d}.records.parquet", records_table(rows)),
-        rejects=_write(
-            folder / f"{part.index:05d}.rejects.parquet", rejects_table(rejects)
-        ),
+        records=_write(folder / f"{stem}.records.parquet", records_table(rows)),
+        rejects=_write(folder / f"{stem}.rejects.parquet", rejects_table(rejects)),
         n_in=n_in,
     )
-    write_text(entry, state.model_dump_json())
+    write_text(folder / f"{stem}.json", state.model_dump_json())
     return state
 
 
@@ -128,12 +126,23 @@ def commit_ingest(
 ) -> IngestReport:
     """Move the parts of a source into the record table in one commit, and count.
 
-    The first row of an id is kept, later ones are rejected as `duplicate_id`.
+    The first row of an id is kept, later ones are rejected as `duplicate_id`. When the
+    staged parts are gone because an equal ingest was committed meanwhile, its report is
+    returned.
 
     Raises:
-        IntegrityError: Rows in are not rows kept plus rows rejected.
+        IntegrityError: Staged parts are missing or damaged, or rows in are not rows kept
+            plus rows rejected.
         TransientError: Another writer committed at the same moment.
     """
+    if not all(_is_sound(state) for state in states):
+        report = _earlier_report(store, source.name, plan.digest)
+        if report is None:
+            raise IntegrityError(
+                f"source {source.name}: staged parts in {plan.folder} are missing or "
+                "damaged; ingest the source again"
+            )
+        return report
     records = pa.concat_tables(pq.read_table(state.records.path) for state in states)
     rejects = pa.concat_tables(pq.read_table(state.rejects.path) for state in states)
     records, duplicates = _split_duplicates(records, source.name)
@@ -146,7 +155,7 @@ def commit_ingest(
         )
     table = RecordStore(store)
     counts = table.upsert(source.name, records)
-    table.replace_rejects(source.name, "ingest", rejects)
+    table.replace_rejects(source.name, STAGE, rejects)
     report = IngestReport(
         source=source.name,
         digest=plan.digest,
@@ -184,7 +193,7 @@ def _split_duplicates(records: pa.Table, source: str) -> tuple[pa.Table, pa.Tabl
                 f"{seen[material_id]}); give every row its own id"
             )
             rejects.append(
-                RejectedRecord(source, material_id, "ingest", "duplicate_id", message)
+                RejectedRecord(source, material_id, STAGE, "duplicate_id", message)
             )
     return records.filter(pa.array(keep, pa.bool_())), rejects_table(rejects)
 
@@ -198,22 +207,40 @@ def _earlier_report(store: Path, name: str, digest: str) -> IngestReport | None:
     path = _report_path(store, name)
     if not path.is_file():
         return None
-    report = IngestReport.model_validate(read_json(path))
-    stored = RecordStore(store).source_counts().get(name, 0)
-    if report.digest != digest or stored < report.n_kept:
+    try:
+        report = IngestReport.model_validate(read_json(path))
+    except (IntegrityError, ValidationError):
+        logger.warning("%s: damaged report; source %s will be read again", path, name)
+        return None
+    table = RecordStore(store)
+    if report.digest != digest or table.version() is None:
+        return None
+    if table.source_counts().get(name, 0) < report.n_kept:
+        return None
+    if _n_rejects(table, name) != sum(report.rejected.values()):
         return None
     logger.info("source %s: unchanged, %d records", name, report.n_kept)
-    n_absent = report.counts.n_absent
-    return report.model_copy(
-        update={
-            "was_read": False,
-            "counts": report.counts.model_copy(
-                update={
-                    "n_new": 0,
-                    "n_changed": 0,
-                    "n_unchanged": report.n_kept,
-                    "n_absent": n_absent,
-                }
-            ),
-        }
-    )
+    unchanged = {"n_new": 0, "n_changed": 0, "n_unchanged": report.n_kept}
+    counts = report.counts.model_copy(update=unchanged)
+    return report.model_copy(update={"was_read": False, "counts": counts})
+
+
+def _n_rejects(table: RecordStore, name: str) -> int:
+    rejects = table.rejects()
+    is_own = pc.and_(pc.equal(rejects["source"], name), pc.equal(rejects["stage"], STAGE))
+    return pc.sum(is_own).as_py() or 0
+
+
+def _staged_part(entry: Path) -> PartState | None:
+    """Return what an interrupted ingest has read of a part, if it is undamaged."""
+    if not entry.is_file():
+        return None
+    try:
+        state = PartState.model_validate(read_json(entry))
+    except (IntegrityError, ValidationError):
+        return None
+    return state if _is_sound(state) else None
+
+
+def _is_sound(state: PartState) -> bool:
+    return state.records.is_sound() and state.rejects.is_sound()

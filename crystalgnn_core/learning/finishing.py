@@ -1,0 +1,95 @@
+"""The end of a training run: test errors, the baseline, and the final bundle."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from crystalgnn_core.artifacts import file_sha256, write_table
+from crystalgnn_core.learning.checkpoints import HISTORY, TEST_PREDICTIONS, write_bundle
+from crystalgnn_core.learning.fitting import predict_dataset
+from crystalgnn_core.learning.metrics import Metrics, compare
+from crystalgnn_core.models.composition import composition_features, fit_predict
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import numpy as np
+    import pandas as pd
+    from numpy.typing import NDArray
+    from torch import nn
+
+    from crystalgnn_core.graphs.batches import GraphDataset
+    from crystalgnn_core.learning.checkpoints import ModelCard
+    from crystalgnn_core.learning.data import TrainingData
+
+FINISHED_FILES = (TEST_PREDICTIONS, HISTORY)
+
+
+def finish_bundle(
+    folder: Path,
+    best: tuple[nn.Module, ModelCard],
+    data: TrainingData,
+    dataset: GraphDataset,
+    history: pd.DataFrame,
+) -> ModelCard:
+    """Test the best epoch, compare it with the baseline, and write the final bundle.
+
+    Args:
+        folder: Folder of the model; the bundle's card is the last file written.
+        best: Network and card of the best epoch.
+        data: Rows, labels and splits.
+        dataset: Graphs of all rows.
+        history: One row an epoch.
+
+    Returns:
+        The card as written, with test errors and those of the baseline.
+    """
+    network, card = best
+    names, test = card.scaler.targets, data.select("test")
+    predicted = predict_dataset(network, dataset, card.scaler, positions=test)
+    write_table(folder / TEST_PREDICTIONS, _prediction_table(data, test, predicted, names))
+    write_table(folder / HISTORY, pa.Table.from_pandas(history, preserve_index=False))
+    final = card.model_copy(
+        update={
+            "metrics": {**card.metrics, "test": _errors(data, test, predicted, names)},
+            "baseline": _baseline(data, names),
+            "files_sha256": {name: file_sha256(folder / name) for name in FINISHED_FILES},
+        }
+    )
+    return write_bundle(folder, network, final)
+
+
+def _errors(
+    data: TrainingData,
+    positions: NDArray[np.int64],
+    predicted: NDArray[np.float64],
+    targets: tuple[str, ...],
+) -> dict[str, Metrics]:
+    return {
+        name: compare(data.labels[positions, index], predicted[:, index])
+        for index, name in enumerate(targets)
+    }
+
+
+def _prediction_table(
+    data: TrainingData,
+    positions: NDArray[np.int64],
+    predicted: NDArray[np.float64],
+    targets: tuple[str, ...],
+) -> pa.Table:
+    table = data.rows.select(["source", "material_id", "formula"]).take(pa.array(positions))
+    for index, name in enumerate(targets):
+        table = table.append_column(name, pa.array(predicted[:, index]))
+        truth = pa.array(data.labels[positions, index], from_pandas=True)
+        table = table.append_column(f"{name}_true", truth)
+    return table
+
+
+def _baseline(data: TrainingData, targets: tuple[str, ...]) -> dict[str, Metrics]:
+    """Test errors of trees that see the composition alone."""
+    features = composition_features(data.rows["atomic_numbers"].to_pylist())
+    train, test = data.select("train"), data.select("test")
+    predicted = fit_predict(features[train], data.labels[train], features[test])
+    return _errors(data, test, predicted, targets)

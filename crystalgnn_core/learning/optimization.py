@@ -1,0 +1,76 @@
+"""Loss, optimiser and learning-rate schedule of a training run."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch.nn import functional
+from torch.optim import SGD, AdamW
+from torch.optim.lr_scheduler import LambdaLR, OneCycleLR
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+    from torch.optim import Optimizer
+    from torch.optim.lr_scheduler import LRScheduler
+
+    from crystalgnn_core.learning.config import OptimizerConfig, TrainingConfig
+
+STEP_AT, STEP_FACTOR = 0.8, 0.1
+
+
+def make_optimizer(network: nn.Module, config: OptimizerConfig) -> Optimizer:
+    """Create the configured optimiser for all parameters."""
+    parameters = network.parameters()
+    if config.kind == "sgd":
+        return SGD(
+            parameters,
+            lr=config.learning_rate,
+            momentum=config.momentum,
+            weight_decay=config.weight_decay,
+        )
+    return AdamW(parameters, lr=config.learning_rate, weight_decay=config.weight_decay)
+
+
+def make_scheduler(
+    optimizer: Optimizer, config: TrainingConfig, batches_per_epoch: int
+) -> LRScheduler:
+    """Create the configured schedule, stepped once a batch.
+
+    The state of each schedule survives JSON, in which checkpoints keep it (that of torch's
+    MultiStepLR does not: its integer keys become text).
+    """
+    n_steps = config.epochs * batches_per_epoch
+    if config.optimizer.schedule == "one_cycle":
+        return OneCycleLR(
+            optimizer, max_lr=config.optimizer.learning_rate, total_steps=n_steps
+        )
+    drop_at = int(STEP_AT * n_steps) if config.optimizer.schedule == "step" else n_steps
+
+    def factor(step: int) -> float:
+        return STEP_FACTOR if step >= drop_at else 1.0
+
+    return LambdaLR(optimizer, factor)
+
+
+def masked_loss(outputs: Tensor, labels: Tensor, kind: str) -> Tensor:
+    """Average the loss over the labels that are there, then over targets.
+
+    Args:
+        outputs: Scaled predictions, shape (n_graphs, n_targets).
+        labels: Scaled labels, NaN missing, same shape.
+        kind: `l1`, `huber` or `mse`.
+
+    Returns:
+        A scalar; a target without a label in the batch does not count.
+    """
+    is_known = ~labels.isnan()
+    filled = torch.where(is_known, labels, outputs.detach())
+    function = {
+        "l1": functional.l1_loss,
+        "huber": functional.smooth_l1_loss,
+        "mse": functional.mse_loss,
+    }[kind]
+    losses = function(outputs, filled, reduction="none").sum(0)
+    per_target = losses / is_known.sum(0).clamp(1)
+    return per_target.sum() / is_known.any(0).sum().clamp(1)

@@ -1,0 +1,70 @@
+"""What all readers of structures share: silent parsers and one kind of refusal."""
+
+from __future__ import annotations
+
+import threading
+import warnings
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from pymatgen.core.periodic_table import Element
+from pymatgen.io.vasp.inputs import BadPoscarWarning
+
+from crystalgnn_core.errors import RecordError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+# pymatgen indexes and converts as it reads, so damaged text surfaces as any of these;
+# its POSCAR reader also raises a warning class. OSError and MemoryError pass through.
+PARSER_ERRORS = (
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+    BadPoscarWarning,
+)
+_parse_lock = threading.Lock()  # catch_warnings swaps state that all threads share
+
+
+@contextmanager
+def parsing(what: str) -> Iterator[None]:
+    """Run a parser of pymatgen in silence and name what its input turned out not to be.
+
+    Args:
+        what: The expected form with its article, such as `a readable CIF`.
+
+    Raises:
+        RecordError: The parser failed.
+    """
+    try:
+        with _parse_lock, warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    except PARSER_ERRORS as error:
+        raise unreadable(f"not {what} ({describe_cause(error)})") from error
+
+
+def unreadable(message: str) -> RecordError:
+    """Make the error of a structure that cannot be read."""
+    return RecordError("unreadable_structure", message)
+
+
+def describe_cause(error: BaseException) -> str:
+    """Describe an error in one line, pymatgen's wrappers removed."""
+    error = error.__cause__ or error
+    first = (str(error).splitlines() or [""])[0][:200]
+    return f"{type(error).__name__}: {first}"
+
+
+def atomic_number_of(symbol: str) -> int:
+    """Return the atomic number of an element symbol; deuterium and tritium are hydrogen.
+
+    Raises:
+        RecordError: `unknown_element`.
+    """
+    if not Element.is_valid_symbol(symbol):
+        raise RecordError("unknown_element", f"{symbol!r} is no element symbol")
+    return int(Element(symbol).Z)
