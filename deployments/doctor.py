@@ -13,7 +13,15 @@ from packaging.version import Version
 from deployments.tables import show_rows
 
 CAPS = {"fastapi": "0.151", "sqlalchemy": "2.1", "prefect": "3.9"}
-PACKAGES = ("torch", "torch-geometric", "pymatgen", "numba", "deltalake", "pyarrow", "mp-api")
+PACKAGES = (
+    "torch",
+    "torch-geometric",
+    "pymatgen",
+    "numba",
+    "deltalake",
+    "pyarrow",
+    "mp-api",
+)
 GIGABYTE = 1e9
 
 
@@ -31,7 +39,9 @@ def examine(store: Path | None) -> bool:
     findings = [*_packages(), _device(), _prefect(), _disk(store or Path())]
     if store is not None:
         findings += _store(store)
-    rows = [(f.what, f.found, "ok" if f.is_fine else f"PROBLEM: {f.advice}") for f in findings]
+    rows = [
+        (f.what, f.found, "ok" if f.is_fine else f"PROBLEM: {f.advice}") for f in findings
+    ]
     show_rows("crystalgnn doctor", ("what", "found", "verdict"), rows)
     return all(finding.is_fine for finding in findings)
 
@@ -42,7 +52,9 @@ def _packages() -> list[Finding]:
         try:
             found = version(name)
         except PackageNotFoundError:
-            findings.append(Finding(name, "missing", is_fine=False, advice="run make install"))
+            findings.append(
+                Finding(name, "missing", is_fine=False, advice="run make install")
+            )
             continue
         cap = CAPS.get(name)
         is_fine = cap is None or Version(found) < Version(cap)
@@ -64,7 +76,9 @@ def _prefect() -> Finding:
 
 
 def _disk(folder: Path) -> Finding:
-    existing = next(path for path in (folder.resolve(), *folder.resolve().parents) if path.exists())
+    existing = next(
+        path for path in (folder.resolve(), *folder.resolve().parents) if path.exists()
+    )
     free = shutil.disk_usage(existing).free / GIGABYTE
     return Finding("free disk", f"{free:.0f} GB", free > 1, "free at least 1 GB")
 
@@ -86,7 +100,9 @@ def _store(store: Path) -> list[Finding]:
         n_sound = len(shards.sound_entries())
         what = f"{folder.parent.name}/{folder.name}"
         advice = "damaged or unfinished shards are rebuilt by the next run"
-        findings.append(Finding(what, f"{n_sound} of {n_files} sound", n_sound == n_files, advice))
+        findings.append(
+            Finding(what, f"{n_sound} of {n_files} sound", n_sound == n_files, advice)
+        )
     for card in Registry(store).models():
         try:
             load_bundle(store / "models" / card.model_id)

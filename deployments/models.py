@@ -47,7 +47,9 @@ def show(reference: Reference, store: StorePath = Path(DEFAULT_STORE)) -> None:
 @app.command()
 def promote(
     model_id: Annotated[str, typer.Argument(help="Model id.")],
-    reason: Annotated[str, typer.Option("--reason", help="Kept in the history.")] = "by hand",
+    reason: Annotated[
+        str, typer.Option("--reason", help="Kept in the history.")
+    ] = "by hand",
     store: StorePath = Path(DEFAULT_STORE),
 ) -> None:
     """Make a model the champion of its targets and label schemes."""
@@ -60,7 +62,8 @@ def promote(
 @app.command()
 def rollback(
     key: Annotated[
-        str | None, typer.Argument(help="Targets with schemes; needed if there are several.")
+        str | None,
+        typer.Argument(help="Targets with schemes; needed if there are several."),
     ] = None,
     store: StorePath = Path(DEFAULT_STORE),
 ) -> None:
@@ -71,6 +74,8 @@ def rollback(
     registry = Registry(store)
     keys = list(registry.champions())
     if key is None and len(keys) != 1:
-        raise ModelError(f"name the key to roll back: {', '.join(keys) or 'there is no champion'}")
+        raise ModelError(
+            f"name the key to roll back: {', '.join(keys) or 'there is no champion'}"
+        )
     chosen = key or keys[0]
     show_line(f"{registry.rollback(chosen)} is the champion of {chosen} again")

@@ -13,15 +13,22 @@ from crystalgnn_core.errors import ConfigError
 if TYPE_CHECKING:
     from crystalgnn_core.config import PipelineConfig
 
-Store = Annotated[str | None, typer.Option("--store", help="Folder that holds all results.")]
+Store = Annotated[
+    str | None, typer.Option("--store", help="Folder that holds all results.")
+]
 Config = Annotated[
-    str | None, typer.Option("--config", help="YAML file, or the name of a shipped one (demo).")
+    str | None,
+    typer.Option("--config", help="YAML file, or the name of a shipped one (demo)."),
 ]
 Set = Annotated[
     list[str] | None,
-    typer.Option("--set", help="Setting as key=value, e.g. training.epochs=20; repeatable."),
+    typer.Option(
+        "--set", help="Setting as key=value, e.g. training.epochs=20; repeatable."
+    ),
 ]
-Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Log every shard and epoch.")]
+Verbose = Annotated[
+    bool, typer.Option("--verbose", "-v", help="Log every shard and epoch.")
+]
 Model = Annotated[
     str, typer.Option("--model", help="champion, a model id, or a bundle folder.")
 ]
@@ -66,7 +73,9 @@ def _find_config(name: str) -> Path:
     if path.is_file():
         return path
     folder = importlib.resources.files("deployments") / "configs"
-    shipped = sorted(entry.name for entry in folder.iterdir() if entry.name.endswith(".yaml"))
+    shipped = sorted(
+        entry.name for entry in folder.iterdir() if entry.name.endswith(".yaml")
+    )
     if f"{name}.yaml" in shipped:
         return Path(str(folder / f"{name}.yaml"))
     names = ", ".join(entry.removesuffix(".yaml") for entry in shipped)

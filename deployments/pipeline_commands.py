@@ -31,9 +31,7 @@ def register(app: typer.Typer) -> None:
         app.command()(command)
 
 
-def demo(
-    store: Store = None, set_: Set = None, verbose: Verbose = False
-) -> None:
+def demo(store: Store = None, set_: Set = None, verbose: Verbose = False) -> None:
     """Run the whole loop on embedded synthetic data, offline, on the CPU."""
     config = resolve_config("demo", set_, store)
     show_line("Synthetic data: crystals and labels are made by a model, not by DFT.")
@@ -77,7 +75,16 @@ def ingest(
         summary = in_threads(flow, settings.execution)(settings)
     show_rows(
         "Sources",
-        ("source", "rows in", "rows kept", "rows rejected", "new", "changed", "unchanged", "absent"),
+        (
+            "source",
+            "rows in",
+            "rows kept",
+            "rows rejected",
+            "new",
+            "changed",
+            "unchanged",
+            "absent",
+        ),
         [
             (
                 report.source,
@@ -100,7 +107,9 @@ def build(
 ) -> None:
     """Build the graphs of training data and candidates."""
     settings = resolve_config(config, set_, store)
-    _require_names(settings.training.sources or settings.screening.sources, "training.sources")
+    _require_names(
+        settings.training.sources or settings.screening.sources, "training.sources"
+    )
     with prefect_session(verbose=verbose):
         from flows.graphs import build_graphs
         from flows.stages import in_threads
@@ -131,7 +140,9 @@ def screen(
     model: Annotated[
         list[str] | None, typer.Option("--model", help="Model reference; repeatable.")
     ] = None,
-    name: Annotated[str | None, typer.Option("--name", help="Name of the candidates.")] = None,
+    name: Annotated[
+        str | None, typer.Option("--name", help="Name of the candidates.")
+    ] = None,
     config: Config = None,
     store: Store = None,
     set_: Set = None,
@@ -229,7 +240,9 @@ def _run_pipeline(config: PipelineConfig, *, verbose: bool, label: str) -> None:
         ],
     )
     show_rejects(summary.ingested.rejected, summary.screened.result.rejected)
-    show_screen(summary.screened.result, summary.screened.report, n_top=N_SHOWN, label=label)
+    show_screen(
+        summary.screened.result, summary.screened.report, n_top=N_SHOWN, label=label
+    )
 
 
 def _show_screened(summary: ScreenSummary, rejected: dict[str, int]) -> None:
@@ -254,7 +267,9 @@ def _source(
         ConfigError: A path is missing, or a target is not TARGET=COLUMN@SCHEME.
     """
     if kind == "files" and path is None:
-        raise ConfigError("--source files needs --path: a folder, a structure file or a table")
+        raise ConfigError(
+            "--source files needs --path: a folder, a structure file or a table"
+        )
     entry: dict[str, Any] = {"kind": kind}
     if path is not None:
         entry |= {"path": path, "name": name or _safe_name(path)}

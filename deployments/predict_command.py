@@ -9,13 +9,15 @@ import typer
 
 from crystalgnn_core.config import DEFAULT_STORE
 from crystalgnn_core.errors import InputError
-from deployments.options import Model
+from deployments.options import Model  # noqa: TC001  typer evaluates annotations
 from deployments.tables import show_line, show_rows
 
 if TYPE_CHECKING:
     import pandas as pd
 
-StorePath = Annotated[Path, typer.Option("--store", help="Store in which the model is looked up.")]
+StorePath = Annotated[
+    Path, typer.Option("--store", help="Store in which the model is looked up.")
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -52,11 +54,15 @@ def predict(
                 row["material_id"],
                 row["formula"] or "",
                 *(_number(row[name]) for name in card.scaler.targets),
-                row["status"] if row["status"] == "ok" else f"{row['status']}: {row['message']}",
+                row["status"]
+                if row["status"] == "ok"
+                else f"{row['status']}: {row['message']}",
             )
             for row in table.to_dict("records")
         ]
-        show_rows(f"Predictions of {card.model_id}", ("id", "formula", *headers, "status"), rows)
+        show_rows(
+            f"Predictions of {card.model_id}", ("id", "formula", *headers, "status"), rows
+        )
     schemes = ", ".join(f"{name}: {scheme}" for name, scheme in card.label_schemes.items())
     n_ok = int((table["status"] == "ok").sum())
     show_line(f"label schemes  {schemes}")

@@ -82,12 +82,17 @@ def release_abandoned_runs() -> int:
         How many runs were released.
     """
     left = FlowRunFilter.model_validate(
-        {"state": {"type": {"any_": list(UNFINISHED)}}, "deployment_id": {"is_null_": False}}
+        {
+            "state": {"type": {"any_": list(UNFINISHED)}},
+            "deployment_id": {"is_null_": False},
+        }
     )
     with get_client(sync_client=True) as client:
         runs = client.read_flow_runs(flow_run_filter=left)
         for run in runs:
-            client.set_flow_run_state(run.id, Crashed(message="left by a process that ended"))
+            client.set_flow_run_state(
+                run.id, Crashed(message="left by a process that ended")
+            )
     return len(runs)
 
 

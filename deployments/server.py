@@ -88,7 +88,9 @@ def main() -> None:
     from prefect.server.api.server import create_app
 
     app = create_app(ephemeral=not arguments.with_services, final=True)
-    server = uvicorn.Server(uvicorn.Config(app, log_level="error", lifespan="on", timeout_graceful_shutdown=3))
+    server = uvicorn.Server(
+        uvicorn.Config(app, log_level="error", lifespan="on", timeout_graceful_shutdown=3)
+    )
 
     def follow_parent() -> None:
         while os.getppid() == arguments.parent:
@@ -128,8 +130,12 @@ def _start(listener: socket.socket, *, with_services: bool) -> subprocess.Popen[
     # A session of its own: Ctrl-C reaches this process first, which still has logs to send.
     with _log_file().open("ab") as log:
         return subprocess.Popen(
-            command, pass_fds=[listener.fileno()], start_new_session=True,
-            stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+            command,
+            pass_fds=[listener.fileno()],
+            start_new_session=True,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
         )
 
 
@@ -152,7 +158,8 @@ def _wait_until_healthy(child: subprocess.Popen[bytes], url: str, timeout: float
             time.sleep(0.1)
     status = child.poll()
     raise TransientError(
-        f"the Prefect server did not answer within {timeout:.0f} s" if status is None
+        f"the Prefect server did not answer within {timeout:.0f} s"
+        if status is None
         else f"the Prefect server ended with status {status} while starting; see {_log_file()}"
     )
 

@@ -28,7 +28,9 @@ def prepare_environment(*, verbose: bool) -> None:
     """
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
-    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
+    logging.basicConfig(
+        level=logging.WARNING, format="%(asctime)s %(message)s", datefmt="%H:%M:%S"
+    )
     for name in OUR_LOGGERS:
         shows_stages = verbose or name == "flows"
         logging.getLogger(name).setLevel(logging.INFO if shows_stages else logging.WARNING)

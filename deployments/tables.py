@@ -30,10 +30,16 @@ def console() -> Console:
 
 def show_rows(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """Print a table; cells may come from users' files, so markup in them is not obeyed."""
-    table = Table(title=title, title_justify="left", title_style="bold", header_style="bold")
+    table = Table(
+        title=title, title_justify="left", title_style="bold", header_style="bold"
+    )
     for column in columns:
-        is_number = column.startswith(("#", "rank", "seconds", "MAE", "rows", "score", "count"))
-        table.add_column(column.lstrip("#"), justify="right" if is_number else "left", overflow="fold")
+        is_number = column.startswith(
+            ("#", "rank", "seconds", "MAE", "rows", "score", "count")
+        )
+        table.add_column(
+            column.lstrip("#"), justify="right" if is_number else "left", overflow="fold"
+        )
     for row in rows:
         table.add_row(*(Text(str(cell)) for cell in row))
     console().print(table)
@@ -67,12 +73,17 @@ def show_rejects(ingested: dict[str, int], screened: dict[str, int]) -> None:
         show_line("Rejected rows: none")
 
 
-def show_screen(result: ScreenResult, report: ReportState, *, n_top: int, label: str) -> None:
+def show_screen(
+    result: ScreenResult, report: ReportState, *, n_top: int, label: str
+) -> None:
     """Print the top of a ranking, how good it is where that is known, and where it lies."""
     import pandas as pd
 
     ranking = pd.read_parquet(f"{result.folder}/ranking.parquet").head(n_top)
-    show_rows(f"Top {len(ranking)} of {result.n_scored:,} candidates{label}", *_ranking_rows(ranking))
+    show_rows(
+        f"Top {len(ranking)} of {result.n_scored:,} candidates{label}",
+        *_ranking_rows(ranking),
+    )
     if report.quality is not None:
         title = f"How good the ranking is, by the known values{label}"
         show_rows(title, ("", "value"), list(describe_quality(report.quality).items()))
@@ -81,7 +92,15 @@ def show_screen(result: ScreenResult, report: ReportState, *, n_top: int, label:
 
 
 def _ranking_rows(ranking: pd.DataFrame) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
-    columns = ("rank", "candidate", "formula", "#E_f (eV/atom)", "#gap (eV)", "score", "flags")
+    columns = (
+        "rank",
+        "candidate",
+        "formula",
+        "#E_f (eV/atom)",
+        "#gap (eV)",
+        "score",
+        "flags",
+    )
     rows = [
         (
             str(row["rank"]),

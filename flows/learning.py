@@ -63,7 +63,9 @@ def retrain(config: PipelineConfig) -> RetrainSummary:
     store, watch = config.store_path, Stopwatch()
     ingested = in_threads(ingest, config.execution)(config)
     watch.note("ingest", ingested.note)
-    built = in_threads(build_graphs, config.execution)(config, sources=config.training.sources)
+    built = in_threads(build_graphs, config.execution)(
+        config, sources=config.training.sources
+    )
     watch.note("graphs", built.note)
     summary = summarise_training_data(store, config.training, config.graph)
     champion = find_champion(store, config.training, summary)
@@ -80,7 +82,9 @@ def retrain(config: PipelineConfig) -> RetrainSummary:
     if config.screening.sources:
         screened = in_threads(screen, config.execution)(config, notes=tuple(watch.notes))
         watch.note("screen", screened.note)
-    publish_summary("retrain", tuple(watch.notes), f"**{trained.model_id}** {decision.reason}")
+    publish_summary(
+        "retrain", tuple(watch.notes), f"**{trained.model_id}** {decision.reason}"
+    )
     return RetrainSummary(
         reason=decision.reason, trained=trained, decision=decision, screened=screened
     )
@@ -94,5 +98,7 @@ def describe_training(trained: TrainedModel) -> str:
         for name, metrics in card.metrics["test"].items()
         if metrics.mae is not None
     )
-    done = f"{trained.epochs} epochs" if trained.was_trained else "trained already (skipped)"
+    done = (
+        f"{trained.epochs} epochs" if trained.was_trained else "trained already (skipped)"
+    )
     return f"{trained.model_id}: {done}, test {errors}"

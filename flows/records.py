@@ -49,7 +49,10 @@ def ingest(config: PipelineConfig) -> IngestSummary:
             reports.append(plan.report)
             continue
         states = gather(
-            [read_source_part.submit(source, part, Path(plan.folder)) for part in plan.parts]
+            [
+                read_source_part.submit(source, part, Path(plan.folder))
+                for part in plan.parts
+            ]
         )
         reports.append(commit_source(store, source, plan, states))
     return IngestSummary(reports=tuple(reports))

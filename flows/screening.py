@@ -36,7 +36,9 @@ class ScreenSummary(FrozenModel):
         """One line on what was scored and what was reused."""
         result = self.result
         if not result.was_ranked:
-            return f"{result.screen_id}: nothing changed, {result.n_scored:,} ranked (skipped)"
+            return (
+                f"{result.screen_id}: nothing changed, {result.n_scored:,} ranked (skipped)"
+            )
         return (
             f"{result.n_in:,} candidates = {result.n_scored:,} scored + "
             f"{sum(result.rejected.values()):,} rejected + {result.n_duplicates:,} duplicates; "
@@ -64,7 +66,9 @@ def screen(
         in_threads(build_graphs, config.execution)(
             config, sources=screening.sources, graph=graph
         )
-        plan = plan_predictions(store, folder, screening.sources, config.execution.shard_size)
+        plan = plan_predictions(
+            store, folder, screening.sources, config.execution.shard_size
+        )
         states = gather(
             [predict_candidates.submit(job, store, folder, screening) for job in plan.jobs]
         )
@@ -107,6 +111,8 @@ def describe_screen(summary: ScreenSummary) -> str:
             f"{changes.n_removed:,} removed, {changes.n_unchanged:,} unchanged.",
         ]
     if result.rejected:
-        reasons = ", ".join(f"{reason} {count:,}" for reason, count in result.rejected.items())
+        reasons = ", ".join(
+            f"{reason} {count:,}" for reason, count in result.rejected.items()
+        )
         lines += ["", f"Rejected: {reasons}."]
     return "\n".join(lines)

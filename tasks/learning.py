@@ -38,7 +38,9 @@ def fit_model(
 
 
 @task(**OPTIONS)
-def find_champion(store: Path, training: TrainingConfig, summary: DataSummary) -> str | None:
+def find_champion(
+    store: Path, training: TrainingConfig, summary: DataSummary
+) -> str | None:
     """Return the id of the champion for the same targets and label schemes."""
     return Registry(store).champion(key_of(training.targets, summary.label_schemes))
 
@@ -72,7 +74,9 @@ def judge_challenger(
         decision = compare_models(
             store, model_folder(store, champion), Path(trained.folder), training, config
         )
-    write_text(Path(trained.folder) / "decision.json", decision.model_dump_json(indent=1) + "\n")
+    write_text(
+        Path(trained.folder) / "decision.json", decision.model_dump_json(indent=1) + "\n"
+    )
     if decision.is_promoted:
         registry.promote(challenger, decision.reason)
     return decision

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any, TypedDict
 
 from prefect.cache_policies import NO_CACHE, CachePolicy
-from prefect.client.schemas.objects import State, TaskRun
+from prefect.client.schemas.objects import State, TaskRun  # noqa: TC002  as in tasks
 from prefect.tasks import RetryConditionCallable, Task, exponential_backoff
 
 from crystalgnn_core.errors import TransientError

@@ -44,7 +44,10 @@ def rank(store: Path, screening: ScreeningConfig, models: tuple[Path, ...]) -> S
 
 @task(**OPTIONS)
 def write_screen_report(
-    store: Path, screening: ScreeningConfig, result: ScreenResult, stages: tuple[StageNote, ...]
+    store: Path,
+    screening: ScreeningConfig,
+    result: ScreenResult,
+    stages: tuple[StageNote, ...],
 ) -> ReportState:
     """Write the page of a screen."""
     return report_screen(store, screening, result, stages)

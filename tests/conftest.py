@@ -3,6 +3,9 @@
 import os
 import shutil
 import tempfile
+from pathlib import Path
+
+import pytest
 
 # before Prefect, torch or numba are imported: they read these once
 _PREFECT_HOME = tempfile.mkdtemp(prefix="crystalgnn-prefect-")
@@ -22,3 +25,22 @@ os.environ.pop("PREFECT_API_URL", None)
 
 def pytest_unconfigure() -> None:
     shutil.rmtree(_PREFECT_HOME, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def prefect_api():
+    """The server that the command line starts, with the worker processes of core."""
+    from crystalgnn_core.parallel import close_pool
+    from deployments.server import prefect_server
+
+    with prefect_server() as url:
+        yield url
+    close_pool()
+
+
+@pytest.fixture
+def tiny_config(tmp_path: Path):
+    from crystalgnn_core.config import PipelineConfig
+    from tests.tiny import TINY
+
+    return PipelineConfig.model_validate(TINY | {"store": str(tmp_path / "store")})

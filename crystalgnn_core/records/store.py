@@ -166,7 +166,8 @@ class RecordStore:
         dataset = stored.to_pyarrow_dataset()
         scanner = dataset.scanner(
             columns=None if columns is None else list(columns),
-            filter=pc.field("source").isin(list(sources)),
+            # typed, as an empty list alone would have the type null
+            filter=pc.field("source").isin(pa.array(sources, pa.string())),
         )
         for batch in scanner.to_batches():
             if batch.num_rows:

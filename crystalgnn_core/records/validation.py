@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import math
 import warnings
 from collections import Counter
 from dataclasses import asdict
 from functools import lru_cache
-from numbers import Real
-from typing import TYPE_CHECKING, Literal, cast
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import pyarrow as pa
 from pymatgen.core.composition import Composition
-from pymatgen.core.lattice import Lattice
 from pymatgen.core.periodic_table import Element
-from pymatgen.optimization.neighbors import find_points_in_spheres
 
 from crystalgnn_core.base import digest_of
 from crystalgnn_core.errors import RecordError
 from crystalgnn_core.records.crystal import structure_digest
+from crystalgnn_core.records.labels import check_requirement, checked_labels
+from crystalgnn_core.records.overlap import find_overlap
 from crystalgnn_core.records.schema import (
     SPLITS,
     RejectedRecord,
@@ -27,21 +25,18 @@ from crystalgnn_core.records.schema import (
     record_schema,
     reject_schema,
 )
-from crystalgnn_core.targets import TARGETS, get_target, scheme_column
+from crystalgnn_core.targets import TARGETS, scheme_column
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from numpy.typing import NDArray
-
     from crystalgnn_core.records.crystal import Crystal
+    from crystalgnn_core.records.labels import LabelRequirement
     from crystalgnn_core.records.schema import RawRecord
 
 MIN_DISTANCE = 0.5  # angstrom; the shortest bond, H2, is 0.74
 MIN_VOLUME_PER_ATOM = 1.0  # cubic angstrom; diamond, the densest in atoms, has 5.7
 MAX_LATTICE_ENTRY = 1e4  # angstrom; beyond, rounding swamps the cell volume
-_DENSE_PAIR_LIMIT = 64  # atoms; up to here the pair matrix is 3 times faster than a search
-MISSING_WORDS = frozenset({"", "-", "na", "n/a", "<na>", "nan", "none", "null"})
 
 # pymatgen warns when it first looks up an electronegativity that does not exist (He, Ar),
 # which naming a formula does; it remembers the answer, so ask once and discard the warning
@@ -56,7 +51,7 @@ def validate(
     *,
     source: str,
     targets: tuple[str, ...],
-    require_labels: Literal["all", "any", "none"],
+    require_labels: LabelRequirement,
 ) -> dict[str, object] | RejectedRecord:
     """Check one record.
 
@@ -74,8 +69,8 @@ def validate(
     """
     try:
         crystal = _checked_crystal(raw)
-        labels = _checked_labels(raw)
-        _check_requirement(labels, targets, require_labels)
+        labels = checked_labels(raw)
+        check_requirement(labels, targets, require_labels)
         _check_split(raw.split)
     except RecordError as error:
         return _rejected(raw, source, error)
@@ -106,96 +101,6 @@ def content_digest(row: Mapping[str, object]) -> str:
         if row.get(target) is not None:
             names += [target, scheme_column(target)]
     return digest_of({name: row.get(name) for name in names})
-
-
-def label_value(value: object) -> float | None:
-    """Read a label as a source gives it: a number, text that is one, or a missing value.
-
-    Returns:
-        The number, possibly infinite, or None for None, NaN and words such as `na`.
-
-    Raises:
-        RecordError: `invalid_label`, the value is neither a number nor missing.
-    """
-    if value is None:
-        return None
-    if isinstance(value, str):
-        value = None if value.strip().lower() in MISSING_WORDS else _number_in(value)
-        if value is None:
-            return None
-    if isinstance(value, bool) or not isinstance(value, Real):
-        raise RecordError(
-            "invalid_label", f"label {value!r} is not a number; mend the source"
-        )
-    number = float(value) + 0.0  # -0.0 and 0.0 are the same label
-    return None if math.isnan(number) else number
-
-
-def find_overlap(crystal: Crystal, minimum: float) -> tuple[int, int, float] | None:
-    """Find two atoms, periodic images included, that are closer than a distance.
-
-    Exact for any cell with a finite inverse, also with one atom or very skewed.
-
-    Args:
-        crystal: The structure.
-        minimum: Smallest allowed distance in angstrom.
-
-    Returns:
-        Two atom indices (equal for an atom and its own image) and their distance in
-        angstrom, the closest pair where several overlap; None if no pair does.
-    """
-    lattice = crystal.lattice
-    coords = crystal.frac_coords - np.floor(crystal.frac_coords)
-    inverse = np.linalg.inv(lattice)
-    heights = 1.0 / np.linalg.norm(inverse, axis=0)  # between opposite faces
-    if heights.min() < 2 * minimum:
-        # in a skewed cell near images have large offsets; the reduced cell has small ones
-        reduced = np.array(Lattice(lattice).get_lll_reduced_lattice().matrix)
-        coords = coords @ lattice @ np.linalg.inv(reduced)
-        lattice, coords = reduced, coords - np.floor(coords)
-        shortest = float(np.linalg.norm(lattice, axis=1).min())
-        if shortest < minimum:
-            return 0, 0, shortest
-    elif len(coords) <= _DENSE_PAIR_LIMIT:
-        return _closest_in_matrix(coords, lattice, minimum)
-    return _closest_pair(coords, lattice, minimum)
-
-
-def _closest_in_matrix(
-    coords: NDArray[np.float64], lattice: NDArray[np.float64], minimum: float
-) -> tuple[int, int, float] | None:
-    """Search all pairs of a cell whose heights are at least twice the minimum.
-
-    There the offset of a pair that overlaps is below one half along each axis, so rounding
-    finds its image, and no atom overlaps its own image.
-    """
-    offset = coords[:, None] - coords[None]
-    vector = (offset - np.rint(offset)) @ lattice
-    squared = np.einsum("ijk,ijk->ij", vector, vector)
-    np.fill_diagonal(squared, np.inf)
-    first, second = divmod(int(squared.argmin()), len(coords))
-    distance = math.sqrt(squared[first, second])
-    return (first, second, distance) if distance < minimum else None
-
-
-def _closest_pair(
-    coords: NDArray[np.float64], lattice: NDArray[np.float64], minimum: float
-) -> tuple[int, int, float] | None:
-    positions = np.ascontiguousarray(coords @ lattice)
-    first, second, image, distance = find_points_in_spheres(
-        positions,
-        positions,
-        r=minimum,
-        pbc=np.ones(3, dtype=np.int64),
-        lattice=np.ascontiguousarray(lattice),
-        tol=1e-8,
-    )
-    is_pair = (first != second) | (image != 0).any(axis=1)
-    is_pair &= distance < minimum
-    if not is_pair.any():
-        return None
-    best = int(np.flatnonzero(is_pair)[distance[is_pair].argmin()])
-    return int(first[best]), int(second[best]), float(distance[best])
 
 
 def _checked_crystal(raw: RawRecord) -> Crystal:
@@ -262,64 +167,12 @@ def _check_cell(crystal: Crystal) -> None:
         )
 
 
-def _checked_labels(raw: RawRecord) -> dict[str, float]:
-    labels = {}
-    for name, given in raw.labels.items():
-        target = get_target(name)
-        value = label_value(given)
-        if value is None:
-            continue
-        if math.isinf(value):
-            raise RecordError(
-                "invalid_label",
-                f"{name} is {value}, expected a finite number; mend the source",
-            )
-        if not target.minimum <= value <= target.maximum:
-            raise RecordError(
-                "implausible_label",
-                f"{name} is {value:g} {target.unit}, expected {target.minimum:g} to "
-                f"{target.maximum:g}; check the unit",
-            )
-        if not raw.label_schemes.get(name):
-            raise RecordError(
-                "invalid_label",
-                f"{name} has no label scheme; state how the labels were computed",
-            )
-        labels[name] = value
-    return labels
-
-
-def _check_requirement(
-    labels: Mapping[str, float], targets: tuple[str, ...], require_labels: str
-) -> None:
-    missing = [name for name in targets if name not in labels]
-    if not missing or require_labels == "none":
-        return
-    if require_labels == "any" and len(missing) < len(targets):
-        return
-    raise RecordError(
-        "missing_label",
-        f"no label for {', '.join(missing)}, expected {require_labels} of "
-        f"{', '.join(targets)}; supply it or relax require_labels",
-    )
-
-
 def _check_split(split: str | None) -> None:
     if split is not None and split not in SPLITS:
         raise RecordError(
             "invalid_label",
             f"split is {split!r}, expected one of {', '.join(SPLITS)} or none",
         )
-
-
-def _number_in(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError as error:
-        raise RecordError(
-            "invalid_label",
-            f"label {text[:40]!r} is not a number; give a number or leave the field empty",
-        ) from error
 
 
 def _rejected(raw: RawRecord, source: str, error: RecordError) -> RejectedRecord:

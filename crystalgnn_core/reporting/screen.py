@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pandas as pd
+from pydantic import ValidationError
 
 from crystalgnn_core.artifacts import FileRef, read_json, write_text
 from crystalgnn_core.base import FrozenModel
-from crystalgnn_core.learning.checkpoints import read_card
+from crystalgnn_core.errors import IntegrityError
+from crystalgnn_core.learning.checkpoints import HISTORY, TEST_PREDICTIONS, read_card
+from crystalgnn_core.reporting.facts import (
+    change_facts,
+    funnel_steps,
+    model_facts,
+    scheme_facts,
+    settings_facts,
+)
 from crystalgnn_core.reporting.page import (
     MAX_TABLE_ROWS,
     ScreenCounts,
@@ -18,14 +28,12 @@ from crystalgnn_core.reporting.page import (
     write_report,
 )
 from crystalgnn_core.reporting.parity import ParityData
+from crystalgnn_core.reporting.ranked import with_links, with_truth
 from crystalgnn_core.reporting.recovery import recovery_curve
-from crystalgnn_core.screening.candidates import read_candidates
-from crystalgnn_core.screening.cifs import cif_name
 from crystalgnn_core.screening.quality import (
     SYNTHETIC,
     RankingQuality,
     judge_ranking,
-    true_hull_distances,
     true_scores,
 )
 from crystalgnn_core.screening.ranking import describe_score
@@ -34,6 +42,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from crystalgnn_core.learning.checkpoints import ModelCard
+    from crystalgnn_core.reporting.recovery import RecoveryCurve
     from crystalgnn_core.screening.config import ScreeningConfig
     from crystalgnn_core.screening.screen import ScreenResult
 
@@ -55,86 +64,50 @@ class ReportState(FrozenModel):
     Attributes:
         page: The HTML file.
         quality: Agreement with the truth, where it is known.
+        result_digest: Digest of the screen that the page shows.
         was_written: False when a sound page of this screen was there already.
     """
 
     page: FileRef
     quality: RankingQuality | None = None
+    result_digest: str = ""
     was_written: bool = True
 
 
 def report_screen(
     store: Path, config: ScreeningConfig, result: ScreenResult, stages: Sequence[StageNote]
 ) -> ReportState:
-    """Write `report.html` into the folder of a screen; keep one that is there and sound."""
+    """Write `report.html` into the folder of a screen; keep one that is there and sound.
+
+    The page is written again when the screen was, or when it is now compared with another
+    earlier screen.
+    """
     folder = Path(result.folder)
-    entry = folder / ENTRY
-    if entry.is_file():
-        state = ReportState.model_validate(read_json(entry))
-        if state.page.is_sound():
-            return state.model_copy(update={"was_written": False})
+    digest = result.settings_digest(exclude={"was_ranked"})
+    state = _earlier_state(folder / ENTRY)
+    if state is not None and state.result_digest == digest:
+        return state.model_copy(update={"was_written": False})
     cards = [read_card(Path(model)) for model in result.models]
-    ranking = _with_truth(store, config, pd.read_parquet(folder / "ranking.parquet"))
+    ranking = with_truth(store, config, pd.read_parquet(folder / "ranking.parquet"))
     quality = judge_ranking(ranking, config.score, config.top_k)
-    report = _compose(
-        config, result, cards, _with_links(ranking, config, result), quality, stages
+    report = _compose(config, result, cards, with_links(ranking, config, result), quality)
+    write_report(folder / "report.html", replace(report, stages=_rows(stages)))
+    state = ReportState(
+        page=FileRef.of(folder / "report.html"), quality=quality, result_digest=digest
     )
-    write_report(folder / "report.html", report)
-    state = ReportState(page=FileRef.of(folder / "report.html"), quality=quality)
-    write_text(entry, state.model_dump_json(indent=1) + "\n")
+    write_text(folder / ENTRY, state.model_dump_json(indent=1) + "\n")
     return state
 
 
-def _with_truth(
-    store: Path, config: ScreeningConfig, ranking: pd.DataFrame
-) -> pd.DataFrame:
-    candidates = read_candidates(store, config.sources)
-    hull = true_hull_distances(store, candidates)
-    if hull is not None:
-        candidates["energy_above_hull_true"] = hull
-    keys = ["source", "candidate_id"]
-    known = [name for name in candidates if name.endswith(("_true", "_scheme", "license"))]
-    merged = ranking.merge(candidates[[*keys, *known]], on=keys, how="left", validate="1:1")
-    return merged.sort_values("rank").reset_index(drop=True)
-
-
-def _with_links(
-    ranking: pd.DataFrame, config: ScreeningConfig, result: ScreenResult
-) -> pd.DataFrame:
-    """Add the CIF links of the top candidates and the change since the last screen."""
-    top = ranking["rank"] <= config.top_k
-    names = [
-        f"cif/{cif_name(rank, formula, name)}" if is_top else None
-        for rank, formula, name, is_top in zip(
-            ranking["rank"], ranking["formula"], ranking["candidate_id"], top, strict=True
-        )
-    ]
-    linked = ranking.assign(cif=names)
-    if result.previous is None:
-        return linked
-    path = Path(result.folder).parent / result.previous / "ranking.parquet"
-    if not path.is_file():
-        return linked
-    before = pd.read_parquet(path, columns=["source", "candidate_id", "rank"])
-    merged = linked.merge(
-        before.rename(columns={"rank": "_before"}),
-        on=["source", "candidate_id"],
-        how="left",
-    )
-    changes = [
-        _change(rank, old)
-        for rank, old in zip(merged["rank"], merged["_before"], strict=True)
-    ]
-    return merged.drop(columns="_before").assign(change=changes)
-
-
-def _change(rank: int, before: float) -> str:
-    if pd.isna(before):
-        return "new"
-    moved = int(before) - rank
-    if not moved:
-        return ""
-    return f"up {moved}" if moved > 0 else f"down {-moved}"
+def _earlier_state(entry: Path) -> ReportState | None:
+    """Return the state of a page that is there and sound."""
+    if not entry.is_file():
+        return None
+    try:
+        state = ReportState.model_validate(read_json(entry))
+    except (IntegrityError, ValidationError):
+        return None
+    return state if state.page.is_sound() else None
 
 
 def _compose(
@@ -143,21 +116,15 @@ def _compose(
     cards: Sequence[ModelCard],
     ranking: pd.DataFrame,
     quality: RankingQuality | None,
-    stages: Sequence[StageNote],
 ) -> ScreenReport:
+    folders = [Path(model) for model in result.models]
     schemes = {name: text for card in cards for name, text in card.label_schemes.items()}
-    low, high = config.score.gap_window
-    curve = None
-    if quality is not None:
-        curve = recovery_curve(
-            ranking["score"].to_numpy(),
-            true_scores(ranking, config.score),
-            n_best=quality.k,
-        )
-    shown = ranking.drop(columns=[name for name in ranking if name.endswith("_scheme")])
+    names = map(str, ranking)
+    shown = ranking.drop(columns=[name for name in names if name.endswith("_scheme")])
     n_rejected = sum(result.rejected.values())
     return ScreenReport(
-        title=f"Screen “{config.name}”",
+        title=f"Screen \N{LEFT DOUBLE QUOTATION MARK}{config.name}"
+        "\N{RIGHT DOUBLE QUOTATION MARK}",
         subtitle=f"{result.screen_id}, by {' and '.join(card.model_id for card in cards)}",
         created=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         counts=ScreenCounts(
@@ -170,35 +137,49 @@ def _compose(
         n_ranked=result.n_scored,
         score_description=describe_score(config.score),
         is_synthetic=any(text.startswith(SYNTHETIC) for text in schemes.values()),
-        model=_model_facts(cards),
-        settings=_settings(config),
+        model=model_facts(cards),
+        settings=settings_facts(config),
         versions=cards[0].environment
         | {"record version": str(cards[0].data.record_version)},
-        gap_window=(low, high),
-        label_schemes=_all_schemes(schemes, ranking),
-        licenses=sorted({*cards[0].data.licenses, *ranking["license"].dropna()}),
-        funnel=[
-            ("candidates", result.n_in),
-            ("readable, elements known", result.n_in - n_rejected),
-            ("unique", result.n_scored),
-            (f"predicted gap {low:g}–{high:g} eV", result.n_in_window),
-            (f"top {config.top_k}", min(config.top_k, result.n_scored)),
-        ],
+        gap_window=config.score.gap_window,
+        label_schemes=scheme_facts(schemes, ranking),
+        licenses=_licenses(cards, ranking),
+        funnel=funnel_steps(config, result),
         rejects=result.rejected,
         reject_examples=_examples(result),
         parity=[
-            data
-            for card, model in zip(cards, result.models, strict=True)
-            for data in _parity(card, Path(model))
+            data for pair in zip(cards, folders, strict=True) for data in _parity(*pair)
         ],
         scatter=shown,
         n_top=config.top_k,
         quality=None if quality is None else describe_quality(quality),
-        recovery=curve,
-        history=pd.read_parquet(Path(result.models[0]) / "history.parquet"),
-        stages=[(note.stage, note.seconds, note.note) for note in stages],
-        changes=None if result.changes is None else _changes(result),
+        recovery=None if quality is None else _recovery(ranking, config, quality),
+        history=_history(folders),
+        changes=change_facts(result),
     )
+
+
+def _rows(stages: Sequence[StageNote]) -> list[tuple[str, float, str]]:
+    return [(note.stage, note.seconds, note.note) for note in stages]
+
+
+def _licenses(cards: Sequence[ModelCard], ranking: pd.DataFrame) -> list[str]:
+    trained_on = {text for card in cards for text in card.data.licenses}
+    return sorted(trained_on | set(ranking["license"].dropna()))
+
+
+def _recovery(
+    ranking: pd.DataFrame, config: ScreeningConfig, quality: RankingQuality
+) -> RecoveryCurve:
+    return recovery_curve(
+        ranking["score"].to_numpy(), true_scores(ranking, config.score), n_best=quality.k
+    )
+
+
+def _history(folders: Sequence[Path]) -> pd.DataFrame | None:
+    """Return the training history of the first model that has one."""
+    paths = [folder / HISTORY for folder in folders if (folder / HISTORY).is_file()]
+    return pd.read_parquet(paths[0]) if paths else None
 
 
 def describe_quality(quality: RankingQuality) -> dict[str, str]:
@@ -206,14 +187,16 @@ def describe_quality(quality: RankingQuality) -> dict[str, str]:
     facts = {
         "candidates with known values": f"{quality.n:,}",
         f"of the top {quality.k}, truly among the best {quality.k}": (
-            f"{quality.precision:.0%} ({quality.enrichment:.1f} × a random order)"
+            f"{quality.precision:.0%} ({quality.enrichment:.1f} times a random order)"
         ),
         "rank correlation of the score": f"{quality.score_spearman:.3f}",
         "formation energy": (
-            f"MAE {quality.energy_mae:.3f} eV/atom, mean offset {quality.energy_offset:+.3f}, "
-            f"rank correlation {quality.energy_spearman:.3f}"
+            f"MAE {quality.energy_mae:.3f} eV/atom, mean offset "
+            f"{quality.energy_offset:+.3f}, rank correlation {quality.energy_spearman:.3f}"
         ),
-        "band gap": f"MAE {quality.gap_mae:.3f} eV, rank correlation {quality.gap_spearman:.3f}",
+        "band gap": (
+            f"MAE {quality.gap_mae:.3f} eV, rank correlation {quality.gap_spearman:.3f}"
+        ),
         f"of the top {quality.k}, true gap in the window": (
             f"{quality.in_window:.0%} (all candidates: {quality.in_window_base:.0%})"
         ),
@@ -225,45 +208,6 @@ def describe_quality(quality: RankingQuality) -> dict[str, str]:
     return facts
 
 
-def _model_facts(cards: Sequence[ModelCard]) -> dict[str, str]:
-    facts: dict[str, str] = {}
-    for card in cards:
-        rows = card.data.n_rows
-        facts |= {
-            "model": card.model_id,
-            "trained on": f"{rows['train']:,} rows of {', '.join(card.data.sources)}",
-            "validation, test": f"{rows['val']:,}, {rows['test']:,} rows",
-            "test rows whose composition is in training": f"{card.data.leaks['test']:,}",
-            "elements seen": str(len(card.elements)),
-            "epoch": str(card.epoch),
-            "graph": f"{card.graph.strategy}, {card.graph.cutoff:g} Å",
-        }
-    return facts
-
-
-def _settings(config: ScreeningConfig) -> dict[str, str]:
-    score = config.score
-    return {
-        "candidates from": ", ".join(config.sources),
-        "gap window": f"{score.gap_window[0]:g} to {score.gap_window[1]:g} eV",
-        "gap width": f"{score.gap_width:g} eV",
-        "energy midpoint": f"{score.energy_midpoint:g} eV/atom",
-        "energy width": f"{score.energy_width:g} eV/atom",
-        "energy weight": f"{score.energy_weight:g}",
-    }
-
-
-def _all_schemes(schemes: dict[str, str], ranking: pd.DataFrame) -> dict[str, str]:
-    """Schemes of the predictions, and of the known values where they differ."""
-    described = {}
-    for name, scheme in schemes.items():
-        found = sorted(
-            set(ranking.get(f"{name}_scheme", pd.Series(dtype=str)).dropna()) - {scheme}
-        )
-        described[name] = scheme + (f" (known values: {', '.join(found)})" if found else "")
-    return described
-
-
 def _examples(result: ScreenResult) -> list[tuple[str, str, str]]:
     rejects = pd.read_parquet(Path(result.folder) / "rejects.parquet")
     few = rejects.groupby("reason", sort=True).head(3).head(N_EXAMPLES)
@@ -271,7 +215,9 @@ def _examples(result: ScreenResult) -> list[tuple[str, str, str]]:
 
 
 def _parity(card: ModelCard, model: Path) -> list[ParityData]:
-    rows = pd.read_parquet(model / "test_predictions.parquet")
+    if not (model / TEST_PREDICTIONS).is_file():
+        return []
+    rows = pd.read_parquet(model / TEST_PREDICTIONS)
     return [
         ParityData.of(
             name,
@@ -283,14 +229,3 @@ def _parity(card: ModelCard, model: Path) -> list[ParityData]:
         )
         for name in card.scaler.targets
     ]
-
-
-def _changes(result: ScreenResult) -> dict[str, int]:
-    if result.changes is None:
-        return {}
-    return {
-        "new": result.changes.n_new,
-        "changed": result.changes.n_changed,
-        "removed": result.changes.n_removed,
-        "unchanged": result.changes.n_unchanged,
-    }

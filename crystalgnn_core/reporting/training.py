@@ -1,4 +1,4 @@
-"""The plot of a finished training run."""
+"""The plot of a training run, beside the model it made."""
 
 from __future__ import annotations
 
@@ -6,23 +6,30 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from crystalgnn_core.errors import IntegrityError
+from crystalgnn_core.learning.checkpoints import HISTORY
 from crystalgnn_core.reporting.history import write_history_plot
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+PLOT = "history.png"
+
 
 def plot_history(model_folder: Path, model_id: str) -> Path:
-    """Draw `history.png` beside the bundle; keep one that is newer than its data.
+    """Draw the training history of a model as `history.png`, unless it is there.
 
     Args:
-        model_folder: Folder with `history.parquet`.
-        model_id: Title of the plot.
+        model_folder: Folder of a finished model.
+        model_id: Name of the model, for the heading.
 
-    Returns:
-        Path of the picture.
+    Raises:
+        IntegrityError: The model has no history.
     """
-    data, picture = model_folder / "history.parquet", model_folder / "history.png"
-    if not picture.is_file() or picture.stat().st_mtime < data.stat().st_mtime:
-        write_history_plot(picture, pd.read_parquet(data), title=model_id)
-    return picture
+    target, history = model_folder / PLOT, model_folder / HISTORY
+    if target.is_file():
+        return target
+    if not history.is_file():
+        raise IntegrityError(f"{history}: file is missing; train the model again")
+    write_history_plot(target, pd.read_parquet(history), title=model_id)
+    return target

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from pymatgen.io.cif import CifWriter
 
-from crystalgnn_core.artifacts import atomic_directory
+from crystalgnn_core.artifacts import FileRef, atomic_directory
 from crystalgnn_core.records.crystal import structure_from_crystal
 from crystalgnn_core.screening.candidates import load_crystals
 from crystalgnn_core.shardset import KEY
@@ -23,8 +23,9 @@ if TYPE_CHECKING:
 
 def write_cifs(
     store: Path, config: ScreeningConfig, folder: Path, ranking: pd.DataFrame
-) -> None:
+) -> tuple[FileRef, ...]:
     """Write one CIF a row of the ranking, named by `cif_name`; replace the folder."""
+    names = []
     crystals = load_crystals(store, config.sources, ranking[KEY].to_list())
     with atomic_directory(folder) as temporary:
         for row in ranking.to_dict("records"):
@@ -34,6 +35,8 @@ def write_cifs(
             name = cif_name(row["rank"], row["formula"], row["candidate_id"])
             head = " ".join(f"# {row['source']} {row['candidate_id']}".split())
             (temporary / name).write_text(f"{head}\n{text}", encoding="utf-8")
+            names.append(name)
+    return tuple(FileRef.of(folder / name) for name in names)
 
 
 def cif_name(rank: int, formula: str, candidate_id: str) -> str:

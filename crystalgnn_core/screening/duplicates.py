@@ -92,7 +92,9 @@ def _is_same(first: str, second: str, crystals: dict[str, Crystal]) -> bool:
         angle_tol=ANGLE_TOLERANCE,
         scale=False,
     )
-    pair = [structure_from_crystal(crystals[key]) for key in (first, second)]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # pymatgen's remarks on electronegativities
-        return bool(matcher.fit(*pair))
+        return matcher.fit(
+            structure_from_crystal(crystals[first]),
+            structure_from_crystal(crystals[second]),
+        )

@@ -9,22 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pandas as pd
-import pyarrow as pa
+from pydantic import ValidationError
 
-from crystalgnn_core.artifacts import (
-    FileRef,
-    read_json,
-    write_json,
-    write_table,
-    write_text,
-)
+from crystalgnn_core.artifacts import FileRef, read_json, write_json, write_text
 from crystalgnn_core.base import FrozenModel, digest_of
 from crystalgnn_core.errors import IntegrityError, ModelError
-from crystalgnn_core.graphs.shards import graph_folder
 from crystalgnn_core.learning.checkpoints import read_card
 from crystalgnn_core.records.gate import Changes, compare_contents
-from crystalgnn_core.records.schema import RejectedRecord
-from crystalgnn_core.records.validation import rejects_table
 from crystalgnn_core.screening.candidates import (
     candidates_digest,
     load_crystals,
@@ -32,13 +23,11 @@ from crystalgnn_core.screening.candidates import (
 )
 from crystalgnn_core.screening.cifs import write_cifs
 from crystalgnn_core.screening.duplicates import find_duplicates
-from crystalgnn_core.screening.prediction import prediction_folder
-from crystalgnn_core.screening.ranking import (
-    RANKING_SCHEMA,
-    rank_candidates,
-    score_candidates,
-)
-from crystalgnn_core.shardset import KEY, Refusal, ShardSet
+from crystalgnn_core.screening.flags import flag_candidates
+from crystalgnn_core.screening.joining import join_predictions
+from crystalgnn_core.screening.outcome import CANDIDATES, write_outcome
+from crystalgnn_core.screening.ranking import rank_candidates, score_candidates
+from crystalgnn_core.shardset import KEY
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -47,8 +36,9 @@ if TYPE_CHECKING:
     from crystalgnn_core.screening.config import ScreeningConfig
 
 logger = logging.getLogger(__name__)
-RANKED_TARGETS = ("formation_energy_per_atom", "band_gap")
+RANKED_TARGETS = ENERGY, GAP = "formation_energy_per_atom", "band_gap"
 MANIFEST = "screen.json"
+SCREEN_FORMAT = 1  # raise it when the same input ranks differently: screens are made again
 
 
 class ScreenResult(FrozenModel):
@@ -65,7 +55,7 @@ class ScreenResult(FrozenModel):
         rejected: Reject reason to count.
         changes: Against the previous screen of the same name; None for the first.
         previous: Id of that screen.
-        files: Ranking, CSV, rejects and candidates, with digests.
+        files: Ranking, CSV, rejects, candidates and CIF files, with digests.
         was_ranked: False when the same screen was there already.
     """
 
@@ -92,6 +82,7 @@ def rank_screen(
     `cif/` with the top candidates; returns at once when an equal screen is there and sound.
 
     Raises:
+        InputError: There are no candidates.
         ModelError: The models do not predict formation energy and band gap.
         IntegrityError: A candidate has neither prediction nor reject reason, or the counts
             do not add up.
@@ -101,44 +92,86 @@ def rank_screen(
     candidates = read_candidates(store, config.sources)
     screen_id = _name_screen(config, cards, candidates)
     folder = store / "screens" / screen_id
-    finished = _finished(folder)
-    if finished is not None:
-        logger.info("screen %s is unchanged", screen_id)
-        _point_to(store, config.name, finished.screen_id)
-        return finished.model_copy(update={"was_ranked": False})
-    predicted, rejects = _predictions(store, cards, candidates)
+    result = _finished(folder)
+    was_ranked = result is None
+    if result is None:
+        result = _rank(store, config, models, candidates, folder)
+    else:
+        logger.info("screen %s is there already", screen_id)
+    placed = _place(store, config.name, result, candidates)
+    if was_ranked or placed != result:
+        write_text(folder / MANIFEST, placed.model_dump_json(indent=1) + "\n")
+    _point_to(store, config.name, screen_id)
+    return placed.model_copy(update={"was_ranked": was_ranked})
+
+
+def _rank(
+    store: Path,
+    config: ScreeningConfig,
+    models: Sequence[Path],
+    candidates: pd.DataFrame,
+    folder: Path,
+) -> ScreenResult:
+    """Rank the candidates and write all files but the manifest."""
+    cards = [read_card(model) for model in models]
+    predicted, rejects = join_predictions(store, cards, candidates, RANKED_TARGETS)
     duplicates = find_duplicates(
         predicted, RANKED_TARGETS, partial(load_crystals, store, config.sources)
     )
     unique = predicted.drop(index=list(duplicates))
-    ranking = rank_candidates(_scored(unique, config))
-    previous = previous_screen(store, config.name)
-    changes = _changes(previous, candidates)
-    outcome = _outcomes(candidates, ranking, rejects, duplicates)
-    files = _write_files(folder, ranking, rejects, outcome)
-    write_cifs(store, config, folder / "cif", ranking.head(config.top_k))
-    low, high = config.score.gap_window
-    result = ScreenResult(
-        screen_id=screen_id,
+    ranking = rank_candidates(
+        unique.assign(
+            score=score_candidates(
+                unique[ENERGY].to_numpy(), unique[GAP].to_numpy(), config.score
+            ),
+            flags=flag_candidates(unique, cards),
+        )
+    )
+    n_out = len(ranking) + len(rejects) + len(duplicates)
+    if len(candidates) != n_out:
+        raise IntegrityError(
+            f"screen {folder.name}: {len(candidates)} candidates in, but {len(ranking)} "
+            f"scored + {len(rejects)} rejected + {len(duplicates)} duplicates = {n_out}"
+        )
+    files = write_outcome(folder, candidates, ranking, rejects)
+    cifs = write_cifs(store, config, folder / "cif", ranking.head(config.top_k))
+    return ScreenResult(
+        screen_id=folder.name,
         folder=str(folder),
         models=tuple(str(model) for model in models),
         n_in=len(candidates),
         n_scored=len(ranking),
         n_duplicates=len(duplicates),
-        n_in_window=int(ranking["band_gap"].between(low, high).sum()),
+        n_in_window=int(ranking[GAP].between(*config.score.gap_window).sum()),
         rejected=dict(sorted(Counter(reject.reason for reject in rejects).items())),
-        changes=changes,
-        previous=None if previous is None else previous.screen_id,
-        files=files,
+        changes=None,
+        previous=None,
+        files=(*files, *cifs),
     )
-    if result.n_in != result.n_scored + len(rejects) + result.n_duplicates:
-        raise IntegrityError(
-            f"screen {screen_id}: {result.n_in} candidates in, but {result.n_scored} scored + "
-            f"{len(rejects)} rejected + {result.n_duplicates} duplicates"
+
+
+def _place(
+    store: Path, name: str, result: ScreenResult, candidates: pd.DataFrame
+) -> ScreenResult:
+    """Compare a screen with the one before it.
+
+    A screen that is the latest of its name already keeps its comparison, also when it had
+    to be made again because a file was damaged.
+    """
+    latest = _latest(store, name)
+    if latest == result.screen_id:
+        kept = _manifest(Path(result.folder))
+        if kept is None:
+            return result
+        return result.model_copy(
+            update={"changes": kept.changes, "previous": kept.previous}
         )
-    write_text(folder / MANIFEST, result.model_dump_json(indent=1) + "\n")
-    _point_to(store, config.name, screen_id)
-    return result
+    previous = previous_screen(store, name)
+    if previous is None:
+        return result.model_copy(update={"changes": None, "previous": None})
+    before = pd.read_parquet(Path(previous.folder) / CANDIDATES)
+    changes = compare_contents(_contents(before), _contents(candidates))
+    return result.model_copy(update={"changes": changes, "previous": previous.screen_id})
 
 
 def check_models(cards: Sequence[ModelCard]) -> None:
@@ -152,17 +185,15 @@ def check_models(cards: Sequence[ModelCard]) -> None:
         if predicted.count(name) != 1:
             ids = ", ".join(card.model_id for card in cards)
             raise ModelError(
-                f"{name} is predicted by {predicted.count(name)} of the models ({ids}); give "
-                "one model for both targets, or one for each"
+                f"{name} is predicted by {predicted.count(name)} of the models ({ids}); "
+                "give one model for both targets, or one for each"
             )
 
 
 def previous_screen(store: Path, name: str) -> ScreenResult | None:
     """Return the last finished screen of a name, or None."""
-    pointers = _pointers(store)
-    if name not in pointers:
-        return None
-    return _finished(store / "screens" / pointers[name])
+    latest = _latest(store, name)
+    return None if latest is None else _finished(store / "screens" / latest)
 
 
 def _name_screen(
@@ -170,6 +201,7 @@ def _name_screen(
 ) -> str:
     digest = digest_of(
         {
+            "format": SCREEN_FORMAT,
             "models": [card.weights_sha256 for card in cards],
             "config": config.settings_digest(exclude={"device", "batch_size", "models"}),
             "candidates": candidates_digest(candidates),
@@ -180,102 +212,20 @@ def _name_screen(
 
 def _finished(folder: Path) -> ScreenResult | None:
     """Return a screen whose manifest and files are there and sound."""
+    result = _manifest(folder)
+    if result is None or not all(file.is_sound() for file in result.files):
+        return None
+    return result
+
+
+def _manifest(folder: Path) -> ScreenResult | None:
     if not (folder / MANIFEST).is_file():
         return None
-    result = ScreenResult.model_validate(read_json(folder / MANIFEST))
-    return result if all(file.is_sound() for file in result.files) else None
-
-
-def _predictions(
-    store: Path, cards: Sequence[ModelCard], candidates: pd.DataFrame
-) -> tuple[pd.DataFrame, list[RejectedRecord]]:
-    """Add the predicted targets to the candidates; list those without, with the reason."""
-    refusals: dict[str, Refusal] = {}
-    predicted = candidates
-    for card in cards:
-        shards = ShardSet(prediction_folder(store, card))
-        graphs = ShardSet(graph_folder(store, card.graph))
-        refusals = graphs.refusals() | shards.refusals() | refusals
-        values = shards.read_all([KEY, *card.scaler.targets]).to_pandas()
-        predicted = predicted.merge(
-            values.drop_duplicates(KEY), on=KEY, how="left", validate="many_to_one"
-        )
-    complete = predicted[list(RANKED_TARGETS)].notna().all(axis=1)
-    rejects = []
-    for row in predicted[~complete].itertuples():
-        refusal = refusals.get(str(row.structure_digest))
-        if refusal is None:
-            raise IntegrityError(
-                f"{row.source}/{row.candidate_id}: neither predicted nor refused; predict "
-                "the candidates before ranking them"
-            )
-        message = f"{row.candidate_id}: {refusal.message}"
-        rejects.append(
-            RejectedRecord(
-                str(row.source),
-                str(row.candidate_id),
-                "screen",
-                refusal.reason,  # type: ignore[arg-type]  stored from the same vocabulary
-                message,
-            )
-        )
-    return predicted[complete].reset_index(drop=True), rejects
-
-
-def _scored(predicted: pd.DataFrame, config: ScreeningConfig) -> pd.DataFrame:
-    scores = score_candidates(
-        predicted["formation_energy_per_atom"].to_numpy(),
-        predicted["band_gap"].to_numpy(),
-        config.score,
-    )
-    return predicted.assign(score=scores, flags="")
-
-
-def _outcomes(
-    candidates: pd.DataFrame,
-    ranking: pd.DataFrame,
-    rejects: list[RejectedRecord],
-    duplicates: dict[int, int],
-) -> pd.DataFrame:
-    """Say for every candidate what became of it."""
-    outcome = candidates[["source", "candidate_id", "formula", KEY]].copy()
-    keys = ["source", "candidate_id"]
-    outcome = outcome.merge(ranking[[*keys, "rank"]], on=keys, how="left")
-    refused = {(reject.source, reject.material_id) for reject in rejects}
-    pairs = zip(outcome["source"], outcome["candidate_id"], strict=True)
-    is_refused = pd.Series([pair in refused for pair in pairs], index=outcome.index)
-    outcome["rank"] = outcome["rank"].astype("Int64")
-    outcome["outcome"] = "scored"
-    outcome.loc[is_refused, "outcome"] = "rejected"
-    outcome.loc[outcome["rank"].isna() & ~is_refused, "outcome"] = "duplicate"
-    if int((outcome["outcome"] == "duplicate").sum()) != len(duplicates):
-        raise IntegrityError("candidates were lost between prediction and ranking")
-    return outcome
-
-
-def _write_files(
-    folder: Path,
-    ranking: pd.DataFrame,
-    rejects: list[RejectedRecord],
-    outcome: pd.DataFrame,
-) -> tuple[FileRef, ...]:
-    columns = ranking.reindex(columns=RANKING_SCHEMA.names)
-    table = pa.Table.from_pandas(columns, schema=RANKING_SCHEMA, preserve_index=False)
-    write_table(folder / "ranking.parquet", table)
-    write_text(folder / "ranking.csv", columns.to_csv(index=False))
-    write_table(folder / "rejects.parquet", rejects_table(rejects))
-    write_table(
-        folder / "candidates.parquet", pa.Table.from_pandas(outcome, preserve_index=False)
-    )
-    names = ("ranking.parquet", "ranking.csv", "rejects.parquet", "candidates.parquet")
-    return tuple(FileRef.of(folder / name) for name in names)
-
-
-def _changes(previous: ScreenResult | None, candidates: pd.DataFrame) -> Changes | None:
-    if previous is None:
+    try:
+        return ScreenResult.model_validate(read_json(folder / MANIFEST))
+    except (IntegrityError, ValidationError):
+        logger.warning("%s: damaged manifest; ranking again", folder)
         return None
-    before = pd.read_parquet(Path(previous.folder) / "candidates.parquet")
-    return compare_contents(_contents(before), _contents(candidates))
 
 
 def _contents(frame: pd.DataFrame) -> dict[str, str]:
@@ -283,13 +233,16 @@ def _contents(frame: pd.DataFrame) -> dict[str, str]:
     return dict(zip(("/".join(key) for key in keys), frame[KEY], strict=True))
 
 
-def _pointers(store: Path) -> dict[str, str]:
-    path = store / "screens" / "latest.json"
-    return dict(read_json(path)) if path.is_file() else {}
+def _pointer(store: Path, name: str) -> Path:
+    # one file a name, so that two screens that end at once do not overwrite each other
+    return store / "screens" / "latest" / f"{name}.json"
+
+
+def _latest(store: Path, name: str) -> str | None:
+    path = _pointer(store, name)
+    return str(read_json(path)) if path.is_file() else None
 
 
 def _point_to(store: Path, name: str, screen_id: str) -> None:
-    path = store / "screens" / "latest.json"
-    pointers = _pointers(store)
-    if pointers.get(name) != screen_id:
-        write_json(path, pointers | {name: screen_id})
+    if _latest(store, name) != screen_id:
+        write_json(_pointer(store, name), screen_id)

@@ -77,7 +77,9 @@ def _crystal_from_mapping(value: Mapping[str, Any]) -> Crystal:
         try:
             return crystal_from_structure(Structure.from_dict(dict(value)))
         except PARSER_ERRORS as error:
-            raise unreadable(f"not a pymatgen structure ({describe_cause(error)})") from error
+            raise unreadable(
+                f"not a pymatgen structure ({describe_cause(error)})"
+            ) from error
     keys = ", ".join(str(key) for key in list(value)[:6]) or "none"
     raise unreadable(
         f"keys {keys} describe no structure; expected those of a pymatgen Structure "

@@ -1,76 +1,40 @@
-"""Structures from files: a folder, a single file, or a Parquet or CSV table."""
+"""The source of files: a folder, a single structure, or a Parquet or CSV table."""
 
 from __future__ import annotations
 
-import csv
-import json
-import math
-import sys
-from collections import Counter
 from dataclasses import replace
-from fnmatch import fnmatchcase
-from functools import partial
-from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 from pydantic import Field, model_validator
 
 from crystalgnn_core.artifacts import file_sha256
-from crystalgnn_core.base import DIGEST_LENGTH, FrozenModel, digest_of
+from crystalgnn_core.base import DIGEST_LENGTH, digest_of
 from crystalgnn_core.errors import ConfigError, RecordError, SourceError
-from crystalgnn_core.records.schema import RawRecord, RejectReason
-from crystalgnn_core.records.validation import label_value
+from crystalgnn_core.records.labels import label_value
+from crystalgnn_core.records.schema import RawRecord
 from crystalgnn_core.sources.base import SourceConfig, SourcePart
-from crystalgnn_core.sources.convert import (
-    cif_blocks,
-    crystal_from_any,
-    crystal_from_cif,
-    crystal_from_poscar,
-    crystal_from_text,
+from crystalgnn_core.sources.columns import (
+    TableColumns,
+    TargetColumn,
+    find_columns,
+    read_id,
+    structure_reader,
 )
+from crystalgnn_core.sources.structure_files import (
+    STRUCTURE_PATTERNS,
+    STRUCTURE_SUFFIXES,  # noqa: F401  until prediction.py imports it from its new place
+    matches,
+    read_record,
+    read_structure_file,
+    structure_files,
+    unique_ids,
+)
+from crystalgnn_core.sources.tables import TABLE_SUFFIXES, Table, open_table
 from crystalgnn_core.targets import get_target
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
-
-    from crystalgnn_core.records.crystal import Crystal
-
-STRUCTURE_PATTERNS = ("*.cif", "POSCAR*", "CONTCAR*", "*.vasp", "*.poscar", "*.json")
-STRUCTURE_SUFFIXES = (".cif", ".vasp", ".poscar", ".json")
-TABLE_SUFFIXES = (".parquet", ".csv")
-ID_COLUMNS = ("material_id", "candidate_id", "id")
-STRUCTURE_COLUMNS = ("cif", "structure")
-
-
-class TargetColumn(FrozenModel):
-    """Where a target's labels stand and how they were computed.
-
-    Attributes:
-        column: Name of the column.
-        label_scheme: Label scheme of its values.
-        scale: Factor that turns its values into the unit of the target.
-    """
-
-    column: str
-    label_scheme: Annotated[str, Field(min_length=1)]
-    scale: Annotated[float, Field(allow_inf_nan=False)] = 1.0
-
-
-class TableColumns(FrozenModel):
-    """Columns of a table; None takes the first usual name that is there.
-
-    Attributes:
-        structure: CIF text, or JSON of a pymatgen structure or of JARVIS atoms.
-        material_id: Identifier; also keys the label table of a folder.
-        split: `train`, `val` or `test`.
-    """
-
-    structure: str | None = None
-    material_id: str | None = None
-    split: str | None = None
+    from collections.abc import Iterator, Mapping, Sequence
 
 
 class FilesSource(SourceConfig):
@@ -143,8 +107,8 @@ class FilesSource(SourceConfig):
             raise ConfigError(
                 f"{path.name} is a table, so it cannot take a label table too"
             )
-        table = _open_table(path)
-        self._columns_of(table, structures=True)
+        table = open_table(path)
+        self._columns_of(table, with_structures=True)
         slices = table.slices(self.part_size)
         if not slices:
             raise SourceError(f"{path}: the table holds no rows; expected at least one")
@@ -160,42 +124,35 @@ class FilesSource(SourceConfig):
         shared = {}
         if self.labels is not None:
             labels = _existing(self.labels)
-            self._columns_of(_open_table(labels), structures=False)
+            self._columns_of(open_table(labels), with_structures=False)
             shared = {"labels_sha256": file_sha256(labels)}
         names = [file.relative_to(folder).as_posix() for file in files]
         entries = [
             [name, material_id, file_sha256(file)]
-            for name, material_id, file in zip(
-                names, _unique_ids(names), files, strict=True
-            )
+            for name, material_id, file in zip(names, unique_ids(names), files, strict=True)
         ]
         starts = range(0, len(entries), self.part_size)
         return [shared | {"files": entries[at : at + self.part_size]} for at in starts]
 
-    def _columns_of(self, table: _Table, *, structures: bool) -> dict[str, str]:
-        """Map `material_id`, `structure`, `split` and targets to the columns of a table."""
-        given = self.columns
-        found = {"material_id": _pick_column(table, given.material_id, ID_COLUMNS)}
-        if structures:
-            found["structure"] = _pick_column(table, given.structure, STRUCTURE_COLUMNS)
-        if given.split is not None or "split" in table.columns:
-            found["split"] = _pick_column(table, given.split, ("split",))
-        for name, target in self.targets.items():
-            found[name] = _pick_column(table, target.column, ())
-        return found
+    def _columns_of(self, table: Table, *, with_structures: bool) -> dict[str, str]:
+        return find_columns(
+            table, self.columns, self.targets, with_structures=with_structures
+        )
 
     def _read_rows(self, path: Path, payload: Mapping[str, Any]) -> Iterator[RawRecord]:
         if path.stat().st_size != payload["n_bytes"]:
             raise _changed(path)
-        table = _open_table(path)
-        columns = self._columns_of(table, structures=True)
+        table = open_table(path)
+        columns = self._columns_of(table, with_structures=True)
         rows = table.rows(payload, list(columns.values()))
         for number, row in enumerate(rows, start=payload["row"] + 1):
             values = {name: row.get(column) for name, column in columns.items()}
-            record = _record(
-                _id_of(values["material_id"]),
+            record = read_record(
+                read_id(values["material_id"]),
                 f"{path.name} row {number}",
-                _cell_reader(values["structure"], columns["structure"], is_ragged=not row),
+                structure_reader(
+                    values["structure"], columns["structure"], is_ragged=not row
+                ),
             )
             yield self._with_details(record, values, payload["sha256"])
 
@@ -216,13 +173,13 @@ class FilesSource(SourceConfig):
         path = _existing(self.labels)
         if file_sha256(path) != payload["labels_sha256"]:
             raise _changed(path)
-        table = _open_table(path)
-        columns = self._columns_of(table, structures=False)
+        table = open_table(path)
+        columns = self._columns_of(table, with_structures=False)
         labels: dict[str, dict[str, object]] = {}
         for piece in table.slices(self.part_size):
             for row in table.rows(piece, list(columns.values())):
                 values = {name: row.get(column) for name, column in columns.items()}
-                material_id = _id_of(values["material_id"])
+                material_id = read_id(values["material_id"])
                 if material_id in labels:  # two answers to one question are none
                     values = dict.fromkeys(self.targets, f"given twice in {path.name}")
                 labels[material_id] = values
@@ -255,243 +212,13 @@ class FilesSource(SourceConfig):
         )
 
 
-def structure_files(
-    folder: Path, patterns: Sequence[str] = STRUCTURE_PATTERNS
-) -> list[Path]:
-    """List the structure files of a folder and the folders in it, sorted by name.
-
-    Hidden files and folders are left out.
-
-    Raises:
-        SourceError: There is none.
-    """
-    lowered = [pattern.lower() for pattern in patterns]
-    files = [
-        path
-        for path in folder.rglob("*")
-        if any(fnmatchcase(path.name.lower(), pattern) for pattern in lowered)
-        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
-        and path.is_file()
-    ]
-    if not files:
-        raise SourceError(
-            f"no structure files in {folder}, expected names like {', '.join(patterns)}"
-        )
-    return sorted(files, key=lambda path: path.relative_to(folder).as_posix())
-
-
-def read_structure_file(path: Path, material_id: str | None = None) -> list[RawRecord]:
-    """Read every structure of a CIF, POSCAR or JSON file.
-
-    Args:
-        path: The file; its suffix tells the format, no known suffix means POSCAR.
-        material_id: Identifier; None takes the file name without suffix. Several
-            structures in one file get `-1`, `-2` ... appended; a JARVIS `jid` wins.
-
-    Returns:
-        One record a structure, with its error if it cannot be read.
-    """
-    name = material_id or _stem(path.name)
-    # a stray byte in a comment must not cost the structure; junk fails in the parser
-    text = path.read_bytes().decode("utf-8-sig", errors="replace")
-    pieces = _pieces(text, path.suffix.lower())
-    records = []
-    for number, (given, reader) in enumerate(pieces, start=1):
-        own = name if len(pieces) == 1 else f"{name}-{number}"
-        records.append(_record(given or own, path.name, reader))
-    return records
-
-
-def _pieces(text: str, suffix: str) -> list[tuple[str, Callable[[], Crystal]]]:
-    """Return an id, if the file gives one, and a reader for every structure of a file."""
-    if suffix == ".cif":
-        return [
-            ("", partial(crystal_from_cif, block)) for block in cif_blocks(text) or [text]
-        ]
-    if suffix != ".json":
-        return [("", partial(crystal_from_poscar, text))]
-    try:
-        value = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        return [("", partial(_refuse, f"not valid JSON ({error})"))]
-    entries = value if isinstance(value, list) else [value]
-    if not entries:
-        return [("", partial(_refuse, "the JSON list is empty"))]
-    return [
-        (str(entry.get("jid", "")), partial(crystal_from_any, entry))
-        if isinstance(entry, dict)
-        else ("", partial(_refuse, f"JSON {type(entry).__name__} is no structure"))
-        for entry in entries
-    ]
-
-
-def _cell_reader(value: object, column: str, *, is_ragged: bool) -> Callable[[], Crystal]:
-    """Return a reader for the structure column of one row."""
-    if is_ragged:
-        return partial(_refuse, "the row has not as many fields as the header")
-    if isinstance(value, str) and value.strip():
-        return partial(crystal_from_text, value)
-    if isinstance(value, dict):
-        return partial(crystal_from_any, value)
-    return partial(_refuse, f"column {column} is empty, expected CIF text or JSON")
-
-
-def _refuse(message: str) -> Crystal:
-    raise RecordError("unreadable_structure", message)
-
-
-def _record(material_id: str, where: str, reader: Callable[[], Crystal]) -> RawRecord:
-    try:
-        crystal = reader()
-        if not material_id:
-            raise RecordError("missing_id", "the id is empty; give every row its own id")
-    except RecordError as error:
-        name = f"{material_id}: {where}" if material_id else where
-        reason = cast("RejectReason", error.reason)
-        return RawRecord(material_id, None, error=(reason, f"{name}: {error}"))
-    return RawRecord(material_id, crystal)
-
-
-class _ParquetTable:
-    """A Parquet file, read by row ranges."""
-
-    def __init__(self, path: Path) -> None:
-        try:
-            self._file = pq.ParquetFile(path)
-        except (pa.ArrowException, OSError) as error:
-            raise SourceError(f"{path}: not a readable Parquet file ({error})") from error
-        self.path = path
-        self.columns = [str(name) for name in self._file.schema_arrow.names]
-
-    def slices(self, size: int) -> list[dict[str, int]]:
-        n_rows = self._file.metadata.num_rows
-        starts = range(0, n_rows, size)
-        return [{"row": start, "n_rows": min(size, n_rows - start)} for start in starts]
-
-    def rows(
-        self, piece: Mapping[str, Any], columns: list[str]
-    ) -> Iterator[dict[str, object]]:
-        start, stop = piece["row"], piece["row"] + piece["n_rows"]
-        groups: list[int] = []
-        first = at = 0
-        for group in range(self._file.num_row_groups):
-            end = at + self._file.metadata.row_group(group).num_rows
-            if at < stop and end > start:
-                first = first if groups else at
-                groups.append(group)
-            at = end
-        at = first
-        batches = self._file.iter_batches(1024, row_groups=groups, columns=columns)
-        while at < stop:
-            try:
-                batch = next(batches)
-            except (pa.ArrowException, OSError) as error:
-                raise SourceError(f"{self.path}: damaged Parquet file ({error})") from error
-            wanted = batch.slice(max(start - at, 0), stop - max(start, at))
-            yield from wanted.to_pylist()
-            at += batch.num_rows
-
-
-class _CsvTable:
-    """A CSV file, read as text, so that ids keep their leading zeros."""
-
-    def __init__(self, path: Path) -> None:
-        csv.field_size_limit(sys.maxsize)  # CIF texts pass the default of 128 KiB
-        self.path = path
-        header = next(self._records(0), None)
-        if header is None:
-            raise SourceError(f"{path}: the file is empty; expected a header line")
-        self._start = header[0]
-        self.columns = [name.strip().removeprefix("\ufeff") for name in header[1]]
-
-    def _records(self, offset: int) -> Iterator[tuple[int, list[str]]]:
-        """Yield the fields of each record and the byte at which the next one starts."""
-        with self.path.open("rb") as stream:
-            stream.seek(offset)
-            lines = (
-                line.decode("utf-8", errors="replace")
-                for line in iter(stream.readline, b"")
-            )
-            try:
-                for fields in csv.reader(lines):
-                    if fields:
-                        yield stream.tell(), fields
-            except csv.Error as error:
-                raise SourceError(
-                    f"{self.path}: not a readable CSV file ({error})"
-                ) from error
-
-    def slices(self, size: int) -> list[dict[str, int]]:
-        pieces: list[dict[str, int]] = []
-        start = self._start
-        for row, (end, _) in enumerate(self._records(self._start)):
-            if row % size == 0:
-                pieces.append({"row": row, "n_rows": 0, "offset": start})
-            pieces[-1]["n_rows"] += 1
-            start = end
-        return pieces
-
-    def rows(
-        self, piece: Mapping[str, Any], columns: list[str]
-    ) -> Iterator[dict[str, object]]:
-        """Yield the wanted columns of each row; nothing of a row of the wrong length."""
-        places = {name: self.columns.index(name) for name in columns}
-        for _, fields in islice(self._records(piece["offset"]), piece["n_rows"]):
-            is_whole = len(fields) == len(self.columns)
-            yield {name: fields[at] for name, at in places.items()} if is_whole else {}
-
-
-_Table = _ParquetTable | _CsvTable
-
-
-def _open_table(path: Path) -> _Table:
-    suffix = path.suffix.lower()
-    if suffix not in TABLE_SUFFIXES:
-        raise SourceError(f"{path}: a table must be {' or '.join(TABLE_SUFFIXES)}")
-    return _ParquetTable(path) if suffix == ".parquet" else _CsvTable(path)
-
-
-def _pick_column(table: _Table, wanted: str | None, usual: tuple[str, ...]) -> str:
-    names = (wanted,) if wanted is not None else usual
-    for name in names:
-        if name in table.columns:
-            return name
-    raise ConfigError(
-        f"{table.path.name} has no column {' or '.join(names)}; "
-        f"its columns are {', '.join(table.columns)}"
-    )
-
-
 def _folder_and_files(path: Path, patterns: Sequence[str]) -> tuple[Path, list[Path]]:
     if path.is_dir():
         return path, structure_files(path, patterns)
-    lowered = [pattern.lower() for pattern in (*patterns, *STRUCTURE_PATTERNS)]
-    if not any(fnmatchcase(path.name.lower(), pattern) for pattern in lowered):
+    if not matches(path.name, (*patterns, *STRUCTURE_PATTERNS)):
         known = ", ".join((*STRUCTURE_PATTERNS, *(f"*{end}" for end in TABLE_SUFFIXES)))
         raise SourceError(f"{path}: no supported kind of file, expected {known}")
     return path.parent, [path]
-
-
-def _unique_ids(names: Sequence[str]) -> list[str]:
-    """Strip the suffix of each name, unless two names would become one."""
-    stems = [_stem(name) for name in names]
-    counts = Counter(stems)
-    pairs = zip(names, stems, strict=True)
-    return [stem if counts[stem] == 1 else name for name, stem in pairs]
-
-
-def _stem(name: str) -> str:
-    # only known suffixes: POSCAR.mp-149 keeps its ending
-    is_known = Path(name).suffix.lower() in STRUCTURE_SUFFIXES
-    return name.rpartition(".")[0] if is_known else name
-
-
-def _id_of(value: object) -> str:
-    if isinstance(value, float):  # a column of integers with gaps reads back as floats
-        if math.isnan(value):
-            return ""
-        value = int(value) if value.is_integer() else value
-    return "" if value is None else str(value).strip()
 
 
 def _existing(path: str) -> Path:

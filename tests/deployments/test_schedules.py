@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.flows.conftest import TINY
+from tests.tiny import TINY
 
 pytestmark = pytest.mark.xdist_group("prefect")
 
@@ -41,12 +41,22 @@ def test_served_schedule_fires_and_leaves_no_process(tiny_config, tmp_path):
     environment = {k: v for k, v in os.environ.items() if k != "PREFECT_API_URL"}
     name, value = marker.split("=", 1)
     log = tmp_path / "serve.log"
-    with log.open("wb") as stream, subprocess.Popen(
-        [sys.executable, "-m", "deployments.cli", "serve", "--config", str(tmp_path / "config.yaml")],
-        env=environment | {name: value},
-        stdout=stream,
-        stderr=stream,
-    ) as process:
+    with (
+        log.open("wb") as stream,
+        subprocess.Popen(
+            [
+                sys.executable,
+                "-m",
+                "deployments.cli",
+                "serve",
+                "--config",
+                str(tmp_path / "config.yaml"),
+            ],
+            env=environment | {name: value},
+            stdout=stream,
+            stderr=stream,
+        ) as process,
+    ):
         screens = Path(tiny_config.store) / "screens"
         deadline = time.monotonic() + 120
         while len(list(screens.glob("*/report.json"))) < 2 and time.monotonic() < deadline:

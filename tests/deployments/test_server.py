@@ -45,7 +45,10 @@ def _is_running(pid: int) -> bool:
 def test_server_is_gone_after_its_parent(number):
     environment = {k: v for k, v in os.environ.items() if k != "PREFECT_API_URL"}
     with subprocess.Popen(
-        [sys.executable, "-c", HOLD, "60"], stdout=subprocess.PIPE, text=True, env=environment
+        [sys.executable, "-c", HOLD, "60"],
+        stdout=subprocess.PIPE,
+        text=True,
+        env=environment,
     ) as process:
         assert process.stdout is not None
         assert process.stdout.readline().startswith("http://127.0.0.1:")

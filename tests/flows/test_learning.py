@@ -8,7 +8,7 @@ import pytest
 
 from crystalgnn_core.config import PipelineConfig
 from crystalgnn_core.learning.registry import Registry
-from tests.flows.conftest import TINY
+from tests.tiny import TINY
 
 pytestmark = pytest.mark.xdist_group("prefect")
 
@@ -46,7 +46,9 @@ def test_retrain_is_a_no_op_until_new_rows_arrive(tiny_config):
     assert decision.n_test == first.trained.card.data.n_rows["test"]
     champion = Registry(Path(tiny_config.store)).champions().popitem()[1]
     assert champion == (decision.challenger if decision.is_promoted else decision.champion)
-    assert decision.reason.startswith("promoted" if decision.is_promoted else "not promoted")
+    assert decision.reason.startswith(
+        "promoted" if decision.is_promoted else "not promoted"
+    )
     stored = json.loads((Path(second.trained.folder) / "decision.json").read_text())
     assert stored["reason"] == decision.reason
     # the screen that followed used the champion

@@ -26,7 +26,9 @@ def test_pipeline_makes_a_report_and_a_second_run_reuses_all(tiny_config):
     assert ranking["score"].is_monotonic_decreasing
     result = first.screened.result
     assert result.n_in == 50
-    assert result.n_in == result.n_scored + result.n_duplicates + sum(result.rejected.values())
+    assert result.n_in == result.n_scored + result.n_duplicates + sum(
+        result.rejected.values()
+    )
     assert "ynthetic" in page
     assert ranking["candidate_id"][0] in page
     assert len(list((folder / "cif").glob("*.cif"))) == 5
@@ -46,7 +48,13 @@ def test_pipeline_makes_a_report_and_a_second_run_reuses_all(tiny_config):
     table = Artifact.get("pipeline")
     assert table is not None
     rows = json.loads(str(table.data))
-    assert [row["stage"] for row in rows] == ["ingest", "graphs", "train", "compare", "screen"]
+    assert [row["stage"] for row in rows] == [
+        "ingest",
+        "graphs",
+        "train",
+        "compare",
+        "screen",
+    ]
     summary = Artifact.get("pipeline-summary")
     assert summary is not None
     assert result.screen_id in str(summary.data)

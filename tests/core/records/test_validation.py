@@ -1,12 +1,10 @@
 from __future__ import annotations
 
-import itertools
 import math
 from datetime import UTC, datetime
 
 import numpy as np
 import pytest
-from pymatgen.core.lattice import Lattice
 
 from crystalgnn_core.errors import ConfigError
 from crystalgnn_core.records.crystal import Crystal
@@ -18,8 +16,6 @@ from crystalgnn_core.records.schema import (
 )
 from crystalgnn_core.records.validation import (
     content_digest,
-    find_overlap,
-    label_value,
     records_table,
     rejects_table,
     validate,
@@ -134,42 +130,6 @@ def test_atoms_at_the_smallest_distance_are_kept():
     )
 
 
-def brute_force_distance(structure, reach=6):
-    """Shortest distance over all images, on the reduced cell where a few images suffice."""
-    reduced = np.array(Lattice(structure.lattice).get_niggli_reduced_lattice().matrix)
-    coords = structure.frac_coords @ structure.lattice @ np.linalg.inv(reduced)
-    coords -= np.floor(coords)
-    span = range(-reach, reach + 1)
-    images = np.array(list(itertools.product(span, span, span)), dtype=float)
-    offsets = (coords[:, None, None] - coords[None, :, None]) + images
-    distances = np.linalg.norm(offsets @ reduced, axis=-1)
-    return distances[distances > 1e-12].min()
-
-
-@pytest.mark.parametrize("seed", range(12))
-def test_overlap_agrees_with_brute_force_in_random_skewed_cells(seed):
-    random = np.random.default_rng(seed)
-    lattice = np.diag(random.uniform(0.6, 4.0, 3)) + random.normal(0, 0.1, (3, 3))
-    shear = np.eye(3)
-    shear[1, 0], shear[2, 0], shear[2, 1] = random.integers(-20, 20, 3)
-    structure = crystal(shear @ lattice, *random.uniform(-3, 3, (4, 3)))
-    expected = brute_force_distance(structure)
-    overlap = find_overlap(structure, expected * 1.001)
-    assert overlap is not None
-    assert overlap[2] == pytest.approx(expected, rel=1e-9)
-    assert find_overlap(structure, expected * 0.999) is None
-
-
-def test_overlap_is_found_in_a_large_cell():
-    grid = np.array(list(itertools.product(range(5), repeat=3))) / 5
-    structure = crystal(np.eye(3) * 12, *grid, [0.01, 0.01, 0.01])
-    overlap = find_overlap(structure, 0.5)
-    assert overlap is not None
-    first, second, distance = overlap
-    assert {first, second} == {0, 125}
-    assert distance == pytest.approx(0.12 * math.sqrt(3))
-
-
 def test_error_of_the_source_and_missing_id_come_first():
     reject = check(raw(None, error=("disordered_site", "site 0 is half empty")))
     assert (reject.reason, reject.message) == (
@@ -226,12 +186,6 @@ def test_unknown_split_is_named():
     reject = check(raw(split="holdout"))
     assert reject.reason == "invalid_label"
     assert "'holdout'" in reject.message
-
-
-def test_label_value_reads_numbers_and_text():
-    assert label_value("1.5e-3") == 1.5e-3
-    assert label_value(np.float32(2.0)) == 2.0
-    assert str(label_value(-0.0)) == "0.0"
 
 
 def test_content_digest_covers_what_a_row_says_and_nothing_else():

@@ -1,12 +1,6 @@
-"""One Prefect server for all flow tests, and a tiny configuration."""
+"""The smallest configuration that goes through every stage."""
 
-from pathlib import Path
 from typing import Any
-
-import pytest
-
-from crystalgnn_core.config import PipelineConfig
-from crystalgnn_core.parallel import close_pool
 
 TINY: dict[str, Any] = {
     "sources": [
@@ -24,18 +18,3 @@ TINY: dict[str, Any] = {
     "screening": {"name": "tiny", "sources": ["candidates"], "top_k": 5, "device": "cpu"},
     "execution": {"shard_size": 64},
 }
-
-
-@pytest.fixture(scope="session")
-def prefect_api():
-    """The server that the command line starts, with the worker processes of core."""
-    from deployments.server import prefect_server
-
-    with prefect_server() as url:
-        yield url
-    close_pool()
-
-
-@pytest.fixture
-def tiny_config(tmp_path: Path) -> PipelineConfig:
-    return PipelineConfig.model_validate(TINY | {"store": str(tmp_path / "store")})

@@ -1,0 +1,85 @@
+"""What the report of a screen says in words: model, settings, schemes, funnel, changes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from crystalgnn_core.learning.checkpoints import ModelCard
+    from crystalgnn_core.screening.config import ScreeningConfig
+    from crystalgnn_core.screening.screen import ScreenResult
+
+
+def model_facts(cards: Sequence[ModelCard]) -> dict[str, str]:
+    """Describe each model; with several, the labels carry the model's targets."""
+    facts: dict[str, str] = {}
+    for card in cards:
+        suffix = f" ({', '.join(card.scaler.targets)})" if len(cards) > 1 else ""
+        rows = card.data.n_rows
+        facts |= {
+            f"model{suffix}": card.model_id,
+            f"trained on{suffix}": (
+                f"{rows['train']:,} rows of {', '.join(card.data.sources)}"
+            ),
+            f"validation, test{suffix}": f"{rows['val']:,}, {rows['test']:,} rows",
+            f"test rows whose composition is in training{suffix}": (
+                f"{card.data.leaks['test']:,}"
+            ),
+            f"elements seen{suffix}": str(len(card.elements)),
+            f"epoch{suffix}": str(card.epoch),
+            f"graph{suffix}": f"{card.graph.strategy}, {card.graph.cutoff:g} Å",
+        }
+    return facts
+
+
+def settings_facts(config: ScreeningConfig) -> dict[str, str]:
+    """Describe the settings that decide the score."""
+    score = config.score
+    low, high = score.gap_window
+    return {
+        "candidates from": ", ".join(config.sources),
+        "gap window": f"{low:g} to {high:g} eV",
+        "gap width": f"{score.gap_width:g} eV",
+        "energy midpoint": f"{score.energy_midpoint:g} eV/atom",
+        "energy width": f"{score.energy_width:g} eV/atom",
+        "energy weight": f"{score.energy_weight:g}",
+    }
+
+
+def scheme_facts(schemes: Mapping[str, str], ranking: pd.DataFrame) -> dict[str, str]:
+    """Name the schemes of the predictions, and of the known values where they differ."""
+    described = {}
+    for name, scheme in schemes.items():
+        known = ranking.get(f"{name}_scheme", pd.Series(dtype=str)).dropna()
+        others = ", ".join(sorted(set(known) - {scheme}))
+        described[name] = f"{scheme} (known values: {others})" if others else scheme
+    return described
+
+
+def funnel_steps(config: ScreeningConfig, result: ScreenResult) -> list[tuple[str, int]]:
+    """Count the candidates left after each step."""
+    low, high = config.score.gap_window
+    return [
+        ("candidates", result.n_in),
+        ("readable, elements known", result.n_in - sum(result.rejected.values())),
+        ("unique", result.n_scored),
+        (f"predicted gap {low:g}\N{EN DASH}{high:g} eV", result.n_in_window),
+        (f"top {config.top_k}", min(config.top_k, result.n_scored)),
+    ]
+
+
+def change_facts(result: ScreenResult) -> dict[str, int] | None:
+    """Count what changed since the previous screen; None for the first."""
+    changes = result.changes
+    if changes is None:
+        return None
+    return {
+        "new": changes.n_new,
+        "changed": changes.n_changed,
+        "removed": changes.n_removed,
+        "unchanged": changes.n_unchanged,
+    }

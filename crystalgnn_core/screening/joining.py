@@ -1,0 +1,95 @@
+"""Candidates joined with their predictions; those without become rejects with a reason."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+import numpy as np
+import pandas as pd
+
+from crystalgnn_core.errors import IntegrityError
+from crystalgnn_core.graphs.shards import graph_folder
+from crystalgnn_core.records.schema import RejectedRecord, RejectReason
+from crystalgnn_core.screening.prediction import prediction_folder
+from crystalgnn_core.shardset import KEY, Refusal, ShardSet
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from crystalgnn_core.learning.checkpoints import ModelCard
+
+
+def join_predictions(
+    store: Path,
+    cards: Sequence[ModelCard],
+    candidates: pd.DataFrame,
+    targets: Sequence[str],
+) -> tuple[pd.DataFrame, list[RejectedRecord]]:
+    """Add the predicted targets to the candidates.
+
+    Args:
+        store: Store folder.
+        cards: Models; each of the targets is predicted by one of them.
+        candidates: See `read_candidates`.
+        targets: Targets to add, in their units.
+
+    Returns:
+        The candidates with finite predictions, in order, and the others as rejects.
+
+    Raises:
+        IntegrityError: A candidate has neither prediction nor reject reason.
+    """
+    refusals: dict[str, Refusal] = {}
+    predicted = candidates
+    for card in cards:
+        shards = ShardSet(prediction_folder(store, card))
+        graphs = ShardSet(graph_folder(store, card.graph))
+        refusals = graphs.refusals() | shards.refusals() | refusals
+        values = _predictions(shards, [t for t in targets if t in card.scaler.targets])
+        predicted = predicted.merge(
+            values.assign(_found=True), on=KEY, how="left", validate="many_to_one"
+        )
+        is_found = predicted.pop("_found").notna()
+        missing = set(predicted.loc[~is_found, KEY]) - refusals.keys()
+        if missing:
+            first = predicted[predicted[KEY].isin(missing)].iloc[0]
+            raise IntegrityError(
+                f"{first['source']}/{first['candidate_id']}: neither predicted by "
+                f"{card.model_id} nor refused ({len(missing)} structures in all); predict "
+                "the candidates before ranking them"
+            )
+    is_finite = np.isfinite(predicted[list(targets)].to_numpy(dtype=float)).all(axis=1)
+    return (
+        predicted[is_finite].reset_index(drop=True),
+        _rejects(predicted[~is_finite], refusals),
+    )
+
+
+def _predictions(shards: ShardSet, targets: Sequence[str]) -> pd.DataFrame:
+    """Read all predictions; there are none when every candidate was refused a graph."""
+    if not shards.sound_entries():
+        return pd.DataFrame({KEY: pd.Series(dtype=str), **dict.fromkeys(targets, 0.0)})
+    frame: pd.DataFrame = shards.read_all([KEY, *targets]).to_pandas()
+    return frame.drop_duplicates(KEY)
+
+
+def _rejects(rows: pd.DataFrame, refusals: Mapping[str, Refusal]) -> list[RejectedRecord]:
+    rejects = []
+    for row in rows[["source", "candidate_id", KEY]].itertuples(index=False):
+        source, candidate_id, digest = map(str, row)
+        refusal = refusals.get(digest) or Refusal(
+            structure_digest=digest,
+            reason="invalid_prediction",
+            message="the model predicts no finite number; use another model",
+        )
+        rejects.append(
+            RejectedRecord(
+                source,
+                candidate_id,
+                "screen",
+                cast("RejectReason", refusal.reason),
+                f"{candidate_id}: {refusal.message}",
+            )
+        )
+    return rejects

@@ -1,0 +1,67 @@
+"""The tables of a screen: the ranking, the rejects, and what became of every candidate."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pandas as pd
+import pyarrow as pa
+
+from crystalgnn_core.artifacts import FileRef, write_table, write_text
+from crystalgnn_core.records.validation import rejects_table
+from crystalgnn_core.screening.ranking import RANKING_SCHEMA
+from crystalgnn_core.shardset import KEY
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from crystalgnn_core.records.schema import RejectedRecord
+
+RANKING, CSV, REJECTS = "ranking.parquet", "ranking.csv", "rejects.parquet"
+CANDIDATES = "candidates.parquet"
+
+
+def write_outcome(
+    folder: Path,
+    candidates: pd.DataFrame,
+    ranking: pd.DataFrame,
+    rejects: Sequence[RejectedRecord],
+) -> tuple[FileRef, ...]:
+    """Write ranking (Parquet and CSV), rejects and outcomes into the folder of a screen.
+
+    Args:
+        folder: Folder of the screen.
+        candidates: All candidates.
+        ranking: Ranked candidates, columns of `RANKING_SCHEMA` and any others.
+        rejects: Rejected candidates; what is neither ranked nor rejected is a duplicate.
+
+    Returns:
+        References to the four files.
+    """
+    columns = ranking.reindex(columns=RANKING_SCHEMA.names)
+    table = pa.Table.from_pandas(columns, schema=RANKING_SCHEMA, preserve_index=False)
+    outcome = _outcomes(candidates, ranking, rejects)
+    write_table(folder / RANKING, table)
+    write_text(folder / CSV, columns.to_csv(index=False))
+    write_table(folder / REJECTS, rejects_table(rejects))
+    write_table(folder / CANDIDATES, pa.Table.from_pandas(outcome, preserve_index=False))
+    return tuple(FileRef.of(folder / name) for name in (RANKING, CSV, REJECTS, CANDIDATES))
+
+
+def _outcomes(
+    candidates: pd.DataFrame, ranking: pd.DataFrame, rejects: Sequence[RejectedRecord]
+) -> pd.DataFrame:
+    """Say for every candidate what became of it."""
+    keys = ["source", "candidate_id"]
+    outcome = candidates[[*keys, "formula", KEY]].merge(
+        ranking[[*keys, "rank"]], on=keys, how="left", validate="1:1"
+    )
+    refused = {(reject.source, reject.material_id) for reject in rejects}
+    pairs = zip(outcome["source"], outcome["candidate_id"], strict=True)
+    is_refused = pd.Series([pair in refused for pair in pairs], index=outcome.index)
+    outcome["rank"] = outcome["rank"].astype("Int64")
+    outcome["outcome"] = "duplicate"
+    outcome.loc[outcome["rank"].notna(), "outcome"] = "scored"
+    outcome.loc[is_refused, "outcome"] = "rejected"
+    return outcome

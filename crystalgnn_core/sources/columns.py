@@ -1,0 +1,115 @@
+"""Which columns of a user's table hold what, and how a cell is read."""
+
+from __future__ import annotations
+
+import math
+from functools import partial
+from typing import TYPE_CHECKING, Annotated
+
+from pydantic import Field
+
+from crystalgnn_core.base import FrozenModel
+from crystalgnn_core.errors import ConfigError
+from crystalgnn_core.sources.convert import crystal_from_any, crystal_from_text
+from crystalgnn_core.sources.structure_files import refuse
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from crystalgnn_core.records.crystal import Crystal
+    from crystalgnn_core.sources.tables import Table
+
+ID_COLUMNS = ("material_id", "candidate_id", "id")
+STRUCTURE_COLUMNS = ("cif", "structure")
+
+
+class TargetColumn(FrozenModel):
+    """Where a target's labels stand and how they were computed.
+
+    Attributes:
+        column: Name of the column.
+        label_scheme: Label scheme of its values.
+        scale: Factor that turns its values into the unit of the target.
+    """
+
+    column: str
+    label_scheme: Annotated[str, Field(min_length=1)]
+    scale: Annotated[float, Field(allow_inf_nan=False)] = 1.0
+
+
+class TableColumns(FrozenModel):
+    """Columns of a table; None takes the first usual name that is there.
+
+    Attributes:
+        structure: CIF text, or JSON of a pymatgen structure or of JARVIS atoms.
+        material_id: Identifier; also keys the label table of a folder.
+        split: `train`, `val` or `test`.
+    """
+
+    structure: str | None = None
+    material_id: str | None = None
+    split: str | None = None
+
+
+def find_columns(
+    table: Table,
+    given: TableColumns,
+    targets: Mapping[str, TargetColumn],
+    *,
+    with_structures: bool,
+) -> dict[str, str]:
+    """Map `material_id`, `structure`, `split` and targets to the columns of a table.
+
+    Args:
+        table: The table.
+        given: Names the user chose.
+        targets: Target name to its column.
+        with_structures: Whether the table must hold structures; a label table has none.
+
+    Returns:
+        Field name to column name; `split` only where the table has such a column.
+
+    Raises:
+        ConfigError: A column is missing; the message lists those there are.
+    """
+    found = {"material_id": _pick_column(table, given.material_id, ID_COLUMNS)}
+    if with_structures:
+        found["structure"] = _pick_column(table, given.structure, STRUCTURE_COLUMNS)
+    if given.split is not None or "split" in table.columns:
+        found["split"] = _pick_column(table, given.split, ("split",))
+    for name, target in targets.items():
+        found[name] = _pick_column(table, target.column, ())
+    return found
+
+
+def read_id(value: object) -> str:
+    """Read the cell of an identifier; empty if it is missing."""
+    if isinstance(value, float):  # a column of integers with gaps reads back as floats
+        if math.isnan(value):
+            return ""
+        value = int(value) if value.is_integer() else value
+    return "" if value is None else str(value).strip()
+
+
+def structure_reader(
+    value: object, column: str, *, is_ragged: bool
+) -> Callable[[], Crystal]:
+    """Return a reader for the structure column of one row."""
+    if is_ragged:
+        return partial(refuse, "the row has not as many fields as the header")
+    if isinstance(value, str) and value.strip():
+        return partial(crystal_from_text, value)
+    if isinstance(value, dict):
+        return partial(crystal_from_any, value)
+    return partial(refuse, f"column {column} is empty, expected CIF text or JSON")
+
+
+def _pick_column(table: Table, wanted: str | None, usual: tuple[str, ...]) -> str:
+    names = (wanted,) if wanted is not None else usual
+    for name in names:
+        if name in table.columns:
+            return name
+    raise ConfigError(
+        f"{table.path.name} has no column {' or '.join(names)}; "
+        f"its columns are {', '.join(table.columns)}"
+    )

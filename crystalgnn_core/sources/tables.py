@@ -1,0 +1,145 @@
+"""Tables in Parquet and CSV files, read by ranges of rows."""
+
+from __future__ import annotations
+
+import csv
+import sys
+from itertools import accumulate, islice
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from crystalgnn_core.errors import SourceError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+TABLE_SUFFIXES = (".parquet", ".csv")
+_BATCH_SIZE = 1024  # rows that are held at a time, with their CIF texts
+
+
+class ParquetTable:
+    """A Parquet file, read by row ranges.
+
+    Attributes:
+        path: The file.
+        columns: Names of its columns.
+    """
+
+    def __init__(self, path: Path) -> None:
+        try:
+            self._file = pq.ParquetFile(path)
+        except (pa.ArrowException, OSError) as error:
+            raise SourceError(f"{path}: not a readable Parquet file ({error})") from error
+        self.path = path
+        self.columns = [str(name) for name in self._file.schema_arrow.names]
+
+    def slices(self, size: int) -> list[dict[str, int]]:
+        """List ranges of `size` rows: first row and number of rows."""
+        n_rows = self._file.metadata.num_rows
+        starts = range(0, n_rows, size)
+        return [{"row": start, "n_rows": min(size, n_rows - start)} for start in starts]
+
+    def rows(
+        self, piece: Mapping[str, Any], columns: list[str]
+    ) -> Iterator[dict[str, object]]:
+        """Yield the wanted columns of each row of a range.
+
+        Raises:
+            SourceError: The file is damaged.
+        """
+        start, stop = piece["row"], piece["row"] + piece["n_rows"]
+        at, groups = self._groups_of(start, stop)
+        batches = self._file.iter_batches(_BATCH_SIZE, row_groups=groups, columns=columns)
+        while at < stop:
+            try:
+                batch = next(batches)
+            except (pa.ArrowException, OSError) as error:
+                raise SourceError(f"{self.path}: damaged Parquet file ({error})") from error
+            wanted = batch.slice(max(start - at, 0), stop - max(start, at))
+            yield from wanted.to_pylist()
+            at += batch.num_rows
+
+    def _groups_of(self, start: int, stop: int) -> tuple[int, list[int]]:
+        """Return the row groups that hold a range of rows, and the first row of these."""
+        metadata = self._file.metadata
+        sizes = [metadata.row_group(i).num_rows for i in range(metadata.num_row_groups)]
+        ends = list(accumulate(sizes))
+        groups = [
+            index
+            for index, (size, end) in enumerate(zip(sizes, ends, strict=True))
+            if end - size < stop and end > start
+        ]
+        return ends[groups[0]] - sizes[groups[0]], groups
+
+
+class CsvTable:
+    """A CSV file, read as text, so that ids keep their leading zeros.
+
+    Attributes:
+        path: The file.
+        columns: Names of its columns.
+    """
+
+    def __init__(self, path: Path) -> None:
+        csv.field_size_limit(sys.maxsize)  # CIF texts pass the default of 128 KiB
+        self.path = path
+        header = next(self._records(0), None)
+        if header is None:
+            raise SourceError(f"{path}: the file is empty; expected a header line")
+        self._start = header[0]
+        self.columns = [name.strip().removeprefix("\ufeff") for name in header[1]]
+
+    def _records(self, offset: int) -> Iterator[tuple[int, list[str]]]:
+        """Yield the fields of each record and the byte at which the next one starts."""
+        with self.path.open("rb") as stream:
+            stream.seek(offset)
+            lines = (
+                line.decode("utf-8", errors="replace")
+                for line in iter(stream.readline, b"")
+            )
+            try:
+                for fields in csv.reader(lines):
+                    if fields:
+                        yield stream.tell(), fields
+            except csv.Error as error:
+                raise SourceError(
+                    f"{self.path}: not a readable CSV file ({error})"
+                ) from error
+
+    def slices(self, size: int) -> list[dict[str, int]]:
+        """List ranges of `size` rows: first row, number of rows, byte of the first."""
+        pieces: list[dict[str, int]] = []
+        start = self._start
+        for row, (end, _) in enumerate(self._records(self._start)):
+            if row % size == 0:
+                pieces.append({"row": row, "n_rows": 0, "offset": start})
+            pieces[-1]["n_rows"] += 1
+            start = end
+        return pieces
+
+    def rows(
+        self, piece: Mapping[str, Any], columns: list[str]
+    ) -> Iterator[dict[str, object]]:
+        """Yield the wanted columns of each row; nothing of a row of the wrong length."""
+        places = {name: self.columns.index(name) for name in columns}
+        for _, fields in islice(self._records(piece["offset"]), piece["n_rows"]):
+            is_whole = len(fields) == len(self.columns)
+            yield {name: fields[at] for name, at in places.items()} if is_whole else {}
+
+
+Table = ParquetTable | CsvTable
+
+
+def open_table(path: Path) -> Table:
+    """Open a table and read the names of its columns.
+
+    Raises:
+        SourceError: The file is of another kind, empty or damaged.
+    """
+    suffix = path.suffix.lower()
+    if suffix not in TABLE_SUFFIXES:
+        raise SourceError(f"{path}: a table must be {' or '.join(TABLE_SUFFIXES)}")
+    return ParquetTable(path) if suffix == ".parquet" else CsvTable(path)

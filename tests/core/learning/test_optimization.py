@@ -1,0 +1,91 @@
+import json
+
+import pytest
+import torch
+from torch import nn
+
+from crystalgnn_core.learning.config import OptimizerConfig, TrainingConfig
+from crystalgnn_core.learning.optimization import (
+    make_optimizer,
+    make_scheduler,
+    masked_loss,
+)
+
+NAN = float("nan")
+
+
+def test_the_loss_averages_over_labels_then_over_targets():
+    outputs = torch.tensor([[1.0, 0.0], [3.0, 5.0], [0.0, 9.0]])
+    labels = torch.tensor([[0.0, NAN], [1.0, 1.0], [NAN, NAN]])
+    # first target: |1| and |2|, mean 1.5; second: |4|, mean 4
+    assert masked_loss(outputs, labels, "l1").item() == pytest.approx((1.5 + 4.0) / 2)
+    assert masked_loss(outputs, labels, "mse").item() == pytest.approx((2.5 + 16.0) / 2)
+    # huber: 0.5, 1.5 and 3.5
+    assert masked_loss(outputs, labels, "huber").item() == pytest.approx((1.0 + 3.5) / 2)
+
+
+def test_a_missing_label_has_no_gradient_and_a_target_without_labels_no_weight():
+    outputs = torch.tensor([[1.0, 2.0], [3.0, 4.0]], requires_grad=True)
+    labels = torch.tensor([[0.0, NAN], [0.0, NAN]])
+    loss = masked_loss(outputs, labels, "mse")
+    loss.backward()
+    assert loss.item() == pytest.approx(5.0)  # (1 + 9) / 2
+    assert outputs.grad.tolist() == [[1.0, 0.0], [3.0, 0.0]]  # 2 x / 2
+
+
+def test_a_batch_without_labels_has_no_loss():
+    outputs = torch.ones(2, 1, requires_grad=True)
+    loss = masked_loss(outputs, torch.full((2, 1), NAN), "l1")
+    loss.backward()
+    assert loss.item() == 0.0
+    assert outputs.grad.tolist() == [[0.0], [0.0]]
+
+
+def rates(schedule, n_epochs=10, restart_at=None):
+    config = TrainingConfig(
+        epochs=n_epochs,
+        optimizer=OptimizerConfig(kind="sgd", learning_rate=1.0, schedule=schedule),
+    )
+    optimizer = make_optimizer(nn.Linear(1, 1), config.optimizer)
+    scheduler = make_scheduler(optimizer, config, 2)
+    seen = []
+    for step in range(2 * n_epochs):
+        if step == restart_at:
+            states = json.dumps([scheduler.state_dict(), optimizer.state_dict()])
+            optimizer = make_optimizer(nn.Linear(1, 1), config.optimizer)
+            scheduler = make_scheduler(optimizer, config, 2)
+            kept = json.loads(states)
+            scheduler.load_state_dict(kept[0])
+            optimizer.param_groups[0].update(kept[1]["param_groups"][0] | {
+                "params": optimizer.param_groups[0]["params"]
+            })  # fmt: skip
+        seen.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        scheduler.step()
+    return seen
+
+
+def test_the_step_schedule_drops_tenfold_at_80_percent():
+    assert rates("step") == pytest.approx([1.0] * 16 + [0.1] * 4)
+
+
+def test_the_constant_schedule_is_constant():
+    assert set(rates("constant")) == {1.0}
+
+
+def test_the_one_cycle_schedule_peaks_at_the_learning_rate():
+    seen = rates("one_cycle")
+    assert max(seen) == pytest.approx(1.0)
+    assert seen[0] < 0.1
+    assert seen[-1] < 1e-3
+
+
+@pytest.mark.parametrize("schedule", ["one_cycle", "step", "constant"])
+def test_a_schedule_kept_as_json_goes_on_as_if_nothing_had_happened(schedule):
+    for restart_at in (1, 9, 15, 17):
+        assert rates(schedule, restart_at=restart_at) == rates(schedule)
+
+
+@pytest.mark.parametrize("schedule", ["one_cycle", "step", "constant"])
+def test_a_run_of_one_step_has_a_schedule(schedule):
+    assert len(rates(schedule, n_epochs=1)) == 2

@@ -1,0 +1,148 @@
+import numpy as np
+import pyarrow as pa
+import pytest
+from deltalake import DeltaTable
+
+from crystalgnn_core.errors import InputError, TransientError
+from crystalgnn_core.records.crystal import Crystal
+from crystalgnn_core.records.schema import RawRecord, RejectedRecord
+from crystalgnn_core.records.store import RecordStore
+from crystalgnn_core.records.validation import records_table, rejects_table, validate
+
+
+def rows(source, **gaps):
+    crystal = Crystal(np.array([14], np.int16), 5.0 * np.eye(3), np.zeros((1, 3)))
+    return records_table(
+        validate(
+            RawRecord(name, crystal, {"band_gap": gap}, {"band_gap": "test"}),
+            source=source,
+            targets=("band_gap",),
+            require_labels="any",
+        )
+        for name, gap in gaps.items()
+    )
+
+
+def rejects(source, *names, stage="ingest"):
+    return rejects_table(
+        RejectedRecord(source, name, stage, "no_atoms", "empty") for name in names
+    )
+
+
+def counts(result):
+    return result.n_new, result.n_changed, result.n_unchanged, result.n_absent
+
+
+@pytest.fixture
+def records(tmp_path):
+    return RecordStore(tmp_path)
+
+
+def test_an_upsert_counts_new_changed_unchanged_and_absent_rows(records):
+    assert counts(records.upsert("s", rows("s", a=1.0, b=1.0, c=1.0))) == (3, 0, 0, 0)
+    assert counts(records.upsert("s", rows("s", a=1.0, b=2.0, d=1.0))) == (1, 1, 1, 1)
+    stored = records.read(["s"], ["band_gap"])
+    assert dict(zip(*stored.select(["material_id", "band_gap"]), strict=True)) == {
+        pa.scalar("a"): pa.scalar(1.0),
+        pa.scalar("b"): pa.scalar(2.0),
+        pa.scalar("c"): pa.scalar(1.0),
+        pa.scalar("d"): pa.scalar(1.0),
+    }
+
+
+def test_equal_rows_make_no_new_version(records):
+    first = records.upsert("s", rows("s", a=1.0, b=1.0)).version
+    assert records.upsert("s", rows("s", b=1.0, a=1.0)).version == first
+    assert records.version() == first
+    assert records.upsert("s", rows("s", a=1.5)).version > first
+
+
+def test_the_same_id_in_another_source_is_another_material(records):
+    records.upsert("s", rows("s", a=1.0))
+    assert counts(records.upsert("t", rows("t", a=2.0))) == (1, 0, 0, 0)
+    assert records.source_counts() == {"s": 1, "t": 1}
+    assert records.read(["s"], ["band_gap"])["band_gap"].to_pylist() == [1.0]
+
+
+def test_an_old_version_can_be_read_back(records):
+    old = records.upsert("s", rows("s", a=1.0)).version
+    records.upsert("s", rows("s", a=2.0, b=1.0))
+    assert records.read(["s"], ["band_gap"], version=old)["band_gap"].to_pylist() == [1.0]
+    with pytest.raises(InputError, match="no version 99"):
+        records.read(["s"], version=99)
+
+
+def test_rows_are_read_in_order_of_source_and_id(records):
+    records.upsert("t", rows("t", b=1.0, a=1.0))
+    records.upsert("s", rows("s", d=1.0, c=1.0))
+    records.upsert("t", rows("t", aa=1.0))
+    table = records.read(["t", "s"], [])
+    pairs = list(zip(*(table[name].to_pylist() for name in table.column_names), strict=True))
+    assert pairs == [("s", "c"), ("s", "d"), ("t", "a"), ("t", "aa"), ("t", "b")]
+
+
+def test_a_source_without_records_is_named(records):
+    with pytest.raises(InputError, match=r"'s'.*stored: nothing"):
+        records.read(["s"])
+    records.upsert("s", rows("s", a=1.0))
+    with pytest.raises(InputError, match=r"'t' in .*stored: s\)"):
+        records.read(["s", "t"])
+    with pytest.raises(InputError, match="none named"):
+        records.read([])
+
+
+def test_rejects_of_one_source_and_stage_are_replaced(records):
+    records.replace_rejects("s", "ingest", rejects("s", "a", "b"))
+    records.replace_rejects("t", "ingest", rejects("t", "a"))
+    records.replace_rejects("s", "screen", rejects("s", "x", stage="screen"))
+    records.replace_rejects("s", "ingest", rejects("s", "c"))
+    stored = {(row["source"], row["stage"], row["material_id"]) for row in
+              records.rejects().to_pylist()}  # fmt: skip
+    assert stored == {("t", "ingest", "a"), ("s", "screen", "x"), ("s", "ingest", "c")}
+    records.replace_rejects("s", "ingest", rejects("s"))
+    assert records.rejects().num_rows == 2
+
+
+def test_there_are_no_rejects_before_the_first(records):
+    assert records.rejects().num_rows == 0
+    assert records.version() is None
+
+
+@pytest.fixture
+def interrupted(records, monkeypatch):
+    """Let another writer commit between the opening of a table and the commit to it."""
+    records.upsert("other", rows("other", a=1.0))
+    records.replace_rejects("other", "ingest", rejects("other", "a"))
+    rival = RecordStore(records.records_path.parent)
+    real, state = DeltaTable.merge, {"armed": True}
+
+    def merge(table, *args, **kwargs):
+        if state.pop("armed", False):
+            rival.upsert("rival", rows("rival", a=1.0))
+        return real(table, *args, **kwargs)
+
+    monkeypatch.setattr(DeltaTable, "merge", merge)
+    return records
+
+
+def test_a_conflict_of_two_upserts_is_transient_and_a_second_try_succeeds(interrupted):
+    with pytest.raises(TransientError, match="another writer"):
+        interrupted.upsert("s", rows("s", a=1.0))
+    assert counts(interrupted.upsert("s", rows("s", a=1.0))) == (1, 0, 0, 0)
+    assert interrupted.source_counts() == {"other": 1, "rival": 1, "s": 1}
+
+
+def test_a_conflict_over_rejects_is_transient(records, monkeypatch):
+    from crystalgnn_core.records import store as module
+
+    records.replace_rejects("s", "ingest", rejects("s", "a"))
+    real = module.write_deltalake
+
+    def write_late(path, *args, **kwargs):
+        stale = DeltaTable(path)
+        real(path, *args, **kwargs)
+        return real(stale, *args, **kwargs)
+
+    monkeypatch.setattr(module, "write_deltalake", write_late)
+    with pytest.raises(TransientError, match="another writer"):
+        records.replace_rejects("s", "ingest", rejects("s", "b"))

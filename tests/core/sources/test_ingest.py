@@ -1,0 +1,196 @@
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from crystalgnn_core.errors import IntegrityError
+from crystalgnn_core.records.store import RecordStore
+from crystalgnn_core.sources import ingest as module
+from crystalgnn_core.sources.files import FilesSource
+from crystalgnn_core.sources.ingest import commit_ingest, plan_ingest, read_part
+from crystalgnn_core.sources.synthetic import SyntheticSource
+from tests.core.worlds import ingest
+
+SOURCE = SyntheticSource(n_structures=12, part_size=5)
+
+
+class Broken(SyntheticSource):
+    """Every third row has no structure, and the last row repeats the first id."""
+
+    def read(self, part):
+        for index, raw in enumerate(super().read(part), part.payload["start"]):
+            name = (
+                self.material_id(0) if index == self.n_structures - 1 else raw.material_id
+            )
+            error = ("no_atoms", "empty") if index % 3 == 1 else None
+            yield replace(raw, material_id=name, error=error)
+
+
+BROKEN = Broken(n_structures=12, part_size=5)
+
+
+def plan_and_read(store, source=SOURCE):
+    plan = plan_ingest(store, source)
+    return plan, [read_part(source, part, Path(plan.folder)) for part in plan.parts]
+
+
+def content(store):
+    records = RecordStore(store)
+    table = records.read(["synthetic"], ["content_digest"])
+    return table.to_pylist(), sorted(map(str, records.rejects().to_pylist()))
+
+
+def count_reads(monkeypatch):
+    seen = []
+    real = SyntheticSource.read
+
+    def read(source, part):
+        seen.append(part.index)
+        return real(source, part)
+
+    monkeypatch.setattr(SyntheticSource, "read", read)
+    return seen
+
+
+def test_rows_in_are_rows_kept_plus_rows_rejected(tmp_path):
+    report = ingest(tmp_path, BROKEN)
+    assert (report.n_in, report.n_kept) == (12, 7)
+    assert report.rejected == {"duplicate_id": 1, "no_atoms": 4}
+    assert report.n_labels["band_gap"] == 7
+    assert RecordStore(tmp_path).source_counts() == {"synthetic": 7}
+    assert RecordStore(tmp_path).rejects().num_rows == 5
+
+
+def test_the_first_row_of_an_id_is_kept(tmp_path):
+    ingest(tmp_path, BROKEN)
+    ingest(tmp_path / "plain", SOURCE)
+    first = content(tmp_path)[0][0]
+    assert first == content(tmp_path / "plain")[0][0]
+
+
+def test_an_unchanged_source_is_not_read_again(tmp_path, monkeypatch):
+    first = ingest(tmp_path, BROKEN)
+    seen = count_reads(monkeypatch)
+    again = ingest(tmp_path, BROKEN)
+    assert seen == []
+    assert not again.was_read
+    assert (again.n_in, again.n_kept, again.rejected) == (
+        first.n_in,
+        first.n_kept,
+        first.rejected,
+    )
+    assert (again.counts.n_new, again.counts.n_unchanged) == (0, 7)
+
+
+def test_a_changed_file_is_read_again(tmp_path):
+    folder = tmp_path / "files"
+    folder.mkdir()
+    poscar = "Si\n{a}\n1 0 0\n0 1 0\n0 0 1\nSi\n1\ndirect\n0 0 0\n"
+    (folder / "a.vasp").write_text(poscar.format(a=3.0))
+    (folder / "b.vasp").write_text(poscar.format(a=3.0))
+    source = FilesSource(name="mine", path=str(folder))
+    assert ingest(tmp_path / "store", source).counts.n_new == 2
+    (folder / "b.vasp").write_text(poscar.format(a=3.1))
+    counts = ingest(tmp_path / "store", source).counts
+    assert (counts.n_new, counts.n_changed, counts.n_unchanged) == (0, 1, 1)
+
+
+def test_parts_read_before_a_kill_are_reused_and_the_result_is_the_same(
+    tmp_path, monkeypatch
+):
+    plan = plan_ingest(tmp_path, SOURCE)
+    read_part(SOURCE, plan.parts[0], Path(plan.folder))
+    read_part(SOURCE, plan.parts[2], Path(plan.folder))
+    seen = count_reads(monkeypatch)
+    ingest(tmp_path, SOURCE)
+    assert seen == [1]
+    ingest(tmp_path / "undisturbed", SOURCE)
+    assert content(tmp_path) == content(tmp_path / "undisturbed")
+
+
+@pytest.mark.parametrize("name", ["00001.records.parquet", "00001.json"])
+def test_a_damaged_staged_part_is_read_again(tmp_path, monkeypatch, name):
+    plan, _ = plan_and_read(tmp_path)
+    damaged = Path(plan.folder) / name
+    damaged.write_bytes(damaged.read_bytes()[:-7])
+    seen = count_reads(monkeypatch)
+    assert ingest(tmp_path, SOURCE).n_kept == 12
+    assert seen == [1]
+
+
+@pytest.mark.parametrize("step", ["upsert", "replace_rejects"])
+def test_a_kill_between_two_commits_leaves_a_state_that_a_rerun_mends(
+    tmp_path, monkeypatch, step
+):
+    real = getattr(RecordStore, step)
+
+    def die(*args):
+        real(*args)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(RecordStore, step, die)
+        with pytest.raises(KeyboardInterrupt):
+            ingest(tmp_path, BROKEN)
+    seen = count_reads(monkeypatch)
+    report = ingest(tmp_path, BROKEN)
+    assert seen == []  # all parts were staged
+    assert (report.n_kept, sum(report.rejected.values())) == (7, 5)
+    ingest(tmp_path / "undisturbed", BROKEN)
+    assert content(tmp_path) == content(tmp_path / "undisturbed")
+
+
+@pytest.mark.parametrize("table", ["records", "rejects"])
+def test_a_lost_table_forces_a_new_reading(tmp_path, table):
+    ingest(tmp_path, BROKEN)
+    before = content(tmp_path)
+    shutil.rmtree(tmp_path / table)
+    assert ingest(tmp_path, BROKEN).was_read
+    assert content(tmp_path) == before
+
+
+def test_a_lost_table_forces_a_new_reading_although_no_row_was_kept(tmp_path):
+    class Empty(Broken):
+        def read(self, part):
+            return (raw for raw in super().read(part) if raw.error)
+
+    source = Empty(n_structures=12, part_size=5)
+    ingest(tmp_path, SOURCE)
+    assert ingest(tmp_path, source.model_copy(update={"name": "empty"})).n_kept == 0
+    shutil.rmtree(tmp_path / "records")
+    assert plan_ingest(tmp_path, source.model_copy(update={"name": "empty"})).report is None
+
+
+def test_a_damaged_report_forces_a_new_reading(tmp_path):
+    ingest(tmp_path, SOURCE)
+    (tmp_path / "ingests" / "synthetic.json").write_text("{}")
+    assert ingest(tmp_path, SOURCE).was_read
+
+
+def test_a_second_commit_of_the_same_plan_returns_the_report_of_the_first(tmp_path):
+    plan, states = plan_and_read(tmp_path)
+    first = commit_ingest(tmp_path, SOURCE, plan, states)
+    second = commit_ingest(tmp_path, SOURCE, plan, states)  # its staged parts are gone
+    assert (second.n_kept, second.was_read) == (first.n_kept, False)
+
+
+def test_a_part_damaged_between_reading_and_commit_is_refused(tmp_path):
+    plan, states = plan_and_read(tmp_path)
+    path = Path(states[1].records.path)
+    path.write_bytes(path.read_bytes()[:-7])
+    with pytest.raises(IntegrityError, match="missing or damaged"):
+        commit_ingest(tmp_path, SOURCE, plan, states)
+
+
+def test_lost_rows_are_noticed(tmp_path):
+    plan, states = plan_and_read(tmp_path)
+    states[0] = states[0].model_copy(update={"n_in": states[0].n_in + 1})
+    with pytest.raises(IntegrityError, match="13 rows in, but 12 kept and 0 rejected"):
+        commit_ingest(tmp_path, SOURCE, plan, states)
+
+
+def test_another_validation_reads_every_source_again(tmp_path, monkeypatch):
+    ingest(tmp_path, SOURCE)
+    monkeypatch.setattr(module, "VALIDATION_VERSION", module.VALIDATION_VERSION + 1)
+    assert ingest(tmp_path, SOURCE).was_read
