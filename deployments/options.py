@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from crystalgnn_core.errors import ConfigError
+from crystalgnn_core.errors import ConfigError, SourceError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from crystalgnn_core.config import PipelineConfig
 
 Store = Annotated[
@@ -56,16 +58,44 @@ def resolve_config(
 
 
 def require_sources(config: PipelineConfig) -> None:
-    """Refuse to run a whole job without sources.
+    """Refuse a job without sources, or with files that are not there, before it starts.
 
     Raises:
         ConfigError: The configuration names no source.
+        SourceError: The path of a source does not exist.
     """
+    from crystalgnn_core.sources.files import FilesSource
+
     if not config.sources:
         raise ConfigError(
             "no sources are configured; give --config FILE with a `sources` list "
             "(deployments/docs/configuration.md shows one), or try --config demo"
         )
+    for source in config.sources:
+        if isinstance(source, FilesSource) and not Path(source.path).expanduser().exists():
+            raise SourceError(f"source {source.name}: no file or folder {source.path}")
+
+
+def require_names(names: Sequence[str], setting: str) -> None:
+    """Refuse a job for which no source is named.
+
+    Raises:
+        ConfigError: There is no name.
+    """
+    if not names:
+        raise ConfigError(f"nothing to work on: set {setting} in --config FILE or by --set")
+
+
+def require_models(config: PipelineConfig, references: Sequence[str]) -> None:
+    """Refuse models that cannot be found, before anything starts.
+
+    Raises:
+        ModelError: A reference fits nothing, or several models.
+    """
+    from crystalgnn_core.learning.registry import Registry
+
+    for reference in references or config.screening.models or ("champion",):
+        Registry(config.store_path).resolve(reference)
 
 
 def _find_config(name: str) -> Path:

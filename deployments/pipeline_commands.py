@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from crystalgnn_core.errors import ConfigError
-from deployments.options import Config, Set, Store, Verbose, require_sources, resolve_config
+from deployments.ingest_command import ingest, source_entry
+from deployments.options import (
+    Config,
+    Set,
+    Store,
+    Verbose,
+    require_models,
+    require_names,
+    require_sources,
+    resolve_config,
+)
 from deployments.session import prefect_session
 from deployments.tables import (
     show_line,
@@ -39,7 +47,11 @@ def demo(store: Store = None, set_: Set = None, verbose: Verbose = False) -> Non
 
 
 def pipeline(
-    config: Config = None, store: Store = None, set_: Set = None, verbose: Verbose = False
+    *,
+    config: Config = None,
+    store: Store = None,
+    set_: Set = None,
+    verbose: Verbose = False,
 ) -> None:
     """Ingest, build graphs, train, screen and report; skip what is done already."""
     settings = resolve_config(config, set_, store)
@@ -47,67 +59,16 @@ def pipeline(
     _run_pipeline(settings, verbose=verbose, label="")
 
 
-def ingest(
-    source: Annotated[
-        str | None, typer.Option("--source", help="files, synthetic or textbook.")
-    ] = None,
-    path: Annotated[
-        str | None, typer.Option("--path", help="Folder, structure file or table (files).")
-    ] = None,
-    name: Annotated[str | None, typer.Option("--name", help="Name of the records.")] = None,
-    target: Annotated[
-        list[str] | None,
-        typer.Option("--target", help="TARGET=COLUMN@LABEL SCHEME of a table; repeatable."),
-    ] = None,
+def build(
+    *,
     config: Config = None,
     store: Store = None,
     set_: Set = None,
     verbose: Verbose = False,
 ) -> None:
-    """Bring sources into the record table."""
-    base = None if source is None else {"sources": [_source(source, path, name, target)]}
-    settings = resolve_config(config, set_, store, base=base)
-    require_sources(settings)
-    with prefect_session(verbose=verbose):
-        from flows.records import ingest as flow
-        from flows.stages import in_threads
-
-        summary = in_threads(flow, settings.execution)(settings)
-    show_rows(
-        "Sources",
-        (
-            "source",
-            "rows in",
-            "rows kept",
-            "rows rejected",
-            "new",
-            "changed",
-            "unchanged",
-            "absent",
-        ),
-        [
-            (
-                report.source,
-                report.n_in,
-                report.n_kept,
-                sum(report.rejected.values()),
-                report.counts.n_new,
-                report.counts.n_changed,
-                report.counts.n_unchanged,
-                report.counts.n_absent,
-            )
-            for report in summary.reports
-        ],
-    )
-    show_rejects(summary.rejected, {})
-
-
-def build(
-    config: Config = None, store: Store = None, set_: Set = None, verbose: Verbose = False
-) -> None:
     """Build the graphs of training data and candidates."""
     settings = resolve_config(config, set_, store)
-    _require_names(
+    require_names(
         settings.training.sources or settings.screening.sources, "training.sources"
     )
     with prefect_session(verbose=verbose):
@@ -119,11 +80,15 @@ def build(
 
 
 def train(
-    config: Config = None, store: Store = None, set_: Set = None, verbose: Verbose = False
+    *,
+    config: Config = None,
+    store: Store = None,
+    set_: Set = None,
+    verbose: Verbose = False,
 ) -> None:
     """Train a model on the records of the training sources."""
     settings = resolve_config(config, set_, store)
-    _require_names(settings.training.sources, "training.sources")
+    require_names(settings.training.sources, "training.sources")
     with prefect_session(verbose=verbose):
         from flows.learning import describe_training
         from flows.learning import train as flow
@@ -134,6 +99,7 @@ def train(
 
 
 def screen(
+    *,
     candidates: Annotated[
         str | None, typer.Argument(help="Folder, structure file or table of candidates.")
     ] = None,
@@ -151,13 +117,16 @@ def screen(
     """Predict and rank candidates: those of a path, or the configured sources."""
     base: dict[str, Any] | None = None
     if candidates is not None:
-        entry = _source("files", candidates, name, None)
+        entry = source_entry("files", candidates, name, None)
         base = {
             "sources": [entry],
             "screening": {"sources": [entry["name"]], "name": entry["name"]},
         }
     settings = resolve_config(config, set_, store, base=base)
-    _require_names(settings.screening.sources, "screening.sources, or CANDIDATES")
+    require_names(settings.screening.sources, "screening.sources, or CANDIDATES")
+    if candidates is not None:
+        require_sources(settings)
+    require_models(settings, model or ())
     with prefect_session(verbose=verbose):
         from flows.records import ingest as ingest_flow
         from flows.screening import screen as flow
@@ -171,11 +140,16 @@ def screen(
 
 
 def rescreen(
-    config: Config = None, store: Store = None, set_: Set = None, verbose: Verbose = False
+    *,
+    config: Config = None,
+    store: Store = None,
+    set_: Set = None,
+    verbose: Verbose = False,
 ) -> None:
     """Screen again with the champion; score only what changed since the last screen."""
     settings = resolve_config(config, set_, store)
-    _require_names(settings.screening.sources, "screening.sources")
+    require_names(settings.screening.sources, "screening.sources")
+    require_models(settings, ())
     with prefect_session(verbose=verbose):
         from flows.screening import rescreen as flow
 
@@ -184,11 +158,15 @@ def rescreen(
 
 
 def retrain(
-    config: Config = None, store: Store = None, set_: Set = None, verbose: Verbose = False
+    *,
+    config: Config = None,
+    store: Store = None,
+    set_: Set = None,
+    verbose: Verbose = False,
 ) -> None:
     """Train a challenger on new labelled records; promote it only if it is better."""
     settings = resolve_config(config, set_, store)
-    _require_names(settings.training.sources, "training.sources")
+    require_names(settings.training.sources, "training.sources")
     with prefect_session(verbose=verbose):
         from flows.learning import retrain as flow
 
@@ -209,7 +187,11 @@ def retrain(
 
 
 def serve(
-    config: Config = None, store: Store = None, set_: Set = None, verbose: Verbose = False
+    *,
+    config: Config = None,
+    store: Store = None,
+    set_: Set = None,
+    verbose: Verbose = False,
 ) -> None:
     """Run rescreen and retrain on their schedules until stopped."""
     from deployments.session import prepare_environment
@@ -223,8 +205,8 @@ def serve(
 
 
 def _run_pipeline(config: PipelineConfig, *, verbose: bool, label: str) -> None:
-    _require_names(config.training.sources, "training.sources")
-    _require_names(config.screening.sources, "screening.sources")
+    require_names(config.training.sources, "training.sources")
+    require_names(config.screening.sources, "screening.sources")
     with prefect_session(verbose=verbose):
         from flows.pipeline import pipeline as flow
 
@@ -246,55 +228,10 @@ def _run_pipeline(config: PipelineConfig, *, verbose: bool, label: str) -> None:
 
 
 def _show_screened(summary: ScreenSummary, rejected: dict[str, int]) -> None:
+    from flows.screening import describe_changes
+
     show_line(summary.note)
-    changes = summary.result.changes
-    if changes is not None:
-        show_line(
-            f"since {summary.result.previous}: {changes.n_new:,} new, "
-            f"{changes.n_changed:,} changed, {changes.n_removed:,} removed, "
-            f"{changes.n_unchanged:,} unchanged"
-        )
+    if summary.result.changes is not None:
+        show_line(describe_changes(summary.result))
     show_rejects(rejected, summary.result.rejected)
     show_screen(summary.result, summary.report, n_top=N_SHOWN, label="")
-
-
-def _source(
-    kind: str, path: str | None, name: str | None, targets: list[str] | None
-) -> dict[str, Any]:
-    """Turn the options of `ingest` into one entry of `sources`.
-
-    Raises:
-        ConfigError: A path is missing, or a target is not TARGET=COLUMN@SCHEME.
-    """
-    if kind == "files" and path is None:
-        raise ConfigError(
-            "--source files needs --path: a folder, a structure file or a table"
-        )
-    entry: dict[str, Any] = {"kind": kind}
-    if path is not None:
-        entry |= {"path": path, "name": name or _safe_name(path)}
-    elif name is not None:
-        entry["name"] = name
-    columns = {}
-    for text in targets or []:
-        target, _, rest = text.partition("=")
-        column, _, scheme = rest.partition("@")
-        if not (target and column and scheme):
-            raise ConfigError(
-                f"--target {text!r}: write TARGET=COLUMN@LABEL SCHEME, such as "
-                "'band_gap=gap@MP GGA/GGA+U MP2020'"
-            )
-        columns[target] = {"column": column, "label_scheme": scheme}
-    if columns:
-        entry["targets"] = columns
-    return entry
-
-
-def _safe_name(path: str) -> str:
-    stem = Path(path).expanduser().resolve().stem
-    return "".join(c if c.isalnum() or c in "._-" else "-" for c in stem) or "files"
-
-
-def _require_names(names: tuple[str, ...], setting: str) -> None:
-    if not names:
-        raise ConfigError(f"nothing to work on: set {setting} in --config FILE or by --set")

@@ -4,31 +4,38 @@ from __future__ import annotations
 
 import os
 import warnings
+from contextlib import ExitStack
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, cast
+from zoneinfo import ZoneInfo
 
 from filelock import FileLock, Timeout
 from prefect import serve
 from prefect.client.orchestration import get_client
-from prefect.client.schemas.filters import FlowRunFilter
+from prefect.client.schemas.filters import DeploymentFilter, FlowRunFilter
 from prefect.client.schemas.objects import ConcurrencyLimitConfig, ConcurrencyLimitStrategy
+from prefect.client.schemas.schedules import CronSchedule, IntervalSchedule
 from prefect.schedules import Cron, Interval, Schedule
 from prefect.settings import PREFECT_API_URL, PREFECT_HOME
 from prefect.states import Crashed
 from prefect.types.entrypoint import EntrypointType
 
-from crystalgnn_core.errors import InputError
+from crystalgnn_core.base import digest_of_strings
+from crystalgnn_core.errors import ConfigError, InputError
 from deployments.server import prefect_server
 from flows.learning import retrain
 from flows.screening import rescreen
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from prefect import Flow
     from prefect.deployments.runner import RunnerDeployment
 
     from crystalgnn_core.config import PipelineConfig, ScheduleConfig
 
 UNFINISHED = ("PENDING", "RUNNING", "CANCELLING")
+SERVED = (rescreen, retrain)
 
 
 def serve_schedules(config: PipelineConfig) -> None:
@@ -39,56 +46,61 @@ def serve_schedules(config: PipelineConfig) -> None:
     once, so runs missed while nothing served are harmless.
 
     Raises:
-        InputError: Another process serves with the same PREFECT_HOME.
+        ConfigError: A schedule cannot be read.
+        InputError: Another process serves this store, or with the same PREFECT_HOME.
     """
     warnings.filterwarnings(
         "ignore", "coroutine 'Runner.astop' was never awaited", RuntimeWarning
     )
-    is_private = not PREFECT_API_URL.value()
-    home = PREFECT_HOME.value()
-    home.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(home / "crystalgnn-serve.lock", timeout=0)
-    try:
-        lock.acquire()
-    except Timeout as error:
-        raise InputError(
-            f"another `crystalgnn serve` runs with the Prefect home {home}; stop it first, "
-            "or set PREFECT_HOME to another folder"
-        ) from error
-    with lock, prefect_server(with_services=True):
-        if is_private:
-            release_abandoned_runs()
+    deployments = make_deployments(config)
+    with ExitStack() as held:
+        store = config.store_path
+        _take(held, store, f"another `crystalgnn serve` serves {store}; stop it first")
+        if not PREFECT_API_URL.value():
+            home = PREFECT_HOME.value()
+            advice = "stop it first, or set PREFECT_HOME to another folder"
+            _take(held, home, f"another `crystalgnn serve` runs in {home}; {advice}")
+        held.enter_context(prefect_server(with_services=True))
+        release_abandoned_runs(config)
         os.environ["PREFECT_LOGGING_LEVEL"] = "INFO"  # for the flow runs' own processes
-        serve(*make_deployments(config), limit=1, query_seconds=2)
+        serve(*deployments, limit=1, query_seconds=2)
 
 
 def make_deployments(config: PipelineConfig) -> list[RunnerDeployment]:
-    """Name each scheduled flow with its schedule and parameters."""
+    """Name each scheduled flow with its schedule and parameters.
+
+    The flow runs start in the folder of this process, so relative paths of sources hold.
+
+    Raises:
+        ConfigError: A schedule cannot be read.
+    """
     absolute = config.model_copy(update={"store": str(config.store_path)})
     parameters = {"config": absolute.model_dump(mode="json")}
     schedule = config.schedule
     return [
-        _deployment(rescreen, "rescreen", _when(schedule.rescreen, schedule), parameters),
-        _deployment(retrain, "retrain", _when(schedule.retrain, schedule), parameters),
+        _deployment(rescreen, _when(schedule.rescreen, schedule), parameters, config),
+        _deployment(retrain, _when(schedule.retrain, schedule), parameters, config),
     ]
 
 
-def release_abandoned_runs() -> int:
-    """Crash the runs that an ended `serve` left unfinished, so that their slots are free.
+def deployment_name(flow: Flow[..., Any], store: Path) -> str:
+    """Name the deployment of a flow for one store: a server may know several stores."""
+    return f"{flow.name}-{digest_of_strings([str(store)])[:8]}"
 
-    Call it only while no other runner uses this database.
+
+def release_abandoned_runs(config: PipelineConfig) -> int:
+    """Crash the runs that an ended `serve` of this store left, so that their slots are free.
+
+    Call it only while no other process serves the store.
 
     Returns:
         How many runs were released.
     """
-    left = FlowRunFilter.model_validate(
-        {
-            "state": {"type": {"any_": list(UNFINISHED)}},
-            "deployment_id": {"is_null_": False},
-        }
-    )
+    names = [deployment_name(flow, config.store_path) for flow in SERVED]
+    left = FlowRunFilter.model_validate({"state": {"type": {"any_": list(UNFINISHED)}}})
+    own = DeploymentFilter.model_validate({"name": {"any_": names}})
     with get_client(sync_client=True) as client:
-        runs = client.read_flow_runs(flow_run_filter=left)
+        runs = client.read_flow_runs(flow_run_filter=left, deployment_filter=own)
         for run in runs:
             client.set_flow_run_state(
                 run.id, Crashed(message="left by a process that ended")
@@ -96,17 +108,45 @@ def release_abandoned_runs() -> int:
     return len(runs)
 
 
+def _take(held: ExitStack, folder: Path, otherwise: str) -> None:
+    """Hold the lock of a folder for as long as the stack."""
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        held.enter_context(FileLock(folder / "crystalgnn-serve.lock", timeout=0))
+    except Timeout as error:
+        raise InputError(otherwise) from error
+
+
 def _when(setting: str | float, schedule: ScheduleConfig) -> Schedule:
-    if isinstance(setting, str):
-        return Cron(setting, timezone=schedule.timezone)
-    return Interval(timedelta(seconds=setting))
+    try:
+        ZoneInfo(schedule.timezone)
+    except (OSError, ValueError, LookupError) as error:
+        raise ConfigError(
+            f"schedule.timezone {schedule.timezone!r}: no such time zone; give one like "
+            "Europe/Berlin or UTC"
+        ) from error
+    try:
+        if isinstance(setting, str):
+            CronSchedule(cron=setting)
+            return Cron(setting, timezone=schedule.timezone)
+        IntervalSchedule(interval=timedelta(seconds=setting))
+        return Interval(timedelta(seconds=setting))
+    except (ValueError, OverflowError) as error:
+        raise ConfigError(
+            f"schedule {setting!r}: give a cron expression such as '0 2 * * *', or a "
+            "positive number of seconds"
+        ) from error
 
 
 def _deployment(
-    flow: Flow[..., Any], name: str, schedule: Schedule, parameters: dict[str, Any]
+    flow: Flow[..., Any],
+    schedule: Schedule,
+    parameters: dict[str, Any],
+    config: PipelineConfig,
 ) -> RunnerDeployment:
     deployment = flow.to_deployment(
-        name,
+        deployment_name(flow, config.store_path),
+        description=f"Store {config.store_path}",
         schedule=schedule,
         parameters=parameters,
         concurrency_limit=ConcurrencyLimitConfig(

@@ -46,7 +46,7 @@ def prefect_server(*, with_services: bool = False, timeout: float = 120.0) -> It
         yield url
         return
     PREFECT_HOME.value().mkdir(parents=True, exist_ok=True)
-    # Two first starts in one home would run the database migration at the same time, and fail.
+    # Two first starts in one home would migrate the database at the same time, and fail.
     lock = FileLock(PREFECT_HOME.value() / "start.lock", timeout=timeout)
     with lock, socket.create_server(("127.0.0.1", 0), backlog=128) as listener:
         url = _api_url(listener)
@@ -74,7 +74,7 @@ def prefect_server(*, with_services: bool = False, timeout: float = 120.0) -> It
 
 
 def main() -> None:
-    """Serve the API on an inherited socket until told to stop or until the parent is gone."""
+    """Serve the API on an inherited socket until told to stop or the parent is gone."""
     parser = argparse.ArgumentParser()
     parser.add_argument("descriptor", type=int)
     parser.add_argument("parent", type=int)
@@ -95,7 +95,7 @@ def main() -> None:
     def follow_parent() -> None:
         while os.getppid() == arguments.parent:
             time.sleep(0.5)
-        # flow runs of a killed `serve` can still report themselves crashed, freeing their slot
+        # flow runs of a killed `serve` can still report their crash, freeing their slot
         _signal_clients(url, signal.SIGTERM)
         time.sleep(4.0)
         _signal_clients(url, signal.SIGKILL)
@@ -108,7 +108,7 @@ def main() -> None:
 
 
 def _signal_clients(url: str, number: signal.Signals) -> None:
-    """Signal the processes started with this API URL (Linux; elsewhere there is no /proc)."""
+    """Signal the processes started with this API URL (on Linux, which has /proc)."""
     wanted = f"PREFECT_API_URL={url}".encode()
     for environment in Path("/proc").glob("[0-9]*/environ"):
         pid = int(environment.parent.name)
@@ -160,7 +160,7 @@ def _wait_until_healthy(child: subprocess.Popen[bytes], url: str, timeout: float
     raise TransientError(
         f"the Prefect server did not answer within {timeout:.0f} s"
         if status is None
-        else f"the Prefect server ended with status {status} while starting; see {_log_file()}"
+        else f"the Prefect server ended with status {status}; see {_log_file()}"
     )
 
 

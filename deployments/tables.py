@@ -20,6 +20,15 @@ if TYPE_CHECKING:
     from crystalgnn_core.screening.screen import ScreenResult
 
 PIPED_WIDTH = 110
+RANKING_COLUMNS = (
+    "rank",
+    "candidate",
+    "formula",
+    "#E_f (eV/atom)",
+    "#gap (eV)",
+    "score",
+    "flags",
+)
 
 
 def console() -> Console:
@@ -82,7 +91,8 @@ def show_screen(
     ranking = pd.read_parquet(f"{result.folder}/ranking.parquet").head(n_top)
     show_rows(
         f"Top {len(ranking)} of {result.n_scored:,} candidates{label}",
-        *_ranking_rows(ranking),
+        RANKING_COLUMNS,
+        _ranking_rows(ranking),
     )
     if report.quality is not None:
         title = f"How good the ranking is, by the known values{label}"
@@ -91,17 +101,8 @@ def show_screen(
     show_line(f"report   {report.page.path}")
 
 
-def _ranking_rows(ranking: pd.DataFrame) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
-    columns = (
-        "rank",
-        "candidate",
-        "formula",
-        "#E_f (eV/atom)",
-        "#gap (eV)",
-        "score",
-        "flags",
-    )
-    rows = [
+def _ranking_rows(ranking: pd.DataFrame) -> list[tuple[str, ...]]:
+    return [
         (
             str(row["rank"]),
             str(row["candidate_id"]),
@@ -113,4 +114,3 @@ def _ranking_rows(ranking: pd.DataFrame) -> tuple[tuple[str, ...], list[tuple[st
         )
         for row in ranking.to_dict("records")
     ]
-    return columns, rows

@@ -41,7 +41,8 @@ class ScreenSummary(FrozenModel):
             )
         return (
             f"{result.n_in:,} candidates = {result.n_scored:,} scored + "
-            f"{sum(result.rejected.values()):,} rejected + {result.n_duplicates:,} duplicates; "
+            f"{sum(result.rejected.values()):,} rejected + "
+            f"{result.n_duplicates:,} duplicates; "
             f"{self.n_predicted:,} predicted now, {self.n_reused:,} reused"
         )
 
@@ -104,15 +105,19 @@ def describe_screen(summary: ScreenSummary) -> str:
     result = summary.result
     lines = [f"**{result.screen_id}**", "", summary.note]
     if result.changes is not None:
-        changes = result.changes
-        lines += [
-            "",
-            f"Since {result.previous}: {changes.n_new:,} new, {changes.n_changed:,} changed, "
-            f"{changes.n_removed:,} removed, {changes.n_unchanged:,} unchanged.",
-        ]
+        lines += ["", f"{describe_changes(result)}."]
     if result.rejected:
-        reasons = ", ".join(
-            f"{reason} {count:,}" for reason, count in result.rejected.items()
-        )
-        lines += ["", f"Rejected: {reasons}."]
-    return "\n".join(lines)
+        counts = (f"{reason} {count:,}" for reason, count in result.rejected.items())
+        lines += ["", f"Rejected: {', '.join(counts)}."]
+    return "\n".join([*lines, "", f"Report: `{summary.report.page.path}`"])
+
+
+def describe_changes(result: ScreenResult) -> str:
+    """Compare the candidates with those of the screen before; empty for the first."""
+    changes = result.changes
+    if changes is None:
+        return ""
+    return (
+        f"since {result.previous}: {changes.n_new:,} new, {changes.n_changed:,} changed, "
+        f"{changes.n_removed:,} removed, {changes.n_unchanged:,} unchanged"
+    )

@@ -30,7 +30,7 @@ def in_threads(flow: Flow[P, R], execution: ExecutionConfig) -> Flow[P, R]:
     Threads are the fastest runner on one machine: the kernels release the GIL, and what
     holds it runs in core's process pool.
     """
-    runner = ThreadPoolTaskRunner(max_workers=execution.workers)
+    runner: ThreadPoolTaskRunner[Any] = ThreadPoolTaskRunner(max_workers=execution.workers)
     # mypy rejects the subclass, because TaskRunner is invariant
     return flow.with_options(task_runner=cast("TaskRunner[PrefectFuture[Any]]", runner))
 

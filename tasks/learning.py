@@ -49,7 +49,7 @@ def find_champion(
 def judge_challenger(
     store: Path, trained: TrainedModel, training: TrainingConfig, config: RetrainingConfig
 ) -> Decision:
-    """Compare a model with the champion of its targets, and move the pointer if it is better.
+    """Compare a model with the champion of its targets; promote it if it is better.
 
     The first model of its targets and label schemes becomes champion unopposed.
     """

@@ -6,13 +6,15 @@ would report a result as there although its files are gone.
 
 from __future__ import annotations
 
-from typing import Any, TypedDict
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from prefect.cache_policies import NO_CACHE, CachePolicy
-from prefect.client.schemas.objects import State, TaskRun  # noqa: TC002  as in tasks
 from prefect.tasks import RetryConditionCallable, Task, exponential_backoff
 
 from crystalgnn_core.errors import TransientError
+
+if TYPE_CHECKING:
+    from prefect.client.schemas.objects import State, TaskRun
 
 N_RETRIES = 3
 BACKOFF_SECONDS = 2

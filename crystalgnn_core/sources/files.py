@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -55,7 +55,7 @@ class FilesSource(SourceConfig):
     pattern: tuple[str, ...] = STRUCTURE_PATTERNS
     labels: str | None = None
     columns: TableColumns = TableColumns()
-    targets: Annotated[dict[str, TargetColumn], Field(default_factory=dict)]
+    targets: dict[str, TargetColumn] = Field(default_factory=dict)
     license: str | None = None
     source_version: str | None = None
 

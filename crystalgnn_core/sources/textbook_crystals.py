@@ -3,7 +3,7 @@
 Lattice constants (angstrom) and free parameters hold at room temperature and are rounded
 textbook values, written down for examples and not for reference work. Where a standard
 compilation lists the crystal it is named, as the place to compare with, not as the source
-of every digit. Tests cross-check them by density, bond lengths and coordination numbers.
+of every digit. The tests cross-check most of them by density or bond lengths.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The private Prefect server: there while it is needed, gone afterwards, whatever happens."""
+"""The private Prefect server: there while needed, gone afterwards, whatever happens."""
 
 import os
 import signal

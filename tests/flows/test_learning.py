@@ -1,4 +1,4 @@
-"""New labelled records: a challenger appears, the better model stays, what changed is screened."""
+"""New labelled records: the better model stays, and only what changed is screened."""
 
 import json
 from pathlib import Path

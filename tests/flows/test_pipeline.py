@@ -46,7 +46,7 @@ def test_pipeline_makes_a_report_and_a_second_run_reuses_all(tiny_config):
     assert (folder / "ranking.csv").read_bytes() == before
 
     table = Artifact.get("pipeline")
-    assert table is not None
+    assert isinstance(table, Artifact)
     rows = json.loads(str(table.data))
     assert [row["stage"] for row in rows] == [
         "ingest",
@@ -56,7 +56,7 @@ def test_pipeline_makes_a_report_and_a_second_run_reuses_all(tiny_config):
         "screen",
     ]
     summary = Artifact.get("pipeline-summary")
-    assert summary is not None
+    assert isinstance(summary, Artifact)
     assert result.screen_id in str(summary.data)
 
 

@@ -7,7 +7,8 @@ from itertools import combinations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.optimize import linprog
+from pymatgen.analysis.phase_diagram import PDEntry, PhaseDiagram
+from pymatgen.core.composition import Composition
 
 from crystalgnn_core.errors import InputError
 
@@ -15,8 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
+    from pymatgen.core.periodic_table import DummySpecies, Element, Species
 
-Fractions = tuple[tuple[str, float], ...]
+    System = frozenset[Element | Species | DummySpecies]
 
 
 def energies_above_hull(
@@ -24,9 +26,9 @@ def energies_above_hull(
 ) -> NDArray[np.float64]:
     """Return the distance of every entry to the hull of all of them.
 
-    The elements compete at zero energy without being listed. The hull at a composition is
-    the cheapest mixture of entries of its chemical system and of all subsystems, a linear
-    program.
+    The elements compete at zero energy without being listed. Every chemical system gets a
+    phase diagram of pymatgen with the entries of the system and of its subsystems: one
+    diagram of all elements together has too many dimensions.
 
     Args:
         compositions: Element symbol to amount, one mapping an entry.
@@ -45,49 +47,27 @@ def energies_above_hull(
             f"{int((~np.isfinite(values)).sum())} of them not finite; give one finite "
             "formation energy for every composition"
         )
-    keys = [_fractions(composition) for composition in compositions]
-    lowest: dict[Fractions, float] = {}
-    for key, energy in zip(keys, values.tolist(), strict=True):
-        lowest[key] = min(energy, lowest.get(key, np.inf))
-    hull = _hull_energies(lowest)
-    return np.maximum(values - np.array([hull[key] for key in keys]), 0.0)
-
-
-def _fractions(composition: Mapping[str, float]) -> Fractions:
-    total = sum(composition.values())
-    # rounded so that supercells and other multiples fall together
-    return tuple(sorted((symbol, round(n / total, 9)) for symbol, n in composition.items()))
-
-
-def _hull_energies(lowest: dict[Fractions, float]) -> dict[Fractions, float]:
-    """Return the energy of the hull in eV/atom at every composition."""
-    by_system: dict[tuple[str, ...], list[Fractions]] = defaultdict(list)
-    for key in lowest:
-        by_system[tuple(symbol for symbol, _ in key)].append(key)
-    hull: dict[Fractions, float] = {}
+    entries = [
+        _entry(Composition(composition), energy)
+        for composition, energy in zip(compositions, values.tolist(), strict=True)
+    ]
+    by_system: dict[System, list[int]] = defaultdict(list)
+    for index, entry in enumerate(entries):
+        by_system[frozenset(entry.composition.elements)].append(index)
+    distances = np.empty(len(entries))
     for system, members in by_system.items():
-        rivals = [key for part in _subsystems(system) for key in by_system.get(part, ())]
-        matrix = np.zeros((len(system), len(rivals) + len(system)))
-        matrix[:, len(rivals) :] = np.eye(len(system))
-        for column, key in enumerate(rivals):
-            for symbol, fraction in key:
-                matrix[system.index(symbol), column] = fraction
-        costs = np.array([lowest[key] for key in rivals] + [0.0] * len(system))
-        for key in members:
-            hull[key] = _cheapest_mixture(costs, matrix, key)
-    return hull
+        rivals = [_entry(Composition({element: 1}), 0.0) for element in system]
+        for part in _subsystems(system):
+            rivals += [entries[index] for index in by_system.get(part, ())]
+        diagram = PhaseDiagram(rivals)
+        distances[members] = [diagram.get_e_above_hull(entries[i]) for i in members]
+    return np.maximum(distances, 0.0)
 
 
-def _subsystems(system: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+def _entry(composition: Composition, energy_per_atom: float) -> PDEntry:
+    return PDEntry(composition, energy_per_atom * composition.num_atoms)
+
+
+def _subsystems(system: System) -> Iterator[System]:
     for size in range(1, len(system) + 1):
-        yield from combinations(system, size)
-
-
-def _cheapest_mixture(
-    costs: NDArray[np.float64], matrix: NDArray[np.float64], key: Fractions
-) -> float:
-    target = np.array([fraction for _, fraction in key])
-    result = linprog(costs, A_eq=matrix, b_eq=target, method="highs")
-    if not result.success:
-        raise InputError(f"no hull at {dict(key)}: {result.message}")
-    return float(result.fun)
+        yield from map(frozenset, combinations(system, size))

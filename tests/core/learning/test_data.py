@@ -92,6 +92,7 @@ def test_refused_structures_are_counted_by_reason(own_store):
 def test_elements_without_features_are_refused(own_store):
     def make_heavy(index, row):
         row["atomic_numbers"] = [*row["atomic_numbers"][:-1], 118]
+        row["structure_digest"] = f"heavy-{index}"
 
     edit(own_store, make_heavy, n=2)
     assert load_training_data(own_store, TRAINING, GRAPH).summary.refused == {

@@ -43,7 +43,9 @@ def metrics_of(mae, mad):
 
 
 def test_the_scaled_error_averages_over_targets_not_units():
-    assert scaled_error([metrics_of(0.1, 0.5), metrics_of(30.0, 50.0)]) == pytest.approx(0.4)
+    assert scaled_error([metrics_of(0.1, 0.5), metrics_of(30.0, 50.0)]) == pytest.approx(
+        0.4
+    )
 
 
 def test_the_scaled_error_leaves_out_targets_without_labels():

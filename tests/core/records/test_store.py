@@ -77,7 +77,9 @@ def test_rows_are_read_in_order_of_source_and_id(records):
     records.upsert("s", rows("s", d=1.0, c=1.0))
     records.upsert("t", rows("t", aa=1.0))
     table = records.read(["t", "s"], [])
-    pairs = list(zip(*(table[name].to_pylist() for name in table.column_names), strict=True))
+    pairs = list(
+        zip(*(table[name].to_pylist() for name in table.column_names), strict=True)
+    )
     assert pairs == [("s", "c"), ("s", "d"), ("t", "a"), ("t", "aa"), ("t", "b")]
 
 

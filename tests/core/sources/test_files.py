@@ -11,11 +11,8 @@ from pymatgen.core.structure import Structure
 
 from crystalgnn_core.errors import ConfigError, SourceError
 from crystalgnn_core.records.validation import validate
-from crystalgnn_core.sources.files import (
-    FilesSource,
-    TableColumns,
-    TargetColumn,
-)
+from crystalgnn_core.sources.columns import TableColumns, TargetColumn
+from crystalgnn_core.sources.files import FilesSource
 
 SALT = Structure.from_spacegroup(
     "Fm-3m", np.eye(3) * 5.64, ["Na", "Cl"], [[0, 0, 0], [0.5, 0.5, 0.5]]

@@ -10,7 +10,8 @@ import pandas as pd
 import pytest
 
 from crystalgnn_core.records.validation import validate
-from crystalgnn_core.sources.files import FilesSource, TargetColumn
+from crystalgnn_core.sources.columns import TargetColumn
+from crystalgnn_core.sources.files import FilesSource
 
 SHARED = Path(__file__).parents[4] / "shared" / "data"
 pytestmark = pytest.mark.skipif(not SHARED.is_dir(), reason="the samples are not at hand")

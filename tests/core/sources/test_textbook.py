@@ -13,8 +13,7 @@ from crystalgnn_core.sources.textbook import (
     textbook_structure,
 )
 
-# shortest distance in angstrom and coordination number of the named element, from
-# N. N. Greenwood, A. Earnshaw, Chemistry of the Elements, and the papers of the structures
+# shortest distance (angstrom) and coordination number of the named element, textbook values
 NEIGHBORS = {
     "C-diamond": ("C", 1.544, 4),
     "C-graphite": ("C", 1.421, 3),
@@ -61,7 +60,7 @@ SPACE_GROUPS = {
     "C-graphite": 194, "BN-hexagonal": 194,
 }  # fmt: skip
 
-# g/cm3, CRC Handbook of Chemistry and Physics, physical constants of inorganic compounds
+# g/cm3 at room temperature, rounded handbook values
 DENSITIES = {
     "Al": 2.70, "Cu": 8.96, "Ag": 10.5, "Au": 19.3, "Ni": 8.90, "Pt": 21.5, "Pb": 11.3,
     "Fe": 7.87, "W": 19.3, "Mo": 10.2, "Nb": 8.57, "Ta": 16.7, "Na": 0.97, "Mg": 1.74,
@@ -75,7 +74,9 @@ DENSITIES = {
     "Li2O": 2.013, "Mg2Si": 1.99, "TiO2-rutile": 4.23, "TiO2-anatase": 3.9,
     "SiO2-quartz": 2.648, "FeS2": 5.02, "MoS2": 5.06, "Al2O3": 3.99, "Fe2O3": 5.25,
     "Cr2O3": 5.22, "Fe3O4": 5.17, "SrTiO3": 5.1, "BaTiO3": 6.02, "CaTiO3": 3.98,
-    "MgAl2O4": 3.58, "CuFeS2": 4.2, "CaCO3": 2.71,
+    "MgAl2O4": 3.58, "CuFeS2": 4.2, "CaCO3": 2.71, "Pd": 12.0, "Cr": 7.15, "Co": 8.86,
+    "Ca": 1.54, "CeO2": 7.217, "PbTe": 8.164, "GaSb": 5.614, "AlSb": 4.26, "CdI2": 5.64,
+    "MgF2": 3.148, "CdS": 4.826,
 }  # fmt: skip
 
 
@@ -156,5 +157,7 @@ def test_unknown_name_lists_similar_ones():
         textbook_structure("?")
 
 
-def test_every_crystal_names_its_reference():
-    assert all(textbook_reference(name) for name in TEXTBOOK_NAMES)
+def test_every_crystal_is_called_a_rounded_textbook_value():
+    assert all("rounded" in textbook_reference(name) for name in TEXTBOOK_NAMES)
+    with pytest.raises(InputError, match="NaCl"):
+        textbook_reference("?")

@@ -1,0 +1,116 @@
+"""The command `ingest`, and the source that its options or those of `screen` describe."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from crystalgnn_core.errors import ConfigError
+from deployments.options import Config, Set, Store, Verbose, require_sources, resolve_config
+from deployments.session import prefect_session
+from deployments.tables import show_rejects, show_rows
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from crystalgnn_core.sources.ingest import IngestReport
+
+SOURCE_COLUMNS = (
+    "source",
+    "rows in",
+    "rows kept",
+    "rows rejected",
+    "rows new",
+    "rows changed",
+    "rows unchanged",
+    "rows absent",
+)
+
+
+def ingest(
+    *,
+    source: Annotated[
+        str | None, typer.Option("--source", help="files, synthetic or textbook.")
+    ] = None,
+    path: Annotated[
+        str | None, typer.Option("--path", help="Folder, structure file or table (files).")
+    ] = None,
+    name: Annotated[str | None, typer.Option("--name", help="Name of the records.")] = None,
+    target: Annotated[
+        list[str] | None,
+        typer.Option("--target", help="TARGET=COLUMN@LABEL SCHEME of a table; repeatable."),
+    ] = None,
+    config: Config = None,
+    store: Store = None,
+    set_: Set = None,
+    verbose: Verbose = False,
+) -> None:
+    """Bring sources into the record table."""
+    if source is None and (path or name or target):
+        raise ConfigError("--path, --name and --target describe a --source; give that too")
+    entry = None if source is None else source_entry(source, path, name, target)
+    base = None if entry is None else {"sources": [entry]}
+    settings = resolve_config(config, set_, store, base=base)
+    require_sources(settings)
+    with prefect_session(verbose=verbose):
+        from flows.records import ingest as flow
+        from flows.stages import in_threads
+
+        summary = in_threads(flow, settings.execution)(settings)
+    show_rows("Sources", SOURCE_COLUMNS, map(_source_row, summary.reports))
+    show_rejects(summary.rejected, {})
+
+
+def source_entry(
+    kind: str, path: str | None, name: str | None, targets: Iterable[str] | None
+) -> dict[str, Any]:
+    """Turn options into one entry of `sources`.
+
+    Raises:
+        ConfigError: A path is missing, or a target is not TARGET=COLUMN@SCHEME.
+    """
+    if kind == "files" and path is None:
+        raise ConfigError(
+            "--source files needs --path: a folder, a structure file or a table"
+        )
+    entry: dict[str, Any] = {"kind": kind}
+    if path is not None:
+        entry |= {"path": path, "name": name or _safe_name(path)}
+    elif name is not None:
+        entry["name"] = name
+    columns = dict(map(_target_column, targets or ()))
+    if columns:
+        entry["targets"] = columns
+    return entry
+
+
+def _target_column(text: str) -> tuple[str, dict[str, str]]:
+    target, _, rest = text.partition("=")
+    column, _, scheme = rest.partition("@")
+    if not (target and column and scheme):
+        raise ConfigError(
+            f"--target {text!r}: write TARGET=COLUMN@LABEL SCHEME, such as "
+            "'band_gap=gap@MP GGA/GGA+U MP2020'"
+        )
+    return target, {"column": column, "label_scheme": scheme}
+
+
+def _safe_name(path: str) -> str:
+    stem = Path(path).expanduser().resolve().stem
+    return "".join(c if c.isalnum() or c in "._-" else "-" for c in stem) or "files"
+
+
+def _source_row(report: IngestReport) -> tuple[object, ...]:
+    counts = report.counts
+    return (
+        report.source,
+        report.n_in,
+        report.n_kept,
+        sum(report.rejected.values()),
+        counts.n_new,
+        counts.n_changed,
+        counts.n_unchanged,
+        counts.n_absent,
+    )

@@ -1,0 +1,105 @@
+import json
+import shutil
+
+import pytest
+import torch
+
+from crystalgnn_core.errors import IntegrityError, ModelError
+from crystalgnn_core.learning import checkpoints
+from crystalgnn_core.learning.checkpoints import (
+    choose_device,
+    load_bundle,
+    read_card,
+    write_bundle,
+)
+from tests.core.worlds import MODEL
+
+
+@pytest.fixture
+def bundle(trained, tmp_path):
+    folder = tmp_path / "bundle"
+    torch.manual_seed(1)
+    write_bundle(folder, MODEL.build(2), trained.card)
+    return folder
+
+
+def rewrite(bundle, **changes):
+    card = json.loads((bundle / "card.json").read_text())
+    (bundle / "card.json").write_text(json.dumps(card | changes))
+
+
+def test_weights_and_card_come_back_as_they_were(bundle, trained):
+    torch.manual_seed(1)
+    expected = MODEL.build(2).state_dict()
+    network, card = load_bundle(bundle)
+    assert not network.training
+    for name, value in network.state_dict().items():
+        assert torch.equal(value, expected[name])
+    assert card.model_copy(update={"weights_sha256": ""}) == trained.card.model_copy(
+        update={"weights_sha256": ""}
+    )
+
+
+@pytest.mark.parametrize("is_lost", [True, False])
+def test_damaged_weights_are_refused(bundle, is_lost):
+    weights = bundle / "model.safetensors"
+    content = weights.read_bytes()
+    weights.unlink()
+    if not is_lost:
+        weights.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    with pytest.raises(IntegrityError, match=r"model\.safetensors"):
+        load_bundle(bundle)
+
+
+def test_a_card_of_another_format_is_refused(bundle):
+    rewrite(bundle, format=99)
+    with pytest.raises(ModelError, match="card format 99, this version reads 1"):
+        load_bundle(bundle)
+
+
+def test_an_unknown_key_in_a_card_is_refused_by_name(bundle):
+    rewrite(bundle, flavour="sweet")
+    with pytest.raises(ModelError, match="flavour"):
+        read_card(bundle)
+
+
+@pytest.mark.parametrize("text", ["[]", "{", "null"])
+def test_a_card_that_is_none_is_refused(bundle, text):
+    (bundle / "card.json").write_text(text)
+    with pytest.raises(ModelError):
+        read_card(bundle)
+
+
+def test_a_folder_without_a_card_is_no_bundle(tmp_path):
+    with pytest.raises(ModelError, match="is no model bundle"):
+        load_bundle(tmp_path)
+
+
+def test_weights_of_another_network_are_refused(bundle):
+    card = json.loads((bundle / "card.json").read_text())
+    rewrite(bundle, model=card["model"] | {"atom_width": 9})
+    with pytest.raises(ModelError, match="weights do not fit the card"):
+        load_bundle(bundle)
+
+
+def test_a_crash_before_the_card_leaves_no_bundle(trained, tmp_path, monkeypatch):
+    def die(*args):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(checkpoints, "write_text", die)
+    with pytest.raises(KeyboardInterrupt):
+        write_bundle(tmp_path / "new", MODEL.build(2), trained.card)
+    with pytest.raises(ModelError):
+        load_bundle(tmp_path / "new")
+
+
+def test_a_moved_bundle_is_the_same_bundle(bundle, tmp_path):
+    moved = shutil.move(bundle, tmp_path / "elsewhere")
+    assert load_bundle(moved)[1].format == 1
+
+
+def test_a_device_that_is_not_there_is_refused(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert choose_device("auto") == "cpu"
+    with pytest.raises(ModelError, match="device: auto"):
+        choose_device("cuda")

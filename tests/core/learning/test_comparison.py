@@ -1,0 +1,117 @@
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from crystalgnn_core.errors import ModelError
+from crystalgnn_core.learning.comparison import RetrainingConfig, compare_models, decide
+from crystalgnn_core.learning.metrics import Metrics
+from crystalgnn_core.learning.splits import SplitConfig
+from tests.core.worlds import TRAINING, train
+
+ENERGY, GAP = "formation_energy_per_atom", "band_gap"
+
+
+def errors(energy, gap):
+    return {
+        name: Metrics(n=9, mae=mae, rmse=mae, r2=None, mad=mad)
+        for name, mae, mad in ((ENERGY, energy, 0.5), (GAP, gap, 2.0))
+    }
+
+
+def test_the_smaller_scaled_error_wins():
+    # (0.1 / 0.5 + 0.4 / 2) / 2 = 0.2 against (0.05 / 0.5 + 0.4 / 2) / 2 = 0.15
+    is_better, reason = decide(errors(0.1, 0.4), errors(0.05, 0.4), RetrainingConfig())
+    assert is_better
+    assert "0.1500" in reason
+    assert "0.2000" in reason
+    assert not decide(errors(0.05, 0.4), errors(0.1, 0.4), RetrainingConfig())[0]
+
+
+def test_an_equal_challenger_is_not_promoted():
+    assert not decide(errors(0.1, 0.4), errors(0.1, 0.4), RetrainingConfig())[0]
+
+
+def test_the_improvement_must_be_as_large_as_asked_for():
+    config = RetrainingConfig(min_improvement=0.3)
+    is_better, reason = decide(errors(0.1, 0.4), errors(0.05, 0.4), config)  # 25 % less
+    assert not is_better
+    assert "30.0% less is needed" in reason
+    config = RetrainingConfig(min_improvement=0.2)
+    assert decide(errors(0.1, 0.4), errors(0.05, 0.4), config)[0]
+
+
+def test_one_target_may_not_pay_for_the_other():
+    is_better, reason = decide(errors(0.1, 0.4), errors(0.02, 0.43), RetrainingConfig())
+    assert not is_better
+    assert "MAE of band_gap rose from 0.4000 to 0.4300, more than 5%" in reason
+    config = RetrainingConfig(max_target_loss=0.1)
+    assert decide(errors(0.1, 0.4), errors(0.02, 0.43), config)[0]
+
+
+def test_a_challenger_that_predicts_no_numbers_is_not_promoted():
+    nan = float("nan")
+    assert not decide(errors(0.1, 0.4), errors(nan, 0.1), RetrainingConfig())[0]
+
+
+@pytest.fixture
+def challenger(store):
+    return Path(train(store, epochs=2).folder)
+
+
+def compare(store, model, challenger, training=TRAINING):
+    return compare_models(store, model, challenger, training, RetrainingConfig())
+
+
+def test_both_models_are_judged_on_the_test_rows_of_the_champion(
+    store, model, challenger, trained
+):
+    decision = compare(store, model, challenger)
+    assert decision.n_test == trained.card.data.n_rows["test"]
+    assert (decision.champion, decision.challenger) == (model.name, challenger.name)
+    for name, metrics in trained.card.metrics["test"].items():
+        # float32, other batches
+        assert decision.champion_metrics[name].mae == pytest.approx(metrics.mae, rel=1e-5)
+    same = compare(store, model, model)
+    assert not same.is_promoted
+
+
+def test_rows_that_the_challenger_learned_from_do_not_count(store, model, trained):
+    other = TRAINING.model_copy(
+        update={"split": SplitConfig(seed=1, test_fraction=0.4), "epochs": 1}
+    )
+    challenger = Path(train(store, **dict(other)).folder)
+    ids = [
+        set(pd.read_parquet(folder / "test_predictions.parquet")["material_id"])
+        for folder in (model, challenger)
+    ]
+    assert 0 < len(ids[0] & ids[1]) < len(ids[0])
+    # whatever split is configured now: what counts is what the challenger was tested on
+    for training in (TRAINING, other):
+        assert compare(store, model, challenger, training).n_test == len(ids[0] & ids[1])
+
+
+def test_models_without_a_common_test_row_are_not_judged(store, model, challenger):
+    path = challenger / "test_predictions.parquet"
+    rows = pd.read_parquet(path)
+    rows.assign(source="elsewhere").to_parquet(path)
+    with pytest.raises(ModelError, match="no row of the test split"):
+        compare(store, model, challenger)
+    path.unlink()
+    with pytest.raises(ModelError, match="is missing"):
+        compare(store, model, challenger)
+
+
+def test_other_label_schemes_and_targets_are_refused(store, model, challenger):
+    card = challenger / "card.json"
+    text = card.read_text()
+    content = json.loads(text)
+    content["label_schemes"]["band_gap"] = "PBE"
+    card.write_text(json.dumps(content))
+    with pytest.raises(ModelError, match=r"cannot be compared.*synthetic-1.*PBE"):
+        compare(store, model, challenger)
+    card.write_text(text)
+    energy_alone = TRAINING.model_copy(update={"targets": (ENERGY,)})
+    with pytest.raises(ModelError, match="band_gap cannot be judged"):
+        compare(store, model, challenger, energy_alone)

@@ -1,0 +1,46 @@
+import pandas as pd
+
+from crystalgnn_core.screening.flags import flag_candidates
+
+ENERGY = "formation_energy_per_atom"
+
+
+def flags(card, *rows):
+    predicted = pd.DataFrame(rows, columns=["chemsys", ENERGY])
+    return flag_candidates(predicted, [card] if not isinstance(card, list) else card)
+
+
+def card_with(trained, **changes):
+    known = {"element_counts": {8: 5, 11: 4, 17: 90}, "label_range": {ENERGY: (-3.0, 0.5)}}
+    return trained.card.model_copy(update=known | changes)
+
+
+def test_an_element_of_fewer_than_five_rows_is_rare(trained):
+    rows = [("Na-O", -1.0), ("Cl-O", -1.0), ("O", -1.0), ("N-O", -1.0)]
+    assert flags(card_with(trained), *rows) == ["rare_element", "", "", ""]
+
+
+def test_an_energy_outside_the_training_labels_is_extrapolated(trained):
+    energies = [-3.0, -3.001, 0.5, 0.501]
+    assert flags(card_with(trained), *(("O", energy) for energy in energies)) == [
+        "",
+        "extrapolation",
+        "",
+        "extrapolation",
+    ]
+
+
+def test_several_flags_are_joined(trained):
+    assert flags(card_with(trained), ("Na-O", 9.0)) == ["rare_element;extrapolation"]
+
+
+def test_a_card_that_does_not_hold_the_numbers_raises_no_flag(trained):
+    silent = card_with(trained, element_counts={}, label_range={})
+    assert flags(silent, ("Na-O", 9.0)) == [""]
+
+
+def test_every_model_is_asked(trained):
+    silent = card_with(trained, element_counts={}, label_range={})
+    assert flags([silent, card_with(trained)], ("Na", 9.0)) == [
+        "rare_element;extrapolation"
+    ]

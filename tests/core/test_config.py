@@ -1,0 +1,163 @@
+import pytest
+
+from crystalgnn_core.config import PipelineConfig, load_config
+from crystalgnn_core.errors import ConfigError
+
+YAML = """
+store: from-file
+training: {epochs: 7, batch_size: 32}
+sources:
+  - {kind: synthetic, name: one, n_structures: 10}
+  - {kind: synthetic, name: two, n_structures: 20, seed: 1}
+"""
+
+
+@pytest.fixture
+def write(tmp_path):
+    def file(text):
+        path = tmp_path / "config.yaml"
+        path.write_text(text)
+        return path
+
+    return file
+
+
+def refuse(*args, **kwargs):
+    """Return the one line with which a configuration is refused."""
+    with pytest.raises(ConfigError) as caught:
+        load_config(*args, **kwargs)
+    message = str(caught.value)
+    assert "\n" not in message
+    return message
+
+
+def test_each_layer_overrides_the_one_below(write):
+    base = {"store": "from-base", "training": {"epochs": 3, "patience": 2}}
+    assert load_config(base=base).training.epochs == 3
+    config = load_config(write(YAML), ["training.epochs=9"], base=base)
+    assert config.store == "from-file"
+    assert (config.training.epochs, config.training.batch_size) == (9, 32)
+    assert config.training.patience == 2
+    assert config.training.loss == PipelineConfig().training.loss
+
+
+def test_overrides_do_not_leak_into_the_base():
+    base = {"training": {"epochs": 3}, "sources": [{"kind": "synthetic"}]}
+    load_config(overrides=["training.epochs=9", "sources.0.seed=5"], base=base)
+    assert base == {"training": {"epochs": 3}, "sources": [{"kind": "synthetic"}]}
+
+
+def test_a_later_override_wins():
+    config = load_config(overrides=["training.epochs=2", "training.epochs=4"])
+    assert config.training.epochs == 4
+
+
+@pytest.mark.parametrize(
+    ("override", "expected"),
+    [
+        ("training.targets=[band_gap]", ("band_gap",)),
+        ("training.optimizer.learning_rate=1e-3", 1e-3),
+        ("store=a=b", "a=b"),
+        ("training.allow_mixed_schemes=true", True),
+        ("screening.score.gap_window=[0.5, 2]", (0.5, 2.0)),
+    ],
+)
+def test_values_are_read_as_yaml(override, expected):
+    value = load_config(overrides=[override])
+    for name in override.partition("=")[0].split("."):
+        value = getattr(value, name)
+    assert value == expected
+
+
+def test_items_of_a_list_are_set_by_position(write):
+    config = load_config(write(YAML), ["sources.1.n_structures=5"])
+    assert [source.n_structures for source in config.sources] == [10, 5]
+    for position in ("2", "-1", "one"):
+        message = refuse(write(YAML), [f"sources.{position}.n_structures=5"])
+        assert f"'{position}' is no position in a list of 2" in message
+
+
+@pytest.mark.parametrize("override", ["epochs", "=5", ""])
+def test_an_override_without_key_or_value_is_explained(override):
+    assert "write key=value" in refuse(overrides=[override])
+
+
+def test_an_override_that_is_no_yaml_is_refused():
+    assert "not valid YAML" in refuse(overrides=["training.targets=[a"])
+
+
+def test_nothing_can_be_set_below_a_plain_value():
+    assert "--set 'store.deep.er=1'" in refuse(
+        overrides=["store.deep.er=1"], base={"store": "s"}
+    )
+
+
+def test_an_unknown_key_is_named_with_its_file(write):
+    path = write("training: {epoch: 5}")
+    assert refuse(path) == f"{path}: training.epoch: unknown key (found 5)"
+
+
+def test_many_mistakes_fit_into_one_line(write):
+    message = refuse(write("{a: 1, b: 2, c: 3, d: 4, e: 5}"))
+    assert message.endswith("; and 2 more")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("a: [1\nb: 2", "not valid YAML"),
+        ("- a\n- b", "expected keys and values, found a list"),
+        ("store: {a: b}", "store: Input should be a valid string"),
+        ("sources: [{kind: cake}]", "cake"),
+        ("training: {targets: [volume]}", "unknown target 'volume'"),
+    ],
+)
+def test_a_file_that_does_not_fit_is_refused_in_one_line(write, text, expected):
+    assert expected in refuse(write(text))
+
+
+def test_a_file_that_cannot_be_read_is_named(tmp_path):
+    assert "No such file" in refuse(tmp_path / "missing.yaml")
+    assert "cannot be read" in refuse(tmp_path)
+    (tmp_path / "latin.yaml").write_bytes(b"store: caf\xe9")
+    assert "not valid YAML" in refuse(tmp_path / "latin.yaml")
+
+
+def test_an_empty_file_changes_nothing(write):
+    assert load_config(write("")) == PipelineConfig()
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (
+            {"sources": [{"kind": "synthetic"}, {"kind": "synthetic", "seed": 1}]},
+            "two sources are named synthetic",
+        ),
+        (
+            {"sources": [{"kind": "textbook"}], "training": {"sources": ["textbook"]}},
+            "'textbook' holds unlabelled examples",
+        ),
+        ({"training": {"targets": ["band_gap", "band_gap"]}}, "named twice"),
+        ({"training": {"seed": -1}}, "training.seed"),
+        ({"training": {"split": {"val_fraction": 0.6, "test_fraction": 0.5}}}, "nothing"),
+        ({"graph": {"cutoff": 9, "max_cutoff": 8}}, "max_cutoff 8.0 is below cutoff 9.0"),
+        (
+            {"screening": {"score": {"gap_window": [3, 1]}}},
+            "gap_window (3.0, 1.0) is empty",
+        ),
+    ],
+)
+def test_contradictory_settings_are_refused(content, expected):
+    assert expected in refuse(base=content)
+
+
+def test_another_kind_of_model_takes_no_settings_of_the_first(write):
+    path = write("optimizer: {kind: two, b: 2}")
+    from crystalgnn_core.config import _merge, _read_yaml
+
+    merged = _merge({"optimizer": {"kind": "one", "a": 1}}, _read_yaml(path))
+    assert merged == {"optimizer": {"kind": "two", "b": 2}}
+    assert _merge({"m": {"kind": "one", "a": 1}}, {"m": {"b": 2}}) == {
+        "m": {"kind": "one", "a": 1, "b": 2}
+    }

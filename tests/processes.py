@@ -1,0 +1,27 @@
+"""Find processes by a marker in their environment (Linux)."""
+
+import time
+from pathlib import Path
+
+MARKER = "CRYSTALGNN_TEST_MARKER"
+
+
+def processes_with(value: str) -> list[str]:
+    """Return the command lines of the running processes whose marker has this value."""
+    wanted = f"{MARKER}={value}".encode()
+    found = []
+    for environment in Path("/proc").glob("[0-9]*/environ"):
+        try:
+            if wanted in environment.read_bytes().split(b"\0"):
+                found.append((environment.parent / "cmdline").read_bytes().decode())
+        except OSError:  # another user's process, or one that has just ended
+            continue
+    return found
+
+
+def wait_until_gone(value: str, timeout: float) -> list[str]:
+    """Wait for the marked processes to end; return those that are left."""
+    deadline = time.monotonic() + timeout
+    while processes_with(value) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    return processes_with(value)
