@@ -46,6 +46,11 @@ def main() -> None:
     except CrystalGNNError as error:
         show_error(f"{error} [{type(error).__name__}]")
         sys.exit(1)
+    except OSError as error:
+        if error.filename is None:  # not about a file: a bug, or a network that is down
+            raise
+        show_error(f"{error.filename}: {error.strerror}")
+        sys.exit(1)
     except KeyboardInterrupt:
         show_error("interrupted; the next run continues where this one stopped")
         sys.exit(130)

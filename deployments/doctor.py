@@ -84,29 +84,38 @@ def _disk(folder: Path) -> Finding:
 
 
 def _store(store: Path) -> list[Finding]:
-    from crystalgnn_core.errors import CrystalGNNError
-    from crystalgnn_core.learning.checkpoints import load_bundle
     from crystalgnn_core.learning.registry import Registry
     from crystalgnn_core.records.store import RecordStore
+
+    if not store.is_dir():
+        return [Finding("store", "missing", is_fine=False, advice=f"no folder {store}")]
+    counts = RecordStore(store).source_counts()
+    shards = sorted([*store.glob("graphs/*"), *store.glob("predictions/*")])
+    cards = sorted(Registry(store).folder.glob("*/card.json"))
+    return [
+        *(Finding(f"records {name}", f"{n:,}", is_fine=True) for name, n in counts.items()),
+        *map(_shards, shards),
+        *(_model(card.parent) for card in cards),
+    ]
+
+
+def _shards(folder: Path) -> Finding:
     from crystalgnn_core.shardset import ShardSet
 
-    findings = [
-        Finding(f"records {name}", f"{count:,}", is_fine=True)
-        for name, count in RecordStore(store).source_counts().items()
-    ]
-    for folder in sorted([*store.glob("graphs/*"), *store.glob("predictions/*")]):
-        shards = ShardSet(folder)
-        n_files = len(list(folder.glob("*.parquet")))
-        n_sound = len(shards.sound_entries())
-        what = f"{folder.parent.name}/{folder.name}"
-        advice = "damaged or unfinished shards are rebuilt by the next run"
-        findings.append(
-            Finding(what, f"{n_sound} of {n_files} sound", n_sound == n_files, advice)
-        )
-    for card in Registry(store).models():
-        try:
-            load_bundle(store / "models" / card.model_id)
-            findings.append(Finding(f"model {card.model_id}", "sound", is_fine=True))
-        except CrystalGNNError as error:
-            findings.append(Finding(f"model {card.model_id}", "damaged", False, str(error)))
-    return findings
+    files = [*folder.glob("[!.]*.parquet"), *folder.glob("[!.]*.json")]
+    names = {file.stem for file in files}
+    bad = sorted(names - {entry.name for entry in ShardSet(folder).sound_entries()})
+    found = f"{len(names) - len(bad)} of {len(names)} shards sound"
+    advice = f"damaged or unfinished: {', '.join(bad)}; the next run rebuilds them"
+    return Finding(f"{folder.parent.name}/{folder.name}", found, not bad, advice)
+
+
+def _model(folder: Path) -> Finding:
+    from crystalgnn_core.errors import CrystalGNNError
+    from crystalgnn_core.learning.checkpoints import load_bundle
+
+    try:
+        load_bundle(folder)
+    except CrystalGNNError as error:
+        return Finding(f"model {folder.name}", "damaged", is_fine=False, advice=str(error))
+    return Finding(f"model {folder.name}", "sound", is_fine=True)

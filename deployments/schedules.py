@@ -89,7 +89,7 @@ def deployment_name(flow: Flow[..., Any], store: Path) -> str:
 
 
 def release_abandoned_runs(config: PipelineConfig) -> int:
-    """Crash the runs that an ended `serve` of this store left, so that their slots are free.
+    """Crash the runs that an ended `serve` of this store left: they hold slots.
 
     Call it only while no other process serves the store.
 

@@ -161,7 +161,9 @@ def predict_dataset(
 
 
 def _start(network: nn.Module, data: LabelledGraphs, config: TrainingConfig) -> Loop:
-    n_batches = max(1, -(-len(data.train) // config.batch_size))
+    n_rows = len(data.train)
+    # never a batch of one graph: the batch norm of a lone atom is undefined
+    n_batches = max(1, min(-(-n_rows // config.batch_size), n_rows // 2))
     optimizer = make_optimizer(network, config.optimizer)
     scheduler = make_scheduler(optimizer, config, n_batches)
     return Loop(network, optimizer, scheduler, config, n_batches)

@@ -137,8 +137,8 @@ class RecordStore:
         missing = [source for source in sources if source not in found]
         if missing or not tables:
             raise InputError(
-                f"no records of source {', '.join(map(repr, missing)) or '(none named)'} in "
-                f"{self.records_path}; ingest it first "
+                f"no records of source {', '.join(map(repr, missing)) or '(none named)'} "
+                f"in {self.records_path}; ingest it first "
                 f"(stored: {', '.join(sorted(self.source_counts())) or 'nothing'})"
             )
         return pa.concat_tables(tables).sort_by([(key, "ascending") for key in KEYS])

@@ -95,7 +95,7 @@ def _known_columns() -> list[Column]:
         Column("energy_above_hull", "Above hull", "eV/atom", "number", "energy above hull"),
         Column(
             "energy_above_hull_true",
-            "true",
+            "true hull distance",
             "eV/atom",
             "number",
             "true energy above hull",

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections import Counter
-from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,22 +12,17 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from crystalgnn_core.errors import InputError, ModelError, RecordError
+from crystalgnn_core.errors import ModelError, RecordError
 from crystalgnn_core.graphs.batches import GraphDataset
 from crystalgnn_core.graphs.build import build_dataset
 from crystalgnn_core.graphs.shards import graph_folder
 from crystalgnn_core.learning.checkpoints import choose_device, load_bundle, read_card
 from crystalgnn_core.learning.fitting import predict_dataset
 from crystalgnn_core.learning.registry import Registry
-from crystalgnn_core.records.schema import RawRecord, RejectedRecord
+from crystalgnn_core.records.schema import RejectedRecord
 from crystalgnn_core.records.validation import validate
+from crystalgnn_core.screening.inputs import read_inputs
 from crystalgnn_core.shardset import KEY, Refusal, ShardSet, ShardState, rows_in_order
-from crystalgnn_core.sources.convert import crystal_from_any
-from crystalgnn_core.sources.files import (
-    STRUCTURE_SUFFIXES,
-    read_structure_file,
-    structure_files,
-)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -140,7 +133,7 @@ def predict(
     rows: list[dict[str, Any]] = []
     crystals: list[Crystal] = []
     owners: list[int] = []
-    for raw in _raw_records(structures):
+    for raw in read_inputs(structures):
         row: dict[str, Any] = {
             "material_id": raw.material_id,
             "formula": None,
@@ -168,72 +161,6 @@ def predict(
     frame = pd.DataFrame(rows, columns=[*columns, "status", "message"])
     numeric = columns[2:]
     return frame.astype(dict.fromkeys(numeric, np.float64))
-
-
-def _raw_records(structures: Any) -> Iterator[RawRecord]:  # noqa: ANN401  see predict
-    """Yield one raw record an input structure; a file may hold several."""
-    if isinstance(structures, str | Path):
-        yield from _from_path(Path(structures).expanduser())
-    elif isinstance(structures, Mapping) and not _is_structure_dict(structures):
-        for name, structure in structures.items():
-            if isinstance(structure, str | Path):
-                yield from _from_path(Path(structure).expanduser(), str(name))
-            else:
-                yield _from_object(str(name), structure)
-    elif isinstance(structures, Iterable) and not _is_single(structures):
-        for index, structure in enumerate(structures):
-            if isinstance(structure, str | Path):
-                yield from _from_path(Path(structure).expanduser())
-            else:
-                yield _from_object(str(index), structure)
-    else:
-        yield _from_object("0", structures)
-
-
-def _is_structure_dict(value: Mapping[Any, Any]) -> bool:
-    return any(key in value for key in ("atoms", "lattice_mat", "@class", "lattice"))
-
-
-def _is_single(value: object) -> bool:
-    """Tell one structure, which can be iterated over its sites, from a list of them."""
-    return (
-        hasattr(value, "lattice")
-        or hasattr(value, "get_scaled_positions")
-        or isinstance(value, Mapping)
-    )
-
-
-def _from_path(path: Path, name: str | None = None) -> Iterator[RawRecord]:
-    """Read a file or folder; a given name is the id, or stands before those of a folder."""
-    if "\n" in str(path):
-        raise InputError("text was given in place of a path; read it with pymatgen first")
-    if path.is_dir():
-        files = structure_files(path)
-        for file, own in zip(files, _folder_ids(path, files), strict=True):
-            yield from read_structure_file(file, own if name is None else f"{name}/{own}")
-    elif path.is_file():
-        yield from read_structure_file(path, name)
-    else:
-        raise InputError(f"{path}: no such file or folder")
-
-
-def _folder_ids(folder: Path, files: Sequence[Path]) -> list[str]:
-    """Name files by their place in the folder, suffixes dropped where names stay unique."""
-    names = [file.relative_to(folder).as_posix() for file in files]
-    stems = [
-        name.rpartition(".")[0] if file.suffix.lower() in STRUCTURE_SUFFIXES else name
-        for name, file in zip(names, files, strict=True)
-    ]
-    counts = Counter(stems)
-    pairs = zip(names, stems, strict=True)
-    return [stem if counts[stem] == 1 else name for name, stem in pairs]
-
-
-def _from_object(name: str, structure: Any) -> RawRecord:  # noqa: ANN401  see predict
-    try:
-        return RawRecord(name, crystal_from_any(structure))
-    except RecordError as error:
-        return RawRecord(name, None, error=(error.reason, str(error)))  # type: ignore[arg-type]
 
 
 def _predict(

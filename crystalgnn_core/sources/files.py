@@ -23,7 +23,6 @@ from crystalgnn_core.sources.columns import (
 )
 from crystalgnn_core.sources.structure_files import (
     STRUCTURE_PATTERNS,
-    STRUCTURE_SUFFIXES,  # noqa: F401  until prediction.py imports it from its new place
     matches,
     read_record,
     read_structure_file,

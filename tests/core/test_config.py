@@ -71,7 +71,8 @@ def test_values_are_read_as_yaml(override, expected):
 
 def test_items_of_a_list_are_set_by_position(write):
     config = load_config(write(YAML), ["sources.1.n_structures=5"])
-    assert [source.n_structures for source in config.sources] == [10, 5]
+    sizes = [source.model_dump()["n_structures"] for source in config.sources]
+    assert sizes == [10, 5]
     for position in ("2", "-1", "one"):
         message = refuse(write(YAML), [f"sources.{position}.n_structures=5"])
         assert f"'{position}' is no position in a list of 2" in message

@@ -9,21 +9,51 @@ from pathlib import Path
 
 import pytest
 import yaml
+from filelock import FileLock
 
+from crystalgnn_core.errors import ConfigError, InputError
+from tests.processes import MARKER, wait_until_gone
 from tests.tiny import TINY
 
 pytestmark = pytest.mark.xdist_group("prefect")
 
 
-def _processes_with(marker: str) -> list[str]:
-    found = []
-    for environment in Path("/proc").glob("[0-9]*/environ"):
-        try:
-            if marker.encode() in environment.read_bytes():
-                found.append((environment.parent / "cmdline").read_bytes().decode())
-        except OSError:
-            continue
-    return found
+def test_unreadable_schedule_is_refused_before_anything_starts(tiny_config):
+    from deployments.schedules import make_deployments
+
+    for update, words in (
+        ({"rescreen": "0 2 * *"}, "'0 2 \\* \\*'.*cron expression"),
+        ({"retrain": "now and then"}, "now and then"),
+        ({"retrain": 0.0}, "positive number of seconds"),
+        ({"rescreen": float("inf")}, "positive number of seconds"),
+        ({"timezone": "Mars/Olympus"}, "Mars/Olympus.*no such time zone"),
+        ({"timezone": "../etc"}, "no such time zone"),
+    ):
+        schedule = tiny_config.schedule.model_copy(update=update)
+        config = tiny_config.model_copy(update={"schedule": schedule})
+        with pytest.raises(ConfigError, match=words):
+            make_deployments(config)
+
+
+def test_deployments_of_two_stores_have_different_names(tiny_config, tmp_path):
+    from deployments.schedules import make_deployments
+
+    other = tiny_config.model_copy(update={"store": str(tmp_path / "other")})
+    ours, theirs = make_deployments(tiny_config), make_deployments(other)
+    names = {deployment.name for deployment in (*ours, *theirs)}
+    assert len(names) == 4
+    assert ours[0].parameters["config"]["store"] == str(tiny_config.store_path)
+
+
+def test_second_serve_of_a_store_is_refused(tiny_config):
+    from deployments.schedules import serve_schedules
+
+    tiny_config.store_path.mkdir(parents=True)
+    with (
+        FileLock(tiny_config.store_path / "crystalgnn-serve.lock"),
+        pytest.raises(InputError, match="another `crystalgnn serve`"),
+    ):
+        serve_schedules(tiny_config)
 
 
 @pytest.mark.usefixtures("prefect_api")
@@ -37,9 +67,7 @@ def test_served_schedule_fires_and_leaves_no_process(tiny_config, tmp_path):
         "schedule": {"rescreen": 5, "retrain": "0 4 * * 0"},
     }
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(changed))
-    marker = f"CRYSTALGNN_TEST_MARKER={tmp_path}"
     environment = {k: v for k, v in os.environ.items() if k != "PREFECT_API_URL"}
-    name, value = marker.split("=", 1)
     log = tmp_path / "serve.log"
     with (
         log.open("wb") as stream,
@@ -52,7 +80,7 @@ def test_served_schedule_fires_and_leaves_no_process(tiny_config, tmp_path):
                 "--config",
                 str(tmp_path / "config.yaml"),
             ],
-            env=environment | {name: value},
+            env=environment | {MARKER: str(tmp_path)},
             stdout=stream,
             stderr=stream,
         ) as process,
@@ -65,7 +93,4 @@ def test_served_schedule_fires_and_leaves_no_process(tiny_config, tmp_path):
         process.send_signal(signal.SIGINT)
         process.wait(timeout=60)
     assert len(list(screens.glob("*/report.json"))) == 2, log.read_text()
-    deadline = time.monotonic() + 20
-    while _processes_with(marker) and time.monotonic() < deadline:
-        time.sleep(0.5)
-    assert _processes_with(marker) == []
+    assert wait_until_gone(str(tmp_path), 20) == []

@@ -5,7 +5,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -46,6 +46,7 @@ CONFIG: dict[str, Any] = {
     "execution": {"shard_size": 64, "workers": 2},
 }
 
+COMMAND = (sys.executable, "-m", "deployments.cli")
 Stamps = dict[Path, tuple[int, int]]
 
 
@@ -105,13 +106,15 @@ class Job:
         self.config.write_text(yaml.safe_dump(content))
 
     @contextmanager
-    def start(self) -> Iterator[subprocess.Popen[bytes]]:
+    def start(self, *, with_own_server: bool) -> Iterator[subprocess.Popen[bytes]]:
         """Start the pipeline; it is killed at the end if it still runs."""
-        environment = {k: v for k, v in os.environ.items() if k != "PREFECT_API_URL"}
+        environment = os.environ | {MARKER: self.marker}
+        if with_own_server:
+            del environment["PREFECT_API_URL"]
         with self.log.open("wb") as log:
             process = subprocess.Popen(
                 [*COMMAND, "pipeline", "-v", "--config", str(self.config)],
-                env=environment | {MARKER: self.marker},
+                env=environment,
                 stdout=log,
                 stderr=log,
             )
@@ -123,30 +126,26 @@ class Job:
 
     def interrupt(self, stage: Stage) -> Stamps:
         """Start, kill when the stage has begun, and return what must not be redone."""
-        with self.start() as process:
-            while not self.has(stage.begun):
+        with self.start(with_own_server=True) as process:
+            while not self.stamps(stage.begun):
                 assert process.poll() is None, self.log.read_text()
                 time.sleep(POLL_SECONDS)
             process.kill()
-        assert not self.has(stage.ended), "the stage was over before it could be killed"
+        assert not self.stamps(stage.ended), "the stage was over before it could be killed"
         assert wait_until_gone(self.marker, SURVIVOR_SECONDS) == []
         return self.stamps(stage.kept)
 
     def finish(self) -> str:
         """Run to the end; return the log."""
-        with self.start() as process:
-            code = process.wait(timeout=300)
+        with self.start(with_own_server=False) as process:
+            code = process.wait(timeout=600)
         log = self.log.read_text()
         assert code == 0, log
         assert wait_until_gone(self.marker, SURVIVOR_SECONDS) == []
         return log
 
-    def has(self, pattern: str) -> bool:
-        """Tell whether a file of the store has the pattern."""
-        return next(self.store.glob(pattern), None) is not None
-
     def stamps(self, pattern: str) -> Stamps:
-        """Return inode and time of the files that are complete: no temporary ones."""
+        """Return inode and time of the files with a pattern, temporary ones left out."""
         return {
             path: (path.stat().st_ino, path.stat().st_mtime_ns)
             for path in self.store.glob(pattern)
@@ -165,9 +164,6 @@ class Job:
             "cifs": {p.name: p.read_bytes() for p in ranking.parent.glob("cif/*")},
             "records": RecordStore(self.store).read(SOURCES).to_pylist(),
         }
-
-
-COMMAND = (sys.executable, "-m", "deployments.cli")
 
 
 @contextmanager
@@ -206,10 +202,6 @@ def undisturbed(prefect_api, tmp_path_factory):
     return job.results()
 
 
-def _sound(stamps: Stamps, is_sound: Callable[[Path], bool]) -> Stamps:
-    return {path: stamp for path, stamp in stamps.items() if is_sound(path)}
-
-
 def _has_entry(path: Path) -> bool:
     """Tell whether a part or shard is finished: its entry is written after it."""
     return path.with_name(f"{path.name.partition('.')[0]}.json").is_file()
@@ -219,7 +211,9 @@ def _has_entry(path: Path) -> bool:
 def test_killed_pipeline_ends_like_one_left_alone(name, undisturbed, tmp_path):
     stage = STAGES[name]
     job = Job(tmp_path, stage.shard_size)
-    finished = _sound(job.interrupt(stage), _has_entry)
+    finished = {
+        path: stamp for path, stamp in job.interrupt(stage).items() if _has_entry(path)
+    }
     assert finished, "nothing was finished when the process was killed"
     with _watch(finished) as rewritten:
         log = job.finish()

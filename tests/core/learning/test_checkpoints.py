@@ -1,5 +1,4 @@
 import json
-import shutil
 
 import pytest
 import torch
@@ -94,7 +93,7 @@ def test_a_crash_before_the_card_leaves_no_bundle(trained, tmp_path, monkeypatch
 
 
 def test_a_moved_bundle_is_the_same_bundle(bundle, tmp_path):
-    moved = shutil.move(bundle, tmp_path / "elsewhere")
+    moved = bundle.rename(tmp_path / "elsewhere")
     assert load_bundle(moved)[1].format == 1
 
 

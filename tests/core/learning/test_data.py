@@ -81,8 +81,8 @@ def test_refused_structures_are_counted_by_reason(own_store):
         for key in digests["structure_digest"].to_pylist()[:3]
     ]
     shard.write_text(json.dumps(entry))
-    edit(own_store, lambda _, row: row.update(band_gap=None, formation_energy_per_atom=None),
-         n=1)  # fmt: skip
+    bare = {GAP: None, ENERGY: None}
+    edit(own_store, lambda _, row: row.update(bare), n=1)
     summary = load_training_data(own_store, TRAINING, GRAPH).summary
     assert summary.refused == {"isolated_atom": 2}  # the first row has no label either
     assert summary.n_unlabelled == 1

@@ -40,7 +40,7 @@ def run(data, trained, tmp_path):
 
 def script_losses(monkeypatch, losses):
     scripted = iter(losses)
-    monkeypatch.setattr(fitting, "_train_epoch", lambda *args: next(scripted))
+    monkeypatch.setattr(fitting, "_train_epoch", lambda *_: next(scripted))
 
 
 def script_errors(monkeypatch, errors):
@@ -111,7 +111,9 @@ def test_the_order_of_the_rows_depends_on_seed_and_epoch(run, data, monkeypatch)
     script_errors(monkeypatch, [0.5, 0.4])
     run(epochs=2)
     half = len(seen) // 2
-    first, second = (sum(part, []) for part in (seen[:half], seen[half:]))
+    first, second = (
+        [row for batch in part for row in batch] for part in (seen[:half], seen[half:])
+    )
     assert sorted(first) == sorted(second) == data.train.tolist()
     assert first != second
     assert max(map(len, seen)) - min(map(len, seen)) <= 1

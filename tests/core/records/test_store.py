@@ -1,7 +1,9 @@
+from typing import Any
+
 import numpy as np
 import pyarrow as pa
 import pytest
-from deltalake import DeltaTable
+from deltalake import DeltaTable, write_deltalake
 
 from crystalgnn_core.errors import InputError, TransientError
 from crystalgnn_core.records.crystal import Crystal
@@ -12,7 +14,7 @@ from crystalgnn_core.records.validation import records_table, rejects_table, val
 
 def rows(source, **gaps):
     crystal = Crystal(np.array([14], np.int16), 5.0 * np.eye(3), np.zeros((1, 3)))
-    return records_table(
+    checked: list[Any] = [
         validate(
             RawRecord(name, crystal, {"band_gap": gap}, {"band_gap": "test"}),
             source=source,
@@ -20,7 +22,8 @@ def rows(source, **gaps):
             require_labels="any",
         )
         for name, gap in gaps.items()
-    )
+    ]
+    return records_table(checked)
 
 
 def rejects(source, *names, stage="ingest"):
@@ -135,16 +138,14 @@ def test_a_conflict_of_two_upserts_is_transient_and_a_second_try_succeeds(interr
 
 
 def test_a_conflict_over_rejects_is_transient(records, monkeypatch):
-    from crystalgnn_core.records import store as module
-
     records.replace_rejects("s", "ingest", rejects("s", "a"))
-    real = module.write_deltalake
+    real = write_deltalake
 
     def write_late(path, *args, **kwargs):
         stale = DeltaTable(path)
         real(path, *args, **kwargs)
         return real(stale, *args, **kwargs)
 
-    monkeypatch.setattr(module, "write_deltalake", write_late)
+    monkeypatch.setattr("crystalgnn_core.records.store.write_deltalake", write_late)
     with pytest.raises(TransientError, match="another writer"):
         records.replace_rejects("s", "ingest", rejects("s", "b"))

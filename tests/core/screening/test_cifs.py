@@ -1,7 +1,6 @@
 from pathlib import Path
 
 import pytest
-from pymatgen.core.structure import Structure
 from pymatgen.io.cif import CifParser
 
 from crystalgnn_core.records.crystal import structure_from_crystal
@@ -26,7 +25,7 @@ def test_a_written_cif_holds_the_candidate(built_store, tmp_path):
         text = Path(file.path).read_text()
         assert text.startswith(f"# candidates {CANDIDATES.material_id(index)}\n")
         parsed = CifParser.from_str(text).parse_structures(primitive=False)[0]
-        expected: Structure = structure_from_crystal(CANDIDATES.crystal(index))
+        expected = structure_from_crystal(CANDIDATES.crystal(index))
         assert parsed.composition == expected.composition
         # CIF files hold six to eight decimals
         assert parsed.volume == pytest.approx(expected.volume, rel=1e-5)

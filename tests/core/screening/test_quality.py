@@ -7,10 +7,18 @@ from crystalgnn_core.screening.candidates import read_candidates
 from crystalgnn_core.screening.config import ScoreConfig
 from crystalgnn_core.screening.quality import judge_ranking, true_hull_distances
 from crystalgnn_core.sources.synthetic import truth
-from tests.core.worlds import SOURCE, ingest
+from tests.core.worlds import CANDIDATES, SOURCE, ingest
 
 ENERGY, GAP = "formation_energy_per_atom", "band_gap"
 CONFIG = ScoreConfig(energy_weight=1.0, gap_window=(1.0, 2.0))
+
+
+def judge(frame, config, k):
+    return judge_ranking(frame, config, k)
+
+
+def hull_of(store, candidates):
+    return true_hull_distances(store, candidates)
 
 
 def ranking(predicted, true, gaps=None):
@@ -29,7 +37,7 @@ def ranking(predicted, true, gaps=None):
 
 def test_a_perfect_ranking():
     energies = [-4.0, -3.0, -2.0, -1.0]
-    quality = judge_ranking(ranking(energies, energies), CONFIG, 2)
+    quality = judge(ranking(energies, energies), CONFIG, 2)
     assert (quality.n, quality.k) == (4, 2)
     assert quality.precision == 1.0
     assert quality.enrichment == 2.0  # half of a random order would be right
@@ -38,9 +46,7 @@ def test_a_perfect_ranking():
 
 
 def test_a_reversed_ranking():
-    quality = judge_ranking(
-        ranking([-4.0, -3.0, -2.0, -1.0], [-1.0, -2.0, -3.0, -4.0]), CONFIG, 2
-    )
+    quality = judge(ranking([-4.0, -3.0, -2.0, -1.0], [-1.0, -2.0, -3.0, -4.0]), CONFIG, 2)
     assert quality.precision == quality.enrichment == 0.0
     assert quality.energy_spearman == pytest.approx(-1.0)
     assert quality.energy_mae == pytest.approx(2.0)  # of 3, 1, 1, 3
@@ -49,13 +55,13 @@ def test_a_reversed_ranking():
 
 def test_an_offset_between_schemes_is_told_apart_from_scatter():
     true = [-4.0, -3.0, -2.0]
-    quality = judge_ranking(ranking([e + 0.5 for e in true], true), CONFIG, 2)
+    quality = judge(ranking([e + 0.5 for e in true], true), CONFIG, 2)
     assert quality.energy_offset == quality.energy_mae == pytest.approx(0.5)
     assert quality.precision == 1.0
 
 
 def test_equal_true_scores_do_not_look_like_success():
-    quality = judge_ranking(ranking([-4.0, -3.0, -2.0, -1.0], [-2.0] * 4), CONFIG, 2)
+    quality = judge(ranking([-4.0, -3.0, -2.0, -1.0], [-2.0] * 4), CONFIG, 2)
     assert quality.precision == 0.5  # two places for four equals
     assert quality.enrichment == 1.0
     assert quality.score_spearman == 0.0
@@ -63,34 +69,32 @@ def test_equal_true_scores_do_not_look_like_success():
 
 def test_shares_in_the_window_are_those_of_the_top_and_of_all():
     energies = [-4.0, -3.0, -2.0, -1.0]
-    quality = judge_ranking(ranking(energies, energies, [1.0, 9.0, 9.0, 9.0]), CONFIG, 2)
+    quality = judge(ranking(energies, energies, [1.0, 9.0, 9.0, 9.0]), CONFIG, 2)
     assert (quality.in_window, quality.in_window_base) == (0.5, 0.25)
 
 
 def test_candidates_without_a_known_value_are_left_out():
     energies = [-4.0, -3.0, -2.0]
     frame = ranking(energies, [-4.0, np.nan, -2.0])
-    assert judge_ranking(frame, CONFIG, 50).n == 2
-    assert judge_ranking(frame.head(2), CONFIG, 50) is None
+    assert judge(frame, CONFIG, 50).n == 2
+    assert judge(frame.head(2), CONFIG, 50) is None
 
 
 def test_hull_distances_count_only_when_all_are_known():
     energies = [-4.0, -3.0]
     frame = ranking(energies, energies).assign(energy_above_hull_true=[0.01, 0.2])
-    quality = judge_ranking(frame, CONFIG, 1)
+    quality = judge(frame, CONFIG, 1)
     assert (quality.near_hull, quality.near_hull_base) == (1.0, 0.5)
     frame.loc[1, "energy_above_hull_true"] = np.nan
-    assert judge_ranking(frame, CONFIG, 1).near_hull is None
+    assert judge(frame, CONFIG, 1).near_hull is None
 
 
 def test_the_true_hull_is_that_of_all_synthetic_records(built_store):
     candidates = read_candidates(built_store, ["candidates", "synthetic"])
     known = candidates[candidates["source"] == "synthetic"]
-    found = true_hull_distances(built_store, known)
+    found = hull_of(built_store, known)
     assert found.index.equals(known.index)
     # the candidates of the fixture carry labels and compete
-    from tests.core.worlds import CANDIDATES
-
     expected = truth(SOURCE, CANDIDATES).to_pandas().set_index("material_id")
     assert found.to_numpy() == pytest.approx(
         expected.loc[known["candidate_id"], "energy_above_hull"].to_numpy(), abs=1e-9

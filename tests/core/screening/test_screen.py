@@ -1,6 +1,7 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,6 +13,7 @@ from crystalgnn_core.records.crystal import Crystal
 from crystalgnn_core.screening import screen as module
 from crystalgnn_core.screening.config import ScoreConfig, ScreeningConfig
 from crystalgnn_core.screening.screen import previous_screen, rank_screen
+from crystalgnn_core.sources.base import LabelRequirement
 from crystalgnn_core.sources.synthetic import SyntheticSource
 from tests.core.worlds import (
     SCREENING,
@@ -32,11 +34,11 @@ class Mixed(SyntheticSource):
     n_structures: int = N
     seed: int = 5
     with_labels: bool = False
-    require_labels: str = "none"
+    require_labels: LabelRequirement = "none"
     stretch: float = 1.0
 
     def read(self, part):
-        rows = list(super().read(part))
+        rows: list[Any] = list(super().read(part))
         first = rows[0].crystal
         double = Crystal(
             np.tile(first.atomic_numbers, 2),
@@ -78,6 +80,10 @@ MIXED = ScreeningConfig(name="mixed", sources=("mixed",), top_k=3, device="cpu")
 def screened(store, model):
     ingest(store, Mixed())
     return screen(store, model, MIXED)
+
+
+def latest(store, name):
+    return previous_screen(store, name)
 
 
 def table(result, name):
@@ -163,7 +169,7 @@ def test_a_changed_candidate_makes_a_new_screen_that_knows_what_changed(
     changes = after.changes
     assert (changes.n_new, changes.n_changed, changes.n_removed) == (0, 1, 0)
     assert changes.n_unchanged == N + 1
-    assert previous_screen(store, "mixed").screen_id == after.screen_id
+    assert latest(store, "mixed").screen_id == after.screen_id
 
 
 def test_a_screen_that_returns_to_old_candidates_is_compared_with_the_latest(
@@ -213,11 +219,11 @@ def test_a_kill_leaves_a_state_from_which_a_rerun_gives_the_same(
         patch.setattr(module, step, die)
         with pytest.raises(KeyboardInterrupt):
             rank_screen(store, MIXED, [model])
-    assert previous_screen(store, "mixed").screen_id == screened.screen_id
-    result = rank_screen(store, MIXED, [model])
+    assert latest(store, "mixed").screen_id == screened.screen_id
+    result = screen(store, model, MIXED)
     assert result.previous == screened.screen_id
     assert result.changes.n_changed == 1
-    assert previous_screen(store, "mixed").screen_id == result.screen_id
+    assert latest(store, "mixed").screen_id == result.screen_id
 
 
 def test_candidates_that_are_all_refused_are_all_rejected(store, model):
@@ -283,10 +289,10 @@ def test_two_models_share_the_targets(store, model, trained):
 def test_screens_of_two_names_do_not_move_each_others_pointer(store, model):
     first = screen(store, model, SCREENING)
     second = rank_screen(store, SCREENING.model_copy(update={"name": "other"}), [model])
-    assert previous_screen(store, "default").screen_id == first.screen_id
-    assert previous_screen(store, "other").screen_id == second.screen_id
+    assert latest(store, "default").screen_id == first.screen_id
+    assert latest(store, "other").screen_id == second.screen_id
     assert second.previous is None
-    assert previous_screen(store, "never") is None
+    assert latest(store, "never") is None
 
 
 def test_flags_reach_the_ranking(store, model):

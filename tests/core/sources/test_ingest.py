@@ -23,8 +23,9 @@ class Broken(SyntheticSource):
             name = (
                 self.material_id(0) if index == self.n_structures - 1 else raw.material_id
             )
-            error = ("no_atoms", "empty") if index % 3 == 1 else None
-            yield replace(raw, material_id=name, error=error)
+            changed = replace(raw, material_id=name)
+            is_empty = index % 3 == 1
+            yield replace(changed, error=("no_atoms", "empty")) if is_empty else changed
 
 
 BROKEN = Broken(n_structures=12, part_size=5)

@@ -1,0 +1,74 @@
+"""Structures in whatever form a user holds them, as raw records with ids."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from crystalgnn_core.errors import InputError, RecordError
+from crystalgnn_core.records.schema import RawRecord
+from crystalgnn_core.sources.convert import crystal_from_any
+from crystalgnn_core.sources.structure_files import (
+    read_structure_file,
+    structure_files,
+    unique_ids,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+def read_inputs(structures: Any) -> Iterator[RawRecord]:  # noqa: ANN401  see predict
+    """Yield one raw record an input structure; a file may hold several."""
+    if isinstance(structures, str | Path):
+        yield from _from_path(Path(structures).expanduser())
+    elif isinstance(structures, Mapping) and not _is_structure_dict(structures):
+        for name, structure in structures.items():
+            if isinstance(structure, str | Path):
+                yield from _from_path(Path(structure).expanduser(), str(name))
+            else:
+                yield _from_object(str(name), structure)
+    elif isinstance(structures, Iterable) and not _is_single(structures):
+        for index, structure in enumerate(structures):
+            if isinstance(structure, str | Path):
+                yield from _from_path(Path(structure).expanduser())
+            else:
+                yield _from_object(str(index), structure)
+    else:
+        yield _from_object("0", structures)
+
+
+def _is_structure_dict(value: Mapping[Any, Any]) -> bool:
+    return any(key in value for key in ("atoms", "lattice_mat", "@class", "lattice"))
+
+
+def _is_single(value: object) -> bool:
+    """Tell one structure, which can be iterated over its sites, from a list of them."""
+    return (
+        hasattr(value, "lattice")
+        or hasattr(value, "get_scaled_positions")
+        or isinstance(value, Mapping)
+    )
+
+
+def _from_path(path: Path, name: str | None = None) -> Iterator[RawRecord]:
+    """Read a file or folder; a given name is the id, or stands before those of a folder."""
+    if "\n" in str(path):
+        raise InputError("text was given in place of a path; read it with pymatgen first")
+    if path.is_dir():
+        files = structure_files(path)
+        names = [file.relative_to(path).as_posix() for file in files]
+        for file, own in zip(files, unique_ids(names), strict=True):
+            yield from read_structure_file(file, own if name is None else f"{name}/{own}")
+    elif path.is_file():
+        yield from read_structure_file(path, name)
+    else:
+        raise InputError(f"{path}: no such file or folder")
+
+
+def _from_object(name: str, structure: Any) -> RawRecord:  # noqa: ANN401  see predict
+    try:
+        return RawRecord(name, crystal_from_any(structure))
+    except RecordError as error:
+        return RawRecord(name, None, error=(error.reason, str(error)))  # type: ignore[arg-type]

@@ -1,0 +1,57 @@
+"""A store with two trained models, made once by core alone, and copies to change."""
+
+import shutil
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from crystalgnn_core.config import PipelineConfig
+from crystalgnn_core.graphs.shards import (
+    STRUCTURE_COLUMNS,
+    build_graph_shard,
+    plan_graph_shards,
+)
+from crystalgnn_core.learning.registry import Registry
+from crystalgnn_core.learning.training import train_model
+from crystalgnn_core.records.store import RecordStore
+from crystalgnn_core.sources.ingest import commit_ingest, plan_ingest, read_part
+from tests.tiny import TINY
+
+
+class TrainedStore(NamedTuple):
+    """A store with records, graphs and two models; the first is the champion."""
+
+    path: Path
+    champion: str
+    other: str
+
+
+@pytest.fixture(scope="session")
+def trained_store(tmp_path_factory):
+    store = tmp_path_factory.mktemp("trained") / "store"
+    training = TINY["training"] | {"epochs": 1}
+    config = PipelineConfig.model_validate(
+        TINY | {"store": str(store), "sources": TINY["sources"][:1], "training": training}
+    )
+    [source] = config.sources
+    plan = plan_ingest(store, source)
+    parts = [read_part(source, part, Path(plan.folder)) for part in plan.parts]
+    commit_ingest(store, source, plan, parts)
+    structures = RecordStore(store).scan([source.name], STRUCTURE_COLUMNS)
+    for job in plan_graph_shards(store, config.graph, structures, shard_size=64)[0]:
+        build_graph_shard(job, config.graph)
+    ids = []
+    for seed in (0, 1):
+        settings = config.training.model_copy(update={"seed": seed})
+        ids.append(train_model(store, config.model, settings, config.graph).model_id)
+    Registry(store).promote(ids[0], "the first")
+    return TrainedStore(store, *ids)
+
+
+@pytest.fixture
+def own_store(trained_store, tmp_path):
+    """Copy the trained store, for tests that change it."""
+    path = tmp_path / "own-store"
+    shutil.copytree(trained_store.path, path)
+    return trained_store._replace(path=path)

@@ -1,0 +1,216 @@
+"""The command line: what a user gets wrong is one line on stderr and exit code 2."""
+
+import subprocess
+import sys
+from typing import NamedTuple
+
+import pytest
+import yaml
+
+from deployments.cli import USER_ERROR, main
+
+CIF = "data_x\n"
+
+
+class Outcome(NamedTuple):
+    """What a command left behind."""
+
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def run(monkeypatch, capsys, tmp_path):
+    """Run a command in this process, in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+
+    def call(*arguments: object) -> Outcome:
+        monkeypatch.setattr(sys, "argv", ["crystalgnn", *map(str, arguments)])
+        code: object = 0
+        try:
+            main()
+        except SystemExit as end:
+            code = end.code
+        assert isinstance(code, int | None)
+        return Outcome(code or 0, *capsys.readouterr())
+
+    return call
+
+
+@pytest.fixture
+def config(tmp_path):
+    """Write a configuration file; return its path."""
+
+    def write(**content: object) -> str:
+        path = tmp_path / "job.yaml"
+        path.write_text(yaml.safe_dump(content))
+        return str(path)
+
+    return write
+
+
+def check_user_error(outcome: Outcome, *words: str) -> None:
+    assert outcome.code == USER_ERROR, outcome
+    assert outcome.err.startswith("crystalgnn: ")
+    assert outcome.err.count("\n") == 1, outcome.err
+    assert "Traceback" not in outcome.err
+    for word in words:
+        assert word in outcome.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ("pipeline --config missing.yaml", ["missing.yaml", "no such file", "demo"]),
+        ("pipeline", ["no sources", "--config"]),
+        ("train --set training.epochs", ["key=value"]),
+        ("train --set training.epochs=many", ["training.epochs", "many"]),
+        ("train --set training.epoch=3", ["training.epoch", "unknown key"]),
+        ("train --set sources=3", ["sources", "tuple"]),
+        ("train --set training.targets=[love]", ["love", "band_gap"]),
+        ("train", ["training.sources"]),
+        ("build", ["training.sources"]),
+        ("rescreen", ["screening.sources"]),
+        ("ingest --source files", ["--path"]),
+        ("ingest --path somewhere", ["--source"]),
+        ("ingest --source gossip", ["gossip"]),
+        ("ingest --source files --path nowhere", ["nowhere", "no file or folder"]),
+        ("ingest --source files --path . --target band_gap", ["TARGET=COLUMN@LABEL"]),
+        ("ingest --source files --path . --target band_gap=gap", ["TARGET=COLUMN@LABEL"]),
+        ("ingest --source files --path . --target love=x@PBE", ["love"]),
+        ("screen nowhere", ["nowhere"]),
+        ("screen .", ["champion", "train a model"]),
+        ("rescreen --set screening.sources=[a]", ["champion", "train a model"]),
+        ("predict x.cif", ["champion", "train a model"]),
+        ("predict x.cif --model nobody", ["nobody"]),
+        ("predict x.cif --output table.xlsx", ["table.xlsx", ".parquet", ".csv"]),
+        ("evaluate --model nobody", ["nobody"]),
+        ("models show nobody", ["nobody"]),
+        ("models promote nobody", ["nobody"]),
+        ("models rollback", ["no champion"]),
+    ],
+)
+def test_user_error_is_one_line(run, arguments, words):
+    check_user_error(run(*arguments.split()), *words)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ({"sauces": []}, ["sauces", "unknown key"]),
+        ({"training": {"optimiser": {}}}, ["training.optimiser", "unknown key"]),
+        ({"training": {"epochs": 0}}, ["training.epochs"]),
+        ({"screening": {"score": {"gap_window": [3, 1]}}}, ["gap_window", "empty"]),
+        (
+            {"sources": [{"kind": "synthetic", "name": "a", "n_structures": 9}] * 2},
+            ["two sources are named a"],
+        ),
+        (
+            {"sources": [{"kind": "textbook"}], "training": {"sources": ["textbook"]}},
+            ["textbook", "cannot be trained on"],
+        ),
+    ],
+)
+def test_settings_that_do_not_fit_are_named(run, config, content, words):
+    check_user_error(run("pipeline", "--config", config(**content)), "job.yaml", *words)
+
+
+def test_file_that_is_no_yaml_is_refused(run, tmp_path):
+    (tmp_path / "job.yaml").write_text("a: [")
+    check_user_error(run("pipeline", "--config", "job.yaml"), "job.yaml", "not valid YAML")
+    (tmp_path / "job.yaml").write_text("just text")
+    check_user_error(run("pipeline", "--config", "job.yaml"), "expected keys and values")
+
+
+def test_unwritable_store_is_one_line_without_traceback(run, own_store, tmp_path):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "x.cif").write_text(CIF)
+    (tmp_path / "taken").mkdir()
+    outcome = run(
+        *("predict", "folder", "--store", own_store.path, "--output", "taken/no/a.csv")
+    )
+    assert outcome.code == 0  # the folder of the table is made
+    (tmp_path / "file").write_text("")
+    outcome = run(
+        *("predict", "folder", "--store", own_store.path, "--output", "file/a.csv")
+    )
+    assert outcome.code == 1
+    assert outcome.err.count("\n") == 1
+    assert outcome.err.startswith("crystalgnn: ")
+
+
+def test_exit_code_of_the_process(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-m", "deployments.cli", "predict", "x.cif", "--store", "none"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    check_user_error(Outcome(done.returncode, done.stdout, done.stderr), "champion")
+
+
+def test_models_are_listed_shown_promoted_and_rolled_back(run, own_store):
+    store = ("--store", own_store.path)
+    listed = run("models", "list", *store)
+    assert listed.code == 0
+    [line] = [text for text in listed.out.splitlines() if own_store.champion in text]
+    assert "champion" in line
+    assert own_store.other in listed.out
+    assert "band_gap" in listed.out
+
+    shown = run("models", "show", own_store.other, *store)
+    assert yaml.safe_load(shown.out)["model_id"] == own_store.other
+
+    check_user_error(run("models", "rollback", *store), "no earlier champion")
+    promoted = run("models", "promote", own_store.other, "--reason", "a try", *store)
+    assert f"{own_store.other} is the champion of" in promoted.out
+    shown = run("models", "show", "champion", *store)
+    assert yaml.safe_load(shown.out)["model_id"] == own_store.other
+
+    back = run("models", "rollback", *store)
+    assert f"{own_store.champion} is the champion of" in back.out
+    shown = run("models", "show", "champion", *store)
+    assert yaml.safe_load(shown.out)["model_id"] == own_store.champion
+
+
+def test_empty_store_lists_no_models(run):
+    assert run("models", "list", "--store", "none").code == 0
+
+
+def test_doctor_finds_nothing_wrong_with_a_sound_store(run, trained_store):
+    outcome = run("doctor", "--store", trained_store.path)
+    assert outcome.code == 0, outcome.out
+    assert "2 of 2 shards sound" in outcome.out
+    assert "PROBLEM" not in outcome.out
+
+
+@pytest.mark.parametrize("damage", ["changed", "missing", "unfinished"])
+def test_doctor_names_the_damaged_shard(run, own_store, damage):
+    shard = sorted(own_store.path.glob("graphs/*/*.parquet"))[0]
+    if damage == "changed":
+        shard.write_bytes(shard.read_bytes()[:-1] + b"\0")
+    elif damage == "missing":
+        shard.unlink()
+    else:
+        shard.with_suffix(".json").unlink()
+    outcome = run("doctor", "--store", own_store.path)
+    assert outcome.code == 1
+    assert "1 of 2 shards sound" in outcome.out
+    assert shard.stem in "".join(outcome.out.split())
+
+
+def test_doctor_names_the_damaged_model(run, own_store):
+    weights = own_store.path / "models" / own_store.other / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1] + b"\1")
+    outcome = run("doctor", "--store", own_store.path)
+    assert outcome.code == 1
+    assert own_store.other in outcome.out
+    assert "damaged" in outcome.out
+
+
+def test_doctor_says_when_there_is_no_store(run):
+    outcome = run("doctor", "--store", "none")
+    assert outcome.code == 1
+    assert "missing" in outcome.out

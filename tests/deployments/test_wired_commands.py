@@ -1,0 +1,128 @@
+"""`ingest` and `screen` end to end, as processes on a Prefect server."""
+
+import os
+import subprocess
+import sys
+
+import pandas as pd
+import pytest
+
+from crystalgnn_core.records.store import RecordStore
+from tests.deployments.test_predict_command import INPUTS, SALT
+
+pytestmark = [
+    pytest.mark.xdist_group("prefect"),
+    pytest.mark.usefixtures("prefect_api"),
+]
+
+# what screening refuses later, for want of a model, is a fine record
+BAD = {name for name, (_, reason) in INPUTS.items() if reason != "ok"}
+INGEST_REJECTS = ("unreadable_structure", "disordered_site", "overlapping_atoms")
+
+
+def crystalgnn(*arguments: object, code: int = 0) -> subprocess.CompletedProcess[str]:
+    done = subprocess.run(
+        [sys.executable, "-m", "deployments.cli", *map(str, arguments)],
+        env=os.environ,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == code, done.stdout + done.stderr
+    return done
+
+
+def cells(line: str) -> list[str]:
+    return [cell.strip() for cell in line.replace("┃", "│").split("│") if cell.strip()]
+
+
+def rows(out: str, first: str) -> list[list[str]]:
+    """Return the table rows that begin with a cell."""
+    return [cells(line) for line in out.splitlines() if cells(line)[:1] == [first]]
+
+
+@pytest.fixture
+def table(tmp_path):
+    """Table with every kind of bad row, two equal ids, and labels that are not there."""
+    cif = SALT.to(fmt="cif")
+    structures = [cif if s is None else s.to(fmt="cif") for s, _ in INPUTS.values()]
+    structures[1] = "data_broken\nloop_\n"
+    entries = [(*pair, "1.5") for pair in zip(INPUTS, structures, strict=True)]
+    entries += [
+        ("a-good", cif, "1.5"),
+        ("i-missing", cif, ""),
+        ("j-nan", cif, "NaN"),
+        ("k-text", cif, "about 2"),
+        ("l-unit", cif, "1e9"),
+        ("", cif, "1.5"),
+    ]
+    path = tmp_path / "table.csv"
+    frame = pd.DataFrame(entries, columns=["material_id", "cif", "gap"])
+    frame.to_csv(path, index=False)
+    return path
+
+
+def test_ingest_counts_every_reason(table, tmp_path):
+    store = tmp_path / "store"
+    options = ("--source", "files", "--path", table, "--store", store)
+    target = ("--target", "band_gap=gap@PBE")
+    out = crystalgnn("ingest", *options, *target).stdout
+    [line] = rows(out, "table")
+    assert line[1:5] == ["14", "5", "9", "5"]  # rows in, kept, rejected, new
+    counts = {cell[1]: int(cell[2]) for cell in rows(out, "ingest")}
+    assert counts == {
+        "unreadable_structure": 1,
+        "disordered_site": 1,
+        "overlapping_atoms": 1,
+        "duplicate_id": 1,
+        "missing_label": 2,
+        "invalid_label": 1,
+        "implausible_label": 1,
+        "missing_id": 1,
+    }
+    records = RecordStore(store)
+    kept = records.read(["table"])["material_id"].to_pylist()
+    # an isolated atom is a fine record: graphs and models refuse it
+    assert kept == ["a-good", "e-isolated", "f-one-atom", "g-skewed", "h-unseen"]
+    assert records.rejects().num_rows == sum(counts.values())
+
+    again = crystalgnn("ingest", *options, *target)
+    assert rows(again.stdout, "table")[0][1:6] == ["14", "5", "9", "0", "0"]
+    assert "(skipped)" in again.stderr or "unchanged" in again.stdout
+
+
+def test_screen_of_a_folder_with_the_champion(own_store, tmp_path):
+    folder = tmp_path / "my candidates"
+    folder.mkdir()
+    for name, (structure, _) in INPUTS.items():
+        text = "data_broken\nloop_\n" if structure is None else structure.to(fmt="cif")
+        (folder / f"{name}.cif").write_text(text)
+    done = crystalgnn("screen", folder, "--model", "champion", "--store", own_store.path)
+    out = done.stdout
+    # the skewed cell is the same crystal as the good one
+    assert "5 candidates = 2 scored + 2 rejected + 1 duplicates" in out
+    counts = {(stage, reason): n for stage, reason, n in map(tuple, _rejected(out))}
+    assert counts == {
+        **{("ingest", reason): "1" for reason in INGEST_REJECTS},
+        ("screen", "isolated_atom"): "1",
+        ("screen", "unseen_element"): "1",
+    }
+    [ranking] = own_store.path.glob("screens/my-candidates-*/ranking.csv")
+    assert f"ranking  {ranking}" in out
+    assert (ranking.parent / "report.html").is_file()
+    frame = pd.read_csv(ranking)
+    assert set(frame["candidate_id"]) == {"a-good", "f-one-atom"}
+    assert "predict:" in done.stderr  # the stages are told while they run
+    assert "Traceback" not in done.stderr
+
+
+def test_empty_folder_is_one_line(tmp_path):
+    (tmp_path / "empty").mkdir()
+    options = ("--source", "files", "--path", tmp_path / "empty")
+    done = crystalgnn("ingest", *options, "--store", tmp_path / "store", code=2)
+    assert "no structure files" in done.stderr
+    assert done.stderr.count("\n") == 1, done.stderr
+
+
+def _rejected(out: str) -> list[list[str]]:
+    return [*rows(out, "ingest"), *rows(out, "screen")]
