@@ -22,7 +22,7 @@ REFERENCE = "0.137 eV/atom after 3 epochs, 0.083 after 14, 0.079 after 20"
 def run() -> None:
     """Run the job, or say why it cannot run."""
     if not (DATA / "mp20.parquet").is_file():
-        show_line("skipped: ../shared/data, which holds MP-20 and the WBM candidates, is absent")
+        show_line("skipped: MP-20 and the WBM candidates are not in ../shared/data")
         return
     with tempfile.TemporaryDirectory() as folder:
         command = ["crystalgnn", "pipeline", "--config", str(CONFIG), "--store", folder]

@@ -15,7 +15,7 @@ SALT = Structure.from_spacegroup(
 )
 COPPER = Structure(Lattice.cubic(3.61 / 2**0.5), ["Cu"], [[0, 0, 0]])
 SKEW = np.array([[1, 0, 0], [3, 1, 0], [-2, 3, 1]])  # the same crystal in a long thin cell
-INPUTS = {
+INPUTS: dict[str, tuple[Structure | None, str]] = {
     "a-good": (SALT, "ok"),
     "b-unreadable": (None, "unreadable_structure"),
     "c-disordered": (
@@ -28,7 +28,7 @@ INPUTS = {
     ),
     "e-isolated": (Structure(Lattice.cubic(60), ["Cu"], [[0, 0, 0]]), "isolated_atom"),
     "f-one-atom": (COPPER, "ok"),
-    "g-skewed": (SALT.make_supercell(SKEW, in_place=False), "ok"),
+    "g-skewed": (SALT.make_supercell(SKEW.tolist(), in_place=False), "ok"),
     "h-unseen": (Structure(Lattice.cubic(4), ["Pu"], [[0, 0, 0]]), "unseen_element"),
 }
 

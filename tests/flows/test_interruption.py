@@ -43,7 +43,8 @@ CONFIG: dict[str, Any] = {
     },
     # writing CIF files is what keeps the ranking busy
     "screening": {"name": "s", "sources": ["candidates"], "top_k": 100, "device": "cpu"},
-    "execution": {"shard_size": 64, "workers": 2},
+    # many small shards: no stage is over before it can be killed
+    "execution": {"shard_size": 8, "workers": 2},
 }
 
 COMMAND = (sys.executable, "-m", "deployments.cli")
@@ -57,13 +58,11 @@ class Stage(NamedTuple):
         begun: Files, relative to the store, one of which shows that the stage has begun.
         ended: Files one of which shows that it is over.
         kept: Files that the second run must not write again.
-        shard_size: Small where the stage would else be over too soon; changes no result.
     """
 
     begun: str
     ended: str
     kept: str
-    shard_size: int = 64
 
 
 STAGES = {
@@ -73,15 +72,13 @@ STAGES = {
     "commit": Stage(
         "records/_delta_log/*.json", "ingests/synthetic.json", "staging/synthetic-*/0*"
     ),
-    "graphs": Stage("graphs/*/*.json", "models/*", "graphs/*/*.parquet", shard_size=8),
+    "graphs": Stage("graphs/*/*.json", "models/*", "graphs/*/*.parquet"),
     "training": Stage(
         "models/*/checkpoints/pointers.json",
         f"models/*/checkpoints/epoch-{N_EPOCHS:05d}",
         "graphs/*/*.parquet",
     ),
-    "predicting": Stage(
-        "predictions/*/*.json", "screens/*", "predictions/*/*.parquet", shard_size=4
-    ),
+    "predicting": Stage("predictions/*/*.json", "screens/*", "predictions/*/*.parquet"),
     "ranking": Stage(
         "screens/*/ranking.parquet", "screens/*/screen.json", "predictions/*/*.parquet"
     ),
@@ -93,17 +90,14 @@ class Job:
 
     Args:
         folder: Folder of the store, the configuration and the logs.
-        shard_size: Structures a shard.
     """
 
-    def __init__(self, folder: Path, shard_size: int) -> None:
+    def __init__(self, folder: Path) -> None:
         self.store = folder / "store"
         self.marker = str(folder)
         self.config = folder / "config.yaml"
         self.log = folder / "log.txt"
-        execution = CONFIG["execution"] | {"shard_size": shard_size}
-        content = CONFIG | {"store": str(self.store), "execution": execution}
-        self.config.write_text(yaml.safe_dump(content))
+        self.config.write_text(yaml.safe_dump(CONFIG | {"store": str(self.store)}))
 
     @contextmanager
     def start(self, *, with_own_server: bool) -> Iterator[subprocess.Popen[bytes]]:
@@ -197,7 +191,7 @@ def _watch(stamps: Stamps) -> Iterator[list[Path]]:
 @pytest.fixture(scope="module")
 def undisturbed(prefect_api, tmp_path_factory):
     """Results of a run that nobody interrupts."""
-    job = Job(tmp_path_factory.mktemp("undisturbed"), shard_size=64)
+    job = Job(tmp_path_factory.mktemp("undisturbed"))
     job.finish()
     return job.results()
 
@@ -210,7 +204,7 @@ def _has_entry(path: Path) -> bool:
 @pytest.mark.parametrize("name", STAGES)
 def test_killed_pipeline_ends_like_one_left_alone(name, undisturbed, tmp_path):
     stage = STAGES[name]
-    job = Job(tmp_path, stage.shard_size)
+    job = Job(tmp_path)
     finished = {
         path: stamp for path, stamp in job.interrupt(stage).items() if _has_entry(path)
     }
