@@ -23,7 +23,7 @@ INPUTS: dict[str, tuple[Structure | None, str]] = {
         "disordered_site",
     ),
     "d-overlap": (
-        Structure(Lattice.cubic(4), ["Cu", "Cu"], [[0, 0, 0], [0.02, 0, 0]]),
+        Structure(Lattice.cubic(4), ["Cu", "Cu"], [[0.0, 0, 0], [0.02, 0, 0]]),
         "overlapping_atoms",
     ),
     "e-isolated": (Structure(Lattice.cubic(60), ["Cu"], [[0, 0, 0]]), "isolated_atom"),
