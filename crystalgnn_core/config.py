@@ -26,7 +26,7 @@ DEFAULT_STORE = "crystalgnn-store"
 
 
 class ExecutionConfig(FrozenModel):
-    """How the work is cut and run; does not change any result.
+    """How the work is cut and run; changes results by float32 rounding at most.
 
     Attributes:
         shard_size: Structures a graph or prediction shard, one task each.
@@ -101,14 +101,18 @@ def load_config(
     overrides: Sequence[str] = (),
     *,
     base: Mapping[str, Any] | None = None,
+    options: Mapping[str, Any] | None = None,
 ) -> PipelineConfig:
-    """Compose class defaults, `base`, a YAML file and `key=value` overrides, in that order.
+    """Compose defaults, `base`, a YAML file, `options` and `key=value` overrides.
+
+    What comes later wins.
 
     Args:
         path: YAML file.
         overrides: Dotted keys with YAML values, such as `training.epochs=20`; list items
             are addressed by position (`sources.0.path=cifs`).
         base: Values below the file's.
+        options: Values of command-line options, above the file's; lists replace lists.
 
     Raises:
         ConfigError: The file cannot be read, or a key or value does not fit.
@@ -116,6 +120,7 @@ def load_config(
     content: dict[str, Any] = deepcopy(dict(base or {}))
     if path is not None:
         content = _merge(content, _read_yaml(path))
+    content = _merge(content, deepcopy(dict(options or {})))
     for override in overrides:
         key, separator, text = override.partition("=")
         if not separator or not key:

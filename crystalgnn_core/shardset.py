@@ -134,6 +134,16 @@ class ShardSet:
             for refusal in entry.refusals
         }
 
+    def discard_damaged(self) -> None:
+        """Delete shards that do not match their entry; their structures are built again."""
+        for path in sorted(self.folder.glob("[!.]*.json")):
+            if self.entry(path.stem) is not None:
+                continue
+            with _locked(self.folder / "jobs" / f"{path.stem}.lock"):
+                if self.entry(path.stem) is None:  # not just being written
+                    self.path_of(path.stem).unlink(missing_ok=True)
+                    path.unlink(missing_ok=True)
+
     def plan(self, tables: Iterable[pa.Table], *, salt: str) -> Iterator[ShardJob]:
         """Yield a job for every table of rows; the rows are parked beside the shards.
 

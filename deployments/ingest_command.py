@@ -51,8 +51,8 @@ def ingest(
     if source is None and (path or name or target):
         raise ConfigError("--path, --name and --target describe a --source; give that too")
     entry = None if source is None else source_entry(source, path, name, target)
-    base = None if entry is None else {"sources": [entry]}
-    settings = resolve_config(config, set_, store, base=base)
+    options = None if entry is None else {"sources": [entry]}
+    settings = resolve_config(config, set_, store, options=options)
     require_sources(settings)
     with prefect_session(verbose=verbose):
         from flows.records import ingest as flow

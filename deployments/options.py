@@ -41,7 +41,7 @@ def resolve_config(
     overrides: list[str] | None,
     store: str | None,
     *,
-    base: dict[str, Any] | None = None,
+    options: dict[str, Any] | None = None,
 ) -> PipelineConfig:
     """Compose defaults, file and options.
 
@@ -54,7 +54,7 @@ def resolve_config(
     if store is not None:
         settings.append(f"store={store}")
     path = None if config is None else _find_config(config)
-    return load_config(path, settings, base=base)
+    return load_config(path, settings, options=options)
 
 
 def require_sources(config: PipelineConfig) -> None:

@@ -115,14 +115,14 @@ def screen(
     verbose: Verbose = False,
 ) -> None:
     """Predict and rank candidates: those of a path, or the configured sources."""
-    base: dict[str, Any] | None = None
+    options: dict[str, Any] | None = None
     if candidates is not None:
         entry = source_entry("files", candidates, name, None)
-        base = {
+        options = {
             "sources": [entry],
             "screening": {"sources": [entry["name"]], "name": entry["name"]},
         }
-    settings = resolve_config(config, set_, store, base=base)
+    settings = resolve_config(config, set_, store, options=options)
     require_names(settings.screening.sources, "screening.sources, or CANDIDATES")
     if candidates is not None:
         require_sources(settings)
@@ -201,6 +201,11 @@ def serve(
     prepare_environment(verbose=verbose)
     from deployments.schedules import serve_schedules
 
+    schedule = settings.schedule
+    show_line(
+        f"serving {settings.store_path}: rescreen at {schedule.rescreen}, retrain at "
+        f"{schedule.retrain} ({schedule.timezone}); Ctrl-C stops"
+    )
     serve_schedules(settings)
 
 

@@ -63,7 +63,7 @@ def serve_schedules(config: PipelineConfig) -> None:
         held.enter_context(prefect_server(with_services=True))
         release_abandoned_runs(config)
         os.environ["PREFECT_LOGGING_LEVEL"] = "INFO"  # for the flow runs' own processes
-        serve(*deployments, limit=1, query_seconds=2)
+        serve(*deployments, limit=1, query_seconds=2, print_starting_message=False)
 
 
 def make_deployments(config: PipelineConfig) -> list[RunnerDeployment]:

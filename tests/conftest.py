@@ -3,7 +3,6 @@
 import os
 import shutil
 import tempfile
-from pathlib import Path
 
 import pytest
 
@@ -39,7 +38,7 @@ def prefect_api():
 
 
 @pytest.fixture
-def tiny_config(tmp_path: Path):
+def tiny_config(tmp_path):
     from crystalgnn_core.config import PipelineConfig
     from tests.tiny import TINY
 

@@ -78,6 +78,7 @@ def plan_graph_shards(
         The jobs, and the number of distinct structures that need no work.
     """
     shards = ShardSet(graph_folder(store, config))
+    shards.discard_damaged()
     known = shards.known_digests()
     seen: set[str] = set()
 

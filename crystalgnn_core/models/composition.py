@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from pymatgen.core.periodic_table import Element
 from sklearn.ensemble import HistGradientBoostingRegressor
+from threadpoolctl import threadpool_limits
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -119,11 +120,13 @@ def fit_predict(
         Shape (n_test, n_targets).
     """
     columns = []
-    for labels in train_labels.T:
-        known = np.isfinite(labels)
-        trees = HistGradientBoostingRegressor(
-            max_iter=400, learning_rate=0.1, early_stopping=False, random_state=seed
-        )
-        trees.fit(train_features[known], labels[known])
-        columns.append(trees.predict(test_features))
+    # trees of this size gain nothing from threads, and spinning ones starve everything else
+    with threadpool_limits(limits=1, user_api="openmp"):
+        for labels in train_labels.T:
+            known = np.isfinite(labels)
+            trees = HistGradientBoostingRegressor(
+                max_iter=400, learning_rate=0.1, early_stopping=False, random_state=seed
+            )
+            trees.fit(train_features[known], labels[known])
+            columns.append(trees.predict(test_features))
     return np.stack(columns, axis=1)

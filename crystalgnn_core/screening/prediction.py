@@ -55,6 +55,7 @@ def plan_prediction_shards(
     card = read_card(model)
     graphs = ShardSet(graph_folder(store, card.graph))
     done = ShardSet(prediction_folder(store, card))
+    done.discard_damaged()
     wanted = list(dict.fromkeys(digests))
     known = done.known_digests()
     places = graphs.locate(digest for digest in wanted if digest not in known)

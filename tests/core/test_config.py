@@ -162,3 +162,10 @@ def test_another_kind_of_model_takes_no_settings_of_the_first(write):
     assert _merge({"m": {"kind": "one", "a": 1}}, {"m": {"b": 2}}) == {
         "m": {"kind": "one", "a": 1, "b": 2}
     }
+
+
+def test_command_options_win_over_the_file_and_lose_to_set(write):
+    options = {"training": {"epochs": 4, "patience": 6}}
+    config = load_config(write(YAML), ["training.epochs=9"], options=options)
+    assert config.training.epochs == 9
+    assert config.training.patience == 6

@@ -157,3 +157,16 @@ def test_rows_come_in_the_order_asked_for():
     assert rows["value"].to_pylist() == [2.0, 1.0, 1.0, 1.0]
     with pytest.raises(IntegrityError, match=r"here: 1 of 2 .* \(first: x\)"):
         rows_in_order(tables, ["a", "x"], where="here")
+
+
+def test_damaged_shard_is_discarded_and_a_sound_one_kept(tmp_path):
+    shards = ShardSet(tmp_path)
+    damaged = shards.build(one_job(shards, "ab"), keep).entry.name
+    sound = shards.build(one_job(shards, "cd"), keep).entry.name
+    shards.path_of(damaged).write_bytes(b"PAR1")
+    shards.discard_damaged()
+    assert [entry.name for entry in shards.sound_entries()] == [sound]
+    assert sorted(path.name for path in tmp_path.glob("*.*")) == [
+        f"{sound}.json",
+        f"{sound}.parquet",
+    ]
