@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import cast
 
 import pandas as pd
 import pytest
@@ -13,7 +14,7 @@ pytestmark = pytest.mark.xdist_group("prefect")
 
 @pytest.mark.usefixtures("prefect_api")
 def test_pipeline_makes_a_report_and_a_second_run_reuses_all(tiny_config):
-    from prefect.artifacts import Artifact
+    from prefect.artifacts import Artifact, ArtifactResponse
 
     from flows.pipeline import pipeline
 
@@ -45,8 +46,8 @@ def test_pipeline_makes_a_report_and_a_second_run_reuses_all(tiny_config):
     assert all("skipped" in note.note or note.stage == "compare" for note in second.stages)
     assert (folder / "ranking.csv").read_bytes() == before
 
-    table = Artifact.get("pipeline")
-    assert isinstance(table, Artifact)
+    table = cast("ArtifactResponse | None", Artifact.get("pipeline"))
+    assert table is not None
     rows = json.loads(str(table.data))
     assert [row["stage"] for row in rows] == [
         "ingest",
@@ -55,8 +56,8 @@ def test_pipeline_makes_a_report_and_a_second_run_reuses_all(tiny_config):
         "compare",
         "screen",
     ]
-    summary = Artifact.get("pipeline-summary")
-    assert isinstance(summary, Artifact)
+    summary = cast("ArtifactResponse | None", Artifact.get("pipeline-summary"))
+    assert summary is not None
     assert result.screen_id in str(summary.data)
 
 
