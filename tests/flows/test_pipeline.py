@@ -2,19 +2,22 @@
 
 import json
 from pathlib import Path
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import pandas as pd
 import pytest
 
 from crystalgnn_core.screening.ranking import RANKING_SCHEMA
 
+if TYPE_CHECKING:
+    from prefect.client.schemas.objects import Artifact as StoredArtifact
+
 pytestmark = pytest.mark.xdist_group("prefect")
 
 
 @pytest.mark.usefixtures("prefect_api")
 def test_pipeline_makes_a_report_and_a_second_run_reuses_all(tiny_config):
-    from prefect.artifacts import Artifact, ArtifactResponse
+    from prefect.artifacts import Artifact
 
     from flows.pipeline import pipeline
 
@@ -46,7 +49,7 @@ def test_pipeline_makes_a_report_and_a_second_run_reuses_all(tiny_config):
     assert all("skipped" in note.note or note.stage == "compare" for note in second.stages)
     assert (folder / "ranking.csv").read_bytes() == before
 
-    table = cast("ArtifactResponse | None", Artifact.get("pipeline"))
+    table = cast("StoredArtifact | None", Artifact.get("pipeline"))
     assert table is not None
     rows = json.loads(str(table.data))
     assert [row["stage"] for row in rows] == [
@@ -56,7 +59,7 @@ def test_pipeline_makes_a_report_and_a_second_run_reuses_all(tiny_config):
         "compare",
         "screen",
     ]
-    summary = cast("ArtifactResponse | None", Artifact.get("pipeline-summary"))
+    summary = cast("StoredArtifact | None", Artifact.get("pipeline-summary"))
     assert summary is not None
     assert result.screen_id in str(summary.data)
 
