@@ -5,6 +5,12 @@ import shutil
 import tempfile
 
 import pytest
+from hypothesis import settings
+
+# the same examples in every run of continuous integration, new ones on a developer's machine
+settings.register_profile("ci", derandomize=True)
+if os.environ.get("CI"):
+    settings.load_profile("ci")
 
 # before Prefect, torch or numba are imported: they read these once
 _PREFECT_HOME = tempfile.mkdtemp(prefix="crystalgnn-prefect-")

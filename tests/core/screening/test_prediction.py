@@ -280,7 +280,10 @@ def test_prediction_is_unchanged_by_the_choice_of_description(model, seed):
         "supercell": given_.make_supercell(scaling, in_place=False),
     }
     frame = predict(same, model)
-    assert (frame["status"] == "ok").all()
+    # whether a sparse crystal is refused depends on the crystal alone, too
+    assert frame["status"].nunique() == 1
+    if frame["status"].iloc[0] != "ok":
+        return
     assert values(frame) == close(np.repeat(values(frame)[:1], len(same), axis=0))
 
 
