@@ -7,7 +7,7 @@ import tempfile
 import pytest
 from hypothesis import settings
 
-# the same examples in every run of continuous integration, new ones on a developer's machine
+# the same examples in every run of continuous integration, new ones elsewhere
 settings.register_profile("ci", derandomize=True)
 if os.environ.get("CI"):
     settings.load_profile("ci")
