@@ -132,8 +132,8 @@ def test_every_figure_is_valid_plotly_and_plain_json(make_report):
     figures += [plane_figure(report.scatter, report.gap_window, n_top=50)]
     figures += [spec for _, spec in history_figures(report.history)]
     for spec in figures:
-        json.dumps(spec, allow_nan=False)
-        go.Figure(spec)
+        assert json.loads(json.dumps(spec, allow_nan=False))["data"]
+        assert len(go.Figure(spec).data) == len(spec["data"])
 
 
 def test_both_schemes_name_the_same_colors_and_light_ones_differ():
