@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+DEFAULT_STORE = "crystalgnn-store"
 DIGEST_LENGTH = 16
 
 

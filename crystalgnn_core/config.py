@@ -5,24 +5,22 @@ from __future__ import annotations
 from copy import deepcopy
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Self
+from zoneinfo import ZoneInfo
 
 import yaml
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
-from crystalgnn_core.base import FrozenModel
+from crystalgnn_core.base import DEFAULT_STORE, FrozenModel
 from crystalgnn_core.errors import ConfigError
 from crystalgnn_core.graphs.config import GraphConfig
-from crystalgnn_core.learning.comparison import RetrainingConfig
-from crystalgnn_core.learning.config import TrainingConfig
+from crystalgnn_core.learning.config import RetrainingConfig, TrainingConfig
 from crystalgnn_core.models import ModelConfig
-from crystalgnn_core.models.cgcnn import CGCNNConfig
+from crystalgnn_core.models.config import CGCNNConfig
 from crystalgnn_core.screening.config import ScreeningConfig
 from crystalgnn_core.sources import AnySource
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-
-DEFAULT_STORE = "crystalgnn-store"
 
 
 class ExecutionConfig(FrozenModel):
@@ -49,6 +47,17 @@ class ScheduleConfig(FrozenModel):
     rescreen: str | float = "0 2 * * *"
     retrain: str | float = "0 4 * * 0"
     timezone: str = "UTC"
+
+    @field_validator("timezone")
+    @classmethod
+    def _zone_exists(cls, name: str) -> str:
+        try:
+            ZoneInfo(name)
+        except (OSError, ValueError, LookupError) as error:
+            raise ValueError(
+                "no such time zone; give one like Europe/Berlin or UTC"
+            ) from error
+        return name
 
 
 class PipelineConfig(FrozenModel):
@@ -195,7 +204,7 @@ def _assign(content: Any, keys: list[str], value: object, override: str) -> None
     if isinstance(here, list):
         here[_position(here, last, override)] = value
     elif isinstance(here, dict):
-        here[last] = value
+        here[_key(last, override)] = value
     else:
         raise ConfigError(f"--set {override!r}: {'.'.join(keys[:-1])} has no keys")
 
@@ -204,8 +213,17 @@ def _descend(here: Any, key: str, override: str) -> Any:  # noqa: ANN401  nested
     if isinstance(here, list):
         return here[_position(here, key, override)]
     if isinstance(here, dict):
-        return here.setdefault(key, {})
+        return here.setdefault(_key(key, override), {})
     raise ConfigError(f"--set {override!r}: nothing below {key!r} can be set")
+
+
+def _key(key: str, override: str) -> str:
+    if key.isdigit():
+        raise ConfigError(
+            f"--set {override!r}: there is no list in which {key} could be a position; "
+            "give the list in --config FILE"
+        )
+    return key
 
 
 def _position(items: list[Any], key: str, override: str) -> int:

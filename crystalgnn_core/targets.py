@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator
 
 from crystalgnn_core.base import FrozenModel
 from crystalgnn_core.errors import ConfigError
@@ -66,10 +68,19 @@ def get_target(name: str) -> Target:
         ConfigError: No target has this name.
     """
     try:
-        return TARGETS[name]
-    except KeyError as error:
+        return TARGETS[_known(name)]
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
+
+
+def _known(name: str) -> str:
+    if name not in TARGETS:
         known = ", ".join(TARGETS)
-        raise ConfigError(f"unknown target {name!r}; known targets: {known}") from error
+        raise ValueError(f"unknown target {name!r}; known targets: {known}")
+    return name
+
+
+TargetName = Annotated[str, AfterValidator(_known)]
 
 
 def scheme_column(target: str) -> str:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from crystalgnn_core.config import DEFAULT_STORE
+from crystalgnn_core.base import DEFAULT_STORE
 from deployments.tables import show_line, show_rows
 
 app = typer.Typer(no_args_is_help=True, help="List, show, promote and roll back models.")
@@ -38,7 +38,7 @@ def list_models(store: StorePath = Path(DEFAULT_STORE)) -> None:
 @app.command()
 def show(reference: Reference, store: StorePath = Path(DEFAULT_STORE)) -> None:
     """Print a model's card."""
-    from crystalgnn_core.learning.checkpoints import read_card
+    from crystalgnn_core.learning.cards import read_card
     from crystalgnn_core.learning.registry import Registry
 
     show_line(read_card(Registry(store).resolve(reference)).model_dump_json(indent=2))

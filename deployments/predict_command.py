@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from crystalgnn_core.config import DEFAULT_STORE
+from crystalgnn_core.base import DEFAULT_STORE
 from crystalgnn_core.errors import InputError
 from deployments.options import Model  # noqa: TC001  typer evaluates annotations
 from deployments.tables import show_line, show_rows
@@ -36,7 +36,7 @@ def predict(
     batch_size: Annotated[int, typer.Option("--batch-size", min=1)] = 256,
 ) -> None:
     """Predict properties of structures; one row an input, in order."""
-    from crystalgnn_core.learning.checkpoints import read_card
+    from crystalgnn_core.learning.cards import read_card
     from crystalgnn_core.learning.registry import Registry
     from crystalgnn_core.screening.prediction import predict as run
 

@@ -7,7 +7,6 @@ import warnings
 from contextlib import ExitStack
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, cast
-from zoneinfo import ZoneInfo
 
 from filelock import FileLock, Timeout
 from prefect import serve
@@ -118,13 +117,6 @@ def _take(held: ExitStack, folder: Path, otherwise: str) -> None:
 
 
 def _when(setting: str | float, schedule: ScheduleConfig) -> Schedule:
-    try:
-        ZoneInfo(schedule.timezone)
-    except (OSError, ValueError, LookupError) as error:
-        raise ConfigError(
-            f"schedule.timezone {schedule.timezone!r}: no such time zone; give one like "
-            "Europe/Berlin or UTC"
-        ) from error
     try:
         if isinstance(setting, str):
             CronSchedule(cron=setting)

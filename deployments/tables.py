@@ -9,8 +9,6 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from crystalgnn_core.reporting.screen import describe_quality
-
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
@@ -87,6 +85,8 @@ def show_screen(
 ) -> None:
     """Print the top of a ranking, how good it is where that is known, and where it lies."""
     import pandas as pd
+
+    from crystalgnn_core.reporting.screen import describe_quality
 
     ranking = pd.read_parquet(f"{result.folder}/ranking.parquet").head(n_top)
     show_rows(

@@ -8,10 +8,10 @@ from prefect import task
 
 from crystalgnn_core.artifacts import write_text
 from crystalgnn_core.graphs.config import GraphConfig
-from crystalgnn_core.learning.checkpoints import read_card
-from crystalgnn_core.learning.comparison import Decision, RetrainingConfig, compare_models
-from crystalgnn_core.learning.config import TrainingConfig
-from crystalgnn_core.learning.data import DataSummary, load_training_data
+from crystalgnn_core.learning.cards import DataSummary, read_card
+from crystalgnn_core.learning.comparison import Decision, compare_models
+from crystalgnn_core.learning.config import RetrainingConfig, TrainingConfig
+from crystalgnn_core.learning.data import load_training_data
 from crystalgnn_core.learning.registry import Registry, champion_key, key_of
 from crystalgnn_core.learning.training import TrainedModel, model_folder, train_model
 from crystalgnn_core.models import ModelConfig

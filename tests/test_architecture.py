@@ -88,13 +88,29 @@ def test_module_says_what_it_is(name):
     assert ast.get_docstring(ast.parse(FILES[name].read_text(encoding="utf-8")))
 
 
-def test_importing_all_of_core_loads_no_orchestrator():
+def loaded_by(names, package):
+    """Return the modules of a package that importing the names loads, in a new process."""
     script = (
         "import importlib, sys\n"
-        f"for name in {CORE!r}: importlib.import_module(name)\n"
-        "print([name for name in sys.modules if name.split('.')[0] == 'prefect'])"
+        f"for name in {names!r}: importlib.import_module(name)\n"
+        f"print([name for name in sys.modules if name.split('.')[0] == {package!r}])"
     )
     done = subprocess.run(
         [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True
     )
-    assert done.stdout.strip() == "[]"
+    return ast.literal_eval(done.stdout)
+
+
+def test_importing_all_of_core_loads_no_orchestrator():
+    assert loaded_by(CORE, "prefect") == []
+
+
+def test_settings_and_models_are_looked_up_without_loading_torch():
+    core = ["crystalgnn_core.config", "crystalgnn_core.learning.registry"]
+    assert loaded_by(["deployments.cli", *core], "torch") == []
+    assert loaded_by(["crystalgnn_core.models.cgcnn"], "torch")  # the check can fail
+
+
+@pytest.mark.parametrize("package", ["numpy", "pyarrow", "pymatgen"])
+def test_help_is_shown_without_loading_the_science(package):
+    assert loaded_by(["deployments.cli"], package) == []

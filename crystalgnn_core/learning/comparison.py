@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
@@ -14,11 +14,8 @@ from crystalgnn_core.base import FrozenModel
 from crystalgnn_core.errors import ModelError
 from crystalgnn_core.graphs.batches import GraphDataset
 from crystalgnn_core.graphs.shards import graph_folder
-from crystalgnn_core.learning.checkpoints import (
-    TEST_PREDICTIONS,
-    choose_device,
-    load_bundle,
-)
+from crystalgnn_core.learning.cards import TEST_PREDICTIONS
+from crystalgnn_core.learning.checkpoints import choose_device, load_bundle
 from crystalgnn_core.learning.data import load_training_data
 from crystalgnn_core.learning.fitting import evaluate
 from crystalgnn_core.learning.metrics import Metrics, scaled_error
@@ -30,25 +27,12 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from crystalgnn_core.learning.checkpoints import ModelCard
-    from crystalgnn_core.learning.config import TrainingConfig
+    from crystalgnn_core.learning.cards import ModelCard
+    from crystalgnn_core.learning.config import RetrainingConfig, TrainingConfig
     from crystalgnn_core.learning.data import TrainingData
 
 logger = logging.getLogger(__name__)
 IDS = ("source", "material_id")
-
-
-class RetrainingConfig(FrozenModel):
-    """When a challenger replaces the champion.
-
-    Attributes:
-        min_improvement: Relative decrease of the scaled test error (mean over targets of
-            MAE / MAD) that is needed.
-        max_target_loss: Largest relative increase of the MAE of any one target.
-    """
-
-    min_improvement: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    max_target_loss: Annotated[float, Field(ge=0)] = 0.05
 
 
 class Decision(FrozenModel):

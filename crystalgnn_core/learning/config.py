@@ -8,7 +8,7 @@ from pydantic import Field, field_validator
 
 from crystalgnn_core.base import FrozenModel
 from crystalgnn_core.learning.splits import SplitConfig
-from crystalgnn_core.targets import get_target
+from crystalgnn_core.targets import TargetName
 
 
 class OptimizerConfig(FrozenModel):
@@ -51,7 +51,7 @@ class TrainingConfig(FrozenModel):
     """
 
     sources: tuple[str, ...] = ()
-    targets: Annotated[tuple[str, ...], Field(min_length=1)] = (
+    targets: tuple[TargetName, ...] = (
         "formation_energy_per_atom",
         "band_gap",
     )
@@ -67,9 +67,22 @@ class TrainingConfig(FrozenModel):
 
     @field_validator("targets")
     @classmethod
-    def _targets_exist_once(cls, names: tuple[str, ...]) -> tuple[str, ...]:
-        for name in names:
-            get_target(name)
+    def _targets_are_named_once(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        if not names:
+            raise ValueError("no target is named; name at least one")
         if len(set(names)) != len(names):
             raise ValueError(f"a target is named twice in {names}")
         return names
+
+
+class RetrainingConfig(FrozenModel):
+    """When a challenger replaces the champion.
+
+    Attributes:
+        min_improvement: Relative decrease of the scaled test error (mean over targets of
+            MAE / MAD) that is needed.
+        max_target_loss: Largest relative increase of the MAE of any one target.
+    """
+
+    min_improvement: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    max_target_loss: Annotated[float, Field(ge=0)] = 0.05

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import pyarrow.compute as pc
 
-from crystalgnn_core.base import FrozenModel, digest_of_strings
+from crystalgnn_core.base import digest_of_strings
 from crystalgnn_core.errors import InputError, LabelSchemeError
 from crystalgnn_core.graphs.batches import GraphDataset
 from crystalgnn_core.graphs.shards import graph_folder
+from crystalgnn_core.learning.cards import DataSummary
 from crystalgnn_core.learning.splits import assign_splits, count_leaks
 from crystalgnn_core.models.layers import element_table
 from crystalgnn_core.records.schema import SPLITS
@@ -27,37 +28,6 @@ if TYPE_CHECKING:
 
     from crystalgnn_core.graphs.config import GraphConfig
     from crystalgnn_core.learning.config import TrainingConfig
-
-
-class DataSummary(FrozenModel):
-    """What the training data is made of; goes into the model card.
-
-    Attributes:
-        sources: Sources of the rows.
-        record_version: Version of the record table.
-        data_digest: Digest of ids, contents and splits of all rows used.
-        split_digest: Digest of the ids of the test split.
-        label_schemes: Scheme of each target's labels (several joined by " + " when mixing
-            was asked for).
-        licenses: Licences of the rows.
-        n_rows: Rows used in each split.
-        n_labels: Labels of each target, over all splits.
-        n_unlabelled: Rows left out because they carry none of the targets.
-        refused: Reject reason to number of rows left out.
-        leaks: Val and test rows whose composition occurs in training.
-    """
-
-    sources: tuple[str, ...]
-    record_version: int
-    data_digest: str
-    split_digest: str
-    label_schemes: dict[str, str]
-    licenses: tuple[str, ...]
-    n_rows: dict[str, int]
-    n_labels: dict[str, int]
-    n_unlabelled: int
-    refused: dict[str, int]
-    leaks: dict[str, int]
 
 
 class TrainingData(NamedTuple):

@@ -15,7 +15,7 @@ from crystalgnn_core.records.schema import SPLITS
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from crystalgnn_core.learning.checkpoints import ModelCard
+    from crystalgnn_core.learning.cards import ModelCard
     from crystalgnn_core.learning.metrics import Metrics
 
 

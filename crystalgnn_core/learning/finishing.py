@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from crystalgnn_core.artifacts import file_sha256, write_table
-from crystalgnn_core.learning.checkpoints import HISTORY, TEST_PREDICTIONS, write_bundle
+from crystalgnn_core.learning.cards import HISTORY, TEST_PREDICTIONS
+from crystalgnn_core.learning.checkpoints import write_bundle
 from crystalgnn_core.learning.fitting import predict_dataset
 from crystalgnn_core.learning.metrics import Metrics, compare
 from crystalgnn_core.models.composition import composition_features, fit_predict
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from crystalgnn_core.graphs.batches import GraphDataset
-    from crystalgnn_core.learning.checkpoints import ModelCard
+    from crystalgnn_core.learning.cards import ModelCard
     from crystalgnn_core.learning.data import TrainingData
 
 FINISHED_FILES = (TEST_PREDICTIONS, HISTORY)

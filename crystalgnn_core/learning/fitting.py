@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from torch.optim.lr_scheduler import LRScheduler
 
     from crystalgnn_core.graphs.batches import GraphDataset
-    from crystalgnn_core.learning.checkpoints import ModelCard
+    from crystalgnn_core.learning.cards import ModelCard
     from crystalgnn_core.learning.config import TrainingConfig
     from crystalgnn_core.learning.resume import CheckpointFolder
     from crystalgnn_core.learning.scaling import TargetScaler

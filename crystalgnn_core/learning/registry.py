@@ -13,7 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 from crystalgnn_core.artifacts import read_json, write_json
 from crystalgnn_core.base import FrozenModel
 from crystalgnn_core.errors import IntegrityError, ModelError, TransientError
-from crystalgnn_core.learning.checkpoints import CARD, ModelCard, read_card
+from crystalgnn_core.learning.cards import CARD, ModelCard, read_card
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence

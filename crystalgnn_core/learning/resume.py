@@ -18,7 +18,8 @@ from crystalgnn_core.artifacts import (
     write_table,
 )
 from crystalgnn_core.errors import IntegrityError, ModelError
-from crystalgnn_core.learning.checkpoints import HISTORY, load_bundle, write_bundle
+from crystalgnn_core.learning.cards import HISTORY
+from crystalgnn_core.learning.checkpoints import load_bundle, write_bundle
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from torch.optim import Optimizer
     from torch.optim.lr_scheduler import LRScheduler
 
-    from crystalgnn_core.learning.checkpoints import ModelCard
+    from crystalgnn_core.learning.cards import ModelCard
 
 POINTERS = "pointers.json"
 OPTIMIZER = "optimizer.safetensors"

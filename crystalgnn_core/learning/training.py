@@ -18,14 +18,8 @@ from crystalgnn_core.artifacts import file_sha256
 from crystalgnn_core.base import FrozenModel, digest_of
 from crystalgnn_core.errors import CrystalGNNError, TransientError
 from crystalgnn_core.graphs.shards import graph_folder
-from crystalgnn_core.learning.checkpoints import (
-    CARD,
-    HISTORY,
-    ModelCard,
-    choose_device,
-    environment,
-    load_bundle,
-)
+from crystalgnn_core.learning.cards import CARD, HISTORY, ModelCard
+from crystalgnn_core.learning.checkpoints import choose_device, environment, load_bundle
 from crystalgnn_core.learning.data import load_training_data
 from crystalgnn_core.learning.finishing import FINISHED_FILES, finish_bundle
 from crystalgnn_core.learning.fitting import LabelledGraphs, fit

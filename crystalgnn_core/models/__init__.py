@@ -1,5 +1,5 @@
 """Graph networks and the composition baseline; `ModelConfig` is their union."""
 
-from crystalgnn_core.models.cgcnn import CGCNNConfig
+from crystalgnn_core.models.config import CGCNNConfig
 
 ModelConfig = CGCNNConfig

@@ -9,7 +9,7 @@ import pandas as pd
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from crystalgnn_core.learning.checkpoints import ModelCard
+    from crystalgnn_core.learning.cards import ModelCard
     from crystalgnn_core.screening.config import ScreeningConfig
     from crystalgnn_core.screening.screen import ScreenResult
 

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from crystalgnn_core.artifacts import FileRef, read_json, write_text
 from crystalgnn_core.base import FrozenModel
 from crystalgnn_core.errors import IntegrityError
-from crystalgnn_core.learning.checkpoints import HISTORY, TEST_PREDICTIONS, read_card
+from crystalgnn_core.learning.cards import HISTORY, TEST_PREDICTIONS, read_card
 from crystalgnn_core.reporting.facts import (
     change_facts,
     funnel_steps,
@@ -41,7 +41,7 @@ from crystalgnn_core.screening.ranking import describe_score
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from crystalgnn_core.learning.checkpoints import ModelCard
+    from crystalgnn_core.learning.cards import ModelCard
     from crystalgnn_core.reporting.recovery import RecoveryCurve
     from crystalgnn_core.screening.config import ScreeningConfig
     from crystalgnn_core.screening.screen import ScreenResult

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from crystalgnn_core.errors import IntegrityError
-from crystalgnn_core.learning.checkpoints import HISTORY
+from crystalgnn_core.learning.cards import HISTORY
 from crystalgnn_core.reporting.history import write_history_plot
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from crystalgnn_core.learning.checkpoints import ModelCard
+    from crystalgnn_core.learning.cards import ModelCard
 
 
 def join_predictions(

@@ -16,7 +16,8 @@ from crystalgnn_core.errors import ModelError, RecordError
 from crystalgnn_core.graphs.batches import GraphDataset
 from crystalgnn_core.graphs.build import build_dataset
 from crystalgnn_core.graphs.shards import graph_folder
-from crystalgnn_core.learning.checkpoints import choose_device, load_bundle, read_card
+from crystalgnn_core.learning.cards import read_card
+from crystalgnn_core.learning.checkpoints import choose_device, load_bundle
 from crystalgnn_core.learning.fitting import predict_dataset
 from crystalgnn_core.learning.registry import Registry
 from crystalgnn_core.records.schema import RejectedRecord
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import nn
 
-    from crystalgnn_core.learning.checkpoints import ModelCard
+    from crystalgnn_core.learning.cards import ModelCard
     from crystalgnn_core.records.crystal import Crystal
     from crystalgnn_core.shardset import ShardJob
 

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from crystalgnn_core.artifacts import FileRef, read_json, write_json, write_text
 from crystalgnn_core.base import FrozenModel, digest_of
 from crystalgnn_core.errors import IntegrityError, ModelError
-from crystalgnn_core.learning.checkpoints import read_card
+from crystalgnn_core.learning.cards import read_card
 from crystalgnn_core.records.gate import Changes, compare_contents
 from crystalgnn_core.screening.candidates import (
     candidates_digest,
@@ -32,7 +32,7 @@ from crystalgnn_core.shardset import KEY
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from crystalgnn_core.learning.checkpoints import ModelCard
+    from crystalgnn_core.learning.cards import ModelCard
     from crystalgnn_core.screening.config import ScreeningConfig
 
 logger = logging.getLogger(__name__)

@@ -30,7 +30,7 @@ from crystalgnn_core.sources.structure_files import (
     unique_ids,
 )
 from crystalgnn_core.sources.tables import TABLE_SUFFIXES, Table, open_table
-from crystalgnn_core.targets import get_target
+from crystalgnn_core.targets import TargetName
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -54,16 +54,14 @@ class FilesSource(SourceConfig):
     pattern: tuple[str, ...] = STRUCTURE_PATTERNS
     labels: str | None = None
     columns: TableColumns = TableColumns()
-    targets: dict[str, TargetColumn] = Field(default_factory=dict)
+    targets: dict[TargetName, TargetColumn] = Field(default_factory=dict)
     license: str | None = None
     source_version: str | None = None
 
     @model_validator(mode="after")
-    def _check_targets(self) -> FilesSource:
-        for name in self.targets:
-            get_target(name)
+    def _labels_have_targets(self) -> FilesSource:
         if self.labels is not None and not self.targets:
-            raise ConfigError(
+            raise ValueError(
                 f"labels is {self.labels!r} but targets is empty; name the label columns"
             )
         return self

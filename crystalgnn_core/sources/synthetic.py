@@ -13,7 +13,6 @@ from crystalgnn_core.records.crystal import composition_of
 from crystalgnn_core.records.schema import RawRecord
 from crystalgnn_core.sources.base import SourceConfig, SourcePart
 from crystalgnn_core.sources.synthetic_model.emt import is_metallic
-from crystalgnn_core.sources.synthetic_model.hull import energies_above_hull
 from crystalgnn_core.sources.synthetic_model.labels import (
     LABEL_SCHEME,
     MODEL_VERSION,
@@ -127,6 +126,8 @@ def truth(*sources: SyntheticSource) -> pa.Table:
     Raises:
         ConfigError: Two sources share material ids.
     """
+    from crystalgnn_core.sources.synthetic_model.hull import energies_above_hull
+
     ids, compositions, energies, gaps = [], [], [], []
     for source in sources:
         for index in range(source.n_structures):

@@ -13,7 +13,6 @@ from fractions import Fraction
 from functools import cache
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
-from ase.spacegroup import crystal as ase_crystal
 from pydantic import Field
 
 from crystalgnn_core.base import digest_of
@@ -108,6 +107,8 @@ def _row_of(name: str) -> tuple[str, str, str]:
 
 @cache
 def _build(name: str) -> Structure:
+    from ase.spacegroup import crystal as ase_crystal
+
     prototype, _, entry = _row_of(name)
     number, sites = PROTOTYPES[prototype]
     cell, _, free = entry.removeprefix(name).partition("/")

@@ -83,6 +83,11 @@ def test_an_override_without_key_or_value_is_explained(override):
     assert "write key=value" in refuse(overrides=[override])
 
 
+@pytest.mark.parametrize("key", ["sources.0.name", "sources.3", "0"])
+def test_a_position_without_a_list_is_explained(key):
+    assert "there is no list in which" in refuse(overrides=[f"{key}=x"])
+
+
 def test_an_override_that_is_no_yaml_is_refused():
     assert "not valid YAML" in refuse(overrides=["training.targets=[a"])
 
@@ -110,7 +115,14 @@ def test_many_mistakes_fit_into_one_line(write):
         ("- a\n- b", "expected keys and values, found a list"),
         ("store: {a: b}", "store: Input should be a valid string"),
         ("sources: [{kind: cake}]", "cake"),
-        ("training: {targets: [volume]}", "unknown target 'volume'"),
+        ("training: {targets: [volume]}", "training.targets.0: unknown target 'volume'"),
+        ("training: {targets: []}", "training.targets: no target is named"),
+        ("schedule: {timezone: Mars/Olympus}", "schedule.timezone: no such time zone"),
+        ("schedule: {timezone: ../etc}", "schedule.timezone: no such time zone"),
+        (
+            "sources: [{kind: files, name: f, path: p, labels: l.csv}]",
+            "sources.0.files: labels is 'l.csv' but targets is empty",
+        ),
     ],
 )
 def test_a_file_that_does_not_fit_is_refused_in_one_line(write, text, expected):

@@ -26,8 +26,6 @@ def test_unreadable_schedule_is_refused_before_anything_starts(tiny_config):
         ({"retrain": "now and then"}, "now and then"),
         ({"retrain": 0.0}, "positive number of seconds"),
         ({"rescreen": float("inf")}, "positive number of seconds"),
-        ({"timezone": "Mars/Olympus"}, "Mars/Olympus.*no such time zone"),
-        ({"timezone": "../etc"}, "no such time zone"),
     ):
         schedule = tiny_config.schedule.model_copy(update=update)
         config = tiny_config.model_copy(update={"schedule": schedule})

@@ -5,12 +5,8 @@ import torch
 
 from crystalgnn_core.errors import IntegrityError, ModelError
 from crystalgnn_core.learning import checkpoints
-from crystalgnn_core.learning.checkpoints import (
-    choose_device,
-    load_bundle,
-    read_card,
-    write_bundle,
-)
+from crystalgnn_core.learning.cards import read_card
+from crystalgnn_core.learning.checkpoints import choose_device, load_bundle, write_bundle
 from tests.core.worlds import MODEL
 
 

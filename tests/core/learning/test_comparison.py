@@ -5,7 +5,8 @@ import pandas as pd
 import pytest
 
 from crystalgnn_core.errors import ModelError
-from crystalgnn_core.learning.comparison import RetrainingConfig, compare_models, decide
+from crystalgnn_core.learning.comparison import compare_models, decide
+from crystalgnn_core.learning.config import RetrainingConfig
 from crystalgnn_core.learning.metrics import Metrics
 from crystalgnn_core.learning.splits import SplitConfig
 from tests.core.worlds import TRAINING, train

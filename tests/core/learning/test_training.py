@@ -9,7 +9,8 @@ from filelock import FileLock
 from crystalgnn_core.errors import TransientError
 from crystalgnn_core.graphs.config import GraphConfig
 from crystalgnn_core.learning import training as module
-from crystalgnn_core.learning.checkpoints import load_bundle, read_card
+from crystalgnn_core.learning.cards import read_card
+from crystalgnn_core.learning.checkpoints import load_bundle
 from crystalgnn_core.learning.training import name_model
 from crystalgnn_core.records.store import RecordStore
 from tests.core.worlds import GRAPH, MODEL, SOURCE, TRAINING, build_graphs, ingest, train

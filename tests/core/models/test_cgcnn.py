@@ -11,7 +11,8 @@ from pymatgen.core.structure import Structure
 from torch.nn import functional
 
 from crystalgnn_core.graphs.config import GraphConfig
-from crystalgnn_core.models.cgcnn import CGCNNConfig, GatedConvolution
+from crystalgnn_core.models.cgcnn import GatedConvolution
+from crystalgnn_core.models.config import CGCNNConfig
 from crystalgnn_core.records.crystal import crystal_from_structure
 
 

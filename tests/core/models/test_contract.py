@@ -13,7 +13,7 @@ from scipy.spatial.transform import Rotation
 from crystalgnn_core.graphs.build import build_dataset
 from crystalgnn_core.graphs.config import GraphConfig
 from crystalgnn_core.models import ModelConfig
-from crystalgnn_core.models.cgcnn import CGCNNConfig
+from crystalgnn_core.models.config import CGCNNConfig
 from crystalgnn_core.records.crystal import Crystal
 
 CONFIGS = {

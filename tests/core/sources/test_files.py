@@ -7,6 +7,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from pydantic import ValidationError
 from pymatgen.core.structure import Structure
 
 from crystalgnn_core.errors import ConfigError, SourceError
@@ -211,9 +212,9 @@ def test_table_without_rows_is_an_error(tmp_path):
 
 
 def test_contradictory_settings_are_refused(tmp_path):
-    with pytest.raises(ConfigError, match="hardness"):
+    with pytest.raises(ValidationError, match="unknown target 'hardness'"):
         source(tmp_path, targets={"hardness": GAP["band_gap"]})
-    with pytest.raises(ConfigError, match="targets is empty"):
+    with pytest.raises(ValidationError, match="targets is empty"):
         source(tmp_path, labels="labels.csv")
     (tmp_path / "salt.cif").write_text(CIF)
     with pytest.raises(ConfigError, match="no table"):

@@ -1,0 +1,122 @@
+"""The card of a model: what it is, what it learned from, how good it is."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pydantic import Field, ValidationError
+
+from crystalgnn_core.artifacts import read_json
+from crystalgnn_core.base import FrozenModel
+from crystalgnn_core.errors import IntegrityError, ModelError
+from crystalgnn_core.graphs.config import GraphConfig
+from crystalgnn_core.learning.metrics import Metrics
+from crystalgnn_core.learning.scaling import TargetScaler
+from crystalgnn_core.models import ModelConfig
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+CARD_FORMAT = 1
+CARD, WEIGHTS = "card.json", "model.safetensors"
+TEST_PREDICTIONS, HISTORY = "test_predictions.parquet", "history.parquet"
+
+
+class DataSummary(FrozenModel):
+    """What the training data is made of; goes into the model card.
+
+    Attributes:
+        sources: Sources of the rows.
+        record_version: Version of the record table.
+        data_digest: Digest of ids, contents and splits of all rows used.
+        split_digest: Digest of the ids of the test split.
+        label_schemes: Scheme of each target's labels (several joined by " + " when mixing
+            was asked for).
+        licenses: Licences of the rows.
+        n_rows: Rows used in each split.
+        n_labels: Labels of each target, over all splits.
+        n_unlabelled: Rows left out because they carry none of the targets.
+        refused: Reject reason to number of rows left out.
+        leaks: Val and test rows whose composition occurs in training.
+    """
+
+    sources: tuple[str, ...]
+    record_version: int
+    data_digest: str
+    split_digest: str
+    label_schemes: dict[str, str]
+    licenses: tuple[str, ...]
+    n_rows: dict[str, int]
+    n_labels: dict[str, int]
+    n_unlabelled: int
+    refused: dict[str, int]
+    leaks: dict[str, int]
+
+
+class ModelCard(FrozenModel):
+    """Everything that must be known to use a model and to judge it.
+
+    Attributes:
+        format: Version of this layout.
+        model_id: Name of the model in its store.
+        created: UTC time, ISO 8601.
+        model: Network configuration.
+        graph: Graph configuration; predictions must use the same.
+        scaler: Targets in column order, with their scale.
+        units: Unit of each target.
+        label_schemes: Scheme of each target's labels.
+        elements: Atomic numbers that occur in the training split.
+        element_counts: Atomic number to training rows that contain the element; empty
+            where that is not known.
+        label_range: Target to lowest and highest training label, in the target's unit;
+            empty where that is not known.
+        data: Where the rows came from and how they were divided.
+        training: The training configuration, as JSON.
+        epoch: Epoch of these weights, from 1.
+        metrics: Split to target to errors; the test split is filled in at the end.
+        baseline: Errors of the composition-only baseline on the test split.
+        environment: Package versions and platform.
+        weights_sha256: Digest of the weights file.
+        files_sha256: Digests of the files that belong to a finished model of a store.
+    """
+
+    format: int = CARD_FORMAT
+    model_id: str
+    created: str
+    model: ModelConfig
+    graph: GraphConfig
+    scaler: TargetScaler
+    units: dict[str, str]
+    label_schemes: dict[str, str]
+    elements: tuple[int, ...]
+    element_counts: dict[int, int] = Field(default_factory=dict)
+    label_range: dict[str, tuple[float, float]] = Field(default_factory=dict)
+    data: DataSummary
+    training: dict[str, Any]
+    epoch: int = 0
+    metrics: dict[str, dict[str, Metrics]] = Field(default_factory=dict)
+    baseline: dict[str, Metrics] = Field(default_factory=dict)
+    environment: dict[str, str] = Field(default_factory=dict)
+    weights_sha256: str = ""
+    files_sha256: dict[str, str] = Field(default_factory=dict)
+
+
+def read_card(folder: Path) -> ModelCard:
+    """Read the card of a bundle.
+
+    Raises:
+        ModelError: The folder is no bundle, or one of another format.
+    """
+    try:
+        content = read_json(folder / CARD)
+    except IntegrityError as error:
+        raise ModelError(f"{folder} is no model bundle: {error}") from error
+    found = content.get("format") if isinstance(content, dict) else None
+    if found != CARD_FORMAT:
+        raise ModelError(f"{folder}: card format {found}, this version reads {CARD_FORMAT}")
+    try:
+        return ModelCard.model_validate(content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise ModelError(f"{folder}: card field {where}: {first['msg']}") from error
