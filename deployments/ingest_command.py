@@ -25,7 +25,7 @@ SOURCE_COLUMNS = (
     "rows new",
     "rows changed",
     "rows unchanged",
-    "rows absent",
+    "rows removed",
 )
 
 
@@ -112,5 +112,5 @@ def _source_row(report: IngestReport) -> tuple[object, ...]:
         counts.n_new,
         counts.n_changed,
         counts.n_unchanged,
-        counts.n_absent,
+        counts.n_removed,
     )

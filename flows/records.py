@@ -63,7 +63,9 @@ def _describe(report: IngestReport) -> str:
         return f"{report.source}: unchanged, {report.n_kept:,} records (skipped)"
     n_rejected = sum(report.rejected.values())
     counts = report.counts
+    removed = f", {counts.n_removed:,} removed" if counts.n_removed else ""
     return (
         f"{report.source}: {report.n_in:,} rows = {report.n_kept:,} kept + "
-        f"{n_rejected:,} rejected ({counts.n_new:,} new, {counts.n_changed:,} changed)"
+        f"{n_rejected:,} rejected ({counts.n_new:,} new, {counts.n_changed:,} changed"
+        f"{removed})"
     )

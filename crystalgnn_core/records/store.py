@@ -1,4 +1,4 @@
-"""The record table: a Delta table with upserts by (source, material_id) and versions."""
+"""The record table: a Delta table by (source, material_id) that keeps its versions."""
 
 from __future__ import annotations
 
@@ -21,23 +21,24 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 KEYS = ("source", "material_id")
+REMOVED = "is_removed"  # only in the rows of a merge
 
 
-class UpsertCounts(FrozenModel):
-    """How an upsert changed the rows of one source.
+class RecordCounts(FrozenModel):
+    """How the rows of one source changed.
 
     Attributes:
         n_new: Rows whose id was not there before.
         n_changed: Rows whose content differs from what was stored.
         n_unchanged: Rows that are stored already.
-        n_absent: Stored rows of this source that the upsert did not mention; they stay.
+        n_removed: Rows that the source no longer has; older versions still hold them.
         version: Table version that holds the result.
     """
 
     n_new: int
     n_changed: int
     n_unchanged: int
-    n_absent: int
+    n_removed: int
     version: int
 
 
@@ -59,10 +60,11 @@ class RecordStore:
         except TableNotFoundError:
             return None
 
-    def upsert(self, source: str, table: pa.Table) -> UpsertCounts:
-        """Insert new and replace changed rows of one source in a single commit.
+    def replace_records(self, source: str, table: pa.Table) -> RecordCounts:
+        """Make the rows of one source those of a table, in a single commit.
 
-        Nothing is committed when nothing differs, so the version tells about content.
+        Only new, changed and removed rows are written. Nothing is committed when nothing
+        differs, so the version tells about content.
 
         Args:
             source: Source whose rows these are.
@@ -79,14 +81,15 @@ class RecordStore:
         differs = [
             before != digest for before, digest in zip(previous, digests, strict=True)
         ]
-        if any(differs):
-            self._merge(table.filter(pa.array(differs)))
+        gone = sorted(stored.keys() - set(ids))
+        if any(differs) or gone:
+            self._merge(table.filter(pa.array(differs, pa.bool_())), source, gone)
         version = self.version()
-        return UpsertCounts(
+        return RecordCounts(
             n_new=sum(is_new),
             n_changed=sum(differs) - sum(is_new),
             n_unchanged=len(ids) - sum(differs),
-            n_absent=len(stored.keys() - set(ids)),
+            n_removed=len(gone),
             version=-1 if version is None else version,
         )
 
@@ -193,23 +196,41 @@ class RecordStore:
             )
         return digests
 
-    def _merge(self, rows: pa.Table) -> None:
+    def _merge(self, rows: pa.Table, source: str, gone: list[str]) -> None:
+        fresh = pa.concat_tables(
+            [
+                rows.append_column(REMOVED, pa.repeat(False, rows.num_rows)),
+                pa.table(
+                    {
+                        "source": pa.repeat(source, len(gone)),
+                        "material_id": pa.array(gone, pa.string()),
+                        REMOVED: pa.repeat(True, len(gone)),
+                    }
+                ),
+            ],
+            promote_options="default",
+        )
+        # a removed row has nothing beside its key
+        fresh = fresh.cast(pa.schema([field.with_nullable(True) for field in fresh.schema]))
         condition = " AND ".join(f"stored.{key} = fresh.{key}" for key in KEYS)
         with _conflicts_as_transient(self.records_path):
             DeltaTable.create(self.records_path, record_schema(), mode="ignore")
             metrics = (
                 DeltaTable(self.records_path)
                 .merge(
-                    rows, predicate=condition, source_alias="fresh", target_alias="stored"
+                    fresh, predicate=condition, source_alias="fresh", target_alias="stored"
                 )
-                .when_matched_update_all()
-                .when_not_matched_insert_all()
+                .when_matched_delete(f"fresh.{REMOVED}")
+                .when_matched_update_all(except_cols=[REMOVED])
+                .when_not_matched_insert_all(except_cols=[REMOVED])
                 .execute()
             )
         logger.info(
-            "records: %s inserted, %s updated",
+            "records of %s: %s inserted, %s updated, %s removed",
+            source,
             metrics["num_target_rows_inserted"],
             metrics["num_target_rows_updated"],
+            metrics["num_target_rows_deleted"],
         )
 
 

@@ -16,7 +16,7 @@ from crystalgnn_core.artifacts import FileRef, read_json, write_table, write_tex
 from crystalgnn_core.base import FrozenModel, digest_of_strings
 from crystalgnn_core.errors import IntegrityError
 from crystalgnn_core.records.schema import RejectedRecord, Stage
-from crystalgnn_core.records.store import RecordStore, UpsertCounts
+from crystalgnn_core.records.store import RecordCounts, RecordStore
 from crystalgnn_core.records.validation import records_table, rejects_table, validate
 from crystalgnn_core.sources.base import SourcePart
 
@@ -51,7 +51,7 @@ class IngestReport(FrozenModel):
     n_kept: int
     rejected: dict[str, int]
     n_labels: dict[str, int]
-    counts: UpsertCounts
+    counts: RecordCounts
     was_read: bool = True
 
 
@@ -154,7 +154,7 @@ def commit_ingest(
             f"{rejects.num_rows} rejected"
         )
     table = RecordStore(store)
-    counts = table.upsert(source.name, records)
+    counts = table.replace_records(source.name, records)
     table.replace_rejects(source.name, STAGE, rejects)
     report = IngestReport(
         source=source.name,
@@ -215,12 +215,12 @@ def _earlier_report(store: Path, name: str, digest: str) -> IngestReport | None:
     table = RecordStore(store)
     if report.digest != digest or table.version() is None:
         return None
-    if table.source_counts().get(name, 0) < report.n_kept:
+    if table.source_counts().get(name, 0) != report.n_kept:
         return None
     if _n_rejects(table, name) != sum(report.rejected.values()):
         return None
     logger.info("source %s: unchanged, %d records", name, report.n_kept)
-    unchanged = {"n_new": 0, "n_changed": 0, "n_unchanged": report.n_kept}
+    unchanged = {"n_new": 0, "n_changed": 0, "n_removed": 0, "n_unchanged": report.n_kept}
     counts = report.counts.model_copy(update=unchanged)
     return report.model_copy(update={"was_read": False, "counts": counts})
 

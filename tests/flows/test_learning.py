@@ -79,3 +79,11 @@ def test_rescreen_scores_only_what_changed(tiny_config):
     third = rescreen(more)
     assert third.n_predicted == 0
     assert not third.result.was_ranked
+
+    fewer = rescreen(_with_new_data(tiny_config, n_candidates=30))
+    assert fewer.n_predicted == 0
+    assert fewer.result.changes is not None
+    assert (fewer.result.changes.n_new, fewer.result.changes.n_removed) == (0, 27)
+    left = pd.read_parquet(Path(fewer.result.folder) / "ranking.parquet")
+    gone = set(after["candidate_id"]) - set(left["candidate_id"])
+    assert {int(name.rpartition("-")[2]) for name in gone} <= set(range(30, 57))

@@ -21,7 +21,7 @@ def edit(store, change, n=10, source="synthetic"):
     for index, row in enumerate(rows):
         change(index, row)
         row["content_digest"] = content_digest(row)
-    records.upsert(rows[0]["source"], records_table(rows))
+    records.replace_records(rows[0]["source"], records_table(rows))
 
 
 @pytest.fixture

@@ -33,7 +33,7 @@ def rejects(source, *names, stage="ingest"):
 
 
 def counts(result):
-    return result.n_new, result.n_changed, result.n_unchanged, result.n_absent
+    return result.n_new, result.n_changed, result.n_unchanged, result.n_removed
 
 
 @pytest.fixture
@@ -41,44 +41,56 @@ def records(tmp_path):
     return RecordStore(tmp_path)
 
 
-def test_an_upsert_counts_new_changed_unchanged_and_absent_rows(records):
-    assert counts(records.upsert("s", rows("s", a=1.0, b=1.0, c=1.0))) == (3, 0, 0, 0)
-    assert counts(records.upsert("s", rows("s", a=1.0, b=2.0, d=1.0))) == (1, 1, 1, 1)
+def test_a_table_takes_the_place_of_the_rows_of_its_source(records):
+    records.replace_records("t", rows("t", a=3.0, c=3.0))
+    first = records.replace_records("s", rows("s", a=1.0, b=1.0, c=1.0))
+    assert counts(first) == (3, 0, 0, 0)
+    second = records.replace_records("s", rows("s", a=1.0, b=2.0, d=1.0))
+    assert counts(second) == (1, 1, 1, 1)
+    assert second.version == first.version + 1  # one commit: no reader sees half of it
     stored = records.read(["s"], ["band_gap"])
     assert dict(zip(*stored.select(["material_id", "band_gap"]), strict=True)) == {
         pa.scalar("a"): pa.scalar(1.0),
         pa.scalar("b"): pa.scalar(2.0),
-        pa.scalar("c"): pa.scalar(1.0),
         pa.scalar("d"): pa.scalar(1.0),
     }
+    assert records.source_counts() == {"s": 3, "t": 2}
+    assert records.read(["s"], version=first.version)["material_id"].to_pylist() == [*"abc"]
+
+
+def test_rows_can_be_removed_without_any_that_are_new(records):
+    records.replace_records("s", rows("s", a=1.0, b=1.0))
+    assert counts(records.replace_records("s", rows("s", b=1.0))) == (0, 0, 1, 1)
+    assert counts(records.replace_records("s", rows("s"))) == (0, 0, 0, 1)
+    assert records.source_counts() == {}
+    assert counts(records.replace_records("s", rows("s", a=1.0))) == (1, 0, 0, 0)
 
 
 def test_equal_rows_make_no_new_version(records):
-    first = records.upsert("s", rows("s", a=1.0, b=1.0)).version
-    assert records.upsert("s", rows("s", b=1.0, a=1.0)).version == first
+    first = records.replace_records("s", rows("s", a=1.0, b=1.0)).version
+    assert records.replace_records("s", rows("s", b=1.0, a=1.0)).version == first
     assert records.version() == first
-    assert records.upsert("s", rows("s", a=1.5)).version > first
+    assert records.replace_records("s", rows("s", a=1.5)).version > first
 
 
 def test_the_same_id_in_another_source_is_another_material(records):
-    records.upsert("s", rows("s", a=1.0))
-    assert counts(records.upsert("t", rows("t", a=2.0))) == (1, 0, 0, 0)
+    records.replace_records("s", rows("s", a=1.0))
+    assert counts(records.replace_records("t", rows("t", a=2.0))) == (1, 0, 0, 0)
     assert records.source_counts() == {"s": 1, "t": 1}
     assert records.read(["s"], ["band_gap"])["band_gap"].to_pylist() == [1.0]
 
 
 def test_an_old_version_can_be_read_back(records):
-    old = records.upsert("s", rows("s", a=1.0)).version
-    records.upsert("s", rows("s", a=2.0, b=1.0))
+    old = records.replace_records("s", rows("s", a=1.0)).version
+    records.replace_records("s", rows("s", a=2.0, b=1.0))
     assert records.read(["s"], ["band_gap"], version=old)["band_gap"].to_pylist() == [1.0]
     with pytest.raises(InputError, match="no version 99"):
         records.read(["s"], version=99)
 
 
 def test_rows_are_read_in_order_of_source_and_id(records):
-    records.upsert("t", rows("t", b=1.0, a=1.0))
-    records.upsert("s", rows("s", d=1.0, c=1.0))
-    records.upsert("t", rows("t", aa=1.0))
+    records.replace_records("t", rows("t", b=1.0, a=1.0, aa=1.0))
+    records.replace_records("s", rows("s", d=1.0, c=1.0))
     table = records.read(["t", "s"], [])
     pairs = list(
         zip(*(table[name].to_pylist() for name in table.column_names), strict=True)
@@ -89,7 +101,7 @@ def test_rows_are_read_in_order_of_source_and_id(records):
 def test_a_source_without_records_is_named(records):
     with pytest.raises(InputError, match=r"'s'.*stored: nothing"):
         records.read(["s"])
-    records.upsert("s", rows("s", a=1.0))
+    records.replace_records("s", rows("s", a=1.0))
     with pytest.raises(InputError, match=r"'t' in .*stored: s\)"):
         records.read(["s", "t"])
     with pytest.raises(InputError, match="none named"):
@@ -116,24 +128,24 @@ def test_there_are_no_rejects_before_the_first(records):
 @pytest.fixture
 def interrupted(records, monkeypatch):
     """Let another writer commit between the opening of a table and the commit to it."""
-    records.upsert("other", rows("other", a=1.0))
+    records.replace_records("other", rows("other", a=1.0))
     records.replace_rejects("other", "ingest", rejects("other", "a"))
     rival = RecordStore(records.records_path.parent)
     real, state = DeltaTable.merge, {"armed": True}
 
     def merge(table, *args, **kwargs):
         if state.pop("armed", False):
-            rival.upsert("rival", rows("rival", a=1.0))
+            rival.replace_records("rival", rows("rival", a=1.0))
         return real(table, *args, **kwargs)
 
     monkeypatch.setattr(DeltaTable, "merge", merge)
     return records
 
 
-def test_a_conflict_of_two_upserts_is_transient_and_a_second_try_succeeds(interrupted):
+def test_a_conflict_of_two_writers_is_transient_and_a_second_try_succeeds(interrupted):
     with pytest.raises(TransientError, match="another writer"):
-        interrupted.upsert("s", rows("s", a=1.0))
-    assert counts(interrupted.upsert("s", rows("s", a=1.0))) == (1, 0, 0, 0)
+        interrupted.replace_records("s", rows("s", a=1.0))
+    assert counts(interrupted.replace_records("s", rows("s", a=1.0))) == (1, 0, 0, 0)
     assert interrupted.source_counts() == {"other": 1, "rival": 1, "s": 1}
 
 

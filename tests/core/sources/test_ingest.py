@@ -10,6 +10,7 @@ from crystalgnn_core.sources import ingest as module
 from crystalgnn_core.sources.files import FilesSource
 from crystalgnn_core.sources.ingest import commit_ingest, plan_ingest, read_part
 from crystalgnn_core.sources.synthetic import SyntheticSource
+from crystalgnn_core.sources.textbook import textbook_structure
 from tests.core.worlds import ingest
 
 SOURCE = SyntheticSource(n_structures=12, part_size=5)
@@ -120,7 +121,7 @@ def test_a_damaged_staged_part_is_read_again(tmp_path, monkeypatch, name):
     assert seen == [1]
 
 
-@pytest.mark.parametrize("step", ["upsert", "replace_rejects"])
+@pytest.mark.parametrize("step", ["replace_records", "replace_rejects"])
 def test_a_kill_between_two_commits_leaves_a_state_that_a_rerun_mends(
     tmp_path, monkeypatch, step
 ):
@@ -195,3 +196,35 @@ def test_another_validation_reads_every_source_again(tmp_path, monkeypatch):
     ingest(tmp_path, SOURCE)
     monkeypatch.setattr(module, "VALIDATION_VERSION", module.VALIDATION_VERSION + 1)
     assert ingest(tmp_path, SOURCE).was_read
+
+
+def test_records_mirror_the_source_and_older_versions_keep_what_is_gone(tmp_path):
+    folder, store = tmp_path / "cifs", tmp_path / "store"
+    folder.mkdir()
+    for name in ("Si", "NaCl", "GaAs"):
+        textbook_structure(name).to_file(str(folder / f"{name}.cif"))
+    first = ingest(store, FilesSource(name="cifs", path=str(folder)))
+    (folder / "Si.cif").unlink()
+    (folder / "GaAs.cif").write_text("damaged")
+    second = ingest(store, FilesSource(name="cifs", path=str(folder)))
+    assert (second.n_in, second.n_kept) == (2, 1)
+    assert second.rejected == {"unreadable_structure": 1}
+    assert (second.counts.n_unchanged, second.counts.n_removed) == (1, 2)
+    records = RecordStore(store)
+    assert records.read(["cifs"], [])["material_id"].to_pylist() == ["NaCl"]
+    old = records.read(["cifs"], [], version=first.counts.version)
+    assert old["material_id"].to_pylist() == ["GaAs", "NaCl", "Si"]
+
+
+def test_two_folders_of_one_name_do_not_mix(tmp_path):
+    for name in ("Si", "NaCl"):
+        folder = tmp_path / name / "cifs"
+        folder.mkdir(parents=True)
+        textbook_structure(name).to_file(str(folder / f"{name}.cif"))
+    for name in ("Si", "NaCl", "Si"):
+        report = ingest(
+            tmp_path, FilesSource(name="cifs", path=str(tmp_path / name / "cifs"))
+        )
+        assert report.was_read
+        stored = RecordStore(tmp_path).read(["cifs"], [])["material_id"].to_pylist()
+        assert stored == [name]
