@@ -7,7 +7,9 @@ import json
 import os
 import shutil
 import tempfile
+import time
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +22,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     import pyarrow as pa
+
+
+# a file written less long ago may change again within the resolution of its time stamp
+SETTLED_SECONDS = 2.0
 
 
 class FileRef(FrozenModel):
@@ -43,11 +49,22 @@ class FileRef(FrozenModel):
     def is_sound(self) -> bool:
         """Tell whether the file is there and has the recorded size and digest."""
         path = Path(self.path)
-        return (
-            path.is_file()
-            and path.stat().st_size == self.n_bytes
-            and file_sha256(path) == self.sha256
-        )
+        try:
+            state = path.stat()
+        except FileNotFoundError:
+            return False
+        if state.st_size != self.n_bytes:
+            return False
+        if time.time() - state.st_mtime < SETTLED_SECONDS:
+            return file_sha256(path) == self.sha256
+        key = (self.path, state.st_ino, state.st_size, state.st_mtime_ns)
+        return _sha256_of_state(*key) == self.sha256
+
+
+@lru_cache(maxsize=100_000)
+def _sha256_of_state(path: str, _inode: int, _n_bytes: int, _mtime_ns: int) -> str:
+    """Hash a file once a process for as long as its state on disk is the same."""
+    return file_sha256(Path(path))
 
 
 def file_sha256(path: Path) -> str:

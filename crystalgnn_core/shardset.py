@@ -1,13 +1,7 @@
-"""A folder of immutable, content-addressed Parquet shards, keyed by structure digest.
-
-Each shard `<name>.parquet` has an entry `<name>.json` with its size, SHA-256, row count and
-the structures that were refused. The entry is written after the shard, so a shard without a
-sound entry does not count: it is rebuilt. Entries together are the manifest.
-"""
+"""A folder of immutable, content-addressed Parquet shards, keyed by structure digest."""
 
 from __future__ import annotations
 
-import logging
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,39 +10,17 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from filelock import FileLock, Timeout
 
-from crystalgnn_core.artifacts import (
-    FileRef,
-    read_json,
-    write_table,
-    write_text,
-)
+from crystalgnn_core.artifacts import write_table
 from crystalgnn_core.base import FrozenModel, digest_of_strings
 from crystalgnn_core.errors import IntegrityError, TransientError
+from crystalgnn_core.manifest import KEY, Manifest, Refusal, ShardEntry
+from crystalgnn_core.rows import rows_in_order
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
-logger = logging.getLogger(__name__)
-KEY = "structure_digest"
+__all__ = ["KEY", "Refusal", "ShardEntry", "ShardJob", "ShardSet", "ShardState"]
 LOCK_SECONDS = 60
-
-
-class Refusal(FrozenModel):
-    """A structure that could not be processed, with its reason."""
-
-    structure_digest: str
-    reason: str
-    message: str
-
-
-class ShardEntry(FrozenModel):
-    """What the manifest says about one shard."""
-
-    name: str
-    sha256: str
-    n_bytes: int
-    n_rows: int
-    refusals: tuple[Refusal, ...] = ()
 
 
 class ShardJob(FrozenModel):
@@ -78,51 +50,24 @@ class ShardSet:
     """The shards of one folder.
 
     Args:
-        folder: Folder of the set; created on the first write.
+        folder: Folder of the set, whose name says what its shards are made with (graph
+            settings, model weights); created on the first write.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-
-    def path_of(self, name: str) -> Path:
-        """Return the path of a shard's Parquet file."""
-        return self.folder / f"{name}.parquet"
+        self.manifest = Manifest(folder)
 
     def sound_entries(self) -> list[ShardEntry]:
         """Return the entries, in order of name, whose shard is there and undamaged."""
-        entries = []
-        for path in sorted(self.folder.glob("[!.]*.json")):
-            entry = self.entry(path.stem)
-            if entry is not None:
-                entries.append(entry)
-        return entries
-
-    def entry(self, name: str) -> ShardEntry | None:
-        """Return the entry of a shard, or None when either is missing or damaged."""
-        path = self._entry_path(name)
-        if not path.is_file():
-            return None
-        try:
-            entry = ShardEntry.model_validate(read_json(path))
-        except (IntegrityError, ValueError):
-            logger.warning("%s: damaged entry; the shard will be rebuilt", path)
-            return None
-        reference = FileRef(
-            path=str(self.path_of(name)), sha256=entry.sha256, n_bytes=entry.n_bytes
-        )
-        if not reference.is_sound():
-            logger.warning(
-                "%s: shard missing or damaged; it will be rebuilt", reference.path
-            )
-            return None
-        return entry
+        found = map(self.manifest.sound, self.manifest.names())
+        return [entry for entry in found if entry is not None]
 
     def known_digests(self) -> set[str]:
         """Return the structure digests that sound shards hold or have refused."""
         known: set[str] = set()
         for entry in self.sound_entries():
-            keys = pq.read_table(self.path_of(entry.name), columns=[KEY])[KEY]
-            known.update(keys.to_pylist())
+            known.update(self.manifest.keys(entry.name))
             known.update(refusal.structure_digest for refusal in entry.refusals)
         return known
 
@@ -134,25 +79,39 @@ class ShardSet:
             for refusal in entry.refusals
         }
 
+    def mark_superseded(self, live: Collection[str]) -> int:
+        """Make tombstones for the rows of all structures that are not live.
+
+        A structure that is live again loses its tombstone: its row is as good as ever.
+
+        Returns:
+            How many structures have a tombstone now.
+        """
+        superseded = self.known_digests().difference(live)
+        self.manifest.bury(superseded)
+        return len(superseded)
+
     def discard_damaged(self) -> None:
         """Delete shards that do not match their entry; their structures are built again."""
-        for path in sorted(self.folder.glob("[!.]*.json")):
-            if self.entry(path.stem) is not None:
+        for name in self.manifest.names():
+            if self.manifest.sound(name) is not None:
                 continue
-            with _locked(self.folder / "jobs" / f"{path.stem}.lock"):
-                if self.entry(path.stem) is None:  # not just being written
-                    self.path_of(path.stem).unlink(missing_ok=True)
-                    path.unlink(missing_ok=True)
+            with _locked(self.folder / "jobs" / f"{name}.lock"):
+                if self.manifest.sound(name) is None:  # not just being written
+                    self.manifest.remove(name)
 
-    def plan(self, tables: Iterable[pa.Table], *, salt: str) -> Iterator[ShardJob]:
+    def name_of(self, digests: Iterable[str]) -> str:
+        """Name a shard by what decides its content: its rows, and the folder's name."""
+        return digest_of_strings([self.folder.name, *digests])
+
+    def plan(self, tables: Iterable[pa.Table]) -> Iterator[ShardJob]:
         """Yield a job for every table of rows; the rows are parked beside the shards.
 
         Args:
             tables: Rows of one shard each, with the column `structure_digest`.
-            salt: Digest of whatever else decides what the shard holds.
         """
         for table in tables:
-            name = digest_of_strings([salt, *table[KEY].to_pylist()])
+            name = self.name_of(table[KEY].to_pylist())
             job = ShardJob(
                 name=name,
                 folder=str(self.folder),
@@ -176,13 +135,13 @@ class ShardSet:
                 rows in are not rows written plus rows refused.
             TransientError: Another process holds the lock of this shard for too long.
         """
-        entry = self.entry(job.name)
+        entry = self.manifest.sound(job.name)
         if entry is not None:
             return ShardState(entry=entry, was_built=False)
         try:
             rows = pq.read_table(job.input_path)
         except FileNotFoundError as error:
-            entry = self.entry(job.name)
+            entry = self.manifest.sound(job.name)
             if entry is None:
                 raise IntegrityError(
                     f"{job.input_path}: the rows of this shard are gone; plan it again"
@@ -200,35 +159,22 @@ class ShardSet:
         self, job: ShardJob, table: pa.Table, refusals: list[Refusal]
     ) -> ShardState:
         """Write shard and entry as one, once; drop the parked input."""
-        path = self.path_of(job.name)
         lock = Path(job.input_path).with_suffix(".lock")
         with _locked(lock):
-            entry = self.entry(job.name)
+            entry = self.manifest.sound(job.name)
             if entry is not None:
                 return ShardState(entry=entry, was_built=False)
-            write_table(path, table)
-            reference = FileRef.of(path)
-            entry = ShardEntry(
-                name=job.name,
-                sha256=reference.sha256,
-                n_bytes=reference.n_bytes,
-                n_rows=table.num_rows,
-                refusals=tuple(refusals),
-            )
-            write_text(self._entry_path(job.name), entry.model_dump_json(indent=1) + "\n")
+            entry = self.manifest.write(job.name, table, refusals)
             Path(job.input_path).unlink(missing_ok=True)
             lock.unlink(missing_ok=True)  # whoever waits for it finds the shard done
         return ShardState(entry=entry, was_built=True)
-
-    def _entry_path(self, name: str) -> Path:
-        return self.folder / f"{name}.json"
 
     def locate(self, digests: Iterable[str]) -> dict[str, str]:
         """Return the name of the sound shard that holds each structure, where one does."""
         wanted = set(digests)
         places: dict[str, str] = {}
         for entry in self.sound_entries():
-            keys = pq.read_table(self.path_of(entry.name), columns=[KEY])[KEY].to_pylist()
+            keys = self.manifest.keys(entry.name)
             places.update((key, entry.name) for key in keys if key in wanted)
         return places
 
@@ -244,7 +190,8 @@ class ShardSet:
                 f"{self.folder}: no sound shard; run the stage that makes it"
             )
         return pa.concat_tables(
-            pq.read_table(self.path_of(entry.name), columns=columns) for entry in entries
+            pq.read_table(self.manifest.shard_path(entry.name), columns=columns)
+            for entry in entries
         )
 
     def read(self, digests: Sequence[str]) -> pa.Table:
@@ -254,7 +201,10 @@ class ShardSet:
             IntegrityError: A structure is in no sound shard.
         """
         return rows_in_order(
-            (pq.read_table(self.path_of(entry.name)) for entry in self.sound_entries()),
+            (
+                pq.read_table(self.manifest.shard_path(entry.name))
+                for entry in self.sound_entries()
+            ),
             digests,
             where=str(self.folder),
         )
@@ -269,39 +219,3 @@ def _locked(path: Path) -> Iterator[None]:
         raise TransientError(f"{path} is held by another process") from error
     with held:
         yield
-
-
-def rows_in_order(
-    tables: Iterable[pa.Table], digests: Sequence[str], *, where: str
-) -> pa.Table:
-    """Pick the rows of the given structures from tables, in the given order.
-
-    Args:
-        tables: Tables with the column `structure_digest`.
-        digests: Structures to pick; repetitions are repeated.
-        where: Where the tables come from, for the error.
-
-    Raises:
-        IntegrityError: A structure is in none of the tables.
-    """
-    wanted = set(digests)
-    position: dict[str, int] = {}
-    picked = []
-    for table in tables:
-        keep = []
-        for index, key in enumerate(table[KEY].to_pylist()):
-            if key in wanted and key not in position:
-                position[key] = len(position)
-                keep.append(index)
-        if keep:
-            picked.append(table.take(pa.array(keep)))
-    missing = len(wanted) - len(position)
-    if missing or not picked:
-        example = next(
-            (key for key in digests if key not in position), "none were asked for"
-        )
-        raise IntegrityError(
-            f"{where}: {missing} of {len(wanted)} structures are in no sound shard (first: "
-            f"{example}); build them again"
-        )
-    return pa.concat_tables(picked).take(pa.array([position[key] for key in digests]))

@@ -20,6 +20,7 @@ from crystalgnn_core.graphs.neighbors import (
     TOO_SKEWED,
     find_neighbors,
 )
+from crystalgnn_core.rows import rechunk
 from crystalgnn_core.shardset import KEY, Refusal, ShardSet, ShardState
 
 if TYPE_CHECKING:
@@ -93,12 +94,7 @@ def plan_graph_shards(
             if keep:
                 yield table.select(STRUCTURE_COLUMNS).take(pa.array(keep))
 
-    jobs = list(
-        shards.plan(
-            _rechunk(missing(), shard_size),
-            salt=f"{config.settings_digest()}-v{GRAPH_FORMAT}",
-        )
-    )
+    jobs = list(shards.plan(rechunk(missing(), shard_size)))
     return jobs, len(seen & known)
 
 
@@ -189,20 +185,3 @@ def _ragged(values: NDArray[np.generic], sizes: NDArray[np.integer]) -> pa.ListA
     offsets = np.zeros(len(sizes) + 1, dtype=np.int32)
     np.cumsum(sizes, out=offsets[1:])
     return pa.ListArray.from_arrays(pa.array(offsets), pa.array(values))
-
-
-def _rechunk(tables: Iterator[pa.Table], size: int) -> Iterator[pa.Table]:
-    """Cut a stream of tables into tables of exactly `size` rows, the last one smaller."""
-    parked: list[pa.Table] = []
-    n_parked = 0
-    for table in tables:
-        rest = table
-        while n_parked + rest.num_rows >= size:
-            cut = size - n_parked
-            yield pa.concat_tables([*parked, rest.slice(0, cut)])
-            parked, n_parked, rest = [], 0, rest.slice(cut)
-        if rest.num_rows:
-            parked.append(rest)
-            n_parked += rest.num_rows
-    if parked:
-        yield pa.concat_tables(parked)

@@ -22,8 +22,9 @@ from crystalgnn_core.learning.fitting import predict_dataset
 from crystalgnn_core.learning.registry import Registry
 from crystalgnn_core.records.schema import RejectedRecord
 from crystalgnn_core.records.validation import validate
+from crystalgnn_core.rows import rows_in_order
 from crystalgnn_core.screening.inputs import read_inputs
-from crystalgnn_core.shardset import KEY, Refusal, ShardSet, ShardState, rows_in_order
+from crystalgnn_core.shardset import KEY, Refusal, ShardSet, ShardState
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -71,7 +72,7 @@ def plan_prediction_shards(
                 chunk = keys[start : start + shard_size]
                 yield pa.table({KEY: chunk, "graph_shard": [shard] * len(chunk)})
 
-    jobs = list(done.plan(tables(), salt=card.weights_sha256))
+    jobs = list(done.plan(tables()))
     return jobs, sum(digest in known for digest in wanted)
 
 
@@ -86,7 +87,7 @@ def predict_shard(
         graphs = ShardSet(graph_folder(store, card.graph))
         keys = parked[KEY].to_pylist()
         names = sorted(set(parked["graph_shard"].to_pylist()))
-        tables = (pq.read_table(graphs.path_of(name)) for name in names)
+        tables = (pq.read_table(graphs.manifest.shard_path(name)) for name in names)
         rows = rows_in_order(tables, keys, where=str(graphs.folder))
         values, refused = _predict(network, card, GraphDataset(rows), batch_size)
         keep = [index for index in range(len(keys)) if index not in refused]

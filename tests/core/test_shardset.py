@@ -11,7 +11,8 @@ from filelock import FileLock
 
 from crystalgnn_core import shardset
 from crystalgnn_core.errors import IntegrityError, TransientError
-from crystalgnn_core.shardset import KEY, Refusal, ShardSet, rows_in_order
+from crystalgnn_core.rows import rows_in_order
+from crystalgnn_core.shardset import KEY, Refusal, ShardSet
 
 
 def table(keys, value=0.0):
@@ -30,15 +31,15 @@ def refuse(rows):
     return rows.slice(0, 0), refusals
 
 
-def one_job(shards, keys, salt="s"):
-    return next(iter(shards.plan([table(keys)], salt=salt)))
+def one_job(shards, keys):
+    return next(iter(shards.plan([table(keys)])))
 
 
-def test_name_follows_from_rows_and_salt(tmp_path):
-    shards = ShardSet(tmp_path)
-    names = [one_job(shards, keys, salt).name for keys, salt in (("ab", "s"), ("ba", "s"))]
-    assert len({*names, one_job(shards, "ab", "t").name}) == 3
-    assert one_job(shards, "ab").name == names[0]
+def test_name_follows_from_rows_and_folder(tmp_path):
+    shards, other = ShardSet(tmp_path / "s"), ShardSet(tmp_path / "t")
+    names = [one_job(shards, keys).name for keys in ("ab", "ba")]
+    assert len({*names, one_job(other, "ab").name}) == 3
+    assert one_job(ShardSet(tmp_path / "moved" / "s"), "ab").name == names[0]
 
 
 def test_shard_is_made_once(tmp_path):
@@ -84,7 +85,7 @@ def test_two_writers_with_different_results_leave_one_sound_shard(tmp_path):
         with ThreadPoolExecutor(2) as pool:
             states = list(pool.map(work, [1.0, 2.0]))
         assert sorted(state.was_built for state in states) == [False, True]
-        assert states[0].entry == states[1].entry == shards.entry(job.name)
+        assert states[0].entry == states[1].entry == shards.manifest.sound(job.name)
 
 
 def test_writer_finishing_in_between_is_no_error(tmp_path, monkeypatch):
@@ -124,10 +125,10 @@ def test_damaged_shard_does_not_count(tmp_path, damage):
         case "no entry":
             entry.unlink()
         case "shard":
-            shards.path_of(name).write_bytes(b"PAR1")
+            shards.manifest.shard_path(name).write_bytes(b"PAR1")
         case _:
-            shards.path_of(name).unlink()
-    assert shards.entry(name) is None
+            shards.manifest.shard_path(name).unlink()
+    assert shards.manifest.sound(name) is None
     assert shards.known_digests() == {"c", "d"}
     assert shards.locate("abcd") == {}
     with pytest.raises(IntegrityError, match="2 of 2 structures"):
@@ -163,7 +164,7 @@ def test_damaged_shard_is_discarded_and_a_sound_one_kept(tmp_path):
     shards = ShardSet(tmp_path)
     damaged = shards.build(one_job(shards, "ab"), keep).entry.name
     sound = shards.build(one_job(shards, "cd"), keep).entry.name
-    shards.path_of(damaged).write_bytes(b"PAR1")
+    shards.manifest.shard_path(damaged).write_bytes(b"PAR1")
     shards.discard_damaged()
     assert [entry.name for entry in shards.sound_entries()] == [sound]
     assert sorted(path.name for path in tmp_path.glob("*.*")) == [

@@ -1,0 +1,66 @@
+"""Pick rows from streams of Arrow tables, and cut such streams anew."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from crystalgnn_core.errors import IntegrityError
+from crystalgnn_core.manifest import KEY
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+
+def rows_in_order(
+    tables: Iterable[pa.Table], digests: Sequence[str], *, where: str
+) -> pa.Table:
+    """Pick the rows of the given structures from tables, in the given order.
+
+    Args:
+        tables: Tables with the column `structure_digest`.
+        digests: Structures to pick; repetitions are repeated.
+        where: Where the tables come from, for the error.
+
+    Raises:
+        IntegrityError: A structure is in none of the tables.
+    """
+    wanted = set(digests)
+    position: dict[str, int] = {}
+    picked = []
+    for table in tables:
+        keep = []
+        for index, key in enumerate(table[KEY].to_pylist()):
+            if key in wanted and key not in position:
+                position[key] = len(position)
+                keep.append(index)
+        if keep:
+            picked.append(table.take(pa.array(keep)))
+    missing = len(wanted) - len(position)
+    if missing or not picked:
+        example = next(
+            (key for key in digests if key not in position), "none were asked for"
+        )
+        raise IntegrityError(
+            f"{where}: {missing} of {len(wanted)} structures are in no sound shard (first: "
+            f"{example}); build them again"
+        )
+    return pa.concat_tables(picked).take(pa.array([position[key] for key in digests]))
+
+
+def rechunk(tables: Iterable[pa.Table], size: int) -> Iterator[pa.Table]:
+    """Cut a stream of tables into tables of exactly `size` rows, the last one smaller."""
+    parked: list[pa.Table] = []
+    n_parked = 0
+    for table in tables:
+        rest = table
+        while n_parked + rest.num_rows >= size:
+            cut = size - n_parked
+            yield pa.concat_tables([*parked, rest.slice(0, cut)])
+            parked, n_parked, rest = [], 0, rest.slice(cut)
+        if rest.num_rows:
+            parked.append(rest)
+            n_parked += rest.num_rows
+    if parked:
+        yield pa.concat_tables(parked)
