@@ -9,13 +9,15 @@ import pyarrow.parquet as pq
 
 from crystalgnn_core.base import FrozenModel
 from crystalgnn_core.manifest import KEY
+from crystalgnn_core.records.store import RecordStore
 from crystalgnn_core.rows import rechunk
+from crystalgnn_core.shardset import ShardSet
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
-    from crystalgnn_core.manifest import Refusal
-    from crystalgnn_core.shardset import ShardEntry, ShardSet
+    from crystalgnn_core.manifest import Refusal, ShardEntry
 
 SMALL = 0.5  # of the shard size
 
@@ -32,6 +34,27 @@ class Compaction(FrozenModel):
     n_shards: tuple[int, int]
     n_bytes: tuple[int, int]
     n_rows: tuple[int, int]
+
+
+def compact_store(store: Path, *, shard_size: int) -> Iterator[tuple[str, Compaction]]:
+    """Compact every folder of graph and prediction shards of a store.
+
+    Rows of structures that no record of the newest version has are dropped.
+
+    Args:
+        store: Store folder.
+        shard_size: Rows a new shard.
+
+    Yields:
+        Name of the folder below the store, and what was done.
+    """
+    live = RecordStore(store).structure_digests()
+    for kind in ("graphs", "predictions"):
+        for folder in sorted((store / kind).glob("[!.]*/")):
+            shards = ShardSet(folder)
+            shards.discard_damaged()
+            shards.mark_superseded(live)
+            yield f"{kind}/{folder.name}", compact(shards, shard_size=shard_size)
 
 
 def compact(shards: ShardSet, *, shard_size: int) -> Compaction:

@@ -84,38 +84,16 @@ def _disk(folder: Path) -> Finding:
 
 
 def _store(store: Path) -> list[Finding]:
-    from crystalgnn_core.learning.registry import Registry
-    from crystalgnn_core.records.store import RecordStore
+    from crystalgnn_core.integrity import check_store
 
     if not store.is_dir():
         return [Finding("store", "missing", is_fine=False, advice=f"no folder {store}")]
-    counts = RecordStore(store).source_counts()
-    shards = sorted([*store.glob("graphs/*"), *store.glob("predictions/*")])
-    cards = sorted(Registry(store).folder.glob("*/card.json"))
     return [
-        *(Finding(f"records {name}", f"{n:,}", is_fine=True) for name, n in counts.items()),
-        *map(_shards, shards),
-        *(_model(card.parent) for card in cards),
+        Finding(
+            part.area,
+            f"{part.n_sound:,} {part.unit} sound, {len(part.damages)} damaged",
+            not part.damages,
+            "; ".join(f"{d.path}: {d.problem}; {d.advice}" for d in part.damages),
+        )
+        for part in check_store(store)
     ]
-
-
-def _shards(folder: Path) -> Finding:
-    from crystalgnn_core.shardset import ShardSet
-
-    files = [*folder.glob("[!.]*.parquet"), *folder.glob("[!.]*.json")]
-    names = {file.stem for file in files}
-    bad = sorted(names - {entry.name for entry in ShardSet(folder).sound_entries()})
-    found = f"{len(names) - len(bad)} of {len(names)} shards sound"
-    advice = f"damaged or unfinished: {', '.join(bad)}; the next run rebuilds them"
-    return Finding(f"{folder.parent.name}/{folder.name}", found, not bad, advice)
-
-
-def _model(folder: Path) -> Finding:
-    from crystalgnn_core.errors import CrystalGNNError
-    from crystalgnn_core.learning.checkpoints import load_bundle
-
-    try:
-        load_bundle(folder)
-    except CrystalGNNError as error:
-        return Finding(f"model {folder.name}", "damaged", is_fine=False, advice=str(error))
-    return Finding(f"model {folder.name}", "sound", is_fine=True)

@@ -8,7 +8,7 @@ from crystalgnn_core.base import FrozenModel
 from crystalgnn_core.config import PipelineConfig
 from crystalgnn_core.graphs.config import GraphConfig
 from flows.stages import gather
-from tasks.graphs import build_shard, plan_graphs
+from tasks.graphs import build_shard, mark_superseded, plan_graphs
 
 
 class BuildSummary(FrozenModel):
@@ -18,6 +18,7 @@ class BuildSummary(FrozenModel):
     n_shards: int
     n_graphs: int
     refused: dict[str, int]
+    n_superseded: int = 0
 
     @property
     def note(self) -> str:
@@ -39,6 +40,7 @@ def build_graphs(
 
     1. List the shards that are missing; structures with a graph are skipped.
     2. Build each shard in a task of its own.
+    3. Make tombstones for graphs of structures that no record has any more.
     """
     settings = graph or config.graph
     chosen = sources or tuple(
@@ -46,6 +48,7 @@ def build_graphs(
     )
     plan = plan_graphs(config.store_path, settings, chosen, config.execution.shard_size)
     states = gather([build_shard.submit(job, settings) for job in plan.jobs])
+    n_superseded = mark_superseded(config.store_path, settings)
     refused: dict[str, int] = {}
     for state in states:
         for refusal in state.entry.refusals:
@@ -55,4 +58,5 @@ def build_graphs(
         n_shards=len(states),
         n_graphs=sum(state.entry.n_rows for state in states),
         refused=refused,
+        n_superseded=n_superseded,
     )

@@ -11,6 +11,7 @@ from crystalgnn_core.graphs.config import GraphConfig
 from crystalgnn_core.graphs.shards import (
     STRUCTURE_COLUMNS,
     build_graph_shard,
+    mark_superseded_graphs,
     plan_graph_shards,
 )
 from crystalgnn_core.records.store import RecordStore
@@ -39,3 +40,9 @@ def plan_graphs(
 def build_shard(job: ShardJob, graph: GraphConfig) -> ShardState:
     """Build one graph shard; the kernel releases the GIL, so threads scale."""
     return build_graph_shard(job, graph)
+
+
+@task(**OPTIONS)
+def mark_superseded(store: Path, graph: GraphConfig) -> int:
+    """Make tombstones for the graphs of structures that no record has any more."""
+    return mark_superseded_graphs(store, graph)

@@ -1,9 +1,18 @@
-"""Find processes by a marker in their environment (Linux)."""
+"""What a command left behind; processes found by a marker in their environment (Linux)."""
 
 import time
 from pathlib import Path
+from typing import NamedTuple
 
 MARKER = "CRYSTALGNN_TEST_MARKER"
+
+
+class Outcome(NamedTuple):
+    """What a command left behind."""
+
+    code: int
+    out: str
+    err: str
 
 
 def processes_with(value: str) -> list[str]:

@@ -18,7 +18,12 @@ STAGES = (
     "screening",
     "reporting",
 )
-COMPOSING = {"crystalgnn_core", "crystalgnn_core.config"}  # may import every stage
+COMPOSING = {
+    "crystalgnn_core",
+    "crystalgnn_core.config",
+    "crystalgnn_core.integrity",
+    "crystalgnn_core.compaction",
+}  # may import every stage
 
 
 def module_name(path):

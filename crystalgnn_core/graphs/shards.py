@@ -20,6 +20,7 @@ from crystalgnn_core.graphs.neighbors import (
     TOO_SKEWED,
     find_neighbors,
 )
+from crystalgnn_core.records.store import RecordStore
 from crystalgnn_core.rows import rechunk
 from crystalgnn_core.shardset import KEY, Refusal, ShardSet, ShardState
 
@@ -96,6 +97,16 @@ def plan_graph_shards(
 
     jobs = list(shards.plan(rechunk(missing(), shard_size)))
     return jobs, len(seen & known)
+
+
+def mark_superseded_graphs(store: Path, config: GraphConfig) -> int:
+    """Make tombstones for the graphs of structures that no record has any more.
+
+    Returns:
+        How many structures have a tombstone now.
+    """
+    live = RecordStore(store).structure_digests()
+    return ShardSet(graph_folder(store, config)).mark_superseded(live)
 
 
 def build_graph_shard(job: ShardJob, config: GraphConfig) -> ShardState:

@@ -184,6 +184,14 @@ class RecordStore:
         counts = pc.value_counts(dataset.to_table(columns=["source"])["source"])
         return {entry["values"]: entry["counts"] for entry in counts.to_pylist()}
 
+    def structure_digests(self) -> set[str]:
+        """Return the structure digests of all records of all sources."""
+        if not DeltaTable.is_deltatable(str(self.records_path)):
+            return set()
+        dataset = DeltaTable(self.records_path).to_pyarrow_dataset()
+        keys = dataset.to_table(columns=["structure_digest"])["structure_digest"]
+        return set(pc.unique(keys).to_pylist())
+
     def _stored_digests(self, source: str) -> dict[str, str]:
         digests: dict[str, str] = {}
         for table in self.scan([source], ["material_id", "content_digest"]):

@@ -1,6 +1,7 @@
 """A store with two trained models, made once by core alone, and copies to change."""
 
 import shutil
+import sys
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,6 +17,8 @@ from crystalgnn_core.learning.registry import Registry
 from crystalgnn_core.learning.training import train_model
 from crystalgnn_core.records.store import RecordStore
 from crystalgnn_core.sources.ingest import commit_ingest, plan_ingest, read_part
+from deployments.cli import main
+from tests.processes import Outcome
 from tests.tiny import TINY
 
 
@@ -55,3 +58,21 @@ def own_store(trained_store, tmp_path):
     path = tmp_path / "own-store"
     shutil.copytree(trained_store.path, path)
     return trained_store._replace(path=path)
+
+
+@pytest.fixture
+def run(monkeypatch, capsys, tmp_path):
+    """Run a command in this process, in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+
+    def call(*arguments: object) -> Outcome:
+        monkeypatch.setattr(sys, "argv", ["crystalgnn", *map(str, arguments)])
+        code: object = 0
+        try:
+            main()
+        except SystemExit as end:
+            code = end.code
+        assert isinstance(code, int | None)
+        return Outcome(code or 0, *capsys.readouterr())
+
+    return call

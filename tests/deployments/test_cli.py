@@ -2,40 +2,14 @@
 
 import subprocess
 import sys
-from typing import NamedTuple
 
 import pytest
 import yaml
 
-from deployments.cli import USER_ERROR, main
+from deployments.cli import USER_ERROR
+from tests.processes import Outcome
 
 CIF = "data_x\n"
-
-
-class Outcome(NamedTuple):
-    """What a command left behind."""
-
-    code: int
-    out: str
-    err: str
-
-
-@pytest.fixture
-def run(monkeypatch, capsys, tmp_path):
-    """Run a command in this process, in an empty folder."""
-    monkeypatch.chdir(tmp_path)
-
-    def call(*arguments: object) -> Outcome:
-        monkeypatch.setattr(sys, "argv", ["crystalgnn", *map(str, arguments)])
-        code: object = 0
-        try:
-            main()
-        except SystemExit as end:
-            code = end.code
-        assert isinstance(code, int | None)
-        return Outcome(code or 0, *capsys.readouterr())
-
-    return call
 
 
 @pytest.fixture
@@ -182,7 +156,7 @@ def test_empty_store_lists_no_models(run):
 def test_doctor_finds_nothing_wrong_with_a_sound_store(run, trained_store):
     outcome = run("doctor", "--store", trained_store.path)
     assert outcome.code == 0, outcome.out
-    assert "2 of 2 shards sound" in outcome.out
+    assert "2 shards sound, 0 damaged" in outcome.out
     assert "PROBLEM" not in outcome.out
 
 
@@ -197,7 +171,7 @@ def test_doctor_names_the_damaged_shard(run, own_store, damage):
         shard.with_suffix(".json").unlink()
     outcome = run("doctor", "--store", own_store.path)
     assert outcome.code == 1
-    assert "1 of 2 shards sound" in outcome.out
+    assert "1 shards sound, 1 damaged" in outcome.out
     assert shard.stem in "".join(outcome.out.split())
 
 
