@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 # a file written less long ago may change again within the resolution of its time stamp
 SETTLED_SECONDS = 2.0
+ROW_GROUP = 1000  # rows that are read at once when a file is streamed
 
 
 class FileRef(FrozenModel):
@@ -146,4 +147,4 @@ def read_json(path: Path) -> Any:  # noqa: ANN401  any JSON value
 def write_table(target: Path, table: pa.Table) -> None:
     """Write an Arrow table as one Parquet file (zstd), atomically."""
     with atomic_path(target) as temporary:
-        pq.write_table(table, temporary, compression="zstd")
+        pq.write_table(table, temporary, compression="zstd", row_group_size=ROW_GROUP)

@@ -1,4 +1,4 @@
-"""A process pool for work that holds the GIL, such as parsing structures."""
+"""A process pool for work that holds the GIL, and a thread that works ahead."""
 
 from __future__ import annotations
 
@@ -6,17 +6,18 @@ import atexit
 import multiprocessing
 import os
 import threading
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from typing import TYPE_CHECKING, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, ParamSpec, TypeVar, cast
 
 from crystalgnn_core.errors import TransientError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Generator, Iterable
 
 P = ParamSpec("P")
 R = TypeVar("R")
+T = TypeVar("T")
 
 
 class _Pool:
@@ -76,6 +77,19 @@ def run_in_process(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) 
     except BrokenProcessPool as error:
         _pool.discard(executor)
         raise TransientError(f"a worker process died during {function.__name__}") from error
+
+
+def prefetch(items: Iterable[T]) -> Generator[T]:
+    """Yield the items of an iterable while a thread prepares the next one.
+
+    An error of the iterable is raised where its item would have come.
+    """
+    iterator, end = iter(items), object()
+    with ThreadPoolExecutor(1, thread_name_prefix="prefetch") as thread:
+        ahead = thread.submit(next, iterator, end)
+        while (item := ahead.result()) is not end:
+            ahead = thread.submit(next, iterator, end)
+            yield cast("T", item)
 
 
 def close_pool() -> None:

@@ -79,6 +79,11 @@ class GraphDataset:
         """Return the number of graphs."""
         return len(self.digests)
 
+    @property
+    def n_edges(self) -> NDArray[np.int64]:
+        """Edges of every graph, shape (n_graphs,)."""
+        return np.diff(self.columns.edge_offsets)
+
     def batch(self, indices: NDArray[np.int64]) -> Batch:
         """Assemble graphs into one batch, in the given order.
 

@@ -5,11 +5,12 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
 
 import pytest
 
 from crystalgnn_core.errors import TransientError
-from crystalgnn_core.parallel import close_pool, n_cores, run_in_process
+from crystalgnn_core.parallel import close_pool, n_cores, prefetch, run_in_process
 
 
 @pytest.fixture(autouse=True)
@@ -49,3 +50,38 @@ def test_worker_ends_when_its_parent_is_killed():
 
 def test_there_is_a_core_to_work_on():
     assert 1 <= n_cores() <= (os.cpu_count() or 1)
+
+
+def test_items_come_in_order_from_another_thread_one_ahead():
+    made = []
+
+    def items():
+        for number in range(5):
+            made.append(threading.get_ident())
+            yield number
+
+    ahead = prefetch(items())
+    assert next(ahead) == 0
+    assert len(made) <= 2
+    assert list(ahead) == [1, 2, 3, 4]
+    assert set(made) != {threading.get_ident()}
+    assert list(prefetch([])) == []
+
+
+def test_an_error_comes_in_the_place_of_its_item():
+    def items():
+        yield 1
+        raise ValueError("second")
+
+    ahead = prefetch(items())
+    assert next(ahead) == 1
+    with pytest.raises(ValueError, match="second"):
+        next(ahead)
+
+
+def test_a_consumer_that_stops_early_leaves_no_thread_behind():
+    before = threading.active_count()
+    ahead = prefetch(iter(range(100)))
+    next(ahead)
+    ahead.close()
+    assert threading.active_count() == before
