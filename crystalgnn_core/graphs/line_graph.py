@@ -102,13 +102,16 @@ def _pair(
     vector = edge_vector.detach().to(torch.float32)
     if not vector.is_cpu:
         return _pair_tensors(edge_index, vector, degree, rule)
-    made = _pair_arrays(
-        edge_index.contiguous().numpy(),
-        vector.contiguous().numpy(),
-        degree.contiguous().numpy(),
-        rule,
+    shared = edge_index[0 if rule.along_paths else 1].contiguous().numpy()
+    short = _short_edges(
+        vector.contiguous().numpy(), degree.contiguous().numpy(), rule.cutoff
     )
-    return LineGraph(*map(torch.from_numpy, made))
+    n_pairs = _count_pairs(shared, short, rule)
+    # numpy asks for huge pages, the kernels do not: x 3 where there are millions of pairs
+    pairs = np.empty((2, n_pairs.sum()), dtype=np.int64)
+    cosine = np.empty(pairs.shape[1], dtype=np.float32)
+    _fill_pairs(shared, short, rule, (pairs, cosine))
+    return LineGraph(*map(torch.from_numpy, (pairs, cosine, n_pairs)))
 
 
 def _pair_tensors(
@@ -135,11 +138,18 @@ def _pair_tensors(
     )
 
 
+class _Short(NamedTuple):
+    """Edges within the cutoff, their directions, where those of each centre begin."""
+
+    edge: NDArray[np.int64]
+    unit: NDArray[np.float32]
+    first: NDArray[np.uint64]
+
+
 @compiled
 def _short_edges(
     vector: NDArray[np.float32], degree: NDArray[np.int64], cutoff: float
-) -> tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.uint64]]:
-    """Return edges within the cutoff, their directions, where each centre's begin."""
+) -> _Short:
     n_edges = vector.shape[0]
     short = np.empty(n_edges, dtype=np.int64)
     unit = np.empty((n_edges, 3), dtype=np.float32)
@@ -156,40 +166,42 @@ def _short_edges(
                 n += 1
             edge += 1
     first[len(degree)] = n
-    return short[:n], unit, first
+    return _Short(short[:n], unit, first)
 
 
 @compiled
-def _pair_arrays(
-    edge_index: NDArray[np.int64],
-    vector: NDArray[np.float32],
-    degree: NDArray[np.int64],
-    rule: _Rule,
-) -> tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.int64]]:
-    short, unit, first = _short_edges(vector, degree, rule.cutoff)
-    shared = edge_index[0] if rule.along_paths else edge_index[1]
-    n_pairs = np.zeros(vector.shape[0], dtype=np.int64)
-    total = 0
-    for receiver in short:
+def _count_pairs(
+    shared: NDArray[np.int64], short: _Short, rule: _Rule
+) -> NDArray[np.int64]:
+    n_pairs = np.zeros(len(shared), dtype=np.int64)
+    for receiver in short.edge:
         atom = shared[receiver]
-        n_around = np.int64(first[atom + 1] - first[atom])
+        n_around = np.int64(short.first[atom + 1] - short.first[atom])
         n_pairs[receiver] = n_around - (0 if rule.along_paths else 1)
-        total += n_pairs[receiver]
-    pairs = np.empty((2, total), dtype=np.int64)
-    cosine = np.empty(total, dtype=np.float32)
+    return n_pairs
+
+
+@compiled
+def _fill_pairs(
+    shared: NDArray[np.int64],
+    short: _Short,
+    rule: _Rule,
+    filled: tuple[NDArray[np.int64], NDArray[np.float32]],
+) -> None:
+    edge, unit, first = short
+    pairs, cosine = filled
     one = np.float32(1.0)
     sign = -one if rule.along_paths else one
     at = np.uint64(0)  # unsigned positions need no test for negative ones: twice as fast
-    for row in range(len(short)):
-        receiver = short[row]
+    for row in range(len(edge)):
+        receiver = edge[row]
         atom = shared[receiver]
         own = np.uint64(row)
         x, y, z = sign * unit[row, 0], sign * unit[row, 1], sign * unit[row, 2]
         for other in range(first[atom], first[atom + 1]):
             if other == own and not rule.along_paths:
                 continue
-            pairs[0, at], pairs[1, at] = short[other], receiver
+            pairs[0, at], pairs[1, at] = edge[other], receiver
             product = x * unit[other, 0] + y * unit[other, 1] + z * unit[other, 2]
             cosine[at] = min(max(product, -one), one)
             at += np.uint64(1)
-    return pairs, cosine, n_pairs
