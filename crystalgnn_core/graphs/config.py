@@ -23,6 +23,8 @@ class GraphConfig(FrozenModel):
             `enlarge` the cutoff of its crystal up to `max_cutoff`, `reject` the crystal,
             or `keep` what there is. Edges are never made up.
         max_cutoff: Bound of the enlargement in angstrom.
+        symmetric: Whether the reversal of every edge is an edge too (ALIGNN): atom i keeps
+            j if i selects j or j selects i. `too_few` judges what an atom selects itself.
     """
 
     strategy: Literal["knn", "knn_shell", "radius"] = "knn_shell"
@@ -31,6 +33,7 @@ class GraphConfig(FrozenModel):
     shell_tolerance: Annotated[float, Field(ge=0, le=1)] = 0.01
     too_few: Literal["enlarge", "reject", "keep"] = "enlarge"
     max_cutoff: Annotated[float, Field(gt=0, le=50)] = 12.0
+    symmetric: bool = False
 
     @model_validator(mode="after")
     def _bound_is_not_below_cutoff(self) -> Self:

@@ -19,6 +19,7 @@ from crystalgnn_core.graphs._search import (
     Rule,
     search_batch,
 )
+from crystalgnn_core.graphs._symmetry import Edges, symmetrize_batch
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -67,7 +68,8 @@ def find_neighbors(crystals: CrystalBatch, config: GraphConfig) -> NeighborList:
     """Find the neighbours of every atom of a batch.
 
     `knn` keeps exactly k neighbours, `knn_shell` every neighbour no farther than the
-    k-th plus the shell tolerance, `radius` every neighbour within the cutoff.
+    k-th plus the shell tolerance, `radius` every neighbour within the cutoff. With
+    `symmetric`, the reversal of every such edge is an edge too.
 
     Args:
         crystals: Structures with fractional coordinates in [0, 1).
@@ -86,15 +88,13 @@ def find_neighbors(crystals: CrystalBatch, config: GraphConfig) -> NeighborList:
         else ROUND_OFF,
         keeps_few=config.too_few == "keep",
     )
-    return NeighborList(
-        *search_batch(
-            _triangular(crystals.lattices),
-            crystals.frac_coords,
-            crystals.offsets,
-            rule,
-            (config.cutoff, maximum),
-        )
-    )
+    batch = (_triangular(crystals.lattices), crystals.frac_coords, crystals.offsets)
+    found = NeighborList(*search_batch(*batch, rule, (config.cutoff, maximum)))
+    if not config.symmetric:
+        return found
+    edges = Edges(found.degree, found.neighbor, found.cell_offset)
+    edges, status, atom = symmetrize_batch(*batch, edges, (found.status, found.atom))
+    return NeighborList(*edges, found.cutoff, status, atom)
 
 
 def _triangular(lattices: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -1,12 +1,9 @@
 """Neighbour lists against pymatgen, theory and each other."""
 
-import math
-
 import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from pymatgen.core.lattice import Lattice
 
 from crystalgnn_core.graphs.config import GraphConfig
 from crystalgnn_core.graphs.crystals import CrystalBatch
@@ -19,25 +16,9 @@ from crystalgnn_core.graphs.neighbors import (
     find_neighbors,
 )
 from crystalgnn_core.records.crystal import Crystal, structure_from_crystal
+from tests.core.graphs.cells import crystals
 
 EXAMPLES = settings(max_examples=25, deadline=None)
-ANGLE = st.floats(25, 155)
-
-
-@st.composite
-def crystals(draw):
-    """Draw triclinic cells of 1 to 30 atoms, also very flat ones, coordinates unwrapped."""
-    n_atoms = draw(st.sampled_from([1, 2, 3, 5, 8, 13, 30]))
-    angles = draw(st.tuples(ANGLE, ANGLE, ANGLE))
-    cosines = np.cos(np.radians(angles))
-    volume = 1 - (cosines**2).sum() + 2 * cosines.prod()  # squared, of unit vectors
-    assume(volume > 0.003)
-    stretch = np.array(draw(st.tuples(*[st.floats(0.7, 1.5)] * 3)))
-    edges = stretch * np.cbrt(15 * n_atoms / (stretch.prod() * math.sqrt(volume)))
-    lattice = np.array(Lattice.from_parameters(*edges, *angles).matrix)
-    seed = draw(st.integers(0, 10**6))
-    coords = np.random.default_rng(seed).uniform(-2, 3, (n_atoms, 3))
-    return Crystal(np.full(n_atoms, 6, np.int16), lattice, coords)
 
 
 def edge_lists(crystal, config):
