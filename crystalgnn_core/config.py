@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from copy import deepcopy
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 from zoneinfo import ZoneInfo
 
 import yaml
@@ -29,10 +29,16 @@ class ExecutionConfig(FrozenModel):
     Attributes:
         shard_size: Structures a graph or prediction shard, one task each.
         workers: Tasks at a time.
+        runner: `threads` of one process, the fastest on one machine; `processes`, or
+            `dask` workers (extra `dask`), which share the store's file system.
+        dask_scheduler: Address of a running Dask scheduler, such as
+            `tcp://10.0.0.1:8786`; None starts local workers.
     """
 
     shard_size: Annotated[int, Field(ge=1)] = 5000
     workers: Annotated[int, Field(ge=1)] = 2
+    runner: Literal["threads", "processes", "dask"] = "threads"
+    dask_scheduler: str | None = None
 
 
 class ScheduleConfig(FrozenModel):

@@ -34,7 +34,7 @@ class _Pool:
                     max_workers=n_cores(),
                     # a forked child would inherit the locks of numba's and torch's threads
                     mp_context=multiprocessing.get_context("spawn"),
-                    initializer=_exit_with_parent,
+                    initializer=exit_with_parent,
                 )
             return self.executor
 
@@ -68,9 +68,13 @@ def n_cores() -> int:
 def run_in_process(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
     """Call a module-level function in a worker process and wait for its result.
 
+    A worker process of another kind, such as one of Dask, calls it itself.
+
     Raises:
         TransientError: The worker died, for example for want of memory.
     """
+    if multiprocessing.parent_process() is not None:
+        return function(*args, **kwargs)
     executor = _pool.get()
     try:
         return executor.submit(function, *args, **kwargs).result()
@@ -97,7 +101,7 @@ def close_pool() -> None:
     _pool.close()
 
 
-def _exit_with_parent() -> None:
+def exit_with_parent() -> None:
     """End this worker when its parent is gone, even after kill -9."""
     parent = multiprocessing.parent_process()
     if parent is None:

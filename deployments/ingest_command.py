@@ -56,9 +56,9 @@ def ingest(
     require_sources(settings)
     with prefect_session(verbose=verbose):
         from flows.records import ingest as flow
-        from flows.stages import in_threads
+        from flows.stages import with_runner
 
-        summary = in_threads(flow, settings.execution)(settings)
+        summary = with_runner(flow, settings.execution)(settings)
     show_rows("Sources", SOURCE_COLUMNS, map(_source_row, summary.reports))
     show_rejects(summary.rejected, {})
 

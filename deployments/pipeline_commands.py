@@ -73,9 +73,9 @@ def build(
     )
     with prefect_session(verbose=verbose):
         from flows.graphs import build_graphs
-        from flows.stages import in_threads
+        from flows.stages import with_runner
 
-        summary = in_threads(build_graphs, settings.execution)(settings)
+        summary = with_runner(build_graphs, settings.execution)(settings)
     show_line(summary.note)
 
 
@@ -130,12 +130,12 @@ def screen(
     with prefect_session(verbose=verbose):
         from flows.records import ingest as ingest_flow
         from flows.screening import screen as flow
-        from flows.stages import in_threads
+        from flows.stages import with_runner
 
         rejected: dict[str, int] = {}
         if candidates is not None:
-            rejected = in_threads(ingest_flow, settings.execution)(settings).rejected
-        summary = in_threads(flow, settings.execution)(settings, models=tuple(model or ()))
+            rejected = with_runner(ingest_flow, settings.execution)(settings).rejected
+        summary = with_runner(flow, settings.execution)(settings, models=tuple(model or ()))
     _show_screened(summary, rejected)
 
 

@@ -11,7 +11,7 @@ from crystalgnn_core.learning.training import TrainedModel
 from flows.graphs import build_graphs
 from flows.records import ingest
 from flows.screening import ScreenSummary, screen
-from flows.stages import Stopwatch, in_threads
+from flows.stages import Stopwatch, with_runner
 from tasks.artifacts import publish_summary
 from tasks.learning import (
     find_champion,
@@ -45,7 +45,7 @@ def train(config: PipelineConfig) -> TrainedModel:
     1. Build the graphs that are missing.
     2. Train, continuing an interrupted run; an equal finished model is reused.
     """
-    in_threads(build_graphs, config.execution)(config, sources=config.training.sources)
+    with_runner(build_graphs, config.execution)(config, sources=config.training.sources)
     return fit_model(config.store_path, config.model, config.training, config.graph)
 
 
@@ -61,9 +61,9 @@ def retrain(config: PipelineConfig) -> RetrainSummary:
     6. Screen again with the champion.
     """
     store, watch = config.store_path, Stopwatch()
-    ingested = in_threads(ingest, config.execution)(config)
+    ingested = with_runner(ingest, config.execution)(config)
     watch.note("ingest", ingested.note)
-    built = in_threads(build_graphs, config.execution)(
+    built = with_runner(build_graphs, config.execution)(
         config, sources=config.training.sources
     )
     watch.note("graphs", built.note)
@@ -80,7 +80,7 @@ def retrain(config: PipelineConfig) -> RetrainSummary:
     watch.note("compare", decision.reason)
     screened = None
     if config.screening.sources:
-        screened = in_threads(screen, config.execution)(config, notes=tuple(watch.notes))
+        screened = with_runner(screen, config.execution)(config, notes=tuple(watch.notes))
         watch.note("screen", screened.note)
     publish_summary(
         "retrain", tuple(watch.notes), f"**{trained.model_id}** {decision.reason}"

@@ -13,7 +13,7 @@ from flows.graphs import BuildSummary, build_graphs
 from flows.learning import describe_training
 from flows.records import IngestSummary, ingest
 from flows.screening import ScreenSummary, describe_screen, screen
-from flows.stages import Stopwatch, in_threads
+from flows.stages import Stopwatch, with_runner
 from tasks.artifacts import publish_summary
 from tasks.learning import fit_model, judge_challenger
 
@@ -40,16 +40,16 @@ def pipeline(config: PipelineConfig) -> PipelineSummary:
     5. Screen the candidates with the model just trained, unless others are configured.
     """
     store, watch = config.store_path, Stopwatch()
-    ingested = in_threads(ingest, config.execution)(config)
+    ingested = with_runner(ingest, config.execution)(config)
     watch.note("ingest", ingested.note)
-    built = in_threads(build_graphs, config.execution)(config)
+    built = with_runner(build_graphs, config.execution)(config)
     watch.note("graphs", built.note)
     trained = fit_model(store, config.model, config.training, config.graph)
     watch.note("train", describe_training(trained))
     decision = judge_challenger(store, trained, config.training, config.retraining)
     watch.note("compare", decision.reason)
     models = config.screening.models or (trained.model_id,)
-    screened = in_threads(screen, config.execution)(
+    screened = with_runner(screen, config.execution)(
         config, models=models, notes=tuple(watch.notes)
     )
     watch.note("screen", screened.note)

@@ -10,7 +10,7 @@ from crystalgnn_core.reporting.screen import ReportState, StageNote
 from crystalgnn_core.screening.screen import ScreenResult
 from flows.graphs import build_graphs
 from flows.records import ingest
-from flows.stages import Stopwatch, gather, in_threads
+from flows.stages import Stopwatch, gather, with_runner
 from tasks.artifacts import publish_summary
 from tasks.learning import read_graph_config, resolve_models
 from tasks.screening import plan_predictions, predict_candidates, rank, write_screen_report
@@ -64,7 +64,7 @@ def screen(
     n_predicted = n_reused = 0
     for folder in folders:
         graph = read_graph_config(folder)
-        in_threads(build_graphs, config.execution)(
+        with_runner(build_graphs, config.execution)(
             config, sources=screening.sources, graph=graph
         )
         plan = plan_predictions(
@@ -92,9 +92,9 @@ def rescreen(config: PipelineConfig) -> ScreenSummary:
     2. Screen: structures that the model has predicted before keep their predictions.
     """
     watch = Stopwatch()
-    ingested = in_threads(ingest, config.execution)(config)
+    ingested = with_runner(ingest, config.execution)(config)
     watch.note("ingest", ingested.note)
-    summary = in_threads(screen, config.execution)(config, notes=tuple(watch.notes))
+    summary = with_runner(screen, config.execution)(config, notes=tuple(watch.notes))
     watch.note("screen", summary.note)
     publish_summary("rescreen", tuple(watch.notes), describe_screen(summary))
     return summary

@@ -6,8 +6,10 @@ import logging
 import time
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
 
-from prefect.task_runners import ThreadPoolTaskRunner
+from prefect.task_runners import ProcessPoolTaskRunner, ThreadPoolTaskRunner
 
+from crystalgnn_core.errors import ConfigError
+from crystalgnn_core.parallel import exit_with_parent
 from crystalgnn_core.reporting.screen import StageNote
 
 if TYPE_CHECKING:
@@ -24,15 +26,38 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-def in_threads(flow: Flow[P, R], execution: ExecutionConfig) -> Flow[P, R]:
-    """Return the flow with as many task threads as configured.
+def with_runner(flow: Flow[P, R], execution: ExecutionConfig) -> Flow[P, R]:
+    """Return the flow with the configured task runner.
 
-    Threads are the fastest runner on one machine: the kernels release the GIL, and what
-    holds it runs in core's process pool.
+    Threads are the fastest on one machine: the kernels release the GIL, and what holds it
+    runs in core's process pool.
+
+    Raises:
+        ConfigError: Dask is asked for and not installed.
     """
-    runner: ThreadPoolTaskRunner[Any] = ThreadPoolTaskRunner(max_workers=execution.workers)
-    # mypy rejects the subclass, because TaskRunner is invariant
-    return flow.with_options(task_runner=cast("TaskRunner[PrefectFuture[Any]]", runner))
+    # mypy rejects the subclasses, because TaskRunner is invariant
+    runner = cast("TaskRunner[PrefectFuture[Any]]", _make_runner(execution))
+    return flow.with_options(task_runner=runner)
+
+
+def _make_runner(execution: ExecutionConfig) -> object:
+    if execution.runner == "threads":
+        return ThreadPoolTaskRunner(max_workers=execution.workers)
+    if execution.runner == "processes":
+        return ProcessPoolTaskRunner(
+            max_workers=execution.workers, initializer=exit_with_parent
+        )
+    try:
+        from prefect_dask import DaskTaskRunner
+    except ImportError as error:
+        raise ConfigError(
+            f"execution.runner is dask, which cannot be loaded ({error}); install "
+            "crystalgnn[dask]"
+        ) from error
+    if execution.dask_scheduler is not None:
+        return DaskTaskRunner(address=execution.dask_scheduler)
+    local = {"n_workers": execution.workers, "threads_per_worker": 1}
+    return DaskTaskRunner(cluster_kwargs=local | {"dashboard_address": None})
 
 
 def gather(futures: Iterable[PrefectFuture[R]]) -> list[R]:

@@ -25,6 +25,10 @@ def test_work_runs_in_another_process_and_errors_come_back():
         run_in_process(int, "x")
 
 
+def test_a_worker_process_starts_no_workers_of_its_own():
+    assert run_in_process(run_in_process, os.getppid) == os.getpid()
+
+
 def test_dead_worker_is_transient_and_the_next_call_works():
     with pytest.raises(TransientError, match="worker process died"):
         run_in_process(os._exit, 3)
