@@ -13,7 +13,7 @@ ANGLE = st.floats(25, 155)
 
 
 @st.composite
-def crystals(draw, sizes=(1, 2, 3, 5, 8, 13, 30)):
+def crystals(draw, sizes=(1, 2, 3, 5, 8, 13, 30, 60)):
     """Draw triclinic cells, also very flat ones, coordinates unwrapped."""
     n_atoms = draw(st.sampled_from(sizes))
     angles = draw(st.tuples(ANGLE, ANGLE, ANGLE))
