@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 DIGEST_LENGTH = 16
+_encoder = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
 class FrozenModel(BaseModel):
@@ -26,8 +27,7 @@ class FrozenModel(BaseModel):
 
 def digest_of(value: Any) -> str:  # noqa: ANN401  any JSON value
     """Return the first 16 hex digits of the SHA-256 of a JSON value, keys sorted."""
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
-    return hashlib.sha256(text.encode()).hexdigest()[:DIGEST_LENGTH]
+    return hashlib.sha256(_encoder.encode(value).encode()).hexdigest()[:DIGEST_LENGTH]
 
 
 def digest_of_strings(values: Iterable[str]) -> str:
