@@ -88,9 +88,8 @@ def _read_plain(
 
 @compiled
 def _skip_bracket(text: NDArray[np.uint8], at: int) -> int:
-    """Return the position after digits in brackets, or of what is wrong with them."""
-    start = at + 1
-    at = start
-    while _ZERO <= text[at] <= _NINE:
-        at += 1
-    return at + 1 if text[at] == _CLOSE and at > start else at
+    """Return the position after digits in brackets, or the same one if they are broken."""
+    end = at + 1
+    while _ZERO <= text[end] <= _NINE:
+        end += 1
+    return end + 1 if text[end] == _CLOSE and end > at + 1 else at

@@ -15,6 +15,7 @@ import numpy as np
 from gemmi import cif
 
 from crystalgnn_core.records.crystal import Crystal
+from crystalgnn_core.records.elements import SYMBOLS
 from crystalgnn_core.sources.decimals import read_decimals
 from crystalgnn_core.sources.element_order import (
     UNRANKED,
@@ -62,6 +63,7 @@ _OPERATIONS = (
     "_space_group_symop_operation_xyz_",
 )
 _FULL = frozenset({"1", "1.0", "1.00", "1.000", "1.0000"})
+_RADIAN = math.pi / 180.0
 _MIN_THICKNESS = 0.02  # angstrom; pymatgen refuses cells below half of it
 _MIN_FLATNESS = 1e-6  # square of the volume of a cell with edges of length one
 
@@ -176,7 +178,7 @@ def _angle_terms(alpha: float, beta: float, gamma: float) -> _AngleTerms | None:
     """Prepare what the angles of a cell, in degrees, contribute to its vectors."""
     if not all(0.0 < angle < 180.0 for angle in (alpha, beta, gamma)):
         return None
-    radians = np.radians([alpha, beta, gamma])
+    radians = np.array((alpha, beta, gamma)) * _RADIAN
     cosines: list[float] = np.cos(radians).tolist()
     sines: list[float] = np.sin(radians).tolist()
     x, y, z = cosines
@@ -242,9 +244,15 @@ def _has_stated_formula(block: cif.Block, crystal: Crystal) -> bool:
     stated = block.find_values("_chemical_formula_sum")
     if not stated:
         return True
-    counts = whole_formula(cif.as_string(stated[0])) if len(stated) == 1 else None
+    if len(stated) > 1:
+        return False
+    formula = cif.as_string(stated[0])
+    numbers = crystal.atomic_numbers.tolist()
+    found = {z: numbers.count(z) for z in dict.fromkeys(numbers)}
+    if formula == " ".join([f"{SYMBOLS[z - 1]}{n}" for z, n in found.items()]):
+        return True  # as pymatgen writes it
+    counts = whole_formula(formula)
     if counts is None:
         return False
-    numbers = crystal.atomic_numbers.tolist()
     units, rest = divmod(len(numbers), sum(counts.values()))
-    return rest == 0 and all(numbers.count(z) == units * n for z, n in counts.items())
+    return rest == 0 and found == {z: units * n for z, n in counts.items()}

@@ -20,7 +20,7 @@ _SITE_TOLERANCE = 1e-4  # images this close are one site
 _UNSURE_BAND = 1e-9  # rounding decides within this distance of a tolerance or an integer
 _MAX_IMAGES = 20_000
 
-_TERM = r"(?:[xyz]|\d+/[1-9]\d*|\d*\.\d+)"
+_TERM = r"(?:[xyz]|\d*\.\d+|\d+(?:/[1-9]\d*)?)"
 _COMPONENT = re.compile(rf"[+-]?{_TERM}(?:[+-]{_TERM})*")
 _SIGNED_TERM = re.compile(rf"([+-]?)({_TERM})")
 
