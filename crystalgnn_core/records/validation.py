@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import asdict
 from typing import TYPE_CHECKING, cast
 
@@ -194,7 +193,9 @@ def _row(
     raw: RawRecord, source: str, crystal: Crystal, labels: Mapping[str, float]
 ) -> dict[str, object]:
     numbers = crystal.atomic_numbers.tolist()
-    formula, chemsys = name_composition(tuple(sorted(Counter(numbers).items())))
+    formula, chemsys = name_composition(
+        tuple([(number, numbers.count(number)) for number in sorted(set(numbers))])
+    )
     row: dict[str, object] = {
         "source": source,
         "material_id": raw.material_id,
