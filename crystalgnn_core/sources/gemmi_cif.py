@@ -6,16 +6,15 @@ makes the reader answer None. `tests/core/sources/test_gemmi_cif.py` compares th
 
 from __future__ import annotations
 
-import math
 import re
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple, cast
 
-import numpy as np
 from gemmi import cif
 
 from crystalgnn_core.records.crystal import Crystal
 from crystalgnn_core.records.elements import SYMBOLS
+from crystalgnn_core.sources.cell import lattice_from_parameters
 from crystalgnn_core.sources.decimals import read_decimals
 from crystalgnn_core.sources.element_order import (
     UNRANKED,
@@ -31,7 +30,6 @@ from crystalgnn_core.sources.symmetry import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from numpy.typing import NDArray
 
 _PRINTABLE = bytes(range(32, 127)) + b"\n\t"
 _QUOTE_BEFORE_HASH = re.compile(r"^[^#\n]*['\"][^#\n]*#", re.MULTILINE)
@@ -63,9 +61,6 @@ _OPERATIONS = (
     "_space_group_symop_operation_xyz_",
 )
 _FULL = frozenset({"1", "1.0", "1.00", "1.000", "1.0000"})
-_RADIAN = math.pi / 180.0
-_MIN_THICKNESS = 0.02  # angstrom; pymatgen refuses cells below half of it
-_MIN_FLATNESS = 1e-6  # square of the volume of a cell with edges of length one
 
 
 class _Sites(NamedTuple):
@@ -73,16 +68,6 @@ class _Sites(NamedTuple):
 
     ranks: bytes
     fractions: list[str]
-
-
-class _AngleTerms(NamedTuple):
-    cos_alpha: float
-    cos_beta: float
-    sin_alpha: float
-    sin_beta: float
-    cos_gamma_star: float
-    sin_gamma_star: float
-    flatness: float  # volume of the cell with edges of length one
 
 
 class _Layout(NamedTuple):
@@ -117,7 +102,7 @@ def crystal_with_gemmi(text: str) -> Crystal | None:
     numbers = read_decimals(cell + sites.fractions)
     if numbers is None:
         return None
-    lattice = _build_lattice(numbers[:6].tolist())
+    lattice = lattice_from_parameters(numbers[:6].tolist())
     expanded = expand_sites(sites.ranks, numbers[6:], operations)
     if lattice is None or expanded is None:
         return None
@@ -155,44 +140,6 @@ def _find_cell(block: cif.Block) -> list[str] | None:
             return None
         values.append(pair[1])
     return values
-
-
-def _build_lattice(cell: Sequence[float]) -> NDArray[np.float64] | None:
-    """Build the lattice as `Lattice.from_parameters` does, to the last bit."""
-    a, b, c, *angles = cell
-    terms = _angle_terms(*angles)
-    # opposite faces are further apart than the product
-    if terms is None or min(a, b, c) * terms.flatness <= _MIN_THICKNESS:
-        return None
-    y = b * terms.sin_alpha
-    rows = (
-        *(a * terms.sin_beta, 0.0, a * terms.cos_beta),
-        *(-y * terms.cos_gamma_star, y * terms.sin_gamma_star, b * terms.cos_alpha),
-        *(0.0, 0.0, c),
-    )
-    return np.array(rows).reshape(3, 3)
-
-
-@lru_cache(maxsize=10_000)
-def _angle_terms(alpha: float, beta: float, gamma: float) -> _AngleTerms | None:
-    """Prepare what the angles of a cell, in degrees, contribute to its vectors."""
-    if not all(0.0 < angle < 180.0 for angle in (alpha, beta, gamma)):
-        return None
-    radians = np.array((alpha, beta, gamma)) * _RADIAN
-    cosines: list[float] = np.cos(radians).tolist()
-    sines: list[float] = np.sin(radians).tolist()
-    x, y, z = cosines
-    squared = 1.0 - x * x - y * y - z * z + 2.0 * x * y * z
-    if squared < _MIN_FLATNESS:
-        return None
-    cosine = (x * y - z) / (sines[0] * sines[1])
-    gamma_star = np.arccos(min(max(cosine, -1.0), 1.0))
-    return _AngleTerms(
-        *(x, y, sines[0], sines[1]),
-        float(np.cos(gamma_star)),
-        float(np.sin(gamma_star)),
-        math.sqrt(squared),
-    )
 
 
 def _find_operations(block: cif.Block, text: str) -> Operations | None:
