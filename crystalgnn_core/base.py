@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 DEFAULT_STORE = "crystalgnn-store"
 DIGEST_LENGTH = 16
+# `json.dumps` would make one for every digest
+_encoder = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
 class FrozenModel(BaseModel):
@@ -27,8 +29,7 @@ class FrozenModel(BaseModel):
 
 def digest_of(value: Any) -> str:  # noqa: ANN401  any JSON value
     """Return the first 16 hex digits of the SHA-256 of a JSON value, keys sorted."""
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
-    return hashlib.sha256(text.encode()).hexdigest()[:DIGEST_LENGTH]
+    return hashlib.sha256(_encoder.encode(value).encode()).hexdigest()[:DIGEST_LENGTH]
 
 
 def digest_of_strings(values: Iterable[str]) -> str:

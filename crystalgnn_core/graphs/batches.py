@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 import torch
 from torch_geometric.data import Batch
 
-from crystalgnn_core.graphs._numba import compiled
+from crystalgnn_core.compiled import compiled
 from crystalgnn_core.shardset import KEY, ShardSet
 
 if TYPE_CHECKING:

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import hashlib
+import warnings
+from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from pymatgen.core.composition import Composition
-from pymatgen.core.lattice import Lattice
-from pymatgen.core.periodic_table import Element
-from pymatgen.core.structure import Structure
 
 from crystalgnn_core.errors import RecordError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+    from pymatgen.core.composition import Composition
+    from pymatgen.core.periodic_table import Element
+    from pymatgen.core.structure import Structure
 
 OCCUPANCY_TOLERANCE = 1e-6
 
@@ -56,7 +57,11 @@ def crystal_from_structure(structure: Structure) -> Crystal:
 
 def structure_from_crystal(crystal: Crystal) -> Structure:
     """Convert to a pymatgen structure, coordinates as they are."""
-    species = [Element.from_Z(int(number)) for number in crystal.atomic_numbers]
+    from pymatgen.core.lattice import Lattice
+    from pymatgen.core.structure import Structure
+
+    elements = _elements()
+    species = [elements[number] for number in crystal.atomic_numbers.tolist()]
     return Structure(Lattice(crystal.lattice), species, crystal.frac_coords)
 
 
@@ -72,9 +77,28 @@ def structure_digest(crystal: Crystal) -> str:
 
 def composition_of(crystal: Crystal) -> Composition:
     """Return the composition of the cell."""
+    from pymatgen.core.composition import Composition
+
+    elements = _elements()
     numbers, counts = np.unique(crystal.atomic_numbers, return_counts=True)
     pairs = zip(numbers.tolist(), counts.tolist(), strict=True)
-    return Composition({Element.from_Z(number): count for number, count in pairs})
+    return Composition({elements[number]: count for number, count in pairs})
+
+
+@cache
+def _elements() -> dict[int, Element]:
+    """Return pymatgen's elements by atomic number.
+
+    It warns when it first looks up an electronegativity that does not exist (He, Ar),
+    which naming a formula does, and remembers the answer: ask once, discard the warning.
+    """
+    from pymatgen.core.periodic_table import Element
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        for element in Element:
+            _ = element.X
+    return {number: Element.from_Z(number) for number in range(1, 119)}
 
 
 def _atomic_number(index: int, species: Composition) -> int:

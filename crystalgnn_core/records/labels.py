@@ -29,6 +29,8 @@ def label_value(value: object) -> float | None:
     """
     if value is None:
         return None
+    if isinstance(value, float):  # most are; `Real` below is slow to ask
+        return None if math.isnan(value) else float(value) + 0.0  # -0.0 and 0.0 are one
     if isinstance(value, str):
         value = None if value.strip().lower() in MISSING_WORDS else _number_in(value)
         if value is None:

@@ -6,8 +6,6 @@ import math
 from typing import TYPE_CHECKING
 
 import numpy as np
-from pymatgen.core.lattice import Lattice
-from pymatgen.optimization.neighbors import find_points_in_spheres
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -35,6 +33,8 @@ def find_overlap(crystal: Crystal, minimum: float) -> tuple[int, int, float] | N
     inverse = np.linalg.inv(lattice)
     heights = 1.0 / np.linalg.norm(inverse, axis=0)  # between opposite faces
     if heights.min() < 2 * minimum:
+        from pymatgen.core.lattice import Lattice
+
         # in a skewed cell near images have large offsets; the reduced cell has small ones
         reduced = np.array(Lattice(lattice).get_lll_reduced_lattice().matrix)
         coords = coords @ lattice @ np.linalg.inv(reduced)
@@ -67,6 +67,8 @@ def _closest_in_matrix(
 def _closest_pair(
     coords: NDArray[np.float64], lattice: NDArray[np.float64], minimum: float
 ) -> tuple[int, int, float] | None:
+    from pymatgen.optimization.neighbors import find_points_in_spheres
+
     positions = np.ascontiguousarray(coords @ lattice)
     first, second, image, distance = find_points_in_spheres(
         positions,

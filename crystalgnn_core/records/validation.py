@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import warnings
-from collections import Counter
 from dataclasses import asdict
-from functools import lru_cache
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import pyarrow as pa
-from pymatgen.core.composition import Composition
-from pymatgen.core.periodic_table import Element
 
 from crystalgnn_core.base import digest_of
 from crystalgnn_core.errors import RecordError
 from crystalgnn_core.records.crystal import structure_digest
 from crystalgnn_core.records.labels import check_requirement, checked_labels
+from crystalgnn_core.records.naming import name_composition
 from crystalgnn_core.records.overlap import find_overlap
 from crystalgnn_core.records.schema import (
     SPLITS,
@@ -25,6 +21,7 @@ from crystalgnn_core.records.schema import (
     record_schema,
     reject_schema,
 )
+from crystalgnn_core.records.soundness import is_clearly_sound
 from crystalgnn_core.targets import TARGETS, scheme_column
 
 if TYPE_CHECKING:
@@ -37,13 +34,7 @@ if TYPE_CHECKING:
 MIN_DISTANCE = 0.5  # angstrom; the shortest bond, H2, is 0.74
 MIN_VOLUME_PER_ATOM = 1.0  # cubic angstrom; diamond, the densest in atoms, has 5.7
 MAX_LATTICE_ENTRY = 1e4  # angstrom; beyond, rounding swamps the cell volume
-
-# pymatgen warns when it first looks up an electronegativity that does not exist (He, Ar),
-# which naming a formula does; it remembers the answer, so ask once and discard the warning
-with warnings.catch_warnings():
-    warnings.simplefilter("ignore", UserWarning)
-    for _element in Element:
-        _ = _element.X
+_LABEL_COLUMNS = tuple((target, scheme_column(target)) for target in TARGETS)
 
 
 def validate(
@@ -97,9 +88,9 @@ def content_digest(row: Mapping[str, object]) -> str:
     in the table of targets leaves old digests as they are.
     """
     names = ["structure_digest", "split", "run_type", "license"]
-    for target in TARGETS:
+    for target, scheme in _LABEL_COLUMNS:
         if row.get(target) is not None:
-            names += [target, scheme_column(target)]
+            names += [target, scheme]
     return digest_of({name: row.get(name) for name in names})
 
 
@@ -112,9 +103,21 @@ def _checked_crystal(raw: RawRecord) -> Crystal:
         raise RecordError(
             "unreadable_structure", "there is no structure; mend the source row"
         )
-    _check_arrays(raw.crystal)
-    _check_cell(raw.crystal)
-    overlap = find_overlap(raw.crystal, MIN_DISTANCE)
+    if not is_clearly_sound(
+        raw.crystal,
+        distance=MIN_DISTANCE,
+        volume_per_atom=MIN_VOLUME_PER_ATOM,
+        entry=MAX_LATTICE_ENTRY,
+    ):
+        _check_structure(raw.crystal)
+    return raw.crystal
+
+
+def _check_structure(crystal: Crystal) -> None:
+    """Run the checks that name a fault."""
+    _check_arrays(crystal)
+    _check_cell(crystal)
+    overlap = find_overlap(crystal, MIN_DISTANCE)
     if overlap is not None:
         first, second, distance = overlap
         whom = f"atom {second}" if first != second else "its own periodic image"
@@ -123,7 +126,6 @@ def _checked_crystal(raw: RawRecord) -> Crystal:
             f"atom {first} is {distance:.3f} angstrom from {whom}, expected at least "
             f"{MIN_DISTANCE}; remove the duplicate or correct the cell",
         )
-    return raw.crystal
 
 
 def _check_arrays(crystal: Crystal) -> None:
@@ -191,7 +193,9 @@ def _row(
     raw: RawRecord, source: str, crystal: Crystal, labels: Mapping[str, float]
 ) -> dict[str, object]:
     numbers = crystal.atomic_numbers.tolist()
-    formula, chemsys = _names_of(tuple(sorted(Counter(numbers).items())))
+    formula, chemsys = name_composition(
+        tuple([(number, numbers.count(number)) for number in sorted(set(numbers))])
+    )
     row: dict[str, object] = {
         "source": source,
         "material_id": raw.material_id,
@@ -211,10 +215,5 @@ def _row(
     for name, value in labels.items():
         row[name] = value
         row[scheme_column(name)] = raw.label_schemes[name]
-    return row | {"content_digest": content_digest(row)}
-
-
-@lru_cache(maxsize=50_000)  # naming a composition costs more than all the other checks
-def _names_of(counts: tuple[tuple[int, int], ...]) -> tuple[str, str]:
-    composition = Composition({Element.from_Z(number): count for number, count in counts})
-    return composition.reduced_formula, composition.chemical_system
+    row["content_digest"] = content_digest(row)
+    return row

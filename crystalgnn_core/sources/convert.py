@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
-from pymatgen.core.structure import Structure
 
 from crystalgnn_core.errors import InputError, RecordError
 from crystalgnn_core.records.crystal import Crystal, crystal_from_structure
@@ -39,14 +38,16 @@ def crystal_from_any(obj: object) -> Crystal:
     """
     if isinstance(obj, Crystal):
         return obj
-    if isinstance(obj, Structure):
-        return crystal_from_structure(obj)
     if isinstance(obj, Mapping):
         return _crystal_from_mapping(obj)
     if hasattr(obj, "lattice_mat") and hasattr(obj, "to_dict"):
         return _crystal_from_jarvis(obj.to_dict())
     if hasattr(obj, "positions") and hasattr(obj, "pbc"):
         return _crystal_from_ase(cast("Atoms", obj))
+    from pymatgen.core.structure import Structure
+
+    if isinstance(obj, Structure):
+        return crystal_from_structure(obj)
     raise InputError(
         f"cannot read a crystal from {type(obj).__name__}; "
         "expected a pymatgen Structure, ASE Atoms, JARVIS atoms or a Crystal"
@@ -74,6 +75,8 @@ def _crystal_from_mapping(value: Mapping[str, Any]) -> Crystal:
     if "lattice_mat" in value:
         return _crystal_from_jarvis(value)
     if "sites" in value and "lattice" in value:
+        from pymatgen.core.structure import Structure
+
         try:
             return crystal_from_structure(Structure.from_dict(dict(value)))
         except PARSER_ERRORS as error:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -197,16 +197,19 @@ class FilesSource(SourceConfig):
                 return RawRecord(record.material_id, None, error=("invalid_label", message))
             labels[name] = None if value is None else value * target.scale
         split = values.get("split")
-        return replace(
-            record,
+        return RawRecord(
+            record.material_id,
+            record.crystal,
             labels=labels,
-            label_schemes={
-                name: column.label_scheme for name, column in self.targets.items()
-            },
+            label_schemes=self._label_schemes,
             split=str(split).strip() or None if split is not None else None,
             source_version=self.source_version or sha256[:DIGEST_LENGTH],
             license=self.license,
         )
+
+    @cached_property
+    def _label_schemes(self) -> dict[str, str]:
+        return {name: column.label_scheme for name, column in self.targets.items()}
 
 
 def _folder_and_files(path: Path, patterns: Sequence[str]) -> tuple[Path, list[Path]]:

@@ -7,16 +7,14 @@ import warnings
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from pymatgen.core.periodic_table import Element
-from pymatgen.io.vasp.inputs import BadPoscarWarning
-
 from crystalgnn_core.errors import RecordError
+from crystalgnn_core.records.elements import NUMBER_OF_SYMBOL
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 # pymatgen indexes and converts as it reads, so damaged text surfaces as any of these;
-# its POSCAR reader also raises a warning class. OSError and MemoryError pass through.
+# its POSCAR reader also raises a user warning. OSError and MemoryError pass through.
 PARSER_ERRORS = (
     ArithmeticError,
     AttributeError,
@@ -24,7 +22,7 @@ PARSER_ERRORS = (
     RuntimeError,
     TypeError,
     ValueError,
-    BadPoscarWarning,
+    UserWarning,
 )
 _parse_lock = threading.Lock()  # catch_warnings swaps state that all threads share
 
@@ -65,6 +63,7 @@ def atomic_number_of(symbol: str) -> int:
     Raises:
         RecordError: `unknown_element`.
     """
-    if not Element.is_valid_symbol(symbol):
+    number = 1 if symbol in {"D", "T"} else NUMBER_OF_SYMBOL.get(symbol)
+    if number is None:
         raise RecordError("unknown_element", f"{symbol!r} is no element symbol")
-    return int(Element(symbol).Z)
+    return number

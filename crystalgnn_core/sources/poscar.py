@@ -5,8 +5,6 @@ from __future__ import annotations
 from itertools import dropwhile, takewhile
 from typing import TYPE_CHECKING
 
-from pymatgen.io.vasp.inputs import Poscar
-
 from crystalgnn_core.records.crystal import crystal_from_structure
 from crystalgnn_core.sources.parsing import parsing, unreadable
 
@@ -21,6 +19,8 @@ def crystal_from_poscar(text: str) -> Crystal:
         RecordError: The text is damaged, names no elements, or lists more or fewer
             coordinates than it counts.
     """
+    from pymatgen.io.vasp.inputs import Poscar
+
     lines = [line.split() for line in text.splitlines()]
     counts = _first_counts(lines)
     if sum(counts) > len(lines):  # pymatgen would allocate them all

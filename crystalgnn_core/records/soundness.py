@@ -1,0 +1,120 @@
+"""Say in one compiled pass that a crystal would pass every check, as nearly all do.
+
+What is not clearly sound goes through the checks that name the fault, so the margin here
+leaves every verdict to them.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from crystalgnn_core.compiled import compiled
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from crystalgnn_core.records.crystal import Crystal
+
+_MAX_ATOMS = 500  # beyond, a search for neighbours is faster than all pairs
+_MARGIN = 1e-6  # relative; far more than rounding, far less than any fault
+
+
+def is_clearly_sound(
+    crystal: Crystal, *, distance: float, volume_per_atom: float, entry: float
+) -> bool:
+    """Tell whether arrays, cell and distances are right beyond any rounding.
+
+    Args:
+        crystal: The structure, possibly with arrays of wrong shape.
+        distance: Smallest allowed distance of two atoms or images in angstrom.
+        volume_per_atom: Smallest allowed volume in cubic angstrom.
+        entry: Largest allowed component of a lattice vector in angstrom.
+    """
+    numbers, lattice, coords = crystal
+    if not 0 < len(numbers) <= _MAX_ATOMS:
+        return False
+    if lattice.shape != (3, 3) or coords.shape != (len(numbers), 3):
+        return False
+    return _is_sound(
+        np.ascontiguousarray(numbers, dtype=np.int64),
+        np.ascontiguousarray(lattice, dtype=np.float64),
+        np.ascontiguousarray(coords, dtype=np.float64),
+        (distance * (1 + _MARGIN), volume_per_atom * (1 + _MARGIN), entry),
+    )
+
+
+@compiled
+def _is_sound(
+    numbers: NDArray[np.int64],
+    lattice: NDArray[np.float64],
+    coords: NDArray[np.float64],
+    limits: tuple[float, float, float],
+) -> bool:
+    distance, volume_per_atom, entry = limits
+    for number in numbers:
+        if not 1 <= number <= 118:
+            return False
+    for value in lattice.flat:
+        if not abs(value) <= entry:  # also false for NaN
+            return False
+    for value in coords.flat:
+        if not math.isfinite(value):
+            return False
+    volume = _volume_of_tall(lattice, 2 * distance)
+    if not volume > volume_per_atom * len(numbers):
+        return False
+    return _are_apart(lattice, coords, distance)
+
+
+@compiled
+def _volume_of_tall(lattice: NDArray[np.float64], height: float) -> float:
+    """Return the volume of a cell, or zero if two opposite faces are near."""
+    normal = np.empty(3)
+    volume = 0.0
+    for axis in range(3):
+        _cross(lattice[(axis + 1) % 3], lattice[(axis + 2) % 3], normal)
+        length = math.sqrt(normal[0] ** 2 + normal[1] ** 2 + normal[2] ** 2)
+        row = lattice[axis]
+        volume = abs(row[0] * normal[0] + row[1] * normal[1] + row[2] * normal[2])
+        if not volume > height * length:
+            return 0.0
+    return volume
+
+
+@compiled
+def _cross(
+    first: NDArray[np.float64], second: NDArray[np.float64], result: NDArray[np.float64]
+) -> None:
+    result[0] = first[1] * second[2] - first[2] * second[1]
+    result[1] = first[2] * second[0] - first[0] * second[2]
+    result[2] = first[0] * second[1] - first[1] * second[0]
+
+
+@compiled
+def _are_apart(
+    lattice: NDArray[np.float64], coords: NDArray[np.float64], distance: float
+) -> bool:
+    """Compare all pairs of a cell whose heights are at least twice the distance.
+
+    There the offset of a pair that overlaps is below one half along each axis, so rounding
+    finds its image, and no atom overlaps its own image.
+    """
+    offset = np.empty(3)
+    for first in range(len(coords)):
+        for second in range(first):
+            for axis in range(3):
+                value = coords[first, axis] - coords[second, axis]
+                offset[axis] = value - np.rint(value)
+            squared = 0.0
+            for axis in range(3):
+                squared += (
+                    offset[0] * lattice[0, axis]
+                    + offset[1] * lattice[1, axis]
+                    + offset[2] * lattice[2, axis]
+                ) ** 2
+            if not squared > distance * distance:
+                return False
+    return True
