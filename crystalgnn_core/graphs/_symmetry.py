@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from crystalgnn_core.graphs._numba import compiled
+from crystalgnn_core.compiled import compiled
 from crystalgnn_core.graphs._search import MAX_DEGREE, TOO_LARGE
 
 if TYPE_CHECKING:

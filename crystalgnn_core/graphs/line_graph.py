@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import torch
 
-from crystalgnn_core.graphs._numba import compiled
+from crystalgnn_core.compiled import compiled
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
