@@ -17,11 +17,11 @@ GAP, ENERGY = "band_gap", "formation_energy_per_atom"
 def edit(store, change, n=10, source="synthetic"):
     """Change the first rows of a source in the record table."""
     records = RecordStore(store)
-    rows = records.read([source]).slice(0, n).to_pylist()
-    for index, row in enumerate(rows):
+    rows = records.read([source]).to_pylist()
+    for index, row in enumerate(rows[:n]):
         change(index, row)
         row["content_digest"] = content_digest(row)
-    records.replace_records(rows[0]["source"], records_table(rows))
+    records.replace_records(source, records_table(rows))
 
 
 @pytest.fixture
