@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from crystalgnn_core.base import FrozenModel
+from crystalgnn_core.errors import InputError
 from crystalgnn_core.manifest import KEY
 from crystalgnn_core.records.store import RecordStore
 from crystalgnn_core.rows import rechunk
@@ -47,13 +48,21 @@ def compact_store(store: Path, *, shard_size: int) -> Iterator[tuple[str, Compac
 
     Yields:
         Name of the folder below the store, and what was done.
+
+    Raises:
+        InputError: The store has no record table.
     """
-    live = RecordStore(store).structure_digests()
+    records = RecordStore(store)
+    if records.version() is None:
+        raise InputError(
+            f"{records.records_path}: no record table, so every row would be dropped; "
+            "ingest all sources first"
+        )
     for kind in ("graphs", "predictions"):
         for folder in sorted((store / kind).glob("[!.]*/")):
             shards = ShardSet(folder)
             shards.discard_damaged()
-            shards.mark_superseded(live)
+            shards.mark_superseded(records.structure_digests)
             yield f"{kind}/{folder.name}", compact(shards, shard_size=shard_size)
 
 

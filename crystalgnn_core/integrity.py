@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
+from urllib.parse import unquote
 
 import numpy as np
 import pyarrow as pa
@@ -11,7 +12,7 @@ from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError
 from pydantic import ValidationError
 
-from crystalgnn_core.artifacts import file_sha256, read_json
+from crystalgnn_core.artifacts import ROW_GROUP, file_sha256, read_json
 from crystalgnn_core.base import FrozenModel
 from crystalgnn_core.errors import CrystalGNNError, IntegrityError
 from crystalgnn_core.learning.cards import CARD, WEIGHTS, read_card
@@ -83,13 +84,13 @@ def _check_table(folder: Path, *, has_digests: bool) -> Checked:
     n_sound, damages = 0, []
     for uri in sorted(uris):
         try:
-            table = pq.read_table(uri.removeprefix("file://"))
-            wrong = _wrong_rows(table) if has_digests else []
+            path = unquote(uri.removeprefix("file://"))
+            n_rows, wrong = _read_rows(path, has_digests=has_digests)
         except (OSError, pa.ArrowException) as error:
             problem = f"cannot be read ({' '.join(str(error).split())[:200]})"
             damages.append(Damage(path=uri, problem=problem, advice=advice))
             continue
-        n_sound += table.num_rows - len(wrong)
+        n_sound += n_rows - len(wrong)
         if wrong:
             problem = f"{len(wrong)} rows differ from their digest: "
             problem += ", ".join(wrong[:N_ROWS_NAMED])
@@ -97,10 +98,20 @@ def _check_table(folder: Path, *, has_digests: bool) -> Checked:
     return Checked(area=folder.name, n_sound=n_sound, unit="rows", damages=tuple(damages))
 
 
-def _wrong_rows(table: pa.Table) -> list[str]:
+def _read_rows(path: str, *, has_digests: bool) -> tuple[int, list[str]]:
+    """Read a file piece by piece; count its rows and name those that are wrong."""
+    n_rows, wrong = 0, []
+    with pq.ParquetFile(path) as file:
+        for batch in file.iter_batches(ROW_GROUP):
+            n_rows += batch.num_rows
+            wrong += _wrong_rows(batch) if has_digests else []
+    return n_rows, wrong
+
+
+def _wrong_rows(rows: pa.RecordBatch) -> list[str]:
     """Name the records whose structure or content is not what their digests say."""
     wrong = []
-    for row in table.to_pylist():
+    for row in rows.to_pylist():
         try:
             crystal = Crystal(
                 np.array(row["atomic_numbers"]),
@@ -121,8 +132,7 @@ def _wrong_rows(table: pa.Table) -> list[str]:
 def _check_shards(folder: Path) -> Checked:
     manifest = Manifest(folder)
     n_sound, damages = 0, []
-    written = {path.stem for path in folder.glob("[!.]*.parquet")}
-    for name in sorted(written.union(manifest.names())):
+    for name in manifest.names():
         problem = _shard_problem(manifest, name)
         if problem is None:
             n_sound += 1

@@ -64,8 +64,9 @@ class Manifest:
         return self.folder / f"{name}.json"
 
     def names(self) -> list[str]:
-        """Return the names, in order, of all shards that have an entry, sound or not."""
-        return sorted(path.stem for path in self.folder.glob("[!.]*.json"))
+        """Return the names, in order, of all shards, sound or not, finished or not."""
+        files = [*self.folder.glob("[!.]*.json"), *self.folder.glob("[!.]*.parquet")]
+        return sorted({path.stem for path in files})
 
     def sound(self, name: str) -> ShardEntry | None:
         """Return the entry of a shard, or None when either is missing or damaged."""

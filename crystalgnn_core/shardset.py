@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from filelock import FileLock, Timeout
 
 from crystalgnn_core.artifacts import write_table
 from crystalgnn_core.base import FrozenModel, digest_of_strings
-from crystalgnn_core.errors import IntegrityError, TransientError
+from crystalgnn_core.errors import IntegrityError
+from crystalgnn_core.locks import locked
 from crystalgnn_core.manifest import KEY, Manifest, Refusal, ShardEntry
 from crystalgnn_core.rows import rows_in_order
 
@@ -79,24 +78,29 @@ class ShardSet:
             for refusal in entry.refusals
         }
 
-    def mark_superseded(self, live: Collection[str]) -> int:
+    def mark_superseded(self, read_live: Callable[[], Collection[str]]) -> int:
         """Make tombstones for the rows of all structures that are not live.
 
         A structure that is live again loses its tombstone: its row is as good as ever.
 
+        Args:
+            read_live: Returns the live structures; called after the shards are listed, so
+                that one which is recorded and built meanwhile counts as live.
+
         Returns:
             How many structures have a tombstone now.
         """
-        superseded = self.known_digests().difference(live)
+        known = self.known_digests()
+        superseded = known.difference(read_live())
         self.manifest.bury(superseded)
         return len(superseded)
 
     def discard_damaged(self) -> None:
-        """Delete shards that do not match their entry; their structures are built again."""
+        """Delete shards without an entry that fits; their structures are built again."""
         for name in self.manifest.names():
             if self.manifest.sound(name) is not None:
                 continue
-            with _locked(self.folder / "jobs" / f"{name}.lock"):
+            with locked(self.folder / "jobs" / f"{name}.lock", timeout=LOCK_SECONDS):
                 if self.manifest.sound(name) is None:  # not just being written
                     self.manifest.remove(name)
 
@@ -160,7 +164,7 @@ class ShardSet:
     ) -> ShardState:
         """Write shard and entry as one, once; drop the parked input."""
         lock = Path(job.input_path).with_suffix(".lock")
-        with _locked(lock):
+        with locked(lock, timeout=LOCK_SECONDS):
             entry = self.manifest.sound(job.name)
             if entry is not None:
                 return ShardState(entry=entry, was_built=False)
@@ -208,14 +212,3 @@ class ShardSet:
             digests,
             where=str(self.folder),
         )
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        held = FileLock(path).acquire(timeout=LOCK_SECONDS)
-    except Timeout as error:
-        raise TransientError(f"{path} is held by another process") from error
-    with held:
-        yield

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from crystalgnn_core.base import digest_of
 from crystalgnn_core.errors import ConfigError
 from deployments.options import Config, Set, Store, Verbose, require_sources, resolve_config
 from deployments.session import prefect_session
@@ -97,9 +98,15 @@ def _target_column(text: str) -> tuple[str, dict[str, str]]:
     return target, {"column": column, "label_scheme": scheme}
 
 
+def candidates_name(path: str) -> str:
+    """Name candidates so that two folders of one name, or a training table, stay apart."""
+    return f"{_safe_name(path)}-{digest_of(str(Path(path).expanduser().resolve()))[:6]}"
+
+
 def _safe_name(path: str) -> str:
-    stem = Path(path).expanduser().resolve().stem
-    return "".join(c if c.isalnum() or c in "._-" else "-" for c in stem) or "files"
+    resolved = Path(path).expanduser().resolve()
+    name = resolved.name if resolved.is_dir() else resolved.stem
+    return "".join(c if c.isalnum() or c in "._-" else "-" for c in name) or "files"
 
 
 def _source_row(report: IngestReport) -> tuple[object, ...]:

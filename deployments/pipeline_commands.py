@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from deployments.ingest_command import ingest, source_entry
+from deployments.ingest_command import candidates_name, ingest, source_entry
 from deployments.options import (
     Config,
     Set,
@@ -117,7 +117,7 @@ def screen(
     """Predict and rank candidates: those of a path, or the configured sources."""
     options: dict[str, Any] | None = None
     if candidates is not None:
-        entry = source_entry("files", candidates, name, None)
+        entry = source_entry("files", candidates, name or candidates_name(candidates), None)
         options = {
             "sources": [entry],
             "screening": {"sources": [entry["name"]], "name": entry["name"]},

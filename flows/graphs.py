@@ -23,12 +23,13 @@ class BuildSummary(FrozenModel):
     @property
     def note(self) -> str:
         """One line on what was built and what was reused."""
+        superseded = f", {self.n_superseded:,} superseded" if self.n_superseded else ""
         if not self.n_shards:
-            return f"{self.n_known:,} structures are built already (skipped)"
+            return f"{self.n_known:,} structures are built already (skipped){superseded}"
         n_refused = sum(self.refused.values())
         return (
             f"{self.n_graphs:,} graphs in {self.n_shards} shards, {n_refused:,} refused, "
-            f"{self.n_known:,} structures reused"
+            f"{self.n_known:,} structures reused{superseded}"
         )
 
 

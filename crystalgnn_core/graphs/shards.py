@@ -105,8 +105,8 @@ def mark_superseded_graphs(store: Path, config: GraphConfig) -> int:
     Returns:
         How many structures have a tombstone now.
     """
-    live = RecordStore(store).structure_digests()
-    return ShardSet(graph_folder(store, config)).mark_superseded(live)
+    shards = ShardSet(graph_folder(store, config))
+    return shards.mark_superseded(RecordStore(store).structure_digests)
 
 
 def build_graph_shard(job: ShardJob, config: GraphConfig) -> ShardState:

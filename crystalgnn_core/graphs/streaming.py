@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from crystalgnn_core.errors import IntegrityError
@@ -36,7 +37,7 @@ class GraphStream:
 
     Graphs have positions, in order of shard name and row, by which labels can be aligned:
     `labels[positions]` belongs to a batch. Graphs of structures that no record has any more
-    are left out.
+    are left out, and so are repetitions of a structure.
 
     Args:
         folder: Folder of graph shards.
@@ -54,7 +55,7 @@ class GraphStream:
         if not self._names:
             raise IntegrityError(f"{folder}: no sound shard; run the stage that makes it")
         self._chunks = list(self._row_groups())
-        self._superseded = self._manifest.tombstones()
+        self._is_live = self._find_live()
         self.buffer_size = buffer_size
 
     def __len__(self) -> int:
@@ -99,6 +100,18 @@ class GraphStream:
             for chosen in pieces:
                 yield positions[chosen], dataset.batch(chosen)
 
+    def _find_live(self) -> NDArray[np.bool_]:
+        """Say which positions hold a live structure for the first time.
+
+        An interrupted compaction leaves structures in two shards.
+        """
+        keys = self.digests().combine_chunks()
+        codes = keys.dictionary_encode().indices.to_numpy()
+        is_live = np.zeros(len(keys), dtype=bool)
+        is_live[np.unique(codes, return_index=True)[1]] = True
+        superseded = pa.array(sorted(self._manifest.tombstones()), pa.string())
+        return is_live & ~pc.is_in(keys, superseded).to_numpy(zero_copy_only=False)
+
     def _row_groups(self) -> Iterator[_Chunk]:
         first = 0
         for name in self._names:
@@ -131,9 +144,8 @@ class GraphStream:
             with pq.ParquetFile(chunk.path, memory_map=True) as file:
                 table = file.read_row_group(chunk.row_group)
             own = np.arange(chunk.first, chunk.first + chunk.n_rows)
-            if self._superseded:
-                keys = table[KEY].to_pylist()
-                is_live = np.array([key not in self._superseded for key in keys])
+            is_live = self._is_live[own]
+            if not is_live.all():
                 table, own = table.filter(pa.array(is_live)), own[is_live]
             tables.append(table)
             positions.append(own)

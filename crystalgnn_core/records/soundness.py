@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from crystalgnn_core.records.crystal import Crystal
 
 _MAX_ATOMS = 500  # beyond, a search for neighbours is faster than all pairs
+_MAX_COORDINATE = 1e6  # beyond, subtraction may lose what makes an overlap
 _MARGIN = 1e-6  # relative; far more than rounding, far less than any fault
 
 
@@ -61,7 +62,7 @@ def _is_sound(
         if not abs(value) <= entry:  # also false for NaN
             return False
     for value in coords.flat:
-        if not math.isfinite(value):
+        if not abs(value) <= _MAX_COORDINATE:  # also false for NaN
             return False
     volume = _volume_of_tall(lattice, 2 * distance)
     if not volume > volume_per_atom * len(numbers):

@@ -13,6 +13,7 @@ from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundErr
 
 from crystalgnn_core.base import FrozenModel
 from crystalgnn_core.errors import InputError, TransientError
+from crystalgnn_core.locks import locked
 from crystalgnn_core.records.schema import record_schema, reject_schema
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 KEYS = ("source", "material_id")
 REMOVED = "is_removed"  # only in the rows of a merge
+LOCK_SECONDS = 60
 
 
 class RecordCounts(FrozenModel):
@@ -71,8 +73,15 @@ class RecordStore:
             table: Rows with `record_schema`, ids unique.
 
         Raises:
-            TransientError: Another writer committed at the same moment.
+            TransientError: Another writer is at work.
         """
+        lock = self.records_path.with_name(".records.lock")
+        with locked(
+            lock, timeout=LOCK_SECONDS
+        ):  # what differs is decided and committed as one
+            return self._replace(source, table)
+
+    def _replace(self, source: str, table: pa.Table) -> RecordCounts:
         stored = self._stored_digests(source)
         ids = table["material_id"].to_pylist()
         digests = table["content_digest"].to_pylist()
@@ -230,7 +239,9 @@ class RecordStore:
                 )
                 .when_matched_delete(f"fresh.{REMOVED}")
                 .when_matched_update_all(except_cols=[REMOVED])
-                .when_not_matched_insert_all(except_cols=[REMOVED])
+                .when_not_matched_insert_all(
+                    predicate=f"NOT fresh.{REMOVED}", except_cols=[REMOVED]
+                )
                 .execute()
             )
         logger.info(

@@ -153,6 +153,8 @@ def commit_ingest(
             f"source {source.name}: {n_in} rows in, but {records.num_rows} kept and "
             f"{rejects.num_rows} rejected"
         )
+    # an earlier report must not vouch for a table that a crash leaves half changed
+    _report_path(store, source.name).unlink(missing_ok=True)
     table = RecordStore(store)
     counts = table.replace_records(source.name, records)
     table.replace_rejects(source.name, STAGE, rejects)

@@ -37,9 +37,6 @@ class Operations(NamedTuple):
     translations: NDArray[np.float64]
 
 
-IDENTITY = Operations(np.eye(3)[None], np.zeros((1, 3)))
-
-
 @lru_cache(maxsize=1000)
 def read_operations(texts: tuple[str, ...]) -> Operations | None:
     """Read operations such as `-x, y+1/2, z`, with or without quotes.
@@ -178,7 +175,11 @@ def _is_mapped(
     translation: NDArray[np.float64],
     image: NDArray[np.float64],
 ) -> bool:
-    """Write the wrapped image of a site; False if the order of summation might wrap it."""
+    """Write the wrapped image of a site; False if it depends on the order of summation.
+
+    pymatgen leaves the order to the linear algebra library, so the last bit of three terms
+    is its own.
+    """
     for axis in range(3):
         value = translation[axis]
         n_terms = 1 if value != 0.0 else 0
@@ -186,7 +187,7 @@ def _is_mapped(
             term = rotation[axis, column] * site[column]
             value += term
             n_terms += 1 if term != 0.0 else 0
-        if n_terms > 2 and abs(value - np.rint(value)) < _UNSURE_BAND:
+        if n_terms > 2:
             return False
         image[axis] = value - np.floor(value)
     return True

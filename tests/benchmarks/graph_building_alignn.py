@@ -52,7 +52,9 @@ def time_building(atoms, n_passes, *, with_line_graph):
 
 def bytes_each(atoms, *, with_line_graph):
     """Return the mean size of a graph as alignn's data set stores it."""
-    sizes = [len(pickle.dumps(build(one, with_line_graph=with_line_graph))) for one in atoms]
+    sizes = [
+        len(pickle.dumps(build(one, with_line_graph=with_line_graph))) for one in atoms
+    ]
     return sum(sizes) / len(sizes)
 
 

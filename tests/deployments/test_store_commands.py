@@ -1,5 +1,7 @@
 """`crystalgnn store`: damage is found and named, and compaction keeps what lives."""
 
+import shutil
+
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -91,6 +93,22 @@ def test_compaction_drops_what_no_record_has(run, own_store):
     assert before - left == set(table.slice(0, 10)[KEY].to_pylist())
     assert "2 -> 1" in outcome.out
     assert run("store", "check", "--store", own_store.path).code == 0
+
+
+def test_a_path_with_spaces_and_umlauts_is_no_damage(run, own_store, tmp_path):
+    odd = tmp_path / "my störe 100%"
+    own_store.path.rename(odd)
+    outcome = run("store", "check", "--store", odd)
+    assert outcome.code == 0, outcome.out
+
+
+def test_compaction_without_records_is_refused(run, own_store):
+    shutil.rmtree(own_store.path / "records")
+    before = sorted(own_store.path.rglob("*.parquet"))
+    outcome = run("store", "compact", "--store", own_store.path)
+    assert outcome.code == 2
+    assert "no record table" in outcome.err
+    assert sorted(own_store.path.rglob("*.parquet")) == before
 
 
 @pytest.mark.parametrize("command", ["check", "compact"])

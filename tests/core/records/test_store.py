@@ -1,11 +1,15 @@
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pytest
 from deltalake import DeltaTable, write_deltalake
+from filelock import FileLock
 
 from crystalgnn_core.errors import InputError, TransientError
+from crystalgnn_core.records import store
 from crystalgnn_core.records.crystal import Crystal
 from crystalgnn_core.records.schema import RawRecord, RejectedRecord
 from crystalgnn_core.records.store import RecordStore
@@ -64,6 +68,35 @@ def test_rows_can_be_removed_without_any_that_are_new(records):
     assert counts(records.replace_records("s", rows("s"))) == (0, 0, 0, 1)
     assert records.source_counts() == {}
     assert counts(records.replace_records("s", rows("s", a=1.0))) == (1, 0, 0, 0)
+
+
+def test_writers_of_one_source_take_turns(records, tmp_path):
+    records.replace_records("s", rows("s", a=1.0, b=1.0))
+    contents = [{"a": 1.0, "c": 2.0}, {"b": 3.0}] * 3
+    barrier = Barrier(len(contents))
+
+    def write(content):
+        barrier.wait(10)
+        return RecordStore(tmp_path).replace_records("s", rows("s", **content))
+
+    with ThreadPoolExecutor(len(contents)) as pool:
+        done = list(pool.map(write, contents))
+    last = max(done, key=lambda counts: (counts.version, -counts.n_unchanged))
+    stored = records.read(["s"], ["band_gap"])
+    found = dict(
+        zip(stored["material_id"].to_pylist(), stored["band_gap"].to_pylist(), strict=True)
+    )
+    assert found in contents  # one of them, whole
+    assert last.version == records.version()
+
+
+def test_a_held_lock_is_transient(records, tmp_path, monkeypatch):
+    monkeypatch.setattr(store, "LOCK_SECONDS", 0.1)
+    with (
+        FileLock(tmp_path / ".records.lock"),
+        pytest.raises(TransientError, match="held by another process"),
+    ):
+        records.replace_records("s", rows("s", a=1.0))
 
 
 def test_equal_rows_make_no_new_version(records):
@@ -127,15 +160,14 @@ def test_there_are_no_rejects_before_the_first(records):
 
 @pytest.fixture
 def interrupted(records, monkeypatch):
-    """Let another writer commit between the opening of a table and the commit to it."""
+    """Let a writer without our lock commit between the opening and our commit."""
     records.replace_records("other", rows("other", a=1.0))
     records.replace_rejects("other", "ingest", rejects("other", "a"))
-    rival = RecordStore(records.records_path.parent)
     real, state = DeltaTable.merge, {"armed": True}
 
     def merge(table, *args, **kwargs):
         if state.pop("armed", False):
-            rival.replace_records("rival", rows("rival", a=1.0))
+            write_deltalake(records.records_path, rows("rival", a=1.0), mode="append")
         return real(table, *args, **kwargs)
 
     monkeypatch.setattr(DeltaTable, "merge", merge)

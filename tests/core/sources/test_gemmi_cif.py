@@ -128,6 +128,11 @@ UNSURE = {
     "image of another site": cif(
         operations=INVERTED, sites=("Na1 Na 0.1 0 0 1", "Na2 Na 0.9 0 0 1")
     ),
+    "three terms, whose sum has no order": cif(
+        cell=HEXAGONAL,
+        operations=f"loop_\n_space_group_symop_operation_xyz\n{R3}",
+        sites=("Al1 Al 0.1371 0.2513 0.3521 1",),
+    ),
     "at the tolerance": cif(operations=INVERTED, sites=("Na1 Na 0.00005 0 0 1",)),
     "deuterium": cif(sites=("Li1 Li 0 0 0 1", "D1 D 0.5 0.5 0.5 1")),
     "helium": cif(sites=("He1 He 0 0 0 1", "Na1 Na 0.5 0.5 0.5 1")),

@@ -1,0 +1,34 @@
+"""Locks between processes, as files beside what they guard."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from filelock import FileLock, Timeout
+
+from crystalgnn_core.errors import TransientError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@contextmanager
+def locked(path: Path, *, timeout: float) -> Iterator[None]:
+    """Hold the lock of a path inside.
+
+    Args:
+        path: Lock file; made when missing.
+        timeout: Seconds to wait for another holder.
+
+    Raises:
+        TransientError: Another process holds it for longer.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        held = FileLock(path).acquire(timeout=timeout)
+    except Timeout as error:
+        raise TransientError(f"{path} is held by another process") from error
+    with held:
+        yield
