@@ -7,13 +7,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from filelock import FileLock, Timeout
 from pydantic import TypeAdapter, ValidationError
 
 from crystalgnn_core.artifacts import read_json, write_json
 from crystalgnn_core.base import FrozenModel
-from crystalgnn_core.errors import IntegrityError, ModelError, TransientError
+from crystalgnn_core.errors import IntegrityError, ModelError
 from crystalgnn_core.learning.cards import CARD, ModelCard, read_card
+from crystalgnn_core.locks import locked
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -153,13 +153,8 @@ class Registry:
     def _write(self, content: dict[str, list[Promotion]]) -> None:
         write_json(self.pointers, HISTORIES.dump_python(content, mode="json"))
 
-    def _lock(self) -> AbstractContextManager[object]:
-        self.folder.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(self.folder / ".champions.lock")
-        try:
-            return lock.acquire(timeout=LOCK_SECONDS)
-        except Timeout as error:
-            raise TransientError(f"{lock.lock_file} is held by another process") from error
+    def _lock(self) -> AbstractContextManager[None]:
+        return locked(self.folder / ".champions.lock", timeout=LOCK_SECONDS)
 
 
 def champion_key(card: ModelCard) -> str:
