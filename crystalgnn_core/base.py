@@ -29,7 +29,17 @@ class FrozenModel(BaseModel):
 
 def digest_of(value: Any) -> str:  # noqa: ANN401  any JSON value
     """Return the first 16 hex digits of the SHA-256 of a JSON value, keys sorted."""
-    return hashlib.sha256(_encoder.encode(value).encode()).hexdigest()[:DIGEST_LENGTH]
+    return short_digest(canonical_json(value))
+
+
+def canonical_json(value: Any) -> str:  # noqa: ANN401  any JSON value
+    """Write a JSON value without spaces, keys sorted."""
+    return _encoder.encode(value)
+
+
+def short_digest(text: str) -> str:
+    """Return the first 16 hex digits of the SHA-256 of a text."""
+    return hashlib.sha256(text.encode()).hexdigest()[:DIGEST_LENGTH]
 
 
 def digest_of_strings(values: Iterable[str]) -> str:

@@ -17,8 +17,8 @@ from crystalgnn_core.base import FrozenModel
 from crystalgnn_core.errors import CrystalGNNError, IntegrityError
 from crystalgnn_core.learning.cards import CARD, WEIGHTS, read_card
 from crystalgnn_core.manifest import KEY, Manifest, ShardEntry
+from crystalgnn_core.records.content import content_digest
 from crystalgnn_core.records.crystal import Crystal, structure_digest
-from crystalgnn_core.records.validation import content_digest
 from crystalgnn_core.screening.screen import MANIFEST, ScreenResult
 
 if TYPE_CHECKING:

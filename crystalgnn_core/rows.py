@@ -1,9 +1,10 @@
-"""Pick rows from streams of Arrow tables, and cut such streams anew."""
+"""Make list columns, pick rows from streams of Arrow tables, cut such streams anew."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pyarrow as pa
 
 from crystalgnn_core.errors import IntegrityError
@@ -11,6 +12,8 @@ from crystalgnn_core.manifest import KEY
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
+
+    from numpy.typing import NDArray
 
 
 def rows_in_order(
@@ -64,3 +67,15 @@ def rechunk(tables: Iterable[pa.Table], size: int) -> Iterator[pa.Table]:
             n_parked += rest.num_rows
     if parked:
         yield pa.concat_tables(parked)
+
+
+def ragged(values: NDArray[np.generic], sizes: NDArray[np.integer]) -> pa.ListArray:
+    """Make a list column from values laid end to end.
+
+    Args:
+        values: Shape (n_values,).
+        sizes: Values of each row, shape (n_rows,); they sum up to n_values.
+    """
+    offsets = np.zeros(len(sizes) + 1, dtype=np.int32)
+    np.cumsum(sizes, out=offsets[1:])
+    return pa.ListArray.from_arrays(pa.array(offsets), pa.array(values))

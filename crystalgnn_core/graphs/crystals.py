@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import pyarrow.compute as pc
 
+from crystalgnn_core.records.crystal import lay_out
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -38,22 +40,8 @@ class CrystalBatch(NamedTuple):
     @classmethod
     def from_crystals(cls, crystals: Sequence[Crystal]) -> CrystalBatch:
         """Lay crystals end to end."""
-        if not crystals:
-            return cls(
-                np.empty(0, np.int16),
-                np.empty((0, 3, 3)),
-                np.empty((0, 3)),
-                np.zeros(1, np.int64),
-            )
-        sizes = [len(crystal.atomic_numbers) for crystal in crystals]
-        return cls(
-            np.concatenate([crystal.atomic_numbers for crystal in crystals]).astype(
-                np.int16
-            ),
-            np.stack([crystal.lattice for crystal in crystals]).astype(np.float64),
-            _wrap(np.concatenate([crystal.frac_coords for crystal in crystals])),
-            np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64),
-        )
+        flat = lay_out(crystals)
+        return cls(flat.atomic_numbers, flat.lattices, _wrap(flat.frac_coords), flat.starts)
 
     @classmethod
     def from_table(cls, table: pa.Table) -> CrystalBatch:

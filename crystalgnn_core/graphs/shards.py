@@ -21,13 +21,11 @@ from crystalgnn_core.graphs.neighbors import (
     find_neighbors,
 )
 from crystalgnn_core.records.store import RecordStore
-from crystalgnn_core.rows import rechunk
+from crystalgnn_core.rows import ragged, rechunk
 from crystalgnn_core.shardset import KEY, Refusal, ShardSet, ShardState
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    from numpy.typing import NDArray
 
     from crystalgnn_core.graphs.config import GraphConfig
     from crystalgnn_core.graphs.neighbors import NeighborList
@@ -152,16 +150,16 @@ def graph_table(
                 [key for key, is_fine in zip(keys, fine, strict=True) if is_fine],
                 pa.string(),
             ),
-            "atomic_numbers": _ragged(
+            "atomic_numbers": ragged(
                 crystals.atomic_numbers[atom_is_fine].astype(np.uint8), sizes
             ),
-            "lattice": _ragged(crystals.lattices[fine].ravel(), np.full(len(sizes), 9)),
-            "frac_coords": _ragged(
+            "lattice": ragged(crystals.lattices[fine].ravel(), np.full(len(sizes), 9)),
+            "frac_coords": ragged(
                 crystals.frac_coords[atom_is_fine].astype(np.float32).ravel(), 3 * sizes
             ),
-            "degree": _ragged(neighbors.degree[atom_is_fine].astype(np.uint16), sizes),
-            "neighbor": _ragged(neighbors.neighbor.astype(np.uint16), n_edges),
-            "cell_offset": _ragged(neighbors.cell_offset.ravel(), 3 * n_edges),
+            "degree": ragged(neighbors.degree[atom_is_fine].astype(np.uint16), sizes),
+            "neighbor": ragged(neighbors.neighbor.astype(np.uint16), n_edges),
+            "cell_offset": ragged(neighbors.cell_offset.ravel(), 3 * n_edges),
             "cutoff": pa.array(neighbors.cutoff[fine].astype(np.float32)),
         }
     )
@@ -190,9 +188,3 @@ def refused_structures(
             Refusal(structure_digest=keys[index], reason=reason, message=message)
         )
     return refusals
-
-
-def _ragged(values: NDArray[np.generic], sizes: NDArray[np.integer]) -> pa.ListArray:
-    offsets = np.zeros(len(sizes) + 1, dtype=np.int32)
-    np.cumsum(sizes, out=offsets[1:])
-    return pa.ListArray.from_arrays(pa.array(offsets), pa.array(values))

@@ -5,13 +5,16 @@ from __future__ import annotations
 import hashlib
 import warnings
 from functools import cache
-from typing import TYPE_CHECKING, NamedTuple
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from crystalgnn_core.errors import RecordError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
     from pymatgen.core.composition import Composition
     from pymatgen.core.periodic_table import Element
@@ -32,6 +35,22 @@ class Crystal(NamedTuple):
     atomic_numbers: NDArray[np.int16]
     lattice: NDArray[np.float64]
     frac_coords: NDArray[np.float64]
+
+
+class FlatCrystals(NamedTuple):
+    """Crystals laid end to end.
+
+    Attributes:
+        atomic_numbers: Shape (n_atoms,), int16.
+        lattices: Row vectors in angstrom, shape (n_crystals, 3, 3), float64.
+        frac_coords: As given, shape (n_atoms, 3), float64.
+        starts: First atom of each crystal and the end, shape (n_crystals + 1,), int64.
+    """
+
+    atomic_numbers: NDArray[np.int16]
+    lattices: NDArray[np.float64]
+    frac_coords: NDArray[np.float64]
+    starts: NDArray[np.int64]
 
 
 def crystal_from_structure(structure: Structure) -> Crystal:
@@ -65,14 +84,39 @@ def structure_from_crystal(crystal: Crystal) -> Structure:
     return Structure(Lattice(crystal.lattice), species, crystal.frac_coords)
 
 
+def lay_out(crystals: Sequence[Crystal]) -> FlatCrystals:
+    """Lay crystals end to end."""
+    sizes = [len(crystal.atomic_numbers) for crystal in crystals]
+    none = Crystal(np.empty(0, np.int16), np.empty((0, 3)), np.empty((0, 3)))
+    given = (none, *crystals)  # arrays of no crystals have their types and shapes, too
+    return FlatCrystals(
+        np.concatenate([crystal.atomic_numbers for crystal in given], dtype=np.int16),
+        np.concatenate([crystal.lattice for crystal in given], dtype=np.float64).reshape(
+            -1, 3, 3
+        ),
+        np.concatenate([crystal.frac_coords for crystal in given], dtype=np.float64),
+        np.cumsum([0, *sizes], dtype=np.int64),
+    )
+
+
 def structure_digest(crystal: Crystal) -> str:
     """Return 32 hex digits that name this exact cell, atom order and coordinates."""
-    hasher = hashlib.blake2b(digest_size=16)
-    hasher.update(np.ascontiguousarray(crystal.atomic_numbers, dtype="<i2").tobytes())
+    return structure_digests(lay_out([crystal]))[0]
+
+
+def structure_digests(crystals: FlatCrystals) -> list[str]:
+    """Return for each crystal 32 hex digits that name its cell, atoms and coordinates."""
+    numbers = _bytes_of(crystals.atomic_numbers.astype("<i2"))
     # adding 0.0 turns -0.0 into 0.0, which is the same place
-    hasher.update((np.ascontiguousarray(crystal.lattice, dtype="<f8") + 0.0).tobytes())
-    hasher.update((np.ascontiguousarray(crystal.frac_coords, dtype="<f8") + 0.0).tobytes())
-    return hasher.hexdigest()
+    lattices = _bytes_of(crystals.lattices.astype("<f8") + 0.0)
+    coords = _bytes_of(crystals.frac_coords.astype("<f8") + 0.0)
+    digests = []
+    for index, (first, last) in enumerate(pairwise(crystals.starts.tolist())):
+        hasher = hashlib.blake2b(numbers[2 * first : 2 * last], digest_size=16)
+        hasher.update(lattices[72 * index : 72 * index + 72])
+        hasher.update(coords[24 * first : 24 * last])
+        digests.append(hasher.hexdigest())
+    return digests
 
 
 def composition_of(crystal: Crystal) -> Composition:
@@ -99,6 +143,10 @@ def _elements() -> dict[int, Element]:
         for element in Element:
             _ = element.X
     return {number: Element.from_Z(number) for number in range(1, 119)}
+
+
+def _bytes_of(array: NDArray[Any]) -> memoryview:
+    return memoryview(array.tobytes())
 
 
 def _atomic_number(index: int, species: Composition) -> int:

@@ -53,7 +53,10 @@ def checked_labels(raw: RawRecord) -> dict[str, float]:
     labels = {}
     for name, given in raw.labels.items():
         target = get_target(name)
-        value = label_value(given)
+        if type(given) is float and target.minimum <= given <= target.maximum:
+            value: float | None = given + 0.0  # nearly all; -0.0 and 0.0 are one label
+        else:
+            value = label_value(given)
         if value is None:
             continue
         if math.isinf(value):

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, get_args
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
 
 import pyarrow as pa
 
 from crystalgnn_core.targets import TARGETS, scheme_column
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from datetime import datetime
 
     from crystalgnn_core.records.crystal import Crystal
@@ -36,10 +38,10 @@ RejectReason = Literal[
 ]
 REJECT_REASONS: tuple[str, ...] = get_args(RejectReason)
 SPLITS: tuple[str, ...] = get_args(Split)
+_NONE: Mapping[str, Any] = MappingProxyType({})
 
 
-@dataclass(frozen=True, slots=True)
-class RawRecord:
+class RawRecord(NamedTuple):
     """What a source read for one material, before validation.
 
     Attributes:
@@ -57,8 +59,8 @@ class RawRecord:
 
     material_id: str
     crystal: Crystal | None
-    labels: dict[str, float | None] = field(default_factory=dict)
-    label_schemes: dict[str, str] = field(default_factory=dict)
+    labels: Mapping[str, float | None] = _NONE
+    label_schemes: Mapping[str, str] = _NONE
     error: tuple[RejectReason, str] | None = None
     split: str | None = None
     run_type: str | None = None

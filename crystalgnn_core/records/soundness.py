@@ -1,4 +1,4 @@
-"""Say in one compiled pass that a crystal would pass every check, as nearly all do.
+"""Say in one compiled pass which crystals would pass every check, as nearly all do.
 
 What is not clearly sound goes through the checks that name the fault, so the margin here
 leaves every verdict to them.
@@ -7,49 +7,76 @@ leaves every verdict to them.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeGuard
 
 import numpy as np
 
 from crystalgnn_core.compiled import compiled
+from crystalgnn_core.records.crystal import lay_out
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
-    from crystalgnn_core.records.crystal import Crystal
+    from crystalgnn_core.records.crystal import Crystal, FlatCrystals
 
 _MAX_ATOMS = 500  # beyond, a search for neighbours is faster than all pairs
 _MAX_COORDINATE = 1e6  # beyond, subtraction may lose what makes an overlap
 _MARGIN = 1e-6  # relative; far more than rounding, far less than any fault
 
 
-def is_clearly_sound(
-    crystal: Crystal, *, distance: float, volume_per_atom: float, entry: float
-) -> bool:
-    """Tell whether arrays, cell and distances are right beyond any rounding.
+def are_clearly_sound(
+    crystals: Sequence[Crystal | None],
+    *,
+    distance: float,
+    volume_per_atom: float,
+    entry: float,
+) -> list[bool]:
+    """Tell which crystals have arrays, cell and distances right beyond any rounding.
 
     Args:
-        crystal: The structure, possibly with arrays of wrong shape.
+        crystals: Structures, possibly with arrays of wrong shape; None is not sound.
         distance: Smallest allowed distance of two atoms or images in angstrom.
         volume_per_atom: Smallest allowed volume in cubic angstrom.
         entry: Largest allowed component of a lattice vector in angstrom.
     """
-    numbers, lattice, coords = crystal
-    if not 0 < len(numbers) <= _MAX_ATOMS:
+    well_formed = [crystal for crystal in crystals if _is_well_formed(crystal)]
+    verdicts = np.empty(len(well_formed), dtype=np.bool_)
+    limits = (distance * (1 + _MARGIN), volume_per_atom * (1 + _MARGIN), entry)
+    _judge(lay_out(well_formed), limits, verdicts)
+    verdict = iter(verdicts.tolist())
+    return [_is_well_formed(crystal) and next(verdict) for crystal in crystals]
+
+
+def _is_well_formed(crystal: Crystal | None) -> TypeGuard[Crystal]:
+    if crystal is None:
         return False
-    if lattice.shape != (3, 3) or coords.shape != (len(numbers), 3):
-        return False
-    return _is_sound(
-        np.ascontiguousarray(numbers, dtype=np.int64),
-        np.ascontiguousarray(lattice, dtype=np.float64),
-        np.ascontiguousarray(coords, dtype=np.float64),
-        (distance * (1 + _MARGIN), volume_per_atom * (1 + _MARGIN), entry),
+    n_atoms = len(crystal.atomic_numbers)
+    return (
+        0 < n_atoms <= _MAX_ATOMS
+        and crystal.lattice.shape == (3, 3)
+        and crystal.frac_coords.shape == (n_atoms, 3)
     )
 
 
 @compiled
+def _judge(
+    crystals: FlatCrystals, limits: tuple[float, float, float], verdicts: NDArray[np.bool_]
+) -> None:
+    for index in range(len(verdicts)):
+        own = slice(crystals.starts[index], crystals.starts[index + 1])
+        verdicts[index] = _is_sound(
+            crystals.atomic_numbers[own],
+            crystals.lattices[index],
+            crystals.frac_coords[own],
+            limits,
+        )
+
+
+@compiled
 def _is_sound(
-    numbers: NDArray[np.int64],
+    numbers: NDArray[np.int16],
     lattice: NDArray[np.float64],
     coords: NDArray[np.float64],
     limits: tuple[float, float, float],

@@ -20,7 +20,6 @@ from crystalgnn_core.learning.cards import read_card
 from crystalgnn_core.learning.checkpoints import choose_device, load_bundle
 from crystalgnn_core.learning.fitting import predict_dataset
 from crystalgnn_core.learning.registry import Registry
-from crystalgnn_core.records.schema import RejectedRecord
 from crystalgnn_core.records.validation import validate
 from crystalgnn_core.rows import rows_in_order
 from crystalgnn_core.screening.inputs import read_inputs
@@ -34,6 +33,7 @@ if TYPE_CHECKING:
 
     from crystalgnn_core.learning.cards import ModelCard
     from crystalgnn_core.records.crystal import Crystal
+    from crystalgnn_core.records.schema import RawRecord
     from crystalgnn_core.shardset import ShardJob
 
 logger = logging.getLogger(__name__)
@@ -133,23 +133,7 @@ def predict(
     network, card = load_bundle(
         Registry(Path(store)).resolve(str(model)), choose_device(device)
     )
-    rows: list[dict[str, Any]] = []
-    crystals: list[Crystal] = []
-    owners: list[int] = []
-    for raw in read_inputs(structures):
-        row: dict[str, Any] = {
-            "material_id": raw.material_id,
-            "formula": None,
-            "status": "ok",
-        }
-        checked = validate(raw, source="predict", targets=(), require_labels="none")
-        if isinstance(checked, RejectedRecord):
-            row |= {"status": checked.reason, "message": checked.message}
-        elif raw.crystal is not None:
-            row |= {"formula": checked["formula"], "message": ""}
-            owners.append(len(rows))
-            crystals.append(raw.crystal)
-        rows.append(row)
+    rows, crystals, owners = _check(list(read_inputs(structures)))
     dataset, errors = build_dataset(crystals, card.graph)
     values, refused = _predict(network, card, dataset, batch_size)
     positions = [int(key) for key in dataset.digests]
@@ -164,6 +148,29 @@ def predict(
     frame = pd.DataFrame(rows, columns=[*columns, "status", "message"])
     numeric = columns[2:]
     return frame.astype(dict.fromkeys(numeric, np.float64))
+
+
+def _check(
+    raws: list[RawRecord],
+) -> tuple[list[dict[str, Any]], list[Crystal], list[int]]:
+    """Begin a row for every input; return also the sound crystals and their rows."""
+    checked = validate(raws, source="predict", targets=(), require_labels="none")
+    formulas = iter(checked.records["formula"].to_pylist())
+    rejects = iter(checked.rejects)
+    rows: list[dict[str, Any]] = []
+    crystals: list[Crystal] = []
+    owners: list[int] = []
+    for raw, is_kept in zip(raws, checked.is_kept, strict=True):
+        row: dict[str, Any] = {"material_id": raw.material_id, "formula": None}
+        if is_kept and raw.crystal is not None:
+            row |= {"formula": next(formulas), "status": "ok", "message": ""}
+            owners.append(len(rows))
+            crystals.append(raw.crystal)
+        else:
+            reject = next(rejects)
+            row |= {"status": reject.reason, "message": reject.message}
+        rows.append(row)
+    return rows, crystals, owners
 
 
 def _predict(

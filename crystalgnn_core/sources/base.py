@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from itertools import islice
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, TypeVar
 
 from pydantic import Field
 
 from crystalgnn_core.base import FrozenModel
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from crystalgnn_core.records.schema import RawRecord
 
+T = TypeVar("T")
+BATCH_SIZE = 250  # records that are read and checked together
 LabelRequirement = Literal["all", "any", "none"]
 
 
@@ -64,3 +67,10 @@ class SourceConfig(FrozenModel):
     @abstractmethod
     def target_names(self) -> tuple[str, ...]:
         """Name the targets for which this source can hold labels."""
+
+
+def in_chunks(items: Iterable[T], size: int) -> Iterator[list[T]]:
+    """Yield the items in lists of a size, the last one shorter."""
+    iterator = iter(items)
+    while chunk := list(islice(iterator, size)):
+        yield chunk

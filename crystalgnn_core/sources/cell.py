@@ -1,16 +1,13 @@
-"""The row vectors of a cell from its lengths and angles."""
+"""The row vectors of cells from their lengths and angles."""
 
 from __future__ import annotations
 
 import math
-from functools import lru_cache
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from numpy.typing import NDArray
 
 _RADIAN = math.pi / 180.0
@@ -18,56 +15,36 @@ _MIN_THICKNESS = 0.02  # angstrom; pymatgen refuses cells below half of it
 _MIN_FLATNESS = 1e-6  # square of the volume of a cell with edges of length one
 
 
-class _AngleTerms(NamedTuple):
-    cos_alpha: float
-    cos_beta: float
-    sin_alpha: float
-    sin_beta: float
-    cos_gamma_star: float
-    sin_gamma_star: float
-    flatness: float  # volume of the cell with edges of length one
-
-
-def lattice_from_parameters(cell: Sequence[float]) -> NDArray[np.float64] | None:
-    """Build the lattice as pymatgen's `Lattice.from_parameters` does, to the last bit.
+def lattices_from_parameters(
+    cells: NDArray[np.float64],
+) -> list[NDArray[np.float64] | None]:
+    """Build lattices as pymatgen's `Lattice.from_parameters` does, to the last bit.
 
     Args:
-        cell: Three lengths in angstrom, three angles in degrees.
+        cells: Three lengths in angstrom, three angles in degrees, shape (n_cells, 6).
 
     Returns:
-        Row vectors in angstrom, shape (3, 3), or None for a cell that is thin or none.
+        For each cell its row vectors in angstrom, shape (3, 3), or None if it is thin or
+        no cell at all.
     """
-    a, b, c, *angles = cell
-    terms = _angle_terms(*angles)
-    # opposite faces are further apart than the product
-    if terms is None or min(a, b, c) * terms.flatness <= _MIN_THICKNESS:
-        return None
-    y = b * terms.sin_alpha
-    rows = (
-        *(a * terms.sin_beta, 0.0, a * terms.cos_beta),
-        *(-y * terms.cos_gamma_star, y * terms.sin_gamma_star, b * terms.cos_alpha),
-        *(0.0, 0.0, c),
-    )
-    return np.array(rows).reshape(3, 3)
-
-
-@lru_cache(maxsize=10_000)
-def _angle_terms(alpha: float, beta: float, gamma: float) -> _AngleTerms | None:
-    """Prepare what the angles of a cell, in degrees, contribute to its vectors."""
-    if not all(0.0 < angle < 180.0 for angle in (alpha, beta, gamma)):
-        return None
-    radians = np.array((alpha, beta, gamma)) * _RADIAN
-    cosines: list[float] = np.cos(radians).tolist()
-    sines: list[float] = np.sin(radians).tolist()
-    x, y, z = cosines
+    edges, angles = cells[:, :3], cells[:, 3:]
+    is_cell: NDArray[np.bool_] = np.all((angles > 0.0) & (angles < 180.0), axis=1)
+    radians = np.where(is_cell[:, np.newaxis], angles, 90.0).T.copy() * _RADIAN
+    x, y, z = np.cos(radians)
+    sin_alpha, sin_beta, _ = np.sin(radians)
     squared = 1.0 - x * x - y * y - z * z + 2.0 * x * y * z
-    if squared < _MIN_FLATNESS:
-        return None
-    cosine = (x * y - z) / (sines[0] * sines[1])
-    gamma_star = np.arccos(min(max(cosine, -1.0), 1.0))
-    return _AngleTerms(
-        *(x, y, sines[0], sines[1]),
-        float(np.cos(gamma_star)),
-        float(np.sin(gamma_star)),
-        math.sqrt(squared),
-    )
+    is_cell &= squared >= _MIN_FLATNESS
+    gamma_star = np.arccos(np.clip((x * y - z) / (sin_alpha * sin_beta), -1.0, 1.0))
+    # opposite faces are further apart than the product
+    thickness = edges.min(axis=1) * np.sqrt(np.maximum(squared, 0.0))
+    is_cell &= thickness > _MIN_THICKNESS
+    a, b, c = edges.T
+    lattices = np.zeros((len(cells), 3, 3))
+    lattices[:, 0, 0], lattices[:, 0, 2] = a * sin_beta, a * y
+    height = b * sin_alpha
+    lattices[:, 1, 0] = -height * np.cos(gamma_star)
+    lattices[:, 1, 1] = height * np.sin(gamma_star)
+    lattices[:, 1, 2] = b * x
+    lattices[:, 2, 2] = c
+    pairs = zip(lattices, is_cell.tolist(), strict=True)
+    return [lattice if is_sure else None for lattice, is_sure in pairs]

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from crystalgnn_core.base import FrozenModel
 from crystalgnn_core.errors import ConfigError
-from crystalgnn_core.sources.convert import crystal_from_any, crystal_from_text
+from crystalgnn_core.sources.convert import crystal_from_any, crystal_from_json, is_json
 from crystalgnn_core.sources.structure_files import refuse
 
 if TYPE_CHECKING:
@@ -91,14 +91,14 @@ def read_id(value: object) -> str:
     return "" if value is None else str(value).strip()
 
 
-def structure_reader(
+def structure_content(
     value: object, column: str, *, is_ragged: bool
-) -> Callable[[], Crystal]:
-    """Return a reader for the structure column of one row."""
+) -> str | Callable[[], Crystal]:
+    """Return the CIF text in a cell of the structure column, or a reader of other forms."""
     if is_ragged:
         return partial(refuse, "the row has not as many fields as the header")
     if isinstance(value, str) and value.strip():
-        return partial(crystal_from_text, value)
+        return partial(crystal_from_json, value) if is_json(value) else value
     if isinstance(value, dict):
         return partial(crystal_from_any, value)
     return partial(refuse, f"column {column} is empty, expected CIF text or JSON")

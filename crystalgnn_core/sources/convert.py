@@ -10,7 +10,6 @@ import numpy as np
 
 from crystalgnn_core.errors import InputError, RecordError
 from crystalgnn_core.records.crystal import Crystal, crystal_from_structure
-from crystalgnn_core.sources.cif import crystal_from_cif
 from crystalgnn_core.sources.parsing import (
     PARSER_ERRORS,
     atomic_number_of,
@@ -54,14 +53,17 @@ def crystal_from_any(obj: object) -> Crystal:
     )
 
 
-def crystal_from_text(text: str) -> Crystal:
-    """Read a table cell: JSON of a structure if it starts with a brace, otherwise CIF.
+def is_json(text: str) -> bool:
+    """Say whether a table cell holds JSON; otherwise it is a CIF."""
+    return text.lstrip().startswith("{")
+
+
+def crystal_from_json(text: str) -> Crystal:
+    """Read the JSON of a pymatgen structure or of JARVIS atoms.
 
     Raises:
         RecordError: The text holds no usable structure.
     """
-    if not text.lstrip().startswith("{"):
-        return crystal_from_cif(text)
     try:
         value = json.loads(text)
     except (ValueError, RecursionError) as error:

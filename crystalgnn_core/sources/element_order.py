@@ -19,7 +19,7 @@ NUMBER_OF_RANK = np.array([NUMBER_OF_SYMBOL[name] for name in SORTED_SYMBOLS], n
 UNRANKED = 255  # ranks fit a byte
 
 _AMOUNT = re.compile(r"([A-Z][a-z]?)([1-9][0-9]*)?")
-_FORMULA = re.compile(rf"(?:{_AMOUNT.pattern} ?)+")
+_WORD = re.compile(rf"(?:{_AMOUNT.pattern})+")
 _ION = re.compile(r"([A-Z][a-z]?)(?:[0-9]*[+-]|[+-][0-9]+|[0-9]+)?")
 
 
@@ -38,15 +38,25 @@ def rank_of(name: str) -> int:
     return PLACE_OF_SYMBOL[match[1]]
 
 
-@lru_cache(maxsize=10_000)
 def whole_formula(text: str) -> dict[int, int] | None:
     """Count the atoms of a formula such as `Ga4 Te4`, or None if it is not that plain."""
-    if not _FORMULA.fullmatch(text):
-        return None
     counts: dict[int, int] = {}
-    for symbol, amount in _AMOUNT.findall(text):
-        number = NUMBER_OF_SYMBOL.get(symbol)
-        if number is None:
+    for word in text.split(" "):
+        terms = _terms_of(word)
+        if terms is None:
             return None
-        counts[number] = counts.get(number, 0) + int(amount or 1)
+        for number, amount in terms:
+            counts[number] = counts.get(number, 0) + amount
     return counts
+
+
+@lru_cache(maxsize=10_000)
+def _terms_of(word: str) -> tuple[tuple[int, int], ...] | None:
+    """Read a word such as `Te4` or `GaTe`; formulas are made of few different ones."""
+    if not _WORD.fullmatch(word):
+        return None
+    terms = [
+        (NUMBER_OF_SYMBOL.get(symbol, 0), int(amount or 1))
+        for symbol, amount in _AMOUNT.findall(word)
+    ]
+    return None if any(number == 0 for number, _ in terms) else tuple(terms)

@@ -13,19 +13,25 @@ from crystalgnn_core.base import DIGEST_LENGTH, digest_of
 from crystalgnn_core.errors import ConfigError, RecordError, SourceError
 from crystalgnn_core.records.labels import label_value
 from crystalgnn_core.records.schema import RawRecord
-from crystalgnn_core.sources.base import SourceConfig, SourcePart
+from crystalgnn_core.sources.base import (
+    BATCH_SIZE,
+    SourceConfig,
+    SourcePart,
+    in_chunks,
+)
 from crystalgnn_core.sources.columns import (
     TableColumns,
     TargetColumn,
     find_columns,
     read_id,
-    structure_reader,
+    structure_content,
 )
 from crystalgnn_core.sources.structure_files import (
     STRUCTURE_PATTERNS,
+    Piece,
     matches,
-    read_record,
-    read_structure_file,
+    pieces_of,
+    read_pieces,
     structure_files,
     unique_ids,
 )
@@ -142,25 +148,38 @@ class FilesSource(SourceConfig):
         table = open_table(path)
         columns = self._columns_of(table, with_structures=True)
         rows = table.rows(payload, list(columns.values()))
-        for number, row in enumerate(rows, start=payload["row"] + 1):
-            values = {name: row.get(column) for name, column in columns.items()}
-            record = read_record(
-                read_id(values["material_id"]),
-                f"{path.name} row {number}",
-                structure_reader(
-                    values["structure"], columns["structure"], is_ragged=not row
-                ),
-            )
-            yield self._with_details(record, values, payload["sha256"])
+        numbered = enumerate(rows, start=payload["row"] + 1)
+        for chunk in in_chunks(numbered, BATCH_SIZE):
+            fields = [
+                {name: row.get(column) for name, column in columns.items()}
+                for _, row in chunk
+            ]
+            pieces = [
+                Piece(
+                    read_id(values["material_id"]),
+                    f"{path.name} row {number}",
+                    structure_content(
+                        values["structure"], columns["structure"], is_ragged=not row
+                    ),
+                )
+                for (number, row), values in zip(chunk, fields, strict=True)
+            ]
+            for record, values in zip(read_pieces(pieces), fields, strict=True):
+                yield self._with_details(record, values, payload["sha256"])
 
     def _read_files(self, path: Path, payload: Mapping[str, Any]) -> Iterator[RawRecord]:
         folder = path if path.is_dir() else path.parent
         labels = self._label_rows(payload)
-        for name, material_id, sha256 in payload["files"]:
-            file = folder / name
-            if not file.is_file() or file_sha256(file) != sha256:
-                raise _changed(file)
-            for record in read_structure_file(file, material_id):
+        for chunk in in_chunks(payload["files"], BATCH_SIZE):
+            pieces, digests = [], []
+            for name, material_id, sha256 in chunk:
+                file = folder / name
+                if not file.is_file() or file_sha256(file) != sha256:
+                    raise _changed(file)
+                own = pieces_of(file, material_id)
+                pieces += own
+                digests += [sha256] * len(own)
+            for record, sha256 in zip(read_pieces(pieces), digests, strict=True):
                 values = labels.get(record.material_id, {})
                 yield self._with_details(record, values, sha256)
 

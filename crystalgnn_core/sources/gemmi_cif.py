@@ -6,21 +6,21 @@ makes the reader answer None. `tests/core/sources/test_gemmi_cif.py` compares th
 
 from __future__ import annotations
 
-import re
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple, cast
 
+import numpy as np
 from gemmi import cif
 
 from crystalgnn_core.records.crystal import Crystal
-from crystalgnn_core.records.elements import SYMBOLS
-from crystalgnn_core.sources.cell import lattice_from_parameters
+from crystalgnn_core.sources.cell import lattices_from_parameters
 from crystalgnn_core.sources.decimals import read_decimals
 from crystalgnn_core.sources.element_order import (
     UNRANKED,
     rank_of,
     whole_formula,
 )
+from crystalgnn_core.sources.plain_cif import are_plain
 from crystalgnn_core.sources.symmetry import (
     Operations,
     expand_sites,
@@ -28,22 +28,9 @@ from crystalgnn_core.sources.symmetry import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
 
-_PRINTABLE = bytes(range(32, 127)) + b"\n\t"
-_QUOTE_BEFORE_HASH = re.compile(r"^[^#\n]*['\"][^#\n]*#", re.MULTILINE)
-_BLOCK_START = re.compile(r"^\s*(data_)", re.MULTILINE | re.IGNORECASE)
-# frames and old keywords, magnetic structures, oxidation states, implicit hydrogen, and
-# a block that pymatgen skips; long words are found faster than short ones
-_UNUSUAL = (
-    "save_",
-    "stop_",
-    "_magn",
-    "_atom_site_moment",
-    "_atom_type_oxidation_number",
-    "powder_pattern",
-)
 _CELL = (
     *(f"_cell_length_{axis}" for axis in "abc"),
     *(f"_cell_angle_{angle}" for angle in ("alpha", "beta", "gamma")),
@@ -60,6 +47,7 @@ _OPERATIONS = (
     "_space_group_symop_operation_xyz",
     "_space_group_symop_operation_xyz_",
 )
+_FORMULA = "_chemical_formula_sum"
 _FULL = frozenset({"1", "1.0", "1.00", "1.000", "1.0000"})
 
 
@@ -68,6 +56,20 @@ class _Sites(NamedTuple):
 
     ranks: bytes
     fractions: list[str]
+
+
+class _Draft(NamedTuple):
+    """What a text says of its crystal, in words."""
+
+    cell: list[str]
+    sites: _Sites
+    operations: Operations
+    formula: str | None
+
+    @property
+    def words(self) -> list[str]:
+        """All that are numbers."""
+        return self.cell + self.sites.fractions
 
 
 class _Layout(NamedTuple):
@@ -79,16 +81,27 @@ class _Layout(NamedTuple):
     elsewhere: tuple[str, ...]  # tags that pymatgen would also read outside of the loop
 
 
-def crystal_with_gemmi(text: str) -> Crystal | None:
-    """Read a CIF text with one data block.
+def crystals_with_gemmi(texts: Sequence[str]) -> list[Crystal | None]:
+    """Read CIF texts with one data block each, best some hundred at a time.
 
     Returns:
-        The crystal that pymatgen reads from the text, or None if that is not certain.
+        For each the crystal that pymatgen reads from it, or None if that is not certain.
     """
-    if "\r" in text:
-        text = text.replace("\r\n", "\n")
-    if not _is_plain(text):
-        return None
+    texts = [text.replace("\r\n", "\n") if "\r" in text else text for text in texts]
+    drafts = {
+        index: draft
+        for index, is_plain in enumerate(are_plain(texts))
+        if is_plain and (draft := _draft(texts[index])) is not None
+    }
+    found: list[Crystal | None] = [None] * len(texts)
+    for index, crystal in _assemble(drafts):
+        if _has_stated_formula(drafts[index].formula, crystal):
+            found[index] = crystal
+    return found
+
+
+def _draft(text: str) -> _Draft | None:
+    """Find the words that describe the crystal, and leave what is not certain."""
     try:
         block = cif.read_string(text).sole_block()
         block.check_empty_loops("")
@@ -99,35 +112,37 @@ def crystal_with_gemmi(text: str) -> Crystal | None:
     operations = _find_operations(block, text)
     if cell is None or sites is None or operations is None:
         return None
-    numbers = read_decimals(cell + sites.fractions)
+    pair = cast("Sequence[str] | None", block.find_pair(_FORMULA))
+    if pair is None and block.find_values(_FORMULA):  # in a loop
+        return None
+    return _Draft(cell, sites, operations, None if pair is None else pair[1])
+
+
+def _assemble(drafts: Mapping[int, _Draft]) -> Iterator[tuple[int, Crystal]]:
+    """Turn words into numbers, cells and all sites, many texts in one go.
+
+    Yields:
+        The place of a text, and its crystal if that is certain.
+    """
+    numbers = read_decimals([word for draft in drafts.values() for word in draft.words])
     if numbers is None:
-        return None
-    lattice = lattice_from_parameters(numbers[:6].tolist())
-    expanded = expand_sites(sites.ranks, numbers[6:], operations)
-    if lattice is None or expanded is None:
-        return None
-    crystal = Crystal(expanded[0], lattice, expanded[1])
-    return crystal if _has_stated_formula(block, crystal) else None
-
-
-def _is_plain(text: str) -> bool:
-    """Say whether both parsers cut a text into the same words."""
-    if not text.isascii() or text.encode().translate(None, _PRINTABLE):
-        return False
-    lower = text.lower()
-    return (
-        _has_one_block(text, lower)
-        and lower.count("loop_") == text.count("loop_")
-        and not any(word in lower for word in _UNUSUAL)
-        and (text.rfind("#") <= 0 or not _QUOTE_BEFORE_HASH.search(text))
-        and (";" not in text or "\n;;" not in text)
+        if len(drafts) == 1:
+            return
+        for index, draft in drafts.items():  # one text spoils all
+            yield from _assemble({index: draft})
+        return
+    starts = np.cumsum([0, *[len(draft.words) for draft in drafts.values()]])[:-1]
+    in_cell = np.zeros(len(numbers), dtype=bool)
+    in_cell[starts[:, None] + np.arange(6)] = True
+    lattices = lattices_from_parameters(numbers[in_cell].reshape(-1, 6))
+    expanded = expand_sites(
+        [draft.sites.ranks for draft in drafts.values()],
+        numbers[~in_cell],
+        [draft.operations for draft in drafts.values()],
     )
-
-
-def _has_one_block(text: str, lower: str) -> bool:
-    if lower.count("data_") == 1:
-        return "data_" in text
-    return _BLOCK_START.findall(text) == ["data_"]  # other names hold the word, too
+    for index, lattice, atoms in zip(drafts, lattices, expanded, strict=True):
+        if lattice is not None and atoms is not None:
+            yield index, Crystal(atoms[0], lattice, atoms[1])
 
 
 def _find_cell(block: cif.Block) -> list[str] | None:
@@ -186,20 +201,14 @@ def _layout_of(tags: tuple[str, ...]) -> _Layout | None:
     )
 
 
-def _has_stated_formula(block: cif.Block, crystal: Crystal) -> bool:
+def _has_stated_formula(stated: str | None, crystal: Crystal) -> bool:
     """Say whether the sites are a whole multiple of the formula, if one is stated."""
-    stated = block.find_values("_chemical_formula_sum")
-    if not stated:
+    if stated is None:
         return True
-    if len(stated) > 1:
-        return False
-    formula = cif.as_string(stated[0])
     numbers = crystal.atomic_numbers.tolist()
-    found = {z: numbers.count(z) for z in dict.fromkeys(numbers)}
-    if formula == " ".join([f"{SYMBOLS[z - 1]}{n}" for z, n in found.items()]):
-        return True  # as pymatgen writes it
-    counts = whole_formula(formula)
+    counts = whole_formula(cif.as_string(stated))
     if counts is None:
         return False
-    units, rest = divmod(len(numbers), sum(counts.values()))
-    return rest == 0 and found == {z: units * n for z, n in counts.items()}
+    total = sum(counts.values())
+    units, rest = divmod(len(numbers), total)
+    return rest == 0 and all(numbers.count(z) == units * n for z, n in counts.items())

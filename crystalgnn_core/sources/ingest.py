@@ -15,10 +15,11 @@ from pydantic import ValidationError
 from crystalgnn_core.artifacts import FileRef, read_json, write_table, write_text
 from crystalgnn_core.base import FrozenModel, digest_of_strings
 from crystalgnn_core.errors import IntegrityError
-from crystalgnn_core.records.schema import RejectedRecord, Stage
+from crystalgnn_core.parallel import garbage_kept
+from crystalgnn_core.records.schema import RejectedRecord, Stage, record_schema
 from crystalgnn_core.records.store import RecordCounts, RecordStore
-from crystalgnn_core.records.validation import records_table, rejects_table, validate
-from crystalgnn_core.sources.base import SourcePart
+from crystalgnn_core.records.validation import rejects_table, validate
+from crystalgnn_core.sources.base import BATCH_SIZE, SourcePart, in_chunks
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -97,23 +98,22 @@ def read_part(source: SourceConfig, part: SourcePart, folder: Path) -> PartState
     staged = _staged_part(folder / f"{stem}.json")
     if staged is not None:
         return staged
-    rows: list[dict[str, object]] = []
+    tables = [record_schema().empty_table()]
     rejects: list[RejectedRecord] = []
     n_in = 0
-    for raw in source.read(part):
-        n_in += 1
-        checked = validate(
-            raw,
-            source=source.name,
-            targets=source.target_names(),
-            require_labels=source.require_labels,
-        )
-        if isinstance(checked, RejectedRecord):
-            rejects.append(checked)
-        else:
-            rows.append(checked)
+    with garbage_kept():
+        for raws in in_chunks(source.read(part), BATCH_SIZE):
+            n_in += len(raws)
+            checked = validate(
+                raws,
+                source=source.name,
+                targets=source.target_names(),
+                require_labels=source.require_labels,
+            )
+            tables.append(checked.records)
+            rejects += checked.rejects
     state = PartState(
-        records=_write(folder / f"{stem}.records.parquet", records_table(rows)),
+        records=_write(folder / f"{stem}.records.parquet", pa.concat_tables(tables)),
         rejects=_write(folder / f"{stem}.rejects.parquet", rejects_table(rejects)),
         n_in=n_in,
     )

@@ -7,11 +7,11 @@ from collections import Counter
 from fnmatch import fnmatchcase
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 from crystalgnn_core.errors import RecordError, SourceError
 from crystalgnn_core.records.schema import RawRecord, RejectReason
-from crystalgnn_core.sources.cif import cif_blocks, crystal_from_cif
+from crystalgnn_core.sources.cif import cif_blocks, crystals_from_cifs
 from crystalgnn_core.sources.convert import crystal_from_any
 from crystalgnn_core.sources.parsing import unreadable
 from crystalgnn_core.sources.poscar import crystal_from_poscar
@@ -66,6 +66,20 @@ def unique_ids(names: Sequence[str]) -> list[str]:
     return [stem if counts[stem] == 1 else name for name, stem in pairs]
 
 
+class Piece(NamedTuple):
+    """A structure that is to be read.
+
+    Attributes:
+        material_id: Identifier, empty if the source gives none.
+        where: File, or file and row, for messages.
+        content: CIF text, or a reader of anything else.
+    """
+
+    material_id: str
+    where: str
+    content: str | Callable[[], Crystal]
+
+
 def read_structure_file(path: Path, material_id: str | None = None) -> list[RawRecord]:
     """Read every structure of a CIF, POSCAR or JSON file.
 
@@ -77,34 +91,52 @@ def read_structure_file(path: Path, material_id: str | None = None) -> list[RawR
     Returns:
         One record a structure, with its error if it cannot be read.
     """
+    return read_pieces(pieces_of(path, material_id))
+
+
+def pieces_of(path: Path, material_id: str | None = None) -> list[Piece]:
+    """List the structures of a file without reading them, see `read_structure_file`."""
     name = material_id or _stem_of(path.name)
     # a stray byte in a comment must not cost the structure; junk fails in the parser
     text = path.read_bytes().decode("utf-8-sig", errors="replace")
-    pieces = _pieces(text, path.suffix.lower())
+    contents = _contents(text, path.suffix.lower())
+    pieces = []
+    for number, (given, content) in enumerate(contents, start=1):
+        own = name if len(contents) == 1 else f"{name}-{number}"
+        pieces.append(Piece(given or own, path.name, content))
+    return pieces
+
+
+def read_pieces(pieces: Sequence[Piece]) -> list[RawRecord]:
+    """Read structures; what is refused becomes the error of its record.
+
+    CIF texts are read together, so a call for each piece would be slower.
+    """
+    texts = [piece.content for piece in pieces if isinstance(piece.content, str)]
+    crystals = iter(crystals_from_cifs(texts))
     records = []
-    for number, (given, reader) in enumerate(pieces, start=1):
-        own = name if len(pieces) == 1 else f"{name}-{number}"
-        records.append(read_record(given or own, path.name, reader))
+    for piece in pieces:
+        content = piece.content
+        found = next(crystals) if isinstance(content, str) else _call(content)
+        if not (piece.material_id or isinstance(found, RecordError)):
+            found = RecordError("missing_id", "the id is empty; give every row its own id")
+        records.append(_record(piece, found))
     return records
 
 
-def read_record(material_id: str, where: str, reader: Callable[[], Crystal]) -> RawRecord:
-    """Call a reader; what it refuses becomes the error of the record.
-
-    Args:
-        material_id: Identifier, empty if the source gives none.
-        where: File, or file and row, for the message.
-        reader: Reads the structure.
-    """
+def _call(reader: Callable[[], Crystal]) -> Crystal | RecordError:
     try:
-        crystal = reader()
-        if not material_id:
-            raise RecordError("missing_id", "the id is empty; give every row its own id")
+        return reader()
     except RecordError as error:
-        name = f"{material_id}: {where}" if material_id else where
-        reason = cast("RejectReason", error.reason)
-        return RawRecord(material_id, None, error=(reason, f"{name}: {error}"))
-    return RawRecord(material_id, crystal)
+        return error
+
+
+def _record(piece: Piece, found: Crystal | RecordError) -> RawRecord:
+    if not isinstance(found, RecordError):
+        return RawRecord(piece.material_id, found)
+    name = f"{piece.material_id}: {piece.where}" if piece.material_id else piece.where
+    reason = cast("RejectReason", found.reason)
+    return RawRecord(piece.material_id, None, error=(reason, f"{name}: {found}"))
 
 
 def refuse(message: str) -> Crystal:
@@ -116,12 +148,10 @@ def refuse(message: str) -> Crystal:
     raise unreadable(message)
 
 
-def _pieces(text: str, suffix: str) -> list[tuple[str, Callable[[], Crystal]]]:
-    """Return an id, if the file gives one, and a reader for every structure of a file."""
+def _contents(text: str, suffix: str) -> list[tuple[str, str | Callable[[], Crystal]]]:
+    """Return an id, if the file gives one, and what holds it, for every structure."""
     if suffix == ".cif":
-        return [
-            ("", partial(crystal_from_cif, block)) for block in cif_blocks(text) or [text]
-        ]
+        return [("", block) for block in cif_blocks(text) or [text]]
     if suffix != ".json":
         return [("", partial(crystal_from_poscar, text))]
     try:

@@ -12,6 +12,8 @@ from crystalgnn_core.compiled import compiled
 from crystalgnn_core.sources.element_order import NUMBER_OF_RANK
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
 # pymatgen's tolerances, in fractional coordinates
@@ -81,60 +83,103 @@ def _value_of(term: str) -> float:
 
 
 def expand_sites(
-    ranks: bytes, fractions: NDArray[np.float64], operations: Operations
-) -> tuple[NDArray[np.int16], NDArray[np.float64]] | None:
+    ranks: Sequence[bytes],
+    fractions: NDArray[np.float64],
+    operations: Sequence[Operations],
+) -> list[tuple[NDArray[np.int16], NDArray[np.float64]] | None]:
     """Apply symmetry operations to sites as pymatgen does, and sort as it does.
 
     Thirds are made exact, images are wrapped into the cell, and images of a site on a
     special position are merged.
 
     Args:
-        ranks: Place of each site's element in the order of elements, n_sites of them.
-        fractions: All x, then all y, then all z, shape (3 n_sites,).
-        operations: Operations, the identity first.
+        ranks: For each crystal the place of each site's element in the order of elements.
+        fractions: For each crystal all x, then all y, then all z of its sites, end to end.
+        operations: For each crystal its operations, the identity first.
 
     Returns:
-        Atomic numbers, shape (n_atoms,), and coordinates, shape (n_atoms, 3), by rank; None
-        where pymatgen might merge two different sites, or where rounding would decide.
+        For each crystal the atomic numbers, shape (n_atoms,), and coordinates, shape
+        (n_atoms, 3), by rank; None without sites, where pymatgen might merge two different
+        sites, or where rounding would decide.
     """
-    if not 0 < len(ranks) * len(operations.rotations) <= _MAX_IMAGES:
-        return None
-    numbers, coords = _expand(
-        np.frombuffer(ranks, np.uint8),
-        fractions,
-        operations.rotations,
-        operations.translations,
+    if not ranks:
+        return []
+    distinct = {id(entry): entry for entry in operations}
+    place = {key: number for number, key in enumerate(distinct)}
+    ends = np.cumsum([0, *[len(entry.rotations) for entry in distinct.values()]])
+    chosen = np.array([place[id(entry)] for entry in operations])
+    sizes = np.array([len(entry) for entry in ranks])
+    n_images = sizes * np.diff(ends)[chosen]
+    n_images[n_images > _MAX_IMAGES] = 0
+    starts = np.cumsum([0, *n_images])
+    numbers, coords, n_atoms = _expand_all(
+        (np.frombuffer(b"".join(ranks), np.uint8), np.cumsum([0, *sizes]), fractions),
+        np.concatenate([entry.rotations for entry in distinct.values()]),
+        np.concatenate([entry.translations for entry in distinct.values()]),
+        (ends[chosen], ends[chosen + 1]),
+        starts,
     )
-    return (numbers, coords) if len(numbers) else None
+    rows = zip(starts.tolist(), (starts[:-1] + n_atoms).tolist(), strict=False)
+    return [
+        (numbers[first:last], coords[first:last]) if last > first else None
+        for first, last in rows
+    ]
+
+
+@compiled
+def _expand_all(
+    sites: tuple[NDArray[np.uint8], NDArray[np.int64], NDArray[np.float64]],
+    rotations: NDArray[np.float64],
+    translations: NDArray[np.float64],
+    used: tuple[NDArray[np.int64], NDArray[np.int64]],
+    starts: NDArray[np.int64],
+) -> tuple[NDArray[np.int16], NDArray[np.float64], NDArray[np.int64]]:
+    """Expand the sites of each crystal from its start on; none if one is not certain."""
+    ranks, ends, fractions = sites
+    numbers = np.empty(starts[-1], np.int16)
+    places = np.empty((starts[-1], 3))
+    n_atoms = np.zeros(len(starts) - 1, np.int64)
+    for index in range(len(n_atoms)):
+        if starts[index] == starts[index + 1]:
+            continue
+        own = slice(starts[index], starts[index + 1])
+        operations = slice(used[0][index], used[1][index])
+        n_atoms[index] = _expand(
+            ranks[ends[index] : ends[index + 1]],
+            fractions[3 * ends[index] : 3 * ends[index + 1]],
+            (rotations[operations], translations[operations]),
+            numbers[own],
+            places[own],
+        )
+    return numbers, places, n_atoms
 
 
 @compiled
 def _expand(
     ranks: NDArray[np.uint8],
     fractions: NDArray[np.float64],
-    rotations: NDArray[np.float64],
-    translations: NDArray[np.float64],
-) -> tuple[NDArray[np.int16], NDArray[np.float64]]:
-    """Return the expanded sites, none at all if one is not certain."""
-    n_sites, n_operations = len(ranks), len(rotations)
-    places = np.empty((n_sites * n_operations, 3))
-    numbers = np.empty(n_sites * n_operations, np.int16)
+    operations: tuple[NDArray[np.float64], NDArray[np.float64]],
+    numbers: NDArray[np.int16],
+    places: NDArray[np.float64],
+) -> int:
+    """Write the expanded sites and return their number, zero if one is not certain."""
+    rotations, translations = operations
     site = np.empty(3)
     n_atoms = 0
     for index in np.argsort(ranks, kind="mergesort"):
         for axis in range(3):
-            site[axis] = _ideal(fractions[axis * n_sites + index])
+            site[axis] = _ideal(fractions[axis * len(ranks) + index])
         first = n_atoms
-        for operation in range(n_operations):
+        for operation in range(len(rotations)):
             image = places[n_atoms]
             if not _is_mapped(site, rotations[operation], translations[operation], image):
-                return numbers[:0], places[:0]
+                return 0
             is_new = _is_new(places, first, n_atoms)
             if is_new < 0:
-                return numbers[:0], places[:0]
+                return 0
             numbers[n_atoms] = NUMBER_OF_RANK[ranks[index]]
             n_atoms += is_new
-    return numbers[:n_atoms].copy(), places[:n_atoms].copy()
+    return n_atoms
 
 
 @compiled

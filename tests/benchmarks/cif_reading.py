@@ -1,9 +1,9 @@
 """CIF texts to record rows: structures a second against pymatgen, and equal crystals.
 
 Takes processor time on one core, in turns, so that a busy machine slows all alike: of
-pymatgen's parser, of gemmi's text to a structure of its own, of `crystal_from_cif`, and of
-a whole part of a source (Parquet file to validated and written record rows). With `--all`
-every shared CIF is also read by both readers and compared.
+pymatgen's parser, of gemmi's text to a structure of its own, of `crystals_from_cifs`, of
+texts to validated record rows, and of a whole part of a source (Parquet file to record
+rows in a file). With `--all` every shared CIF is also read by both readers and compared.
 """
 
 from __future__ import annotations
@@ -26,13 +26,15 @@ from pymatgen.io.cif import CifParser
 from crystalgnn_core.errors import RecordError
 from crystalgnn_core.records.crystal import structure_digest
 from crystalgnn_core.records.naming import name_composition
-from crystalgnn_core.sources.cif import crystal_from_cif
+from crystalgnn_core.records.validation import validate
+from crystalgnn_core.sources.base import BATCH_SIZE
+from crystalgnn_core.sources.cif import crystals_from_cifs
 from crystalgnn_core.sources.columns import TargetColumn
-from crystalgnn_core.sources.element_order import whole_formula
 from crystalgnn_core.sources.files import FilesSource
-from crystalgnn_core.sources.gemmi_cif import crystal_with_gemmi
+from crystalgnn_core.sources.gemmi_cif import crystals_with_gemmi
 from crystalgnn_core.sources.ingest import read_part
 from crystalgnn_core.sources.pymatgen_cif import crystal_with_pymatgen
+from crystalgnn_core.sources.structure_files import Piece, read_pieces
 from deployments.tables import show_line, show_rows
 
 if TYPE_CHECKING:
@@ -74,20 +76,20 @@ def show_rates(repeats: int) -> None:
     for number in range(-1, repeats):  # the first one loads kernels, and is not counted
         part = parts[number % (len(parts) - 1)]  # the last one is short
         piece = texts[part.index * N_FAST :][:N_FAST]
-        ways: dict[str, tuple[Callable[[], None], int]] = {
+        ways: dict[str, tuple[Callable[[], object], int]] = {
             "pymatgen, text to Structure": (
                 partial(each, with_pymatgen, piece[:: N_FAST // N_PYMATGEN]),
                 N_PYMATGEN,
             ),
             "gemmi, text to SmallStructure": (partial(each, with_gemmi, piece), N_FAST),
-            "crystal_from_cif": (partial(each, crystal_from_cif, piece), N_FAST),
-            "read_part, Parquet to record rows": (
+            "crystals_from_cifs": (partial(crystals_from_cifs, piece), N_FAST),
+            "texts to record rows": (partial(to_rows, piece), N_FAST),
+            "read_part, Parquet to Parquet": (
                 partial(read_into_new_folder, source, part),
                 N_FAST,
             ),
         }
-        for cached in (name_composition, whole_formula):
-            cached.cache_clear()
+        name_composition.cache_clear()
         rounds.append({name: seconds_of(way) / n for name, (way, n) in ways.items()})
     del rounds[0]
     slowest = next(iter(rounds[0]))
@@ -112,8 +114,7 @@ def show_comparison() -> None:
 def compare(texts: list[str]) -> tuple[int, int, int, int, int]:
     """Count texts, those of the fast path, equal and different ones, and refusals."""
     n_fast = n_equal = n_refused = 0
-    for text in texts:
-        fast = crystal_with_gemmi(text)
+    for text, fast in zip(texts, crystals_with_gemmi(texts), strict=True):
         n_fast += fast is not None
         try:
             slow = crystal_with_pymatgen(text)
@@ -156,13 +157,23 @@ def mp20_source() -> FilesSource:
     return FilesSource(name="mp20", path=path, targets=targets, part_size=N_FAST)
 
 
+def to_rows(texts: list[str]) -> None:
+    """Read texts and check what they hold, as sources and ingest do."""
+    for start in range(0, len(texts), BATCH_SIZE):
+        pieces = [
+            Piece(str(row), f"row {row}", text)
+            for row, text in enumerate(texts[start : start + BATCH_SIZE])
+        ]
+        validate(read_pieces(pieces), source="mp20", targets=(), require_labels="none")
+
+
 def read_into_new_folder(source: FilesSource, part: SourcePart) -> None:
     """Read, validate and write a part."""
     with tempfile.TemporaryDirectory() as folder:
         read_part(source, part, Path(folder))
 
 
-def seconds_of(action: Callable[[], None]) -> float:
+def seconds_of(action: Callable[[], object]) -> float:
     """Return the processor time of an action, which other programs disturb less."""
     start = time.process_time()
     action()

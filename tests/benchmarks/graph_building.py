@@ -28,9 +28,9 @@ from crystalgnn_core.graphs.shards import (
     plan_graph_shards,
 )
 from crystalgnn_core.records.crystal import Crystal, structure_from_crystal
-from crystalgnn_core.records.schema import RawRecord, RejectedRecord
+from crystalgnn_core.records.schema import RawRecord
 from crystalgnn_core.records.store import RecordStore
-from crystalgnn_core.records.validation import records_table, validate
+from crystalgnn_core.records.validation import validate
 from deployments.tables import show_line, show_rows
 from tests.benchmarks.peers import PeerError, peer_python, run_peer
 from tests.benchmarks.structures import MP20, read_mp20, write_structures
@@ -112,7 +112,7 @@ def to_shards(crystals: list[Crystal], cores: list[int]) -> float:
     os.sched_setaffinity(0, cores)
     with tempfile.TemporaryDirectory() as folder:
         store = Path(folder)
-        RecordStore(store).replace_records("mp20", records_table(rows_of(crystals)))
+        RecordStore(store).replace_records("mp20", records_of(crystals))
         build(store, len(cores))
         found = []
         for _ in range(N_PASSES):
@@ -132,15 +132,13 @@ def build(store: Path, n_threads: int) -> int:
         return sum(state.entry.n_rows for state in states)
 
 
-def rows_of(crystals: list[Crystal]) -> list[dict[str, object]]:
+def records_of(crystals: list[Crystal]) -> pa.Table:
     """Validate crystals as an ingest does."""
-    rows = []
-    for index, crystal in enumerate(crystals):
-        raw = RawRecord(material_id=str(index), crystal=crystal)
-        row = validate(raw, source="mp20", targets=(), require_labels="none")
-        if not isinstance(row, RejectedRecord):
-            rows.append(row)
-    return rows
+    raws = [
+        RawRecord(material_id=str(index), crystal=crystal)
+        for index, crystal in enumerate(crystals)
+    ]
+    return validate(raws, source="mp20", targets=(), require_labels="none").records
 
 
 def search(crystals: list[Crystal]) -> None:

@@ -1,5 +1,6 @@
 """Worker processes come and go with their parent."""
 
+import gc
 import os
 import signal
 import subprocess
@@ -10,7 +11,13 @@ import threading
 import pytest
 
 from crystalgnn_core.errors import TransientError
-from crystalgnn_core.parallel import close_pool, n_cores, prefetch, run_in_process
+from crystalgnn_core.parallel import (
+    close_pool,
+    garbage_kept,
+    n_cores,
+    prefetch,
+    run_in_process,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -89,3 +96,15 @@ def test_a_consumer_that_stops_early_leaves_no_thread_behind():
     next(ahead)
     ahead.close()
     assert threading.active_count() == before
+
+
+def test_garbage_is_kept_only_for_a_while():
+    with garbage_kept():
+        assert not gc.isenabled()
+        with garbage_kept():
+            pass
+        assert not gc.isenabled()
+    assert gc.isenabled()
+    with pytest.raises(ValueError, match="stop"), garbage_kept():
+        raise ValueError("stop")
+    assert gc.isenabled()

@@ -1,14 +1,16 @@
 import json
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from crystalgnn_core.errors import InputError, IntegrityError, LabelSchemeError
 from crystalgnn_core.graphs.config import GraphConfig
 from crystalgnn_core.graphs.shards import graph_folder
 from crystalgnn_core.learning.data import load_training_data
+from crystalgnn_core.records.content import content_digest
+from crystalgnn_core.records.schema import record_schema
 from crystalgnn_core.records.store import RecordStore
-from crystalgnn_core.records.validation import content_digest, records_table
 from tests.core.worlds import GRAPH, TRAINING, copy
 
 GAP, ENERGY = "band_gap", "formation_energy_per_atom"
@@ -21,7 +23,7 @@ def edit(store, change, n=10, source="synthetic"):
     for index, row in enumerate(rows[:n]):
         change(index, row)
         row["content_digest"] = content_digest(row)
-    records.replace_records(source, records_table(rows))
+    records.replace_records(source, pa.Table.from_pylist(rows, record_schema()))
 
 
 @pytest.fixture

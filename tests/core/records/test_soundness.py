@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 
 from crystalgnn_core.records.crystal import Crystal
 from crystalgnn_core.records.overlap import find_overlap
-from crystalgnn_core.records.soundness import is_clearly_sound
+from crystalgnn_core.records.soundness import are_clearly_sound
 
-LIMITS = {"distance": 0.5, "volume_per_atom": 1.0, "entry": 1e4}
+LIMITS: dict[str, float] = {"distance": 0.5, "volume_per_atom": 1.0, "entry": 1e4}
 CUBIC = np.eye(3) * 3.0
 
 
@@ -24,14 +24,15 @@ def test_a_sound_crystal_has_no_overlap(seed, n_atoms, size):
     random = np.random.default_rng(seed)
     lattice = np.eye(3) * size + random.normal(0, 0.5, (3, 3))
     structure = crystal(lattice, *random.uniform(-2, 2, (n_atoms, 3)))
-    if is_clearly_sound(structure, **LIMITS):
+    if are_clearly_sound([structure], **LIMITS)[0]:
         assert find_overlap(structure, 0.5) is None
         assert abs(np.linalg.det(lattice)) >= n_atoms
 
 
 def test_plain_crystals_pass():
-    assert is_clearly_sound(crystal(CUBIC, [0, 0, 0], [0.5, 0.5, 0.5]), **LIMITS)
-    assert is_clearly_sound(crystal(-CUBIC, [0, 0, 0], [1.5, -0.5, 0.5]), **LIMITS)
+    plain = crystal(CUBIC, [0, 0, 0], [0.5, 0.5, 0.5])
+    mirrored = crystal(-CUBIC, [0, 0, 0], [1.5, -0.5, 0.5])
+    assert are_clearly_sound([plain, mirrored], **LIMITS) == [True, True]
 
 
 FAULTS = {
@@ -54,4 +55,10 @@ FAULTS = {
 
 @pytest.mark.parametrize("name", FAULTS)
 def test_whatever_is_at_fault_or_at_the_limit_is_checked_further(name):
-    assert not is_clearly_sound(FAULTS[name], **LIMITS)
+    plain = crystal(CUBIC, [0, 0, 0])
+    assert are_clearly_sound([plain, FAULTS[name], plain], **LIMITS) == [True, False, True]
+
+
+def test_no_structure_is_not_sound():
+    assert are_clearly_sound([None], **LIMITS) == [False]
+    assert are_clearly_sound([], **LIMITS) == []

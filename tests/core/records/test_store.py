@@ -1,6 +1,5 @@
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -13,21 +12,18 @@ from crystalgnn_core.records import store
 from crystalgnn_core.records.crystal import Crystal
 from crystalgnn_core.records.schema import RawRecord, RejectedRecord
 from crystalgnn_core.records.store import RecordStore
-from crystalgnn_core.records.validation import records_table, rejects_table, validate
+from crystalgnn_core.records.validation import rejects_table, validate
 
 
 def rows(source, **gaps):
     crystal = Crystal(np.array([14], np.int16), 5.0 * np.eye(3), np.zeros((1, 3)))
-    checked: list[Any] = [
-        validate(
-            RawRecord(name, crystal, {"band_gap": gap}, {"band_gap": "test"}),
-            source=source,
-            targets=("band_gap",),
-            require_labels="any",
-        )
+    raws = [
+        RawRecord(name, crystal, {"band_gap": gap}, {"band_gap": "test"})
         for name, gap in gaps.items()
     ]
-    return records_table(checked)
+    return validate(
+        raws, source=source, targets=("band_gap",), require_labels="any"
+    ).records
 
 
 def rejects(source, *names, stage="ingest"):

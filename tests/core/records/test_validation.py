@@ -2,11 +2,14 @@ from __future__ import annotations
 
 import math
 from datetime import UTC, datetime
+from typing import Any
 
 import numpy as np
 import pytest
 
+from crystalgnn_core.base import digest_of
 from crystalgnn_core.errors import ConfigError
+from crystalgnn_core.records.content import content_digest
 from crystalgnn_core.records.crystal import Crystal
 from crystalgnn_core.records.schema import (
     RawRecord,
@@ -14,12 +17,7 @@ from crystalgnn_core.records.schema import (
     record_schema,
     reject_schema,
 )
-from crystalgnn_core.records.validation import (
-    content_digest,
-    records_table,
-    rejects_table,
-    validate,
-)
+from crystalgnn_core.records.validation import rejects_table, validate
 
 CUBIC = np.eye(3) * 3.905
 PEROVSKITE = Crystal(
@@ -49,15 +47,20 @@ def raw(structure=PEROVSKITE, **changes):
 
 
 def check(record, *, targets=TARGETS, require_labels="all"):
-    return validate(record, source="mp", targets=targets, require_labels=require_labels)
+    """Return the row that a record becomes, or its reject."""
+    records, rejects, is_kept = validate(
+        [record], source="mp", targets=targets, require_labels=require_labels
+    )
+    assert records.schema == record_schema()
+    assert is_kept == [not rejects]
+    results: list[Any] = records.to_pylist() + rejects
+    [result] = results
+    return result
 
 
 def test_good_record_becomes_a_row_of_the_schema():
     updated = datetime(2024, 5, 1, tzinfo=UTC)
-    row = check(raw(split="train", license="CC BY 4.0", last_updated=updated))
-    table = records_table([row])
-    assert table.schema == record_schema()
-    [stored] = table.to_pylist()
+    stored = check(raw(split="train", license="CC BY 4.0", last_updated=updated))
     assert (stored["formula"], stored["chemsys"]) == ("SrTiO3", "O-Sr-Ti")
     assert stored["atomic_numbers"] == [38, 22, 8, 8, 8]
     assert stored["lattice"] == CUBIC.ravel().tolist()
@@ -70,7 +73,9 @@ def test_good_record_becomes_a_row_of_the_schema():
 
 
 def test_no_rows_make_an_empty_table():
-    assert records_table([]).schema == record_schema()
+    checked = validate([], source="mp", targets=(), require_labels="none")
+    assert checked.records.schema == record_schema()
+    assert (checked.records.num_rows, checked.rejects, checked.is_kept) == (0, [], [])
     assert rejects_table([]).schema == reject_schema()
 
 
@@ -147,8 +152,8 @@ def test_missing_label_is_missing(value):
     assert reject.reason == "missing_label"
     assert "band_gap" in reject.message
     row = check(record, require_labels="any")
-    assert "band_gap" not in row
-    assert "band_gap_scheme" not in row
+    assert row["band_gap"] is None
+    assert row["band_gap_scheme"] is None
 
 
 @pytest.mark.parametrize(
@@ -203,6 +208,29 @@ def test_content_digest_covers_what_a_row_says_and_nothing_else():
     ]
     digests = {check(other)["content_digest"] for other in others}
     assert len(digests | {row["content_digest"]}) == 7
+
+
+def test_content_digest_is_that_of_the_json_of_the_content():
+    row = check(raw(license='CC "BY" 100 % 4.0', split="val"))
+    names = ("structure_digest", "split", "run_type", "license")
+    labels = [name for target in TARGETS for name in (target, f"{target}_scheme")]
+    assert row["content_digest"] == digest_of(
+        {name: row[name] for name in (*names, *labels)}
+    )
+
+
+def test_records_that_are_checked_together_do_not_touch_each_other():
+    raws = [
+        raw(material_id="a"),
+        raw(None, material_id="b"),
+        raw(material_id="c", labels={"band_gap": -1.0}),
+        raw(crystal(CUBIC, [0, 0, 0], numbers=[84]), material_id="d", split="test"),
+        raw(crystal(CUBIC, [0, 0, 0], [0.1, 0, 0]), material_id="e"),
+    ]
+    checked = validate(raws, source="mp", targets=TARGETS, require_labels="any")
+    assert checked.is_kept == [True, False, False, True, False]
+    assert checked.records.to_pylist() == [check(raws[0]), check(raws[3])]
+    assert checked.rejects == [check(raws[index]) for index in (1, 2, 4)]
 
 
 def test_formulas_with_noble_gases_raise_no_warning():

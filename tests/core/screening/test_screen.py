@@ -1,5 +1,4 @@
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -58,11 +57,11 @@ class Mixed(SyntheticSource):
         return iter(
             [
                 *rows[:1],
-                replace(rows[1], crystal=rows[1].crystal._replace(atomic_numbers=numbers)),
-                replace(rows[2], crystal=stretched),
+                rows[1]._replace(crystal=rows[1].crystal._replace(atomic_numbers=numbers)),
+                rows[2]._replace(crystal=stretched),
                 *rows[3:],
-                replace(rows[0], material_id="twin", crystal=double),
-                replace(rows[0], material_id="alone", crystal=alone),
+                rows[0]._replace(material_id="twin", crystal=double),
+                rows[0]._replace(material_id="alone", crystal=alone),
             ]
         )
 

@@ -10,7 +10,7 @@ from crystalgnn_core.sources.columns import (
     TargetColumn,
     find_columns,
     read_id,
-    structure_reader,
+    structure_content,
 )
 from crystalgnn_core.sources.tables import open_table
 
@@ -68,7 +68,9 @@ def test_id_is_read_as_the_user_wrote_it(value, expected):
 )
 def test_cell_without_structure_is_refused(refused, value, is_ragged, message):
     def read(cell):
-        return structure_reader(cell, "cif", is_ragged=is_ragged)()
+        content = structure_content(cell, "cif", is_ragged=is_ragged)
+        assert callable(content)
+        return content()
 
     reason, found = refused(read, value)
     assert reason == "unreadable_structure"

@@ -9,8 +9,8 @@ from jarvis.core.atoms import Atoms as JarvisAtoms
 from pymatgen.core.structure import Molecule, Structure
 
 from crystalgnn_core.errors import InputError
-from crystalgnn_core.records.crystal import Crystal, crystal_from_structure
-from crystalgnn_core.sources.convert import crystal_from_any, crystal_from_text
+from crystalgnn_core.records.crystal import crystal_from_structure
+from crystalgnn_core.sources.convert import crystal_from_any, crystal_from_json, is_json
 
 SALT = Structure.from_spacegroup(
     "Fm-3m", np.eye(3) * 5.64, ["Na", "Cl"], [[0, 0, 0], [0.5, 0.5, 0.5]]
@@ -107,16 +107,20 @@ def test_dictionary_of_something_else_is_refused(refused):
     assert refused(crystal_from_any, broken)[0] == "unreadable_structure"
 
 
-def test_text_is_taken_for_json_or_cif(refused):
+def test_json_of_structures_is_read(refused):
     expected = crystal_from_structure(SALT)
-    assert same(crystal_from_text(f" {json.dumps(SALT.as_dict())}"), expected)
-    assert same(crystal_from_text(json.dumps({"atoms": JARVIS})), crystal_from_any(JARVIS))
-    assert isinstance(crystal_from_text(SALT_CIF), Crystal)
-    assert refused(crystal_from_text, '{"a": 1')[0] == "unreadable_structure"
-    assert refused(crystal_from_text, "{" * 100_000)[0] == "unreadable_structure"
+    assert same(crystal_from_json(f" {json.dumps(SALT.as_dict())}"), expected)
+    assert same(crystal_from_json(json.dumps({"atoms": JARVIS})), crystal_from_any(JARVIS))
+    assert refused(crystal_from_json, '{"a": 1')[0] == "unreadable_structure"
+    assert refused(crystal_from_json, "{" * 100_000)[0] == "unreadable_structure"
+
+
+def test_text_is_taken_for_json_or_cif():
+    assert is_json(f"\n {json.dumps(SALT.as_dict())}")
+    assert not is_json(SALT_CIF)
 
 
 def test_disordered_json_is_refused_as_such(refused):
     mixed = Structure(np.eye(3) * 4.1, [{"Na": 0.5, "K": 0.5}], [[0.0] * 3])
     text = json.dumps(mixed.as_dict())
-    assert refused(crystal_from_text, text)[0] == "disordered_site"
+    assert refused(crystal_from_json, text)[0] == "disordered_site"

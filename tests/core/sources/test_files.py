@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -39,7 +40,12 @@ def read(source_config):
 
 
 def check(record, targets):
-    return validate(record, source="mine", targets=targets, require_labels="all")
+    records, rejects, _ = validate(
+        [record], source="mine", targets=targets, require_labels="all"
+    )
+    results: list[Any] = records.to_pylist() + rejects
+    [result] = results
+    return result
 
 
 def table(folder, suffix, **columns):

@@ -16,7 +16,7 @@ from pymatgen.io.cif import CifWriter
 
 from crystalgnn_core.errors import RecordError
 from crystalgnn_core.sources.cif import crystal_from_cif
-from crystalgnn_core.sources.gemmi_cif import crystal_with_gemmi
+from crystalgnn_core.sources.gemmi_cif import crystals_with_gemmi
 from crystalgnn_core.sources.pymatgen_cif import crystal_with_pymatgen
 
 SHARED = Path(__file__).parents[4] / "shared" / "data"
@@ -44,6 +44,11 @@ def without(tag, *sites):
     rows = [site.split() for site in sites or SITES]
     kept = [" ".join(row[:column] + row[column + 1 :]) for row in rows]
     return cif(sites=kept, tags=[name for name in TAGS if name != tag])
+
+
+def read_one(text):
+    [crystal] = crystals_with_gemmi([text])
+    return crystal
 
 
 def is_equal(first, second):
@@ -108,7 +113,7 @@ FAST = {
 
 @pytest.mark.parametrize("name", FAST)
 def test_plain_cif_is_read_as_by_pymatgen(name):
-    fast = crystal_with_gemmi(FAST[name])
+    fast = read_one(FAST[name])
     assert fast is not None
     assert is_equal(fast, crystal_with_pymatgen(FAST[name]))
 
@@ -184,7 +189,24 @@ UNSURE = {
 
 @pytest.mark.parametrize("name", UNSURE)
 def test_what_is_not_plain_is_left_to_pymatgen(name):
-    assert crystal_with_gemmi(UNSURE[name]) is None
+    assert read_one(UNSURE[name]) is None
+
+
+def test_texts_that_are_read_together_do_not_touch_each_other():
+    texts = [*FAST.values(), *UNSURE.values(), *reversed(FAST.values())]
+    alone = [read_one(text) for text in texts]
+    for one, among_others in zip(alone, crystals_with_gemmi(texts), strict=True):
+        assert (one is None) == (among_others is None)
+        assert one is None or is_equal(one, among_others)
+    of_one_origin = crystals_with_gemmi([FAST["plain"], FAST["symmetry"], FAST["thirds"]])
+    sizes = [crystal and len(crystal.atomic_numbers) for crystal in of_one_origin]
+    assert sizes == [2, 4, 2]
+    assert crystals_with_gemmi([]) == []
+
+
+def test_a_block_that_another_text_lacks_is_not_taken_for_its_own():
+    double = FAST["plain"] + FAST["plain"].replace("data_x", "data_y")
+    assert crystals_with_gemmi([double, FAST["plain"].replace("data_x", "")]) == [None] * 2
 
 
 def test_pymatgen_reads_what_was_left_to_it():
@@ -219,7 +241,7 @@ def test_written_structures_are_read_as_by_pymatgen(structure, symprec):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         text = str(CifWriter(structure, symprec=symprec))
-    fast = crystal_with_gemmi(text)
+    fast = read_one(text)
     if fast is None:
         assert symprec is not None  # sums of three terms at the border of the cell
         return
@@ -233,7 +255,7 @@ def test_damaged_text_is_never_read_differently(data):
     at = data.draw(st.integers(0, len(text)))
     junk = data.draw(st.text(alphabet=" \n\t'\"#;_.?0x(),loopdat", max_size=6))
     text = text[:at] + junk + text[at + data.draw(st.integers(0, 8)) :]
-    fast = crystal_with_gemmi(text)
+    fast = read_one(text)
     if fast is not None:
         assert is_equal(fast, crystal_with_pymatgen(text))
 
@@ -244,7 +266,7 @@ def test_shared_cifs_take_the_fast_path_and_agree(name):
     texts = pq.read_table(SHARED / f"{name}.parquet", columns=["cif"])["cif"].to_pylist()
     n_fast = 0
     for text in texts[:: len(texts) // 100][:100]:
-        fast = crystal_with_gemmi(text)
+        fast = read_one(text)
         if fast is not None:
             n_fast += 1
             assert is_equal(fast, crystal_with_pymatgen(text))

@@ -1,5 +1,4 @@
 import shutil
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -24,9 +23,9 @@ class Broken(SyntheticSource):
             name = (
                 self.material_id(0) if index == self.n_structures - 1 else raw.material_id
             )
-            changed = replace(raw, material_id=name)
+            changed = raw._replace(material_id=name)
             is_empty = index % 3 == 1
-            yield replace(changed, error=("no_atoms", "empty")) if is_empty else changed
+            yield changed._replace(error=("no_atoms", "empty")) if is_empty else changed
 
 
 BROKEN = Broken(n_structures=12, part_size=5)

@@ -25,10 +25,11 @@ def validated(config, n_rows):
     part = config.parts()[0]
     assert part.payload.get("n_rows", n_rows) == n_rows
     targets = config.target_names()
-    return [
-        validate(record, source="mine", targets=targets, require_labels="all")
-        for record in config.read(part)
-    ]
+    records, rejects, _ = validate(
+        list(config.read(part)), source="mine", targets=targets, require_labels="all"
+    )
+    assert not rejects
+    return records.to_pylist()
 
 
 def test_mp20_rows_are_all_good():
