@@ -12,11 +12,11 @@ from crystalgnn_core.sources.base import SourcePart
 from crystalgnn_core.sources.ingest import (
     IngestPlan,
     IngestReport,
-    PartState,
     commit_ingest,
     plan_ingest,
     read_part,
 )
+from crystalgnn_core.sources.staging import PartState
 from tasks.options import OPTIONS
 
 

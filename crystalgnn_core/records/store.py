@@ -14,16 +14,22 @@ from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundErr
 from crystalgnn_core.base import FrozenModel
 from crystalgnn_core.errors import InputError, TransientError
 from crystalgnn_core.locks import locked
+from crystalgnn_core.records.changes import (
+    KEY_COLUMNS,
+    RecordWriter,
+    TableReader,
+    compare_keys,
+)
 from crystalgnn_core.records.schema import record_schema, reject_schema
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
 logger = logging.getLogger(__name__)
 KEYS = ("source", "material_id")
-REMOVED = "is_removed"  # only in the rows of a merge
 LOCK_SECONDS = 60
+SCAN_ROWS = 10_000  # rows that are streamed at a time; few batches are read ahead
 
 
 class RecordCounts(FrozenModel):
@@ -62,45 +68,43 @@ class RecordStore:
         except TableNotFoundError:
             return None
 
-    def replace_records(self, source: str, table: pa.Table) -> RecordCounts:
-        """Make the rows of one source those of a table, in a single commit.
+    def replace_records(self, source: str, tables: TableReader) -> RecordCounts:
+        """Make the rows of one source those of some tables, in a single commit.
 
-        Only new, changed and removed rows are written. Nothing is committed when nothing
-        differs, so the version tells about content.
+        Only new, changed and removed rows are written, or all rows of the source if that
+        many differ. Nothing is committed when nothing differs, so the version tells about
+        content. Memory holds the keys and digests of the source, and one table at a time.
 
         Args:
             source: Source whose rows these are.
-            table: Rows with `record_schema`, ids unique.
+            tables: Called with names of columns, or None for all, and returns tables with
+                `record_schema`; ids are unique.
 
         Raises:
             TransientError: Another writer is at work.
         """
+        # what differs is decided and committed as one
         lock = self.records_path.with_name(".records.lock")
-        with locked(
-            lock, timeout=LOCK_SECONDS
-        ):  # what differs is decided and committed as one
-            return self._replace(source, table)
-
-    def _replace(self, source: str, table: pa.Table) -> RecordCounts:
-        stored = self._stored_digests(source)
-        ids = table["material_id"].to_pylist()
-        digests = table["content_digest"].to_pylist()
-        previous = [stored.get(material_id) for material_id in ids]
-        is_new = [before is None for before in previous]
-        differs = [
-            before != digest for before, digest in zip(previous, digests, strict=True)
-        ]
-        gone = sorted(stored.keys() - set(ids))
-        if any(differs) or gone:
-            self._merge(table.filter(pa.array(differs, pa.bool_())), source, gone)
-        version = self.version()
+        with locked(lock, timeout=LOCK_SECONDS):
+            stored = self._keys_of(self.scan([source], KEY_COLUMNS))
+            changes = compare_keys(stored, self._keys_of(tables(KEY_COLUMNS)))
+            if changes.n_rows:
+                writer = RecordWriter(self.records_path, source)
+                with _conflicts_as_transient(self.records_path):
+                    writer.write(changes, tables, has_rows=stored.num_rows > 0)
+            version = self.version()
         return RecordCounts(
-            n_new=sum(is_new),
-            n_changed=sum(differs) - sum(is_new),
-            n_unchanged=len(ids) - sum(differs),
-            n_removed=len(gone),
+            n_new=changes.n_new,
+            n_changed=changes.n_changed,
+            n_unchanged=len(changes.differs) - changes.n_new - changes.n_changed,
+            n_removed=len(changes.gone),
             version=-1 if version is None else version,
         )
+
+    @staticmethod
+    def _keys_of(tables: Iterable[pa.Table]) -> pa.Table:
+        empty = record_schema().empty_table().select(KEY_COLUMNS)
+        return pa.concat_tables([empty, *(table.select(KEY_COLUMNS) for table in tables)])
 
     def replace_rejects(self, source: str, stage: str, rejects: pa.Table) -> None:
         """Replace the rejected rows of one source and stage.
@@ -177,6 +181,9 @@ class RecordStore:
             ) from error
         dataset = stored.to_pyarrow_dataset()
         scanner = dataset.scanner(
+            batch_size=SCAN_ROWS,
+            batch_readahead=4,
+            fragment_readahead=1,
             columns=None if columns is None else list(columns),
             # typed, as an empty list alone would have the type null
             filter=pc.field("source").isin(pa.array(sources, pa.string())),
@@ -200,57 +207,6 @@ class RecordStore:
         dataset = DeltaTable(self.records_path).to_pyarrow_dataset()
         keys = dataset.to_table(columns=["structure_digest"])["structure_digest"]
         return set(pc.unique(keys).to_pylist())
-
-    def _stored_digests(self, source: str) -> dict[str, str]:
-        digests: dict[str, str] = {}
-        for table in self.scan([source], ["material_id", "content_digest"]):
-            digests.update(
-                zip(
-                    table["material_id"].to_pylist(),
-                    table["content_digest"].to_pylist(),
-                    strict=True,
-                )
-            )
-        return digests
-
-    def _merge(self, rows: pa.Table, source: str, gone: list[str]) -> None:
-        fresh = pa.concat_tables(
-            [
-                rows.append_column(REMOVED, pa.repeat(False, rows.num_rows)),
-                pa.table(
-                    {
-                        "source": pa.repeat(source, len(gone)),
-                        "material_id": pa.array(gone, pa.string()),
-                        REMOVED: pa.repeat(True, len(gone)),
-                    }
-                ),
-            ],
-            promote_options="default",
-        )
-        # a removed row has nothing beside its key
-        fresh = fresh.cast(pa.schema([field.with_nullable(True) for field in fresh.schema]))
-        condition = " AND ".join(f"stored.{key} = fresh.{key}" for key in KEYS)
-        with _conflicts_as_transient(self.records_path):
-            DeltaTable.create(self.records_path, record_schema(), mode="ignore")
-            metrics = (
-                DeltaTable(self.records_path)
-                .merge(
-                    fresh, predicate=condition, source_alias="fresh", target_alias="stored"
-                )
-                .when_matched_delete(f"fresh.{REMOVED}")
-                .when_matched_update_all(except_cols=[REMOVED])
-                .when_not_matched_insert_all(
-                    predicate=f"NOT fresh.{REMOVED}", except_cols=[REMOVED]
-                )
-                .execute()
-            )
-        logger.info(
-            "records of %s: %s inserted, %s updated, %s removed",
-            source,
-            metrics["num_target_rows_inserted"],
-            metrics["num_target_rows_updated"],
-            metrics["num_target_rows_deleted"],
-        )
 
 
 @contextmanager

@@ -9,17 +9,23 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from pydantic import ValidationError
 
-from crystalgnn_core.artifacts import FileRef, read_json, write_table, write_text
+from crystalgnn_core.artifacts import read_json, write_text
 from crystalgnn_core.base import FrozenModel, digest_of_strings
 from crystalgnn_core.errors import IntegrityError
 from crystalgnn_core.parallel import garbage_kept
-from crystalgnn_core.records.schema import RejectedRecord, Stage, record_schema
+from crystalgnn_core.records.schema import RejectedRecord, record_schema
 from crystalgnn_core.records.store import RecordCounts, RecordStore
-from crystalgnn_core.records.validation import rejects_table, validate
+from crystalgnn_core.records.validation import validate
 from crystalgnn_core.sources.base import BATCH_SIZE, SourcePart, in_chunks
+from crystalgnn_core.sources.staging import (
+    STAGE,
+    PartState,
+    StagedRecords,
+    staged_part,
+    write_part,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,7 +35,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 VALIDATION_VERSION = 1  # raise it when validation changes: sources are then read again
-STAGE: Stage = "ingest"
 
 
 class IngestReport(FrozenModel):
@@ -65,14 +70,6 @@ class IngestPlan(FrozenModel):
     report: IngestReport | None = None
 
 
-class PartState(FrozenModel):
-    """References to what was read from one part."""
-
-    records: FileRef
-    rejects: FileRef
-    n_in: int
-
-
 def plan_ingest(store: Path, source: SourceConfig) -> IngestPlan:
     """List the parts of a source; find the earlier report when nothing changed.
 
@@ -94,8 +91,8 @@ def read_part(source: SourceConfig, part: SourcePart, folder: Path) -> PartState
     Raises:
         IntegrityError: Rows in are not rows kept plus rows rejected.
     """
-    stem = f"{part.index:05d}"
-    staged = _staged_part(folder / f"{stem}.json")
+    entry = folder / f"{part.index:05d}.json"
+    staged = staged_part(entry)
     if staged is not None:
         return staged
     tables = [record_schema().empty_table()]
@@ -112,13 +109,7 @@ def read_part(source: SourceConfig, part: SourcePart, folder: Path) -> PartState
             )
             tables.append(checked.records)
             rejects += checked.rejects
-    state = PartState(
-        records=_write(folder / f"{stem}.records.parquet", pa.concat_tables(tables)),
-        rejects=_write(folder / f"{stem}.rejects.parquet", rejects_table(rejects)),
-        n_in=n_in,
-    )
-    write_text(folder / f"{stem}.json", state.model_dump_json())
-    return state
+    return write_part(entry, pa.concat_tables(tables), rejects, n_in)
 
 
 def commit_ingest(
@@ -135,7 +126,7 @@ def commit_ingest(
             plus rows rejected.
         TransientError: Another writer committed at the same moment.
     """
-    if not all(_is_sound(state) for state in states):
+    if not all(state.is_sound() for state in states):
         report = _earlier_report(store, source.name, plan.digest)
         if report is None:
             raise IntegrityError(
@@ -143,61 +134,31 @@ def commit_ingest(
                 "damaged; ingest the source again"
             )
         return report
-    records = pa.concat_tables(pq.read_table(state.records.path) for state in states)
-    rejects = pa.concat_tables(pq.read_table(state.rejects.path) for state in states)
-    records, duplicates = _split_duplicates(records, source.name)
-    rejects = pa.concat_tables([rejects, duplicates])
+    records = StagedRecords(source.name, states)
+    rejects = records.rejects()
     n_in = sum(state.n_in for state in states)
-    if n_in != records.num_rows + rejects.num_rows:
+    if n_in != len(records) + rejects.num_rows:
         raise IntegrityError(
-            f"source {source.name}: {n_in} rows in, but {records.num_rows} kept and "
+            f"source {source.name}: {n_in} rows in, but {len(records)} kept and "
             f"{rejects.num_rows} rejected"
         )
     # an earlier report must not vouch for a table that a crash leaves half changed
     _report_path(store, source.name).unlink(missing_ok=True)
     table = RecordStore(store)
-    counts = table.replace_records(source.name, records)
+    counts = table.replace_records(source.name, records.tables)
     table.replace_rejects(source.name, STAGE, rejects)
     report = IngestReport(
         source=source.name,
         digest=plan.digest,
         n_in=n_in,
-        n_kept=records.num_rows,
+        n_kept=len(records),
         rejected=dict(sorted(Counter(rejects["reason"].to_pylist()).items())),
-        n_labels={
-            name: records.num_rows - records[name].null_count
-            for name in source.target_names()
-        },
+        n_labels=records.n_labels(source.target_names()),
         counts=counts,
     )
     write_text(_report_path(store, source.name), report.model_dump_json(indent=1) + "\n")
     shutil.rmtree(plan.folder, ignore_errors=True)
     return report
-
-
-def _write(path: Path, table: pa.Table) -> FileRef:
-    write_table(path, table)
-    return FileRef.of(path, n_rows=table.num_rows)
-
-
-def _split_duplicates(records: pa.Table, source: str) -> tuple[pa.Table, pa.Table]:
-    seen: dict[str, int] = {}
-    keep: list[bool] = []
-    rejects: list[RejectedRecord] = []
-    for position, material_id in enumerate(records["material_id"].to_pylist()):
-        is_first = material_id not in seen
-        keep.append(is_first)
-        if is_first:
-            seen[material_id] = position
-        else:
-            message = (
-                f"{material_id}: id occurs again (first among the kept rows at position "
-                f"{seen[material_id]}); give every row its own id"
-            )
-            rejects.append(
-                RejectedRecord(source, material_id, STAGE, "duplicate_id", message)
-            )
-    return records.filter(pa.array(keep, pa.bool_())), rejects_table(rejects)
 
 
 def _report_path(store: Path, name: str) -> Path:
@@ -231,18 +192,3 @@ def _n_rejects(table: RecordStore, name: str) -> int:
     rejects = table.rejects()
     is_own = pc.and_(pc.equal(rejects["source"], name), pc.equal(rejects["stage"], STAGE))
     return pc.sum(is_own).as_py() or 0
-
-
-def _staged_part(entry: Path) -> PartState | None:
-    """Return what an interrupted ingest has read of a part, if it is undamaged."""
-    if not entry.is_file():
-        return None
-    try:
-        state = PartState.model_validate(read_json(entry))
-    except (IntegrityError, ValidationError):
-        return None
-    return state if _is_sound(state) else None
-
-
-def _is_sound(state: PartState) -> bool:
-    return state.records.is_sound() and state.rejects.is_sound()

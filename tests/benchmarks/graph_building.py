@@ -112,7 +112,7 @@ def to_shards(crystals: list[Crystal], cores: list[int]) -> float:
     os.sched_setaffinity(0, cores)
     with tempfile.TemporaryDirectory() as folder:
         store = Path(folder)
-        RecordStore(store).replace_records("mp20", records_of(crystals))
+        RecordStore(store).replace_records("mp20", lambda _: [records_of(crystals)])
         build(store, len(cores))
         found = []
         for _ in range(N_PASSES):

@@ -9,6 +9,7 @@ import pytest
 from crystalgnn_core.manifest import KEY
 from crystalgnn_core.records.store import RecordStore
 from crystalgnn_core.shardset import ShardSet
+from tests.core.worlds import in_memory
 
 
 def flip(path, position=-60):
@@ -83,7 +84,7 @@ def test_a_shard_without_its_entry_is_named(run, own_store):
 def test_compaction_drops_what_no_record_has(run, own_store):
     records = RecordStore(own_store.path)
     table = records.read(["synthetic"])
-    records.replace_records("synthetic", table.slice(10))
+    records.replace_records("synthetic", in_memory(table.slice(10)))
     [folder] = own_store.path.glob("graphs/*")
     before = ShardSet(folder).known_digests()
     outcome = run("store", "compact", "--store", own_store.path)

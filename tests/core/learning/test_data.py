@@ -11,7 +11,7 @@ from crystalgnn_core.learning.data import load_training_data
 from crystalgnn_core.records.content import content_digest
 from crystalgnn_core.records.schema import record_schema
 from crystalgnn_core.records.store import RecordStore
-from tests.core.worlds import GRAPH, TRAINING, copy
+from tests.core.worlds import GRAPH, TRAINING, copy, in_memory
 
 GAP, ENERGY = "band_gap", "formation_energy_per_atom"
 
@@ -23,7 +23,8 @@ def edit(store, change, n=10, source="synthetic"):
     for index, row in enumerate(rows[:n]):
         change(index, row)
         row["content_digest"] = content_digest(row)
-    records.replace_records(source, pa.Table.from_pylist(rows, record_schema()))
+    table = pa.Table.from_pylist(rows, record_schema())
+    records.replace_records(source, in_memory(table))
 
 
 @pytest.fixture
