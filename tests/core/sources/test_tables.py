@@ -32,6 +32,16 @@ def test_slices_read_alone_add_up_to_the_table(tmp_path, suffix, size):
     assert last == list(range(pieces[-1]["row"], 10))
 
 
+def test_a_long_row_group_is_cut_into_few_slices(tmp_path):
+    path = tmp_path / "long.parquet"
+    pq.write_table(pa.table({"number": range(60_000)}), path, row_group_size=60_000)
+    table = open_table(path)
+    pieces = table.slices(100)
+    assert len(pieces) == 16
+    assert sum(piece["n_rows"] for piece in pieces) == 60_000
+    assert [row["number"] for row in table.rows(pieces[-1], ["number"])][-1] == 59_999
+
+
 def test_csv_takes_very_long_fields(tmp_path):
     path = tmp_path / "long.csv"
     path.write_text(f"id,cif\na,{'x' * 200_000}\n")
