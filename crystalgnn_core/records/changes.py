@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from deltalake import DeltaTable, write_deltalake
+from deltalake import DeltaTable, WriterProperties, write_deltalake
 
 from crystalgnn_core.records.schema import record_schema
 
@@ -23,6 +23,8 @@ logger = logging.getLogger(__name__)
 TableReader = Callable[[Sequence[str] | None], Iterable[pa.Table]]
 KEY_COLUMNS = ("material_id", "content_digest")
 REMOVED = "is_removed"  # only in the rows of a merge
+# rows that are read and written at once; the default, a million, is held in memory
+WRITING = WriterProperties(max_row_group_size=20_000)
 MAX_MERGED = 100_000  # rows; more are written faster, and in less memory, than merged
 
 
@@ -91,7 +93,9 @@ class RecordWriter:
         """
         DeltaTable.create(self.path, record_schema(), mode="ignore")
         if not has_rows:
-            write_deltalake(self.path, _reader(tables(None)), mode="append")
+            write_deltalake(
+                self.path, _reader(tables(None)), mode="append", writer_properties=WRITING
+            )
         elif changes.n_rows <= MAX_MERGED:
             self._merge(_differing(tables(None), changes.differs), changes.gone)
         else:
@@ -100,6 +104,7 @@ class RecordWriter:
                 _reader(tables(None)),
                 mode="overwrite",
                 predicate=f"source = '{self.source}'",
+                writer_properties=WRITING,
             )
         logger.info(
             "records of %s: %d new, %d changed, %d removed",
@@ -140,6 +145,7 @@ class RecordWriter:
                 predicate=" AND ".join(f"stored.{key} = fresh.{key}" for key in keys),
                 source_alias="fresh",
                 target_alias="stored",
+                writer_properties=WRITING,
             )
             .when_matched_delete(f"fresh.{REMOVED}")
             .when_matched_update_all(except_cols=[REMOVED])

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from deltalake import DeltaTable, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
+from pyarrow.dataset import ParquetFragmentScanOptions
 
 from crystalgnn_core.base import FrozenModel
 from crystalgnn_core.errors import InputError, TransientError
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 KEYS = ("source", "material_id")
 LOCK_SECONDS = 60
+SCAN_BUFFER = 2**20  # bytes of a column that are read at a time
 SCAN_ROWS = 10_000  # rows that are streamed at a time; few batches are read ahead
 
 
@@ -184,6 +186,10 @@ class RecordStore:
             batch_size=SCAN_ROWS,
             batch_readahead=4,
             fragment_readahead=1,
+            # otherwise whole row groups are held
+            fragment_scan_options=ParquetFragmentScanOptions(
+                use_buffered_stream=True, buffer_size=SCAN_BUFFER, pre_buffer=False
+            ),
             columns=None if columns is None else list(columns),
             # typed, as an empty list alone would have the type null
             filter=pc.field("source").isin(pa.array(sources, pa.string())),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import ValidationError
@@ -106,18 +107,20 @@ class StagedRecords:
 
     def _find_duplicates(self) -> None:
         """Keep the first row of every id and reject the others."""
-        seen: dict[str, int] = {}
-        position = 0
-        for state in self._states:
-            table = pq.read_table(state.records.path, columns=["material_id"])
-            keep = []
-            for material_id in table["material_id"].to_pylist():
-                first = seen.setdefault(material_id, position)
-                keep.append(first == position)
-                if first != position:
-                    self._duplicates.append(self._reject(material_id, first))
-                position += 1
-            self._keep.append(pa.array(keep, pa.bool_()))
+        if not self._states:
+            return
+        tables = [
+            pq.read_table(state.records.path, columns=["material_id"])
+            for state in self._states
+        ]
+        ids = pa.concat_tables(tables)["material_id"].combine_chunks()
+        codes = ids.dictionary_encode().indices.to_numpy()  # in order of first appearance
+        is_first = np.diff(np.maximum.accumulate(codes), prepend=-1) > 0
+        firsts = np.flatnonzero(is_first)
+        for row in np.flatnonzero(~is_first):
+            self._duplicates.append(self._reject(ids[row].as_py(), firsts[codes[row]]))
+        ends = np.cumsum([table.num_rows for table in tables])[:-1]
+        self._keep = [pa.array(part) for part in np.split(is_first, ends)]
 
     def _reject(self, material_id: str, first: int) -> RejectedRecord:
         message = (
