@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -85,16 +86,18 @@ def compact(shards: ShardSet, *, shard_size: int) -> Compaction:
         held = {key for name in kept for key in shards.manifest.keys(name)}
         refusals = _live_refusals(victims, superseded)
         live = _live_rows(shards, victims, superseded | held)
+        origin = _merged_metadata(shards, victims)
         written = set()
         for table in rechunk(live, shard_size):
             name = shards.name_of(table[KEY].to_pylist())
-            shards.manifest.write(name, table, refusals)
+            shards.manifest.write(name, table.replace_schema_metadata(origin), refusals)
             written.add(name)
             refusals = []
         if refusals:  # no row is left to go with them
             name = shards.name_of(refusal.structure_digest for refusal in refusals)
             empty = pq.read_schema(shards.manifest.shard_path(victims[0].name))
-            shards.manifest.write(name, empty.empty_table(), refusals)
+            table = empty.with_metadata(origin).empty_table()
+            shards.manifest.write(name, table, refusals)
             written.add(name)
         for entry in victims:
             if entry.name not in written:
@@ -118,6 +121,19 @@ def _victims(
             small.append(entry)
         seen |= keys
     return worn + small if worn or len(small) > 1 else []
+
+
+def _merged_metadata(shards: ShardSet, victims: list[ShardEntry]) -> dict[str, str]:
+    """Return the metadata of some shards, as a JSON list where they differ."""
+    found: dict[str, dict[str, None]] = {}
+    for entry in victims:
+        metadata = pq.read_schema(shards.manifest.shard_path(entry.name)).metadata or {}
+        for key, value in metadata.items():
+            found.setdefault(key.decode(), {})[value.decode()] = None
+    return {
+        key: next(iter(values)) if len(values) == 1 else json.dumps(list(values))
+        for key, values in found.items()
+    }
 
 
 def _live_rows(

@@ -114,8 +114,11 @@ def build_graph_shard(job: ShardJob, config: GraphConfig) -> ShardState:
         crystals = CrystalBatch.from_table(table)
         neighbors = find_neighbors(crystals, config)
         keys = table[KEY].to_pylist()
+        graphs = graph_table(keys, crystals, neighbors, config)
+        # where the structures come from goes with the graphs
+        metadata = (table.schema.metadata or {}) | graphs.schema.metadata
         return (
-            graph_table(keys, crystals, neighbors, config),
+            graphs.replace_schema_metadata(metadata),
             refused_structures(keys, neighbors, config),
         )
 

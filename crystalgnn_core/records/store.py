@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 KEYS = ("source", "material_id")
+RECORD_VERSION = "record_version"
 LOCK_SECONDS = 60
 SCAN_BUFFER = 2**20  # bytes of a column that are read at a time
 SCAN_ROWS = 10_000  # rows that are streamed at a time; few batches are read ahead
@@ -170,6 +171,8 @@ class RecordStore:
     ) -> Iterator[pa.Table]:
         """Stream the records of some sources as tables of bounded size.
 
+        The metadata of each table tell the version that it was read from, `RECORD_VERSION`.
+
         Raises:
             InputError: There is no such version.
         """
@@ -181,7 +184,7 @@ class RecordStore:
             raise InputError(
                 f"{self.records_path}: no version {version} (newest: {self.version()})"
             ) from error
-        dataset = stored.to_pyarrow_dataset()
+        dataset, read = stored.to_pyarrow_dataset(), str(stored.version())
         scanner = dataset.scanner(
             batch_size=SCAN_ROWS,
             batch_readahead=4,
@@ -196,7 +199,8 @@ class RecordStore:
         )
         for batch in scanner.to_batches():
             if batch.num_rows:
-                yield pa.Table.from_batches([batch])
+                table = pa.Table.from_batches([batch])
+                yield table.replace_schema_metadata({RECORD_VERSION: read})
 
     def source_counts(self) -> dict[str, int]:
         """Return the number of records of each stored source."""

@@ -1,5 +1,8 @@
 """Compaction keeps every live row once, whatever it is interrupted by."""
 
+import json
+
+import pyarrow.parquet as pq
 import pytest
 
 from crystalgnn_core.compaction import compact
@@ -35,6 +38,22 @@ def test_small_shards_are_gathered_and_full_ones_left_alone(shards):
     assert full.items() <= {e.name: e for e in shards.sound_entries()}.items()
     again = compact(shards, shard_size=4)
     assert again.n_shards == (3, 3)
+
+
+def test_origins_that_differ_are_listed(tmp_path):
+    shards = ShardSet(tmp_path / "settings-v1")
+    for key, version in (("a", "1"), ("b", "2"), ("c", "1")):
+        metadata = {"record_version": version, "packages": "numpy"}
+
+        def make(rows, metadata=metadata):
+            return rows.replace_schema_metadata(metadata), []
+
+        shards.build(one_job(shards, key), make)
+    compact(shards, shard_size=4)
+    [entry] = shards.sound_entries()
+    metadata = pq.read_schema(shards.manifest.shard_path(entry.name)).metadata
+    assert sorted(json.loads(metadata[b"record_version"])) == ["1", "2"]
+    assert metadata[b"packages"] == b"numpy"
 
 
 def test_superseded_rows_and_refusals_are_dropped(shards):

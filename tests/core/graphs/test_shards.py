@@ -17,6 +17,7 @@ from crystalgnn_core.graphs.shards import (
 )
 from crystalgnn_core.records.crystal import Crystal
 from crystalgnn_core.records.schema import REJECT_REASONS
+from crystalgnn_core.records.store import RECORD_VERSION
 from crystalgnn_core.shardset import ShardSet
 
 CONFIG = GraphConfig()
@@ -124,11 +125,14 @@ def test_empty_input_plans_nothing(tmp_path):
 
 
 def test_schema_tells_how_the_graphs_were_made(tmp_path):
-    name = build(tmp_path, some(1))[0].entry.name
+    table = table_of(some(1)).replace_schema_metadata({RECORD_VERSION: "7"})
+    [job], _ = plan_graph_shards(tmp_path, CONFIG, iter([table]), shard_size=3)
+    name = build_graph_shard(job, CONFIG).entry.name
     path = graph_folder(tmp_path, CONFIG) / f"{name}.parquet"
     metadata = pq.read_schema(path).metadata
     assert GraphConfig.model_validate_json(metadata[b"graph_config"]) == CONFIG
     assert "numba" in json.loads(metadata[b"packages"])
+    assert metadata[b"record_version"] == b"7"
 
 
 @pytest.mark.parametrize("size", [1, 2, 7])

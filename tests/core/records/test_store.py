@@ -118,6 +118,14 @@ def test_the_same_id_in_another_source_is_another_material(records):
     assert records.read(["s"], ["band_gap"])["band_gap"].to_pylist() == [1.0]
 
 
+def test_scanned_rows_tell_their_version(records):
+    records.replace_records("s", rows("s", a=1.0))
+    version = records.replace_records("s", rows("s", a=2.0)).version
+    for wanted in (version - 1, version):
+        [table] = records.scan(["s"], ["material_id"], version=wanted)
+        assert table.schema.metadata[b"record_version"] == str(wanted).encode()
+
+
 def test_an_old_version_can_be_read_back(records):
     old = records.replace_records("s", rows("s", a=1.0)).version
     records.replace_records("s", rows("s", a=2.0, b=1.0))
