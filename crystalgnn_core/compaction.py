@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -13,7 +14,7 @@ from crystalgnn_core.errors import InputError
 from crystalgnn_core.manifest import KEY
 from crystalgnn_core.records.store import RecordStore
 from crystalgnn_core.rows import rechunk
-from crystalgnn_core.shardset import ShardSet
+from crystalgnn_core.shardset import MAPPED, ShardSet
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,7 +42,8 @@ class Compaction(FrozenModel):
 def compact_store(store: Path, *, shard_size: int) -> Iterator[tuple[str, Compaction]]:
     """Compact every folder of graph and prediction shards of a store.
 
-    Rows of structures that no record of the newest version has are dropped.
+    Rows of structures that no record of the newest version has are dropped, and so are the
+    mapped copies of the graphs, which training makes again when it wants them.
 
     Args:
         store: Store folder.
@@ -61,6 +63,7 @@ def compact_store(store: Path, *, shard_size: int) -> Iterator[tuple[str, Compac
         )
     for kind in ("graphs", "predictions"):
         for folder in sorted((store / kind).glob("[!.]*/")):
+            shutil.rmtree(folder / MAPPED, ignore_errors=True)
             shards = ShardSet(folder)
             shards.discard_damaged()
             shards.mark_superseded(records.structure_digests)

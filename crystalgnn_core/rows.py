@@ -11,7 +11,7 @@ from crystalgnn_core.errors import IntegrityError
 from crystalgnn_core.manifest import KEY
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -40,16 +40,21 @@ def rows_in_order(
                 keep.append(index)
         if keep:
             picked.append(table.take(pa.array(keep)))
-    missing = len(wanted) - len(position)
-    if missing or not picked:
-        example = next(
-            (key for key in digests if key not in position), "none were asked for"
-        )
-        raise IntegrityError(
-            f"{where}: {missing} of {len(wanted)} structures are in no sound shard (first: "
-            f"{example}); build them again"
-        )
+    if len(position) < len(wanted) or not picked:
+        raise missing_structures(digests, position.keys(), where=where)
     return pa.concat_tables(picked).take(pa.array([position[key] for key in digests]))
+
+
+def missing_structures(
+    digests: Sequence[str], held: Collection[str], *, where: str
+) -> IntegrityError:
+    """Make the error of structures that are asked for, but not held."""
+    wanted = set(digests)
+    example = next((key for key in digests if key not in held), "none were asked for")
+    return IntegrityError(
+        f"{where}: {len(wanted.difference(held))} of {len(wanted)} structures are in no "
+        f"sound shard (first: {example}); build them again"
+    )
 
 
 def rechunk(tables: Iterable[pa.Table], size: int) -> Iterator[pa.Table]:

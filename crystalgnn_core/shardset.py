@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["KEY", "Refusal", "ShardEntry", "ShardJob", "ShardSet", "ShardState"]
 LOCK_SECONDS = 60
+MAPPED = "mapped"  # folder beside the shards with what is copied from them for reading
 
 
 class ShardJob(FrozenModel):

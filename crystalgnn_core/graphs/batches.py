@@ -48,23 +48,26 @@ class GraphDataset:
     """Graphs addressed by position, handed out as PyG batches.
 
     Args:
-        table: Rows as `crystalgnn_core.graphs.shards.graph_table` writes them.
+        digests: Structure digest of each graph.
+        columns: Columns that hold these graphs, and perhaps others.
+        places: Where each graph stands in the columns, shape (n_graphs,); None when they
+            stand there in order.
     """
 
-    def __init__(self, table: pa.Table) -> None:
-        self.digests: list[str] = table[KEY].to_pylist()
-        numbers, atom_offsets = _flatten(table, "atomic_numbers")
-        neighbor, edge_offsets = _flatten(table, "neighbor")
-        self.columns = GraphColumns(
-            atomic_numbers=numbers,
-            lattices=_flatten(table, "lattice")[0].reshape(-1, 3, 3),
-            frac_coords=_flatten(table, "frac_coords")[0].reshape(-1, 3),
-            degree=_flatten(table, "degree")[0],
-            neighbor=neighbor,
-            cell_offset=_flatten(table, "cell_offset")[0].reshape(-1, 3),
-            atom_offsets=atom_offsets,
-            edge_offsets=edge_offsets,
-        )
+    def __init__(
+        self,
+        digests: list[str],
+        columns: GraphColumns,
+        places: NDArray[np.int64] | None = None,
+    ) -> None:
+        self.digests = digests
+        self.columns = columns
+        self._places = places
+
+    @classmethod
+    def from_table(cls, table: pa.Table) -> GraphDataset:
+        """Take rows as `crystalgnn_core.graphs.shards.graph_table` writes them."""
+        return cls(table[KEY].to_pylist(), columns_of(table))
 
     @classmethod
     def from_shards(cls, folder: Path, digests: Sequence[str]) -> GraphDataset:
@@ -73,7 +76,7 @@ class GraphDataset:
         Raises:
             IntegrityError: A structure is in no sound shard.
         """
-        return cls(ShardSet(folder).read(digests))
+        return cls.from_table(ShardSet(folder).read(digests))
 
     def __len__(self) -> int:
         """Return the number of graphs."""
@@ -82,7 +85,8 @@ class GraphDataset:
     @property
     def n_edges(self) -> NDArray[np.int64]:
         """Edges of every graph, shape (n_graphs,)."""
-        return np.diff(self.columns.edge_offsets)
+        counts = np.diff(self.columns.edge_offsets)
+        return counts if self._places is None else counts[self._places]
 
     def batch(self, indices: NDArray[np.int64]) -> Batch:
         """Assemble graphs into one batch, in the given order.
@@ -93,7 +97,10 @@ class GraphDataset:
             from centre to neighbour image, `cell_offset` (n_edges, 3), `degree`
             (n_atoms,), `batch` (n_atoms,) and `ptr` (n_graphs + 1,).
         """
-        arrays = _assemble(np.array(indices, dtype=np.int64), self.columns)
+        chosen = np.array(indices, dtype=np.int64)
+        if self._places is not None:
+            chosen = self._places[chosen]
+        arrays = _assemble(chosen, self.columns)
         return Batch(
             **{name: torch.from_numpy(array) for name, array in arrays._asdict().items()},
             num_nodes=len(arrays.atomic_numbers),
@@ -107,6 +114,22 @@ class GraphDataset:
         for start in range(0, len(positions), batch_size):
             chosen = positions[start : start + batch_size]
             yield chosen, self.batch(chosen)
+
+
+def columns_of(table: pa.Table) -> GraphColumns:
+    """Return the columns of a table of graphs, without copying those of a single chunk."""
+    numbers, atom_offsets = _flatten(table, "atomic_numbers")
+    neighbor, edge_offsets = _flatten(table, "neighbor")
+    return GraphColumns(
+        atomic_numbers=numbers,
+        lattices=_flatten(table, "lattice")[0].reshape(-1, 3, 3),
+        frac_coords=_flatten(table, "frac_coords")[0].reshape(-1, 3),
+        degree=_flatten(table, "degree")[0],
+        neighbor=neighbor,
+        cell_offset=_flatten(table, "cell_offset")[0].reshape(-1, 3),
+        atom_offsets=atom_offsets,
+        edge_offsets=edge_offsets,
+    )
 
 
 def _flatten(table: pa.Table, name: str) -> tuple[NDArray[Any], NDArray[np.int64]]:

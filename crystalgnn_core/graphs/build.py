@@ -36,7 +36,7 @@ def build_dataset(
         int(refusal.structure_digest): RecordError(refusal.reason, refusal.message)
         for refusal in refused_structures(keys, neighbors, config)
     }
-    return GraphDataset(graph_table(keys, batch, neighbors, config)), refused
+    return GraphDataset.from_table(graph_table(keys, batch, neighbors, config)), refused
 
 
 def build_graph(crystal: Crystal, config: GraphConfig) -> Data:

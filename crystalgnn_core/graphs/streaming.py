@@ -149,4 +149,4 @@ class GraphStream:
                 table, own = table.filter(pa.array(is_live)), own[is_live]
             tables.append(table)
             positions.append(own)
-        return np.concatenate(positions), GraphDataset(pa.concat_tables(tables))
+        return np.concatenate(positions), GraphDataset.from_table(pa.concat_tables(tables))

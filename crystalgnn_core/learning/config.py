@@ -43,11 +43,18 @@ class TrainingConfig(FrozenModel):
         split: How rows are divided.
         epochs: Passes over the training split.
         batch_size: Graphs an optimiser step.
+        max_edges: Most edges an optimiser step, in place of the batch size: it bounds
+            memory when cells differ much in size.
+        bucket_size: Graphs that are sorted by their edges and cut into batches of like
+            size, in random order; 0 mixes all sizes.
         loss: On the scaled targets: `l1`, `huber` or `mse`.
         optimizer: Optimiser and schedule.
         patience: Epochs without a better validation error before training stops.
         seed: Initial weights and order of the rows.
         device: `auto` takes a CUDA device when there is one.
+        loading: `memory` reads all training graphs into memory; `mapped` lays them out in
+            files beside the shards and maps these, for more graphs than memory holds. The
+            results are the same.
     """
 
     sources: tuple[str, ...] = ()
@@ -59,11 +66,24 @@ class TrainingConfig(FrozenModel):
     split: SplitConfig = SplitConfig()
     epochs: Annotated[int, Field(ge=1)] = 50
     batch_size: Annotated[int, Field(ge=2)] = 128
+    max_edges: Annotated[int, Field(ge=1)] | None = None
+    bucket_size: Annotated[int, Field(ge=0)] = 0
     loss: Literal["l1", "huber", "mse"] = "l1"
     optimizer: OptimizerConfig = OptimizerConfig()
     patience: Annotated[int, Field(ge=1)] = 30
     seed: Annotated[int, Field(ge=0)] = 0
     device: Literal["auto", "cpu", "cuda"] = "auto"
+    loading: Literal["memory", "mapped"] = "memory"
+
+    def result_digest(self) -> str:
+        """Return a digest of the settings that decide what is learned.
+
+        Settings that came later count only when they are used, so that models keep their
+        names.
+        """
+        later = {"max_edges": None, "bucket_size": 0}
+        unused = {name for name, unset in later.items() if getattr(self, name) == unset}
+        return self.settings_digest(exclude={"device", "loading", *unused})
 
     @field_validator("targets")
     @classmethod

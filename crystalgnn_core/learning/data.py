@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 import pyarrow.compute as pc
@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 from crystalgnn_core.base import digest_of_strings
 from crystalgnn_core.errors import InputError, LabelSchemeError
 from crystalgnn_core.graphs.batches import GraphDataset
+from crystalgnn_core.graphs.mapped import map_graphs
 from crystalgnn_core.graphs.shards import graph_folder
 from crystalgnn_core.learning.cards import DataSummary
 from crystalgnn_core.learning.splits import assign_splits, count_leaks
@@ -49,9 +50,14 @@ class TrainingData(NamedTuple):
         """Return the positions of a split."""
         return np.flatnonzero(self.splits == split)
 
-    def dataset(self, folder: Path) -> GraphDataset:
-        """Load the graphs of all rows, in order."""
-        return GraphDataset.from_shards(folder, self.rows[KEY].to_pylist())
+    def dataset(
+        self, folder: Path, *, loading: Literal["memory", "mapped"] = "memory"
+    ) -> GraphDataset:
+        """Load or map the graphs of all rows, in order."""
+        digests = self.rows[KEY].to_pylist()
+        if loading == "mapped":
+            return map_graphs(folder, digests)
+        return GraphDataset.from_shards(folder, digests)
 
 
 def load_training_data(

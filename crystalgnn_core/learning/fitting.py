@@ -3,31 +3,32 @@
 from __future__ import annotations
 
 import logging
-import sys
 import time
-from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pandas as pd
 import torch
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from crystalgnn_core.errors import TrainingDivergedError
+from crystalgnn_core.learning.batching import (
+    batches_on_device,
+    count_batches,
+    epoch_batches,
+)
 from crystalgnn_core.learning.metrics import Metrics, compare, scaled_error
 from crystalgnn_core.learning.optimization import (
     make_optimizer,
     make_scheduler,
     masked_loss,
 )
-from crystalgnn_core.learning.resume import Progress as RunProgress
+from crystalgnn_core.learning.progress_bar import progress_bar
+from crystalgnn_core.learning.resume import Progress
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from numpy.typing import NDArray
-    from rich.progress import TaskID
     from torch import Tensor, nn
     from torch.optim import Optimizer
     from torch.optim.lr_scheduler import LRScheduler
@@ -66,7 +67,7 @@ class Loop(NamedTuple):
     optimizer: Optimizer
     scheduler: LRScheduler
     config: TrainingConfig
-    n_batches: int
+    n_batches: list[int]  # of each epoch
 
 
 def fit(
@@ -77,7 +78,7 @@ def fit(
     card: ModelCard,
     *,
     device: str,
-) -> RunProgress:
+) -> Progress:
     """Train until the last epoch or until validation stops improving.
 
     Continues from the last checkpoint when there is one. Row order and random state of an
@@ -100,15 +101,14 @@ def fit(
     if progress.epoch:
         logger.info("training continues after epoch %d", progress.epoch)
     labels = torch.from_numpy(card.scaler.scale(data.labels)).float()
-    with _progress_bar() as bar:
-        task = bar.add_task("train", total=config.epochs * loop.n_batches, speed="")
-        bar.update(task, completed=progress.epoch * loop.n_batches)
+    n_done = sum(loop.n_batches[: progress.epoch])
+    with progress_bar(sum(loop.n_batches), n_done=n_done) as advance:
         for epoch in range(progress.epoch + 1, config.epochs + 1):
             if epoch - 1 - progress.best_epoch >= config.patience:
                 logger.info("no better val error for %d epochs: stop", config.patience)
                 break
             started = time.perf_counter()
-            loss = _train_epoch(loop, data, labels, epoch, partial(_advance, bar, task))
+            loss = _train_epoch(loop, data, labels, epoch, advance)
             speed = len(data.train) / (time.perf_counter() - started)
             metrics = evaluate(network, data.dataset, data.labels, data.val, card.scaler)
             rate = loop.optimizer.param_groups[0]["lr"]
@@ -161,11 +161,9 @@ def predict_dataset(
 
 
 def _start(network: nn.Module, data: LabelledGraphs, config: TrainingConfig) -> Loop:
-    n_rows = len(data.train)
-    # never a batch of one graph: the batch norm of a lone atom is undefined
-    n_batches = max(1, min(-(-n_rows // config.batch_size), n_rows // 2))
+    n_batches = count_batches(data.train, data.dataset.n_edges, config)
     optimizer = make_optimizer(network, config.optimizer)
-    scheduler = make_scheduler(optimizer, config, n_batches)
+    scheduler = make_scheduler(optimizer, config, sum(n_batches))
     return Loop(network, optimizer, scheduler, config, n_batches)
 
 
@@ -176,14 +174,13 @@ def _train_epoch(
     epoch: int,
     advance: Callable[[float], None],
 ) -> float:
-    """Pass once over the training rows in batches of even size; return the mean loss."""
+    """Pass once over the training rows; return the mean loss."""
     network, config = loop.network.train(), loop.config
     torch.manual_seed(config.seed + epoch)
-    order = np.random.default_rng([config.seed, epoch]).permutation(data.train)
     device = next(network.parameters()).device
     total, n_seen, started = 0.0, 0, time.perf_counter()
-    for chosen in np.array_split(order, loop.n_batches):
-        batch = data.dataset.batch(chosen).to(device)
+    batches = epoch_batches(data.train, data.dataset.n_edges, config, epoch)
+    for chosen, batch in batches_on_device(data.dataset, batches, device):
         loss = masked_loss(network(batch), labels[chosen].to(device), config.loss)
         loop.optimizer.zero_grad()
         torch.autograd.backward(loss)
@@ -193,21 +190,17 @@ def _train_epoch(
         total += loss.item() * len(chosen)
         n_seen += len(chosen)
         advance(n_seen / (time.perf_counter() - started))
-    return total / len(order)
-
-
-def _advance(bar: Progress, task: TaskID, speed: float) -> None:
-    bar.update(task, advance=1, speed=f"{speed:,.0f} structures/s")
+    return total / n_seen
 
 
 def _record(
-    progress: RunProgress,
+    progress: Progress,
     loss: float,
     metrics: dict[str, Metrics],
     *,
     rate: float,
     speed: float,
-) -> RunProgress:
+) -> Progress:
     """Append an epoch to the history and note whether it is the best."""
     epoch = progress.epoch + 1
     error = scaled_error(list(metrics.values()))
@@ -226,8 +219,8 @@ def _record(
     )
     history = pd.concat([progress.history, pd.DataFrame([row])], ignore_index=True)
     if error < progress.best_error:
-        return RunProgress(epoch, epoch, error, history)
-    return RunProgress(epoch, progress.best_epoch, progress.best_error, history)
+        return Progress(epoch, epoch, error, history)
+    return Progress(epoch, progress.best_epoch, progress.best_error, history)
 
 
 def _check_convergence(
@@ -243,16 +236,3 @@ def _check_convergence(
             f"loss {loss:.3g} in epoch {epoch} is over {RUNAWAY_FACTOR:g} times that of "
             "the first epoch; lower training.optimizer.learning_rate"
         )
-
-
-def _progress_bar() -> Progress:
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.percentage:>3.0f} %"),
-        TextColumn("{task.fields[speed]}"),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-        transient=True,
-        disable=not sys.stderr.isatty(),
-    )

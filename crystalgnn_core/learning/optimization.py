@@ -33,14 +33,13 @@ def make_optimizer(network: nn.Module, config: OptimizerConfig) -> Optimizer:
 
 
 def make_scheduler(
-    optimizer: Optimizer, config: TrainingConfig, batches_per_epoch: int
+    optimizer: Optimizer, config: TrainingConfig, n_steps: int
 ) -> LRScheduler:
-    """Create the configured schedule, stepped once a batch.
+    """Create the configured schedule, stepped once a batch, `n_steps` times in all.
 
     The state of each schedule survives JSON, in which checkpoints keep it (that of torch's
     MultiStepLR does not: its integer keys become text).
     """
-    n_steps = config.epochs * batches_per_epoch
     if config.optimizer.schedule == "one_cycle":
         return OneCycleLR(
             optimizer, max_lr=config.optimizer.learning_rate, total_steps=n_steps

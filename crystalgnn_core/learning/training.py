@@ -100,7 +100,7 @@ def name_model(
     digest = digest_of(
         {
             "model": model.settings_digest(),
-            "training": training.settings_digest(exclude={"device"}),
+            "training": training.result_digest(),
             "graph": graph.settings_digest(),
             "data": data_digest,
         }
@@ -183,7 +183,7 @@ def _train(
 ) -> ModelCard:
     """Fit the network, then test its best epoch and write the final bundle."""
     logger.info("model %s: %s rows", card.model_id, data.summary.n_rows)
-    dataset = data.dataset(graphs)
+    dataset = data.dataset(graphs, loading=training.loading)
     torch.manual_seed(training.seed)
     network = card.model.build(len(training.targets))
     checkpoints = CheckpointFolder(folder / "checkpoints")

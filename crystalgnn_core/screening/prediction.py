@@ -89,7 +89,7 @@ def predict_shard(
         names = sorted(set(parked["graph_shard"].to_pylist()))
         tables = (pq.read_table(graphs.manifest.shard_path(name)) for name in names)
         rows = rows_in_order(tables, keys, where=str(graphs.folder))
-        values, refused = _predict(network, card, GraphDataset(rows), batch_size)
+        values, refused = _predict(network, card, GraphDataset.from_table(rows), batch_size)
         keep = [index for index in range(len(keys)) if index not in refused]
         columns: dict[str, Any] = {KEY: [keys[index] for index in keep]}
         for column, name in enumerate(card.scaler.targets):

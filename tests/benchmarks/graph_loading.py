@@ -71,7 +71,7 @@ def show_rates(shards: ShardSet, objects: list[Data]) -> None:
     """Print graphs a second of each way to make batches."""
     names = ("structure_digest", "atomic_numbers", "lattice", "frac_coords", "degree")
     table = shards.read_all([*names, "neighbor", "cell_offset"])
-    dataset = GraphDataset(table)
+    dataset = GraphDataset.from_table(table)
     stream = GraphStream(shards.folder, buffer_size=2 * SHARD_SIZE)
     rates = {
         "crystalgnn: data set in memory": rate(in_memory(dataset), len(dataset)),

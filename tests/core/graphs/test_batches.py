@@ -71,10 +71,10 @@ def test_chunked_and_sliced_tables_give_the_same_graphs():
     packed = CrystalBatch.from_crystals(made)
     keys = [str(i) for i in range(8)]
     table = graph_table(keys, packed, find_neighbors(packed, CONFIG), CONFIG)
-    whole = GraphDataset(table).batch(np.arange(2, 8))
+    whole = GraphDataset.from_table(table).batch(np.arange(2, 8))
     pieces = pa.concat_tables([table.slice(2, 1), table.slice(3, 4), table.slice(7)])
     for part in (pieces, table.slice(2)):
-        again = GraphDataset(part).batch(np.arange(6))
+        again = GraphDataset.from_table(part).batch(np.arange(6))
         for name in ("atomic_numbers", "edge_index", "edge_vector", "degree", "ptr"):
             assert torch.equal(whole[name], again[name])
 
@@ -85,7 +85,7 @@ def test_empty_table_is_a_data_set_without_graphs():
     assert list(dataset.batches(4)) == []
     packed = CrystalBatch.from_crystals(crystals(1))
     table = graph_table(["0"], packed, find_neighbors(packed, CONFIG), CONFIG)
-    assert len(GraphDataset(table.schema.empty_table())) == 0
+    assert len(GraphDataset.from_table(table.schema.empty_table())) == 0
 
 
 def test_crystals_survive_the_way_through_a_table():

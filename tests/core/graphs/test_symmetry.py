@@ -194,7 +194,7 @@ def test_stored_graph_has_vectors_in_pairs_of_opposites():
     cells = [cubic(4.0, 2), cubic(5.0, 3)]
     config = GraphConfig(strategy="knn", n_neighbors=5, symmetric=True)
     batch, found = search(cells, config, symmetric=True)
-    stored = GraphDataset(graph_table(["a", "b"], batch, found, config))
+    stored = GraphDataset.from_table(graph_table(["a", "b"], batch, found, config))
     vectors = stored.batch(np.arange(2)).edge_vector.numpy()
     # single precision of vectors of a few angstrom
     ahead = np.round(vectors.astype(float), 4) + 0.0

@@ -47,13 +47,13 @@ def rates(schedule, n_epochs=10, restart_at=None):
         optimizer=OptimizerConfig(kind="sgd", learning_rate=1.0, schedule=schedule),
     )
     optimizer = make_optimizer(nn.Linear(1, 1), config.optimizer)
-    scheduler = make_scheduler(optimizer, config, 2)
+    scheduler = make_scheduler(optimizer, config, 2 * n_epochs)
     seen = []
     for step in range(2 * n_epochs):
         if step == restart_at:
             states = json.dumps([scheduler.state_dict(), optimizer.state_dict()])
             optimizer = make_optimizer(nn.Linear(1, 1), config.optimizer)
-            scheduler = make_scheduler(optimizer, config, 2)
+            scheduler = make_scheduler(optimizer, config, 2 * n_epochs)
             kept = json.loads(states)
             scheduler.load_state_dict(kept[0])
             optimizer.param_groups[0].update(kept[1]["param_groups"][0] | {

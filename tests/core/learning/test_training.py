@@ -4,16 +4,29 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from filelock import FileLock
 
+from crystalgnn_core.compaction import compact_store
 from crystalgnn_core.errors import TransientError
 from crystalgnn_core.graphs.config import GraphConfig
+from crystalgnn_core.graphs.shards import graph_folder
+from crystalgnn_core.integrity import check_store
 from crystalgnn_core.learning import training as module
 from crystalgnn_core.learning.cards import read_card
 from crystalgnn_core.learning.checkpoints import load_bundle
 from crystalgnn_core.learning.training import name_model
 from crystalgnn_core.records.store import RecordStore
-from tests.core.worlds import GRAPH, MODEL, SOURCE, TRAINING, build_graphs, ingest, train
+from tests.core.worlds import (
+    GRAPH,
+    MODEL,
+    SOURCE,
+    TRAINING,
+    build_graphs,
+    copy,
+    ingest,
+    train,
+)
 
 
 @pytest.fixture
@@ -134,3 +147,19 @@ def test_two_processes_do_not_train_the_same_model(store, model):
         pytest.raises(TransientError, match="trained by another process"),
     ):
         train(store)
+
+
+@pytest.mark.parametrize("changes", [{}, {"max_edges": 400, "bucket_size": 50}])
+def test_mapped_graphs_give_the_same_model(built_store, tmp_path, changes):
+    made = [
+        train(copy(built_store, tmp_path / loading), loading=loading, **changes)
+        for loading in ("memory", "mapped")
+    ]
+    assert made[0].card.model_id == made[1].card.model_id
+    first, second = (load_bundle(Path(model.folder))[0].state_dict() for model in made)
+    assert all(torch.equal(first[name], second[name]) for name in first)
+    folder = graph_folder(tmp_path / "mapped", GRAPH)
+    assert [path.name for path in folder.glob("mapped/*/neighbor.bin")]
+    assert not any(checked.damages for checked in check_store(tmp_path / "mapped"))
+    list(compact_store(tmp_path / "mapped", shard_size=1000))
+    assert not (folder / "mapped").exists()
