@@ -7,33 +7,28 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from crystalgnn_core.compiled import compiled
+from crystalgnn_core.graphs._bins import Bins, collect_in_bins, sort_into_bins
+from crystalgnn_core.graphs._images import collect_images
+from crystalgnn_core.graphs._sphere import (
+    KNN,
+    KNN_SHELL,
+    RADIUS,
+    ROUND_OFF,
+    Found,
+    Rule,
+    make_buffers,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 OK, ISOLATED, TOO_FEW, TOO_SKEWED, TOO_LARGE = 0, 1, 2, 3, 4
-KNN, KNN_SHELL, RADIUS = 0, 1, 2
 MAX_CELL_OFFSET = 127
 MAX_ATOMS, MAX_DEGREE = 65536, 65535  # indices and degrees are stored as uint16
 MAX_PLANES = 10_000  # in reach; in flatter cells the near images are past 127 anyway
-GROWTH = 1.5
-ROUND_OFF = 1e-9  # angstrom; distances that differ by less are equal
-
-
-class Rule(NamedTuple):
-    """Which neighbours an atom keeps; `slack` is the width of a shell in angstrom."""
-
-    strategy: int
-    k: int
-    slack: float
-    keeps_few: bool
-
-
-class _Found(NamedTuple):
-    """Neighbours of one atom: (distance^2, index) (n, 2) and image (n, 3)."""
-
-    data: NDArray[np.float64]
-    image: NDArray[np.int64]
+SURPLUS = 1.5  # the sphere that is searched first holds so many times k neighbours
+GROWTH = 1.5  # of a sphere, or of a cutoff, that holds too few
+MANY = 32  # from so many values on, sorting by merging is faster than by insertion
 
 
 class _Edges(NamedTuple):
@@ -43,119 +38,100 @@ class _Edges(NamedTuple):
     offset: NDArray[np.int8]
 
 
-@compiled
-def _collect(  # noqa: C901  one loop nest; calls in it would cost speed
-    frame: NDArray[np.float64],
-    fracs: NDArray[np.float64],
-    center: int,
-    limits: tuple[float, Rule],
-    found: _Found,
-) -> tuple[_Found, int, float]:
-    """Collect the neighbours of one atom, in no particular order.
+class _Cell(NamedTuple):
+    """A crystal that is searched, its atoms in bins if it is large.
 
-    Planes of images, then rows, then images are visited only where they meet the sphere
-    (Fincke & Pohst, Math. Comput. 44, 463 (1985)). For k nearest neighbours the sphere
-    shrinks to the running k-th distance plus the slack.
-
-    Returns:
-        The buffers (regrown when too small), the number of neighbours in them, and the
-        squared distance of the k-th, infinite where there are fewer.
+    Attributes:
+        frame: Triangular cell in angstrom, shape (3, 3).
+        fracs: Fractional coordinates, shape (n_atoms, 3).
+        bins: The same atoms in bins; none if the cell is small.
+        is_large: Whether it has bins.
+        first: Radius in angstrom to search first.
     """
-    reach, rule = limits
-    data, image = found
-    limit2 = (reach + rule.slack) ** 2
-    shrinks = rule.strategy != RADIUS
-    last = rule.k - 1
-    nearest = np.full(rule.k, np.inf)
-    xx, yx, yy = frame[0, 0], frame[1, 0], frame[1, 1]
-    zx, zy, zz = frame[2, 0], frame[2, 1], frame[2, 2]
-    n = 0
-    for other in range(fracs.shape[0]):
-        da = fracs[other, 0] - fracs[center, 0]
-        db = fracs[other, 1] - fracs[center, 1]
-        dc = fracs[other, 2] - fracs[center, 2]
-        span = np.sqrt(limit2) / zz
-        for c in range(int(np.ceil(-dc - span)), int(np.floor(span - dc)) + 1):
-            z = (dc + c) * zz
-            left = limit2 - z * z
-            if left < 0.0:
-                continue
-            shift = db + (dc + c) * zy / yy
-            span_b = np.sqrt(left) / yy
-            for b in range(
-                int(np.ceil(-shift - span_b)), int(np.floor(span_b - shift)) + 1
-            ):
-                y = (db + b) * yy + (dc + c) * zy
-                yz2 = y * y + z * z
-                left = limit2 - yz2
-                if left < 0.0:
-                    continue
-                along = (db + b) * yx + (dc + c) * zx
-                start = da + along / xx
-                span_a = np.sqrt(left) / xx
-                for a in range(
-                    int(np.ceil(-start - span_a)), int(np.floor(span_a - start)) + 1
-                ):
-                    if other == center and a == 0 and b == 0 and c == 0:
-                        continue
-                    x = (da + a) * xx + along
-                    d2 = x * x + yz2
-                    if d2 > limit2:
-                        continue
-                    if n == data.shape[0]:
-                        data = np.concatenate((data, np.empty_like(data)))
-                        image = np.concatenate((image, np.empty_like(image)))
-                    data[n, 0] = d2
-                    data[n, 1] = other
-                    image[n, 0], image[n, 1], image[n, 2] = a, b, c
-                    n += 1
-                    if d2 < nearest[last]:
-                        slot = last
-                        while slot > 0 and nearest[slot - 1] > d2:
-                            nearest[slot] = nearest[slot - 1]
-                            slot -= 1
-                        nearest[slot] = d2
-                        if shrinks:
-                            edge = np.sqrt(nearest[last]) + rule.slack
-                            limit2 = min(limit2, edge * edge)
-    return _Found(data, image), n, nearest[last]
+
+    frame: NDArray[np.float64]
+    fracs: NDArray[np.float64]
+    bins: Bins
+    is_large: bool
+    first: float
 
 
 @compiled
-def _is_before(found: _Found, p: int, q: int) -> bool:
-    data, image = found
-    if data[p, 0] != data[q, 0]:
-        return data[p, 0] < data[q, 0]
-    if data[p, 1] != data[q, 1]:
-        return data[p, 1] < data[q, 1]
+def _first_radius(frame: NDArray[np.float64], n_atoms: int, rule: Rule) -> float:
+    """Return a radius in which evenly spread atoms have some more neighbours than k."""
+    if rule.strategy == RADIUS:
+        return np.inf
+    volume = frame[0, 0] * frame[1, 1] * frame[2, 2] / max(n_atoms, 1)
+    return ((SURPLUS * rule.k + 2.0) * volume / (4.0 / 3.0 * np.pi)) ** (1.0 / 3.0)
+
+
+@compiled
+def _is_before(found: Found, p: int, q: int) -> bool:
+    """Say whether a neighbour comes before another: by distance, then index, then image."""
+    if found.distance2[p] != found.distance2[q]:
+        return found.distance2[p] < found.distance2[q]
+    if found.other[p] != found.other[q]:
+        return found.other[p] < found.other[q]
     for axis in range(3):
-        if image[p, axis] != image[q, axis]:
-            return image[p, axis] < image[q, axis]
+        if found.image[p, axis] != found.image[q, axis]:
+            return found.image[p, axis] < found.image[q, axis]
     return False
 
 
 @compiled
-def _ordered(found: _Found, n: int, limit2: float) -> NDArray[np.int64]:
-    """Return the positions with distance^2 <= limit2 in order, ties by index and image."""
-    keep = np.empty(n, dtype=np.int64)
-    m = 0
-    for position in range(n):
-        if found.data[position, 0] <= limit2:
-            keep[m] = position
-            m += 1
-    keep = keep[:m]
-    keep = keep[np.argsort(found.data[keep, 0], kind="mergesort")]
-    for i in range(1, m):  # exact ties only: the list is sorted by distance already
+def _sorted(found: Found, n: int) -> NDArray[np.int64]:
+    """Return the positions of the first n neighbours in order."""
+    order = np.arange(n)
+    if n > MANY:
+        order = np.argsort(found.distance2[:n], kind="mergesort")
+    for i in range(1, n):
+        own = order[i]
         j = i
-        while j > 0 and _is_before(found, keep[j], keep[j - 1]):
-            keep[j], keep[j - 1] = keep[j - 1], keep[j]
+        while j > 0 and _is_before(found, own, order[j - 1]):
+            order[j] = order[j - 1]
             j -= 1
-    return keep
+        order[j] = own
+    return order
+
+
+@compiled
+def _search_atom(
+    cell: _Cell, center: int, cutoff: float, rule: Rule, found: Found
+) -> tuple[Found, NDArray[np.int64], bool]:
+    """Find the neighbours that an atom keeps.
+
+    For k nearest neighbours the sphere starts small and grows until it holds them.
+
+    Returns:
+        The buffers, the positions of the neighbours in order, whether they are enough.
+    """
+    near = min(cell.first, cutoff)
+    while True:
+        radius = near + rule.slack + ROUND_OFF
+        if cell.is_large:
+            found, n = collect_in_bins(cell.bins, center, radius, found)
+        else:
+            found, n = collect_images(cell.frame, cell.fracs, center, radius, found)
+        if near >= cutoff or n >= rule.k:
+            order = _sorted(found, n)
+            kth2 = found.distance2[order[rule.k - 1]] if n >= rule.k else np.inf
+            if near >= cutoff or kth2 <= near * near:
+                break
+        near = min(near * GROWTH, cutoff)
+    limit2 = (cutoff + ROUND_OFF) ** 2
+    has_enough = kth2 <= limit2
+    if has_enough and rule.strategy == KNN:
+        return found, order[: rule.k], True
+    if has_enough and rule.strategy == KNN_SHELL:
+        limit2 = (np.sqrt(kth2) + rule.slack) ** 2
+    while n > 0 and found.distance2[order[n - 1]] > limit2:
+        n -= 1
+    return found, order[:n], has_enough
 
 
 @compiled
 def _append(
-    edges: _Edges, at: int, found: _Found, order: NDArray[np.int64]
+    edges: _Edges, at: int, found: Found, order: NDArray[np.int64]
 ) -> tuple[_Edges, bool]:
     """Write neighbours from position `at` on; say whether all images are in range."""
     neighbor, offset = edges
@@ -164,7 +140,7 @@ def _append(
         offset = np.concatenate((offset, np.empty_like(offset)))
     for slot in range(len(order)):
         position = order[slot]
-        neighbor[at + slot] = np.int32(found.data[position, 1])
+        neighbor[at + slot] = np.int32(found.other[position])
         for axis in range(3):
             if abs(found.image[position, axis]) > MAX_CELL_OFFSET:
                 return _Edges(neighbor, offset), False
@@ -190,18 +166,14 @@ def _search_crystal(
         return edges, at, TOO_SKEWED, 0
     if fracs.shape[0] > MAX_ATOMS:
         return edges, at, TOO_LARGE, 0
-    found = _Found(np.empty((256, 2)), np.empty((256, 3), dtype=np.int64))
+    is_large = fracs.shape[0] >= rule.bins_from
+    bins = sort_into_bins(frame, fracs if is_large else fracs[:0])
+    cell = _Cell(frame, fracs, bins, is_large, _first_radius(frame, len(fracs), rule))
+    found = make_buffers(256)
     for center in range(fracs.shape[0]):
-        found, n, kth2 = _collect(frame, fracs, center, (cutoff, rule), found)
-        limit2 = (cutoff + ROUND_OFF) ** 2
-        has_enough = kth2 <= limit2
-        if has_enough and rule.strategy != RADIUS:
-            limit2 = (np.sqrt(kth2) + rule.slack) ** 2
-        order = _ordered(found, n, limit2)
+        found, order, has_enough = _search_atom(cell, center, cutoff, rule, found)
         if not has_enough and not rule.keeps_few:
             return edges, at, ISOLATED if len(order) == 0 else TOO_FEW, center
-        if rule.strategy == KNN:
-            order = order[: rule.k]
         if len(order) > MAX_DEGREE:
             return edges, at, TOO_LARGE, center
         edges, is_in_range = _append(edges, at, found, order)

@@ -8,17 +8,13 @@ import numpy as np
 
 from crystalgnn_core.graphs._search import (
     ISOLATED,
-    KNN,
-    KNN_SHELL,
     OK,
-    RADIUS,
-    ROUND_OFF,
     TOO_FEW,
     TOO_LARGE,
     TOO_SKEWED,
-    Rule,
     search_batch,
 )
+from crystalgnn_core.graphs._sphere import KNN, KNN_SHELL, RADIUS, ROUND_OFF, Rule
 from crystalgnn_core.graphs._symmetry import Edges, symmetrize_batch
 
 if TYPE_CHECKING:
@@ -36,6 +32,7 @@ __all__ = [
     "NeighborList",
     "find_neighbors",
 ]
+BINS_FROM = 80  # atoms; measured by tests/benchmarks/large_cells.py
 STRATEGIES = {"knn": KNN, "knn_shell": KNN_SHELL, "radius": RADIUS}
 
 
@@ -83,10 +80,9 @@ def find_neighbors(crystals: CrystalBatch, config: GraphConfig) -> NeighborList:
     rule = Rule(
         strategy=strategy,
         k=config.n_neighbors if strategy != RADIUS else 1,
-        slack=max(config.shell_tolerance, ROUND_OFF)
-        if strategy == KNN_SHELL
-        else ROUND_OFF,
+        slack=(config.shell_tolerance if strategy == KNN_SHELL else 0.0) + ROUND_OFF,
         keeps_few=config.too_few == "keep",
+        bins_from=BINS_FROM,
     )
     batch = (_triangular(crystals.lattices), crystals.frac_coords, crystals.offsets)
     found = NeighborList(*search_batch(*batch, rule, (config.cutoff, maximum)))

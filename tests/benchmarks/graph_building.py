@@ -16,7 +16,6 @@ from pathlib import Path
 
 os.environ["OMP_NUM_THREADS"] = "1"  # before numpy is imported
 
-import numpy as np
 import pyarrow as pa
 
 from crystalgnn_core.graphs.config import GraphConfig
@@ -33,7 +32,13 @@ from crystalgnn_core.records.store import RecordStore
 from crystalgnn_core.records.validation import validate
 from deployments.tables import show_line, show_rows
 from tests.benchmarks.peers import PeerError, peer_python, run_peer
-from tests.benchmarks.structures import MP20, read_mp20, write_structures
+from tests.benchmarks.structures import (
+    MP20,
+    nearest_by_arrays,
+    read_mp20,
+    repeated,
+    write_structures,
+)
 
 CONFIG = GraphConfig()
 K, CUTOFF = CONFIG.n_neighbors, CONFIG.cutoff
@@ -65,7 +70,7 @@ def run() -> None:
     rows += alignn_rows(few)
     show(f"MP-20, {K} nearest within {CUTOFF:g} Å", rows)
     fitting = [crystal for crystal in crystals if LARGE % len(crystal.atomic_numbers) == 0]
-    large = [enlarge(crystal) for crystal in fitting[:1000]]
+    large = [repeated(c, 0, LARGE // len(c.atomic_numbers)) for c in fitting[:1000]]
     nearest = "pymatgen: get_neighbor_list, 12 nearest"
     show(
         f"Cells of {LARGE} atoms",
@@ -147,15 +152,9 @@ def search(crystals: list[Crystal]) -> None:
 
 
 def by_arrays(crystals: list[Crystal]) -> None:
-    """Find the neighbours with pymatgen's arrays, and select the nearest with numpy."""
+    """Find the neighbours with pymatgen's arrays."""
     for crystal in crystals:
-        structure = structure_from_crystal(crystal)
-        center, other, image, distance = structure.get_neighbor_list(CUTOFF)
-        order = np.lexsort((distance, center))
-        starts = np.searchsorted(center[order], np.arange(len(structure)))
-        rank = np.arange(len(order)) - np.repeat(starts, np.diff([*starts, len(order)]))
-        chosen = order[rank < K]
-        _ = center[chosen], other[chosen], image[chosen], distance[chosen]
+        nearest_by_arrays(crystal, K, CUTOFF)
 
 
 def by_objects(crystals: list[Crystal]) -> None:
@@ -182,17 +181,6 @@ def alignn_rows(crystals: list[Crystal]) -> list[Row]:
         for ending in ("", " with line graph")
         for passes in (found[f"seconds{ending}"],)
     ]
-
-
-def enlarge(crystal: Crystal) -> Crystal:
-    """Repeat a cell along its first vector until it holds 40 atoms."""
-    n = LARGE // len(crystal.atomic_numbers)
-    coords = np.concatenate(
-        [(crystal.frac_coords + np.array([index, 0, 0])) / [n, 1, 1] for index in range(n)]
-    )
-    return Crystal(
-        np.tile(crystal.atomic_numbers, n), crystal.lattice * [[n], [1], [1]], coords
-    )
 
 
 if __name__ == "__main__":

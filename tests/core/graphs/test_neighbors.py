@@ -1,10 +1,13 @@
 """Neighbour lists against pymatgen, theory and each other."""
 
+from unittest.mock import patch
+
 import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from crystalgnn_core.graphs import neighbors as module
 from crystalgnn_core.graphs.config import GraphConfig
 from crystalgnn_core.graphs.crystals import CrystalBatch
 from crystalgnn_core.graphs.neighbors import (
@@ -88,6 +91,54 @@ def test_knn_shell_keeps_all_within_the_tolerance_of_the_kth(crystal, k):
         at_the_limit = any(abs(row[2] - limit) < 1e-6 for row in expected)
         assume(not at_the_limit)
         assert ends(rows) == ends(row for row in expected if row[2] <= limit)
+
+
+@EXAMPLES
+@given(
+    st.lists(crystals(sizes=(1, 2, 5, 13, 60, 150)), min_size=1, max_size=3),
+    st.sampled_from(["knn", "knn_shell", "radius"]),
+    st.integers(1, 30),
+    st.floats(2, 9),
+    st.sampled_from(["enlarge", "keep", "reject"]),
+)
+def test_bins_change_no_bit(cells, strategy, k, cutoff, too_few):
+    config = GraphConfig(strategy=strategy, n_neighbors=k, cutoff=cutoff, too_few=too_few)
+    batch = CrystalBatch.from_crystals(cells)
+    results = []
+    for bins_from in (0, 10**9):
+        with patch.object(module, "BINS_FROM", bins_from):
+            results.append(find_neighbors(batch, config))
+    for first, second in zip(*results, strict=True):
+        assert np.array_equal(first, second)
+
+
+@pytest.mark.parametrize("strategy", ["knn", "knn_shell", "radius"])
+@pytest.mark.parametrize(
+    "lattice",
+    [
+        np.diag([20.0, 20.0, 20.0]),
+        np.diag([90.0, 9.0, 10.0]),
+        np.array([[20.0, 0, 0], [15.0, 14.0, 0], [-9.0, 11.0, 28.0]]),
+        np.array([[20.0, 0, 0], [85.0, 20.0, 0], [-66.0, 110.0, 20.0]]),
+    ],
+    ids=["cube", "rod", "skewed", "very skewed"],
+)
+def test_large_cells_have_the_neighbours_of_pymatgen(lattice, strategy):
+    generator = np.random.default_rng(7)
+    n_atoms = 600
+    coords = generator.uniform(-1, 2, (n_atoms, 3))
+    coords[:, 2] = coords[:, 2] ** 2  # dense below, thin above
+    crystal = Crystal(np.full(n_atoms, 6, np.int16), lattice, coords)
+    config = GraphConfig(strategy=strategy, cutoff=5.0, too_few="keep")
+    _, lists = edge_lists(crystal, config)
+    for rows, near in zip(lists, reference(crystal, 5.02), strict=True):
+        limit = 5.0
+        if strategy != "radius" and len(near) >= 12 and near[11][2] <= 5.0:
+            limit = near[11][2] + (0.01 if strategy == "knn_shell" else 0.0)
+        assert ends(rows) == ends(row for row in near if row[2] <= limit + 1e-9)
+        assert [row[2] for row in rows] == pytest.approx(
+            [row[2] for row in near[: len(rows)]]
+        )
 
 
 @EXAMPLES
