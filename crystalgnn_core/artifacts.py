@@ -155,6 +155,21 @@ def write_table(target: Path, table: pa.Table) -> None:
         )
 
 
+def park_table(target: Path, table: pa.Table) -> None:
+    """Write an Arrow table for the next step alone: as it is in memory, atomically."""
+    with (
+        atomic_path(target) as temporary,
+        pa.ipc.new_file(str(temporary), table.schema) as writer,
+    ):
+        writer.write_table(table)
+
+
+def read_parked(path: Path) -> pa.Table:
+    """Read what `park_table` wrote."""
+    with pa.ipc.open_file(path.read_bytes()) as reader:
+        return reader.read_all()
+
+
 def _repeating(schema: pa.Schema) -> list[str]:
     """Name the columns for which a dictionary pays: not floats and digests.
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from crystalgnn_core.artifacts import write_table
+from crystalgnn_core.artifacts import park_table, read_parked
 from crystalgnn_core.base import FrozenModel, digest_of_strings
 from crystalgnn_core.errors import IntegrityError
 from crystalgnn_core.locks import locked
@@ -29,7 +29,7 @@ class ShardJob(FrozenModel):
     Attributes:
         name: Name of the shard, the digest of what it is made from.
         folder: Folder of the shard set.
-        input_path: Parquet file with the rows to process; removed when the shard is done.
+        input_path: Arrow file with the rows to process; removed when the shard is done.
         n_rows: Rows in the input.
     """
 
@@ -120,10 +120,10 @@ class ShardSet:
             job = ShardJob(
                 name=name,
                 folder=str(self.folder),
-                input_path=str(self.folder / "jobs" / f"{name}.parquet"),
+                input_path=str(self.folder / "jobs" / f"{name}.arrow"),
                 n_rows=table.num_rows,
             )
-            write_table(Path(job.input_path), table)
+            park_table(Path(job.input_path), table)
             yield job
 
     def build(
@@ -144,7 +144,7 @@ class ShardSet:
         if entry is not None:
             return ShardState(entry=entry, was_built=False)
         try:
-            rows = pq.read_table(job.input_path)
+            rows = read_parked(Path(job.input_path))
         except FileNotFoundError as error:
             entry = self.manifest.sound(job.name)
             if entry is None:

@@ -53,7 +53,6 @@ def run() -> None:
     if not MP20.is_file():
         show_line("skipped: MP-20 is not in ../shared/data")
         return
-    pa.set_cpu_count(1)
     pa.set_io_thread_count(1)
     crystals = read_mp20(N_STRUCTURES)
     cores = sorted(os.sched_getaffinity(0))
@@ -63,6 +62,7 @@ def run() -> None:
         if n <= len(cores)
     ]
     os.sched_setaffinity(0, cores[:1])
+    pa.set_cpu_count(1)
     few = crystals[:N_PEER]
     rows.append(("crystalgnn: search alone", 1, speed(search, crystals)))
     rows.append(("pymatgen: get_neighbor_list, 12 nearest", 1, speed(by_arrays, few)))
@@ -115,6 +115,7 @@ def seconds(
 def to_shards(crystals: list[Crystal], cores: list[int]) -> float:
     """Return structures a second from the record table to shards on disk."""
     os.sched_setaffinity(0, cores)
+    pa.set_cpu_count(len(cores))
     with tempfile.TemporaryDirectory() as folder:
         store = Path(folder)
         RecordStore(store).replace_records("mp20", lambda _: [records_of(crystals)])

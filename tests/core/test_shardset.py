@@ -5,7 +5,6 @@ from pathlib import Path
 from threading import Barrier
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 from filelock import FileLock
 
@@ -91,14 +90,14 @@ def test_two_writers_with_different_results_leave_one_sound_shard(tmp_path):
 def test_writer_finishing_in_between_is_no_error(tmp_path, monkeypatch):
     shards = ShardSet(tmp_path)
     job = one_job(shards, "ab")
-    read = pq.read_table
+    read = shardset.read_parked
 
-    def late(path, **options):
-        monkeypatch.setattr(pq, "read_table", read)
+    def late(path):
+        monkeypatch.setattr(shardset, "read_parked", read)
         ShardSet(tmp_path).build(job, keep)
-        return read(path, **options)
+        return read(path)
 
-    monkeypatch.setattr(pq, "read_table", late)
+    monkeypatch.setattr(shardset, "read_parked", late)
     assert not shards.build(job, keep).was_built
 
 
