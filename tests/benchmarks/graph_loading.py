@@ -24,6 +24,7 @@ from crystalgnn_core.graphs.batches import GraphDataset
 from crystalgnn_core.graphs.build import build_graph
 from crystalgnn_core.graphs.config import GraphConfig
 from crystalgnn_core.graphs.crystals import CrystalBatch
+from crystalgnn_core.graphs.mapped import map_graphs
 from crystalgnn_core.graphs.neighbors import find_neighbors
 from crystalgnn_core.graphs.shards import graph_table
 from crystalgnn_core.graphs.streaming import GraphStream
@@ -72,9 +73,11 @@ def show_rates(shards: ShardSet, objects: list[Data]) -> None:
     names = ("structure_digest", "atomic_numbers", "lattice", "frac_coords", "degree")
     table = shards.read_all([*names, "neighbor", "cell_offset"])
     dataset = GraphDataset.from_table(table)
+    mapped = map_graphs(shards.folder, dataset.digests)
     stream = GraphStream(shards.folder, buffer_size=2 * SHARD_SIZE)
     rates = {
-        "crystalgnn: data set in memory": rate(in_memory(dataset), len(dataset)),
+        "crystalgnn: data set in memory": rate(shuffled(dataset), len(dataset)),
+        "crystalgnn: mapped from disk": rate(shuffled(mapped), len(mapped)),
         "crystalgnn: streamed from disk": rate(
             lambda: stream.batches(BATCH_SIZE, seed=0), len(dataset)
         ),
@@ -99,8 +102,8 @@ def rate(make: Callable[[], Iterator[object]], n_graphs: int) -> float:
     return n_graphs / statistics.median(found[1:])
 
 
-def in_memory(dataset: GraphDataset) -> Callable[[], Iterator[object]]:
-    """Make batches of the columnar data set, in random order."""
+def shuffled(dataset: GraphDataset) -> Callable[[], Iterator[object]]:
+    """Make batches of a columnar data set in random order."""
     rng = np.random.default_rng(0)
     return lambda: dataset.batches(BATCH_SIZE, order=rng.permutation(len(dataset)))
 

@@ -9,6 +9,7 @@ import pytest
 from filelock import FileLock
 
 from crystalgnn_core import shardset
+from crystalgnn_core.artifacts import read_parked
 from crystalgnn_core.errors import IntegrityError, TransientError
 from crystalgnn_core.rows import rows_in_order
 from crystalgnn_core.shardset import KEY, Refusal, ShardSet
@@ -90,12 +91,11 @@ def test_two_writers_with_different_results_leave_one_sound_shard(tmp_path):
 def test_writer_finishing_in_between_is_no_error(tmp_path, monkeypatch):
     shards = ShardSet(tmp_path)
     job = one_job(shards, "ab")
-    read = shardset.read_parked
 
     def late(path):
-        monkeypatch.setattr(shardset, "read_parked", read)
+        monkeypatch.setattr(shardset, "read_parked", read_parked)
         ShardSet(tmp_path).build(job, keep)
-        return read(path)
+        return read_parked(path)
 
     monkeypatch.setattr(shardset, "read_parked", late)
     assert not shards.build(job, keep).was_built
