@@ -17,6 +17,7 @@ from crystalgnn_core.artifacts import FileRef, atomic_directory, file_sha256, re
 from crystalgnn_core.base import digest_of_strings
 from crystalgnn_core.errors import IntegrityError
 from crystalgnn_core.graphs.batches import GraphColumns, GraphDataset, columns_of
+from crystalgnn_core.locks import locked
 from crystalgnn_core.rows import missing_structures
 from crystalgnn_core.shardset import MAPPED, ShardSet
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 INDEX = "index.json"
+LOCK_SECONDS = 600  # ten million graphs are laid out in some minutes
 
 
 class _Layout(NamedTuple):
@@ -62,6 +64,7 @@ def map_graphs(folder: Path, digests: Sequence[str]) -> GraphDataset:
 
     Raises:
         IntegrityError: A structure is in no sound shard.
+        TransientError: Another process lays out the columns for too long.
     """
     shards = ShardSet(folder)
     entries = shards.sound_entries()
@@ -71,15 +74,16 @@ def map_graphs(folder: Path, digests: Sequence[str]) -> GraphDataset:
     if places.null_count or not len(places):
         raise missing_structures(digests, set(held.to_pylist()), where=str(folder))
     target = folder / MAPPED / digest_of_strings(entry.sha256 for entry in entries)
-    if not _is_sound(target):
-        paths = [shards.manifest.shard_path(entry.name) for entry in entries]
-        _write(target, (pq.read_table(path) for path in paths))
-    for other in target.parent.iterdir():
-        if other != target:
-            shutil.rmtree(other, ignore_errors=True)  # who has mapped it keeps it
-    return GraphDataset(
-        list(digests), _open(target), places.to_numpy(zero_copy_only=False).astype(np.int64)
-    )
+    with locked(folder / "jobs" / f"{MAPPED}.lock", timeout=LOCK_SECONDS):
+        if not _is_sound(target):
+            paths = [shards.manifest.shard_path(entry.name) for entry in entries]
+            _write(target, (pq.read_table(path) for path in paths))
+        for other in target.parent.iterdir():
+            if other != target:
+                shutil.rmtree(other, ignore_errors=True)  # who has mapped it keeps it
+        columns = _open(target)
+    positions = places.to_numpy(zero_copy_only=False).astype(np.int64)
+    return GraphDataset(list(digests), columns, positions)
 
 
 def _is_sound(target: Path) -> bool:

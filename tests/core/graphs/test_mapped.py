@@ -1,12 +1,14 @@
 """Mapped columns give the batches that loaded ones give, and survive damage."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 import torch
 
 from crystalgnn_core.errors import IntegrityError
+from crystalgnn_core.graphs import mapped as mapped_module
 from crystalgnn_core.graphs.batches import GraphDataset
 from crystalgnn_core.graphs.mapped import map_graphs
 from crystalgnn_core.graphs.shards import graph_folder
@@ -77,3 +79,18 @@ def test_a_structure_without_graph_is_named(folder):
         map_graphs(folder, ["c1", "absent"])
     with pytest.raises(IntegrityError, match="none were asked for"):
         map_graphs(folder, [])
+
+
+def test_many_at_once_lay_the_files_out_once(folder, monkeypatch):
+    written = []
+    real = mapped_module._write
+
+    def note(target, shards):
+        written.append(target)
+        real(target, shards)
+
+    monkeypatch.setattr(mapped_module, "_write", note)
+    with ThreadPoolExecutor(4) as pool:
+        made = list(pool.map(lambda key: map_graphs(folder, [key]), ["c0", "c1"] * 4))
+    assert len(written) == 1
+    assert [dataset.digests for dataset in made] == [["c0"], ["c1"]] * 4
