@@ -110,7 +110,7 @@ def _pair(
     # numpy asks for huge pages, the kernels do not: x 3 where there are millions of pairs
     pairs = np.empty((2, n_pairs.sum()), dtype=np.int64)
     cosine = np.empty(pairs.shape[1], dtype=np.float32)
-    _fill_pairs(shared, short, rule, (pairs, cosine))
+    _fill_pairs(shared, short, rule, _Filled(pairs[0], pairs[1], cosine))
     return LineGraph(*map(torch.from_numpy, (pairs, cosine, n_pairs)))
 
 
@@ -138,12 +138,22 @@ def _pair_tensors(
     )
 
 
+class _Filled(NamedTuple):
+    """What the kernel fills, shape (n_pairs,) each."""
+
+    sender: NDArray[np.int64]
+    receiver: NDArray[np.int64]
+    cosine: NDArray[np.float32]
+
+
 class _Short(NamedTuple):
     """Edges within the cutoff, their directions, where those of each centre begin."""
 
     edge: NDArray[np.int64]
-    unit: NDArray[np.float32]
-    first: NDArray[np.uint64]
+    x: NDArray[np.float32]
+    y: NDArray[np.float32]
+    z: NDArray[np.float32]
+    first: NDArray[np.uint64]  # unsigned positions need no test for negative ones
 
 
 @compiled
@@ -152,7 +162,8 @@ def _short_edges(
 ) -> _Short:
     n_edges = vector.shape[0]
     short = np.empty(n_edges, dtype=np.int64)
-    unit = np.empty((n_edges, 3), dtype=np.float32)
+    unit_x = np.empty(n_edges, dtype=np.float32)
+    unit_y, unit_z = np.empty_like(unit_x), np.empty_like(unit_x)
     first = np.empty(len(degree) + 1, dtype=np.uint64)
     edge, n = 0, 0
     for center in range(len(degree)):
@@ -162,12 +173,12 @@ def _short_edges(
             length = np.sqrt(x * x + y * y + z * z)
             if length <= cutoff:
                 short[n] = edge
-                per = np.float32(1.0) / length  # three divisions would take twice as long
-                unit[n, 0], unit[n, 1], unit[n, 2] = x * per, y * per, z * per
+                per = np.float32(1.0) / length
+                unit_x[n], unit_y[n], unit_z[n] = x * per, y * per, z * per
                 n += 1
             edge += 1
     first[len(degree)] = n
-    return _Short(short[:n], unit, first)
+    return _Short(short[:n], unit_x, unit_y, unit_z, first)
 
 
 @compiled
@@ -184,25 +195,32 @@ def _count_pairs(
 
 @compiled
 def _fill_pairs(
-    shared: NDArray[np.int64],
-    short: _Short,
-    rule: _Rule,
-    filled: tuple[NDArray[np.int64], NDArray[np.float32]],
+    shared: NDArray[np.int64], short: _Short, rule: _Rule, filled: _Filled
 ) -> None:
-    edge, unit, first = short
-    pairs, cosine = filled
+    """Fill run by run: one up to an edge itself and one past it, or one of them all."""
+    edge, unit_x, unit_y, unit_z, first = short
+    sender, receiver, cosine = filled
     one = np.float32(1.0)
     sign = -one if rule.along_paths else one
-    at = np.uint64(0)  # unsigned positions need no test for negative ones: twice as fast
-    for row in range(len(edge)):
-        receiver = edge[row]
-        atom = shared[receiver]
-        own = np.uint64(row)
-        x, y, z = sign * unit[row, 0], sign * unit[row, 1], sign * unit[row, 2]
-        for other in range(first[atom], first[atom + 1]):
-            if other == own and not rule.along_paths:
-                continue
-            pairs[0, at], pairs[1, at] = edge[other], receiver
-            product = x * unit[other, 0] + y * unit[other, 1] + z * unit[other, 2]
-            cosine[at] = min(max(product, -one), one)
-            at += np.uint64(1)
+    at = np.uint64(0)
+    for index in range(len(edge)):
+        row = np.uint64(index)
+        own = edge[row]
+        atom = np.uint64(shared[own])
+        x, y, z = sign * unit_x[row], sign * unit_y[row], sign * unit_z[row]
+        begin, end = first[atom], first[atom + np.uint64(1)]
+        stop = end if rule.along_paths else row
+        while True:
+            n = stop - begin
+            for step in range(n):  # a loop for each column: they are run as vectors
+                sender[at + step] = edge[begin + step]
+            for step in range(n):
+                receiver[at + step] = own
+            for step in range(n):
+                there = begin + step
+                product = x * unit_x[there] + y * unit_y[there] + z * unit_z[there]
+                cosine[at + step] = min(max(product, -one), one)
+            at += n
+            if stop == end:
+                break
+            begin, stop = row + np.uint64(1), end
