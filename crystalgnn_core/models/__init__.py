@@ -1,5 +1,22 @@
-"""Graph networks and the composition baseline; `ModelConfig` is their union."""
+"""Graph networks and the composition baseline; `ModelConfig` is the union of networks."""
 
-from crystalgnn_core.models.config import CGCNNConfig
+from typing import Annotated
 
-ModelConfig = CGCNNConfig
+from pydantic import Discriminator, Tag
+
+from crystalgnn_core.models.config import ALIGNNConfig, CGCNNConfig, SchNetConfig
+
+
+def _kind(value: object) -> str | None:
+    """Tell a network's settings by `kind`, which CGCNN's may lack."""
+    if isinstance(value, dict):
+        return value.get("kind", "cgcnn")
+    return getattr(value, "kind", None)
+
+
+ModelConfig = Annotated[
+    Annotated[ALIGNNConfig, Tag("alignn")]
+    | Annotated[CGCNNConfig, Tag("cgcnn")]
+    | Annotated[SchNetConfig, Tag("schnet")],
+    Discriminator(_kind),
+]

@@ -9,7 +9,9 @@ from pydantic import Field, model_validator
 from crystalgnn_core.base import FrozenModel
 
 if TYPE_CHECKING:
+    from crystalgnn_core.models.alignn import ALIGNN
     from crystalgnn_core.models.cgcnn import CGCNN
+    from crystalgnn_core.models.schnet import SchNet
 
 
 class CGCNNConfig(FrozenModel):
@@ -48,3 +50,63 @@ class CGCNNConfig(FrozenModel):
         from crystalgnn_core.models.cgcnn import CGCNN
 
         return CGCNN(self, n_targets)
+
+
+class ALIGNNConfig(FrozenModel):
+    """Size of an ALIGNN; the defaults are those of Choudhary & DeCost 2021.
+
+    Attributes:
+        hidden_width: Features of atoms, bonds and angles.
+        embedding_width: Features between the expansion of a distance or angle and these.
+        n_line_convolutions: Convolutions on crystal graph and line graph.
+        n_convolutions: Convolutions on the crystal graph alone, after these.
+        n_distance_features: Gaussians of a distance, from 0 to `basis_stop`.
+        n_angle_features: Gaussians of a cosine, from -1 to 1.
+        basis_stop: Last Gaussian centre in angstrom.
+        angle_cutoff: Longest bond in angstrom that is part of an angle.
+        normalization: `batch` as published, or `layer` as in alignn's pure-torch model.
+    """
+
+    kind: Literal["alignn"] = "alignn"
+    hidden_width: Annotated[int, Field(ge=1)] = 256
+    embedding_width: Annotated[int, Field(ge=1)] = 64
+    n_line_convolutions: Annotated[int, Field(ge=0)] = 4
+    n_convolutions: Annotated[int, Field(ge=1)] = 4
+    n_distance_features: Annotated[int, Field(ge=2)] = 80
+    n_angle_features: Annotated[int, Field(ge=2)] = 40
+    basis_stop: Annotated[float, Field(gt=0)] = 8.0
+    angle_cutoff: Annotated[float, Field(gt=0)] = 50.0
+    normalization: Literal["batch", "layer"] = "batch"
+
+    def build(self, n_targets: int) -> ALIGNN:
+        """Create the network with fresh weights from torch's global generator."""
+        from crystalgnn_core.models.alignn import ALIGNN
+
+        return ALIGNN(self, n_targets)
+
+
+class SchNetConfig(FrozenModel):
+    """Size of a SchNet.
+
+    Attributes:
+        atom_width: Features an atom.
+        filter_width: Features of a continuous filter.
+        n_interactions: Interaction blocks.
+        n_gaussians: Gaussians of a distance, from 0 to the cutoff.
+        cutoff: Distance in angstrom at which a neighbour's influence has gone to zero.
+        readout: `mean` over atoms for intensive properties, or `sum`.
+    """
+
+    kind: Literal["schnet"] = "schnet"
+    atom_width: Annotated[int, Field(ge=1)] = 64
+    filter_width: Annotated[int, Field(ge=1)] = 64
+    n_interactions: Annotated[int, Field(ge=1)] = 6
+    n_gaussians: Annotated[int, Field(ge=2)] = 50
+    cutoff: Annotated[float, Field(gt=0)] = 5.0
+    readout: Literal["mean", "sum"] = "mean"
+
+    def build(self, n_targets: int) -> SchNet:
+        """Create the network with fresh weights from torch's global generator."""
+        from crystalgnn_core.models.schnet import SchNet
+
+        return SchNet(self, n_targets)

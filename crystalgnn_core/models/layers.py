@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import importlib.resources
 import json
+import math
 from functools import cache
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import nn
+from torch.nn import functional
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -67,6 +69,38 @@ class GaussianBasis(nn.Module):
         return torch.exp(-offset.square())
 
 
+class GaussianExpansion(nn.Module):
+    """Expand a quantity in Gaussians exp(-gamma (x - mu)^2) on an even grid.
+
+    Args:
+        start: First centre.
+        stop: Last centre.
+        n_features: Number of Gaussians.
+        gamma: Inverse square of their width.
+    """
+
+    centers: Tensor
+
+    def __init__(self, start: float, stop: float, n_features: int, gamma: float) -> None:
+        super().__init__()
+        self.gamma = gamma
+        self.register_buffer(
+            "centers", torch.linspace(start, stop, n_features), persistent=False
+        )
+
+    def forward(self, values: Tensor) -> Tensor:
+        """Map values (n,) to features (n, n_features)."""
+        return torch.exp(-self.gamma * (values.unsqueeze(1) - self.centers).square())
+
+
+class ShiftedSoftplus(nn.Module):
+    """ln(0.5 e^x + 0.5), zero at zero (Schuett et al. 2018)."""
+
+    def forward(self, values: Tensor) -> Tensor:
+        """Map values of any shape."""
+        return functional.softplus(values) - math.log(2.0)
+
+
 class _SpreadToEdges(torch.autograd.Function):
     """Repeat each centre's row for its edges; the gradient is a segment sum."""
 
@@ -108,8 +142,8 @@ def sum_by_center(messages: Tensor, degree: Tensor) -> Tensor:
     return torch.segment_reduce(messages, "sum", lengths=degree, initial=0.0)
 
 
-def mean_by_graph(features: Tensor, pointer: Tensor) -> Tensor:
-    """Average atom features over each graph.
+def sum_by_graph(features: Tensor, pointer: Tensor) -> Tensor:
+    """Sum atom features over each graph.
 
     Args:
         features: Shape (n_atoms, width), grouped by graph.
@@ -118,6 +152,9 @@ def mean_by_graph(features: Tensor, pointer: Tensor) -> Tensor:
     Returns:
         Shape (n_graphs, width).
     """
-    sizes = pointer.diff()
-    total = torch.segment_reduce(features, "sum", lengths=sizes, initial=0.0)
-    return total / sizes.unsqueeze(1)
+    return torch.segment_reduce(features, "sum", lengths=pointer.diff(), initial=0.0)
+
+
+def mean_by_graph(features: Tensor, pointer: Tensor) -> Tensor:
+    """Average atom features over each graph; arguments as for `sum_by_graph`."""
+    return sum_by_graph(features, pointer) / pointer.diff().unsqueeze(1)

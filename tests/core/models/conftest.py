@@ -15,6 +15,14 @@ def _seeded():
 
 
 @pytest.fixture
+def double():
+    """Make tensors in double precision, so that equal formulas give equal numbers."""
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(torch.float32)
+
+
+@pytest.fixture
 def crystals():
     """Eight crystals of 1 to 6 atoms that differ in elements and cell."""
     generator = np.random.default_rng(5)
