@@ -54,7 +54,15 @@ def test_second_serve_of_a_store_is_refused(tiny_config):
         serve_schedules(tiny_config)
 
 
-@pytest.mark.usefixtures("prefect_api")
+@pytest.fixture
+def _interruptible():
+    """Let children hear SIGINT, which a shell's background jobs are born deaf to."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("prefect_api", "_interruptible")
 def test_served_schedule_fires_and_leaves_no_process(tiny_config, tmp_path):
     from flows.pipeline import pipeline
 
@@ -85,10 +93,14 @@ def test_served_schedule_fires_and_leaves_no_process(tiny_config, tmp_path):
     ):
         screens = Path(tiny_config.store) / "screens"
         deadline = time.monotonic() + 120
-        while len(list(screens.glob("*/report.json"))) < 2 and time.monotonic() < deadline:
-            assert process.poll() is None, log.read_text()
-            time.sleep(0.5)
-        process.send_signal(signal.SIGINT)
-        process.wait(timeout=60)
+        try:
+            while len(list(screens.glob("*/report.json"))) < 2:
+                assert time.monotonic() < deadline, log.read_text()
+                assert process.poll() is None, log.read_text()
+                time.sleep(0.5)
+            process.send_signal(signal.SIGINT)
+            process.wait(timeout=60)
+        finally:
+            process.kill()  # nothing to do once it has ended
     assert len(list(screens.glob("*/report.json"))) == 2, log.read_text()
     assert wait_until_gone(str(tmp_path), 20) == []

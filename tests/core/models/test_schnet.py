@@ -75,6 +75,8 @@ def test_equal_weights_give_the_numbers_and_gradients_of_pyg(batch_of, readout, 
     expected = dict(reference.named_parameters())
     for parameter_name, parameter in network.named_parameters():
         other = expected[parameter_name].grad
+        assert parameter.grad is not None
+        assert other is not None
         assert torch.allclose(parameter.grad, other, rtol=1e-8, atol=1e-8), parameter_name
 
 
