@@ -44,6 +44,22 @@ def show(reference: Reference, store: StorePath = Path(DEFAULT_STORE)) -> None:
     show_line(read_card(Registry(store).resolve(reference)).model_dump_json(indent=2))
 
 
+@app.command("convert")
+def convert_file(
+    path: Annotated[Path, typer.Argument(help="Checkpoint of the CGCNN code, .pth.tar.")],
+    target: Annotated[
+        str | None, typer.Option("--target", help="What it predicts, if it does not say.")
+    ] = None,
+    scheme: Annotated[
+        str, typer.Option("--scheme", help="Label scheme of what it learned from.")
+    ] = "MP legacy",
+) -> None:
+    """Make a bundle, in the user's cache, from a checkpoint of another program."""
+    from crystalgnn_core.learning.conversion import convert
+
+    show_line(str(convert(path, target=target, scheme=scheme)))
+
+
 @app.command()
 def promote(
     model_id: Annotated[str, typer.Argument(help="Model id.")],

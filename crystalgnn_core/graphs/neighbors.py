@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from crystalgnn_core.graphs._listed import Listed, list_neighbors
 from crystalgnn_core.graphs._search import (
     ISOLATED,
     OK,
@@ -64,7 +65,8 @@ class NeighborList(NamedTuple):
 def find_neighbors(crystals: CrystalBatch, config: GraphConfig) -> NeighborList:
     """Find the neighbours of every atom of a batch.
 
-    `knn` keeps exactly k neighbours, `knn_shell` every neighbour no farther than the
+    `knn` keeps exactly k neighbours, `knn_cgcnn` those that the CGCNN code would keep where
+    distances tie, `knn_shell` every neighbour no farther than the
     k-th plus the shell tolerance, `radius` every neighbour within the cutoff. With
     `symmetric`, the reversal of every such edge is an edge too.
 
@@ -76,21 +78,41 @@ def find_neighbors(crystals: CrystalBatch, config: GraphConfig) -> NeighborList:
         The edges; crystals that cannot be served carry a status other than 0.
     """
     maximum = config.max_cutoff if config.too_few == "enlarge" else config.cutoff
+    frames = _triangular(crystals.lattices)
+    batch = (frames, crystals.frac_coords, crystals.offsets)
+    if config.strategy == "knn_cgcnn":
+        found = _join(list_neighbors(crystals, config, maximum))
+    else:
+        found = NeighborList(*search_batch(*batch, _rule(config), (config.cutoff, maximum)))
+    if not config.symmetric:
+        return found
+    edges = Edges(found.degree, found.neighbor, found.cell_offset)
+    edges, status, atom = symmetrize_batch(*batch, edges, (found.status, found.atom))
+    return NeighborList(*edges, found.cutoff, status, atom)
+
+
+def _rule(config: GraphConfig) -> Rule:
+    """Translate the settings for the kernels."""
     strategy = STRATEGIES[config.strategy]
-    rule = Rule(
+    return Rule(
         strategy=strategy,
         k=config.n_neighbors if strategy != RADIUS else 1,
         slack=(config.shell_tolerance if strategy == KNN_SHELL else 0.0) + ROUND_OFF,
         keeps_few=config.too_few == "keep",
         bins_from=BINS_FROM,
     )
-    batch = (_triangular(crystals.lattices), crystals.frac_coords, crystals.offsets)
-    found = NeighborList(*search_batch(*batch, rule, (config.cutoff, maximum)))
-    if not config.symmetric:
-        return found
-    edges = Edges(found.degree, found.neighbor, found.cell_offset)
-    edges, status, atom = symmetrize_batch(*batch, edges, (found.status, found.atom))
-    return NeighborList(*edges, found.cutoff, status, atom)
+
+
+def _join(listed: list[Listed]) -> NeighborList:
+    """Lay the edges of single crystals end to end."""
+    return NeighborList(
+        np.concatenate([np.empty(0, np.int32), *(part.degree for part in listed)]),
+        np.concatenate([np.empty(0, np.int32), *(part.neighbor for part in listed)]),
+        np.concatenate([np.empty((0, 3), np.int8), *(part.cell_offset for part in listed)]),
+        np.array([part.cutoff for part in listed], dtype=np.float64),
+        np.array([part.status for part in listed], dtype=np.int8),
+        np.array([part.atom for part in listed], dtype=np.int32),
+    )
 
 
 def _triangular(lattices: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -13,6 +13,7 @@ from crystalgnn_core.artifacts import read_json, write_json
 from crystalgnn_core.base import FrozenModel
 from crystalgnn_core.errors import IntegrityError, ModelError
 from crystalgnn_core.learning.cards import CARD, ModelCard, read_card
+from crystalgnn_core.learning.conversion import convert, is_foreign
 from crystalgnn_core.locks import locked
 
 if TYPE_CHECKING:
@@ -112,11 +113,16 @@ class Registry:
         return previous
 
     def resolve(self, reference: str) -> Path:
-        """Find the bundle folder of `champion`, `champion:KEY`, a model id, or a folder.
+        """Find the bundle of `champion`, `champion:KEY`, a model id, a folder, or a file.
+
+        A checkpoint of another program (`.pth.tar` of the CGCNN code) is converted into a
+        bundle in the user's cache.
 
         Raises:
             ModelError: The reference fits nothing, or `champion` fits several.
         """
+        if is_foreign(reference):
+            return convert(Path(reference).expanduser())
         champions = self.champions()
         if reference.startswith("champion:"):
             key = reference.removeprefix("champion:")

@@ -94,6 +94,20 @@ def test_knn_shell_keeps_all_within_the_tolerance_of_the_kth(crystal, k):
 
 
 @EXAMPLES
+@given(crystals(), st.integers(1, 14))
+def test_knn_cgcnn_takes_the_first_of_each_list_of_pymatgen(crystal, k):
+    wrapped = crystal._replace(
+        frac_coords=CrystalBatch.from_crystals([crystal]).frac_coords
+    )
+    config = GraphConfig(strategy="knn_cgcnn", n_neighbors=k, max_cutoff=18.0)
+    found, lists = edge_lists(wrapped, config)
+    every = structure_from_crystal(wrapped).get_all_neighbors(found.cutoff[0])
+    for rows, near in zip(lists, every, strict=True):
+        first = sorted(near, key=lambda row: row.nn_distance)[:k]  # as in the CGCNN code
+        assert [row[:2] for row in rows] == [(n.index, tuple(n.image)) for n in first]
+
+
+@EXAMPLES
 @given(
     st.lists(crystals(sizes=(1, 2, 5, 13, 60, 150)), min_size=1, max_size=3),
     st.sampled_from(["knn", "knn_shell", "radius"]),
@@ -213,7 +227,7 @@ def sparse(edge):
     return Crystal(np.array([2], np.int16), np.eye(3) * edge, np.zeros((1, 3)))
 
 
-@pytest.mark.parametrize("strategy", ["knn", "knn_shell", "radius"])
+@pytest.mark.parametrize("strategy", ["knn", "knn_cgcnn", "knn_shell", "radius"])
 def test_isolated_atom_is_served_by_a_larger_cutoff(strategy):
     found, lists = edge_lists(sparse(9.0), GraphConfig(strategy=strategy, n_neighbors=6))
     assert (found.status[0], found.cutoff[0]) == (OK, 12.0)

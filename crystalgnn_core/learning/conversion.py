@@ -1,0 +1,121 @@
+"""Bundles made from weights that other programs wrote."""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from crystalgnn_core.artifacts import file_sha256
+from crystalgnn_core.errors import ModelError
+from crystalgnn_core.learning.cards import CARD, DataSummary, ModelCard
+from crystalgnn_core.learning.checkpoints import environment, write_bundle
+from crystalgnn_core.learning.metrics import Metrics
+from crystalgnn_core.learning.scaling import TargetScaler
+from crystalgnn_core.models.published import CGCNN_ENDING, PublishedModel, read_cgcnn
+from crystalgnn_core.targets import get_target
+
+if TYPE_CHECKING:
+    from torch import nn
+
+SCHEME = "MP legacy"
+
+
+def is_foreign(reference: str) -> bool:
+    """Say whether a model reference names a file that another program wrote."""
+    return reference.endswith(CGCNN_ENDING)
+
+
+def cache_folder() -> Path:
+    """Return the user's cache: `$CRYSTALGNN_CACHE`, or the system's usual place."""
+    chosen = os.environ.get("CRYSTALGNN_CACHE")
+    if chosen:
+        return Path(chosen)
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "crystalgnn"
+
+
+def convert(path: Path, *, target: str | None = None, scheme: str = SCHEME) -> Path:
+    """Make a bundle from a checkpoint of another program, once for each content.
+
+    Args:
+        path: `.pth.tar` of the CGCNN code.
+        target: What it predicts, for a file that does not say so itself.
+        scheme: Label scheme of what it learned from.
+
+    Returns:
+        Folder of the bundle, in the user's cache.
+
+    Raises:
+        ModelError: The file cannot be read, or does not say what it predicts.
+        ConfigError: No target has the given name.
+    """
+    model = read_cgcnn(path)
+    name = target or model.target
+    if name is None:
+        raise ModelError(
+            f"{path}: the file does not say what it predicts; convert it first with "
+            "`crystalgnn models convert FILE --target NAME`"
+        )
+    get_target(name)
+    digest = file_sha256(path)
+    folder = cache_folder() / "converted" / f"{name}-{digest[:16]}"
+    if not (folder / CARD).is_file():
+        write_bundle(folder, _network(path, model), _card(path, model, name, scheme))
+    return folder
+
+
+def _network(path: Path, model: PublishedModel) -> nn.Module:
+    network = model.config.build(1)
+    counted = {
+        name for name in network.state_dict() if name.endswith("num_batches_tracked")
+    }
+    missing, unexpected = network.load_state_dict(model.weights, strict=False)
+    wrong = [*(name for name in missing if name not in counted), *unexpected]
+    if wrong:
+        raise ModelError(f"{path}: weights do not fit the network: {', '.join(wrong[:3])}")
+    return network
+
+
+def _card(path: Path, model: PublishedModel, target: str, scheme: str) -> ModelCard:
+    schemes = {target: scheme}
+    name = path.name.removesuffix(CGCNN_ENDING)
+    return ModelCard(
+        model_id=f"cgcnn-{name}",
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        model=model.config,
+        graph=model.graph,
+        scaler=TargetScaler(targets=(target,), mean=(model.mean,), std=(model.std,)),
+        units={target: get_target(target).unit},
+        label_schemes=schemes,
+        elements=model.elements,
+        data=DataSummary(
+            sources=(path.name,),
+            record_version=0,
+            data_digest="",
+            split_digest="",
+            label_schemes=schemes,
+            licenses=(),
+            n_rows={
+                split: model.n_rows.get(split, 0) for split in ("train", "val", "test")
+            },
+            n_labels={target: sum(model.n_rows.values())},
+            n_unlabelled=0,
+            refused={},
+            leaks={},
+        ),
+        training={},
+        epoch=model.epoch,
+        metrics=_metrics(model, target),
+        environment=environment(),
+    )
+
+
+def _metrics(model: PublishedModel, target: str) -> dict[str, dict[str, Metrics]]:
+    """Return the error that the file states, unless it is one of logarithms."""
+    if model.error is None or get_target(target).transform != "identity":
+        return {}
+    n_rows = model.n_rows.get("val", 0)
+    stated = Metrics(n=n_rows, mae=model.error, rmse=None, r2=None, mad=None)
+    return {"val": {target: stated}}
