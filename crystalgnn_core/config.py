@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 from zoneinfo import ZoneInfo
 
 import yaml
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import Field, TypeAdapter, ValidationError, field_validator, model_validator
 
 from crystalgnn_core.base import DEFAULT_STORE, FrozenModel
 from crystalgnn_core.errors import ConfigError
@@ -21,6 +21,9 @@ from crystalgnn_core.sources import AnySource
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+
+_MODELS: TypeAdapter[ModelConfig] = TypeAdapter(ModelConfig)
 
 
 class ExecutionConfig(FrozenModel):
@@ -72,7 +75,7 @@ class PipelineConfig(FrozenModel):
     Attributes:
         store: Folder that holds everything the pipeline makes.
         sources: Sources that are ingested.
-        graph: How crystals become graphs.
+        graph: How crystals become graphs; by default what the network is made for.
         model: Network.
         training: Data, loss and duration of training.
         screening: Candidates and score.
@@ -95,6 +98,23 @@ class PipelineConfig(FrozenModel):
     def store_path(self) -> Path:
         """The store as an absolute path."""
         return Path(self.store).expanduser().resolve()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _graph_fits_the_model(cls, given: Any) -> Any:  # noqa: ANN401  any settings
+        """Fill what is not said about the graph with what the network is made for."""
+        if not isinstance(given, dict) or "model" not in given:
+            return given
+        try:
+            model = _MODELS.validate_python(given["model"])
+        except ValidationError:
+            return given  # the field itself tells where it is wrong
+        graph, default = given.get("graph", {}), model.default_graph().model_dump()
+        if not isinstance(graph, dict):
+            return given
+        if graph.get("strategy", default["strategy"]) != default["strategy"]:
+            return given
+        return {**given, "graph": {**default, **graph}}
 
     @model_validator(mode="after")
     def _names_fit(self) -> Self:

@@ -46,7 +46,7 @@ def show(reference: Reference, store: StorePath = Path(DEFAULT_STORE)) -> None:
 
 @app.command("convert")
 def convert_file(
-    path: Annotated[Path, typer.Argument(help="Checkpoint of the CGCNN code, .pth.tar.")],
+    path: Annotated[Path, typer.Argument(help=".pth.tar of CGCNN, or .hdf5 of MEGNet.")],
     target: Annotated[
         str | None, typer.Option("--target", help="What it predicts, if it does not say.")
     ] = None,

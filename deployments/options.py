@@ -32,7 +32,11 @@ Verbose = Annotated[
     bool, typer.Option("--verbose", "-v", help="Log every shard and epoch.")
 ]
 Model = Annotated[
-    str, typer.Option("--model", help="champion, a model id, or a bundle folder.")
+    str,
+    typer.Option(
+        "--model",
+        help="champion, a model id, a bundle, or a published .pth.tar or .hdf5.",
+    ),
 ]
 
 

@@ -13,18 +13,20 @@ from crystalgnn_core.learning.cards import CARD, DataSummary, ModelCard
 from crystalgnn_core.learning.checkpoints import environment, write_bundle
 from crystalgnn_core.learning.metrics import Metrics
 from crystalgnn_core.learning.scaling import TargetScaler
-from crystalgnn_core.models.published import CGCNN_ENDING, PublishedModel, read_cgcnn
+from crystalgnn_core.models.published import PublishedModel, read_cgcnn
+from crystalgnn_core.models.published_megnet import read_megnet
 from crystalgnn_core.targets import get_target
 
 if TYPE_CHECKING:
     from torch import nn
 
 SCHEME = "MP legacy"
+READERS = {".pth.tar": read_cgcnn, ".hdf5": read_megnet}
 
 
 def is_foreign(reference: str) -> bool:
     """Say whether a model reference names a file that another program wrote."""
-    return reference.endswith(CGCNN_ENDING)
+    return reference.endswith(tuple(READERS))
 
 
 def cache_folder() -> Path:
@@ -40,7 +42,7 @@ def convert(path: Path, *, target: str | None = None, scheme: str = SCHEME) -> P
     """Make a bundle from a checkpoint of another program, once for each content.
 
     Args:
-        path: `.pth.tar` of the CGCNN code.
+        path: `.pth.tar` of the CGCNN code, or `.hdf5` of the MEGNet code with `.hdf5.json`.
         target: What it predicts, for a file that does not say so itself.
         scheme: Label scheme of what it learned from.
 
@@ -51,7 +53,7 @@ def convert(path: Path, *, target: str | None = None, scheme: str = SCHEME) -> P
         ModelError: The file cannot be read, or does not say what it predicts.
         ConfigError: No target has the given name.
     """
-    model = read_cgcnn(path)
+    model = _read(path)
     name = target or model.target
     if name is None:
         raise ModelError(
@@ -64,6 +66,16 @@ def convert(path: Path, *, target: str | None = None, scheme: str = SCHEME) -> P
     if not (folder / CARD).is_file():
         write_bundle(folder, _network(path, model), _card(path, model, name, scheme))
     return folder
+
+
+def _read(path: Path) -> PublishedModel:
+    for ending, read in READERS.items():
+        if path.name.endswith(ending):
+            return read(path)
+    raise ModelError(
+        f"{path}: the name of a checkpoint that can be converted ends in "
+        f"{' or '.join(READERS)}"
+    )
 
 
 def _network(path: Path, model: PublishedModel) -> nn.Module:
@@ -80,9 +92,11 @@ def _network(path: Path, model: PublishedModel) -> nn.Module:
 
 def _card(path: Path, model: PublishedModel, target: str, scheme: str) -> ModelCard:
     schemes = {target: scheme}
-    name = path.name.removesuffix(CGCNN_ENDING)
+    name = path.name
+    for ending in READERS:
+        name = name.removesuffix(ending)
     return ModelCard(
-        model_id=f"cgcnn-{name}",
+        model_id=f"{model.config.kind}-{name}",
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         model=model.config,
         graph=model.graph,
@@ -116,6 +130,6 @@ def _metrics(model: PublishedModel, target: str) -> dict[str, dict[str, Metrics]
     """Return the error that the file states, unless it is one of logarithms."""
     if model.error is None or get_target(target).transform != "identity":
         return {}
-    n_rows = model.n_rows.get("val", 0)
+    n_rows = model.n_rows.get(model.error_split, 0)
     stated = Metrics(n=n_rows, mae=model.error, rmse=None, r2=None, mad=None)
-    return {"val": {target: stated}}
+    return {model.error_split: {target: stated}}

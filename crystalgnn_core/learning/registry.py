@@ -115,8 +115,8 @@ class Registry:
     def resolve(self, reference: str) -> Path:
         """Find the bundle of `champion`, `champion:KEY`, a model id, a folder, or a file.
 
-        A checkpoint of another program (`.pth.tar` of the CGCNN code) is converted into a
-        bundle in the user's cache.
+        A checkpoint of another program (`.pth.tar` of the CGCNN code, `.hdf5` of the MEGNet
+        code) is converted into a bundle in the user's cache.
 
         Raises:
             ModelError: The reference fits nothing, or `champion` fits several.

@@ -4,7 +4,12 @@ from typing import Annotated
 
 from pydantic import Discriminator, Tag
 
-from crystalgnn_core.models.config import ALIGNNConfig, CGCNNConfig, SchNetConfig
+from crystalgnn_core.models.config import (
+    ALIGNNConfig,
+    CGCNNConfig,
+    MEGNetConfig,
+    SchNetConfig,
+)
 
 
 def _kind(value: object) -> str | None:
@@ -17,6 +22,7 @@ def _kind(value: object) -> str | None:
 ModelConfig = Annotated[
     Annotated[ALIGNNConfig, Tag("alignn")]
     | Annotated[CGCNNConfig, Tag("cgcnn")]
+    | Annotated[MEGNetConfig, Tag("megnet")]
     | Annotated[SchNetConfig, Tag("schnet")],
     Discriminator(_kind),
 ]

@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from crystalgnn_core.base import FrozenModel
+from crystalgnn_core.graphs.config import GraphConfig
 
 if TYPE_CHECKING:
     from crystalgnn_core.models.alignn import ALIGNN
     from crystalgnn_core.models.cgcnn import CGCNN
+    from crystalgnn_core.models.megnet import MEGNet
     from crystalgnn_core.models.schnet import SchNet
 
 
@@ -45,6 +47,10 @@ class CGCNNConfig(FrozenModel):
             )
         return self
 
+    def default_graph(self) -> GraphConfig:
+        """Return the graphs that it learns from unless told otherwise: shells."""
+        return GraphConfig()
+
     def build(self, n_targets: int) -> CGCNN:
         """Create the network with fresh weights from torch's global generator."""
         from crystalgnn_core.models.cgcnn import CGCNN
@@ -78,11 +84,54 @@ class ALIGNNConfig(FrozenModel):
     angle_cutoff: Annotated[float, Field(gt=0)] = 50.0
     normalization: Literal["batch", "layer"] = "batch"
 
+    def default_graph(self) -> GraphConfig:
+        """Return the graphs that it learns from: shells, and edges both ways."""
+        return GraphConfig(symmetric=True)
+
     def build(self, n_targets: int) -> ALIGNN:
         """Create the network with fresh weights from torch's global generator."""
         from crystalgnn_core.models.alignn import ALIGNN
 
         return ALIGNN(self, n_targets)
+
+
+class MEGNetConfig(FrozenModel):
+    """Size of a MEGNet; the defaults are those of Chen et al. 2019.
+
+    Attributes:
+        embedding_width: Features of an element.
+        width: Features of atoms, bonds and the global state.
+        hidden_width: Features inside the functions of a block.
+        n_state: Features of the initial global state, all zero.
+        n_blocks: Blocks.
+        n_gaussians: Gaussians of a distance, from 0 to `basis_stop`.
+        basis_stop: Last Gaussian centre in angstrom.
+        gaussian_width: Width of the Gaussians in angstrom.
+        query_width: Features of the query of a readout.
+        n_passes: Passes of a readout.
+    """
+
+    kind: Literal["megnet"] = "megnet"
+    embedding_width: Annotated[int, Field(ge=1)] = 16
+    width: Annotated[int, Field(ge=1)] = 32
+    hidden_width: Annotated[int, Field(ge=1)] = 64
+    n_state: Annotated[int, Field(ge=1)] = 2
+    n_blocks: Annotated[int, Field(ge=1)] = 3
+    n_gaussians: Annotated[int, Field(ge=2)] = 100
+    basis_stop: Annotated[float, Field(gt=0)] = 5.0
+    gaussian_width: Annotated[float, Field(gt=0)] = 0.5
+    query_width: Annotated[int, Field(ge=1)] = 16
+    n_passes: Annotated[int, Field(ge=1)] = 3
+
+    def default_graph(self) -> GraphConfig:
+        """Return the graphs that it learns from: all within 4 angstrom."""
+        return GraphConfig(strategy="radius", cutoff=4.0, too_few="keep")
+
+    def build(self, n_targets: int) -> MEGNet:
+        """Create the network with fresh weights from torch's global generator."""
+        from crystalgnn_core.models.megnet import MEGNet
+
+        return MEGNet(self, n_targets)
 
 
 class SchNetConfig(FrozenModel):
@@ -104,6 +153,10 @@ class SchNetConfig(FrozenModel):
     n_gaussians: Annotated[int, Field(ge=2)] = 50
     cutoff: Annotated[float, Field(gt=0)] = 5.0
     readout: Literal["mean", "sum"] = "mean"
+
+    def default_graph(self) -> GraphConfig:
+        """Return the graphs that it learns from: all within its cutoff."""
+        return GraphConfig(strategy="radius", cutoff=self.cutoff, too_few="keep")
 
     def build(self, n_targets: int) -> SchNet:
         """Create the network with fresh weights from torch's global generator."""

@@ -142,6 +142,11 @@ def sum_by_center(messages: Tensor, degree: Tensor) -> Tensor:
     return torch.segment_reduce(messages, "sum", lengths=degree, initial=0.0)
 
 
+def mean_by_center(messages: Tensor, degree: Tensor) -> Tensor:
+    """Average messages over the edges of each centre; arguments as for `sum_by_center`."""
+    return sum_by_center(messages, degree) / degree.clamp(min=1).unsqueeze(1)
+
+
 def sum_by_graph(features: Tensor, pointer: Tensor) -> Tensor:
     """Sum atom features over each graph.
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import torch
 
 from crystalgnn_core.errors import ModelError
 from crystalgnn_core.graphs.config import GraphConfig
-from crystalgnn_core.models.config import CGCNNConfig
+from crystalgnn_core.models.config import CGCNNConfig, MEGNetConfig
 from crystalgnn_core.models.layers import N_ELEMENT_FEATURES, GaussianBasis, element_table
 
 if TYPE_CHECKING:
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-CGCNN_ENDING = ".pth.tar"
 # names in the published files
 _TARGETS = {
     "formation_energy_per_atom": "formation_energy_per_atom",
@@ -39,12 +38,13 @@ class PublishedModel(NamedTuple):
         std: Their spread; output x std + mean is the (transformed) value.
         elements: Atomic numbers that it has features for.
         n_rows: Rows of each split, where the file tells them.
-        error: Mean absolute error on its validation rows, on the transformed scale, as the
-            file tells it; None where it does not.
+        error: Mean absolute error on the transformed scale, as the file tells it; None
+            where it does not.
+        error_split: Rows on which that error was measured.
         epoch: Epoch of the weights.
     """
 
-    config: CGCNNConfig
+    config: CGCNNConfig | MEGNetConfig
     graph: GraphConfig
     weights: dict[str, Tensor]
     target: str | None
@@ -53,6 +53,7 @@ class PublishedModel(NamedTuple):
     elements: tuple[int, ...]
     n_rows: dict[str, int]
     error: float | None
+    error_split: Literal["val", "test"]
     epoch: int
 
 
@@ -94,6 +95,7 @@ def read_cgcnn(path: Path) -> PublishedModel:
             for split in ("train", "val", "test")
         },
         error=float(content["best_mae_error"]) if "best_mae_error" in content else None,
+        error_split="val",
         epoch=int(content.get("epoch", 0)),
     )
 

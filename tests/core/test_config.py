@@ -1,7 +1,9 @@
 import pytest
+from pydantic import ValidationError
 
 from crystalgnn_core.config import PipelineConfig, load_config
 from crystalgnn_core.errors import ConfigError
+from crystalgnn_core.graphs.config import GraphConfig
 
 YAML = """
 store: from-file
@@ -181,3 +183,28 @@ def test_command_options_win_over_the_file_and_lose_to_set(write):
     config = load_config(write(YAML), ["training.epochs=9"], options=options)
     assert config.training.epochs == 9
     assert config.training.patience == 6
+
+
+def test_graphs_are_those_that_the_network_is_made_for():
+    def graph(**settings):
+        return PipelineConfig.model_validate(settings).graph
+
+    assert graph() == graph(model={}) == GraphConfig()
+    assert graph(model={"kind": "alignn"}) == GraphConfig(symmetric=True)
+    assert graph(model={"kind": "megnet"}).cutoff == 4.0
+    assert graph(model={"kind": "schnet", "cutoff": 6.0}).cutoff == 6.0
+    wider = graph(model={"kind": "megnet"}, graph={"cutoff": 4.5})
+    assert (wider.strategy, wider.cutoff, wider.too_few) == ("radius", 4.5, "keep")
+    # another strategy has its own defaults
+    assert graph(model={"kind": "megnet"}, graph={"strategy": "knn"}) == GraphConfig(
+        strategy="knn"
+    )
+    with pytest.raises(ValidationError, match="n_interactions"):
+        graph(model={"kind": "schnet", "n_interactions": 0})
+
+
+def test_settings_of_another_network_are_refused():
+    with pytest.raises(ValidationError, match="atom_width"):
+        PipelineConfig.model_validate({"model": {"kind": "alignn", "atom_width": 8}})
+    with pytest.raises(ValidationError, match="kind"):
+        PipelineConfig.model_validate({"model": {"kind": "gpt"}})

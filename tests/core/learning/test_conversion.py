@@ -1,9 +1,11 @@
 """Published weights give the published numbers; what is no checkpoint is refused."""
 
+import json
 import pickle
 import re
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pandas as pd
 import pytest
@@ -215,3 +217,88 @@ def test_the_cache_is_where_the_system_keeps_caches(monkeypatch, tmp_path):
     monkeypatch.delenv("XDG_CACHE_HOME")
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     assert cache_folder() == tmp_path / "home" / ".cache" / "crystalgnn"
+
+
+def keras(name):
+    path = SHARED / "pretrained" / "megnet" / f"{name}.hdf5"
+    if not path.is_file():
+        pytest.skip(f"published weights are not at hand: {path.name}")
+    return path
+
+
+@pytest.mark.parametrize(
+    ("name", "target", "unit", "stated"),
+    [
+        ("formation_energy", "formation_energy_per_atom", "eV/atom", 0.028),
+        ("band_gap_regression", "band_gap", "eV", 0.32),
+        ("log10K", "bulk_modulus", "GPa", None),
+        ("log10G", "shear_modulus", "GPa", None),
+    ],
+)
+def test_megnet_files_become_bundles(name, target, unit, stated):
+    bundle = convert(keras(name))
+    card = load_bundle(bundle)[1]
+    assert card.units == {target: unit}
+    assert (card.graph.strategy, card.graph.cutoff) == ("radius", 4.0)
+    metrics = card.metrics.get("test", {})
+    assert [value.mae for value in metrics.values()] == ([stated] if stated else [])
+    [value] = predict([structure_of("MgO")], bundle)[target]
+    low, high = {
+        "formation_energy_per_atom": (-3.2, -2.9),  # experiment: -3.12 eV/atom
+        "band_gap": (3.5, 6.5),  # PBE: 4.7 eV
+        "bulk_modulus": (130, 190),
+        "shear_modulus": (90, 160),
+    }[target]
+    assert low < value < high
+
+
+def test_megnet_is_closer_to_mp20_than_cgcnn():
+    path = SHARED / "data" / "mp20.parquet"
+    bundles = [convert(keras("formation_energy"))]
+    bundles.append(convert(weights("formation-energy-per-atom")))
+    if not path.is_file():
+        pytest.skip("MP-20 is not in ../shared/data")
+    rows = pd.read_parquet(path).sample(400, random_state=2)
+    read = crystals_from_cifs(rows["cif"].tolist())
+    crystals = [crystal for crystal in read if isinstance(crystal, Crystal)]
+    errors = []
+    for bundle in bundles:
+        network, card = load_bundle(bundle)
+        dataset, _ = build_dataset(crystals, card.graph)
+        predicted = predict_dataset(network, dataset, card.scaler)[:, 0]
+        difference = predicted - rows["formation_energy_per_atom"].to_numpy()
+        errors.append((np.abs(difference).mean(), np.median(np.abs(difference))))
+    megnet, cgcnn = errors
+    assert megnet[0] < cgcnn[0]
+    assert megnet[1] < 0.025
+
+
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [
+        ("alone", r"model\.hdf5\.json: no such file"),
+        ("settings", "not the settings of a MEGNet model"),
+        ("missing", r"model\.hdf5: no such file"),
+        ("html", "no model of the MEGNet code"),
+        ("other", "no model of the MEGNet code"),
+    ],
+)
+def test_what_is_no_megnet_file_is_refused(tmp_path, fault, words):
+    path, beside = tmp_path / "model.hdf5", tmp_path / "model.hdf5.json"
+    settings = {"graph_converter": {"cutoff": 4.0}, "metadata": {}}
+    beside.write_text("[]" if fault == "settings" else json.dumps(settings))
+    path.write_text("<html>404</html>")
+    if fault == "alone":
+        beside.unlink()
+    elif fault == "missing":
+        path.unlink()
+    elif fault == "other":
+        with h5py.File(path, "w") as content:
+            content["x"] = np.zeros(3)
+    with pytest.raises(ModelError, match=words):
+        convert(path)
+
+
+def test_other_names_are_refused(tmp_path):
+    with pytest.raises(ModelError, match=r"ends in \.pth\.tar or \.hdf5"):
+        convert(tmp_path / "model.pt")
