@@ -24,11 +24,6 @@ SCHEME = "MP legacy"
 READERS = {".pth.tar": read_cgcnn, ".hdf5": read_megnet}
 
 
-def is_foreign(reference: str) -> bool:
-    """Say whether a model reference names a file that another program wrote."""
-    return reference.endswith(tuple(READERS))
-
-
 def cache_folder() -> Path:
     """Return the user's cache: `$CRYSTALGNN_CACHE`, or the system's usual place."""
     chosen = os.environ.get("CRYSTALGNN_CACHE")

@@ -13,7 +13,6 @@ from crystalgnn_core.artifacts import read_json, write_json
 from crystalgnn_core.base import FrozenModel
 from crystalgnn_core.errors import IntegrityError, ModelError
 from crystalgnn_core.learning.cards import CARD, ModelCard, read_card
-from crystalgnn_core.learning.conversion import convert, is_foreign
 from crystalgnn_core.locks import locked
 
 if TYPE_CHECKING:
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 LOCK_SECONDS = 30
+FOREIGN = (".pth.tar", ".hdf5")  # files of other programs, made into bundles
 
 
 class Promotion(FrozenModel):
@@ -121,7 +121,9 @@ class Registry:
         Raises:
             ModelError: The reference fits nothing, or `champion` fits several.
         """
-        if is_foreign(reference):
+        if reference.endswith(FOREIGN):
+            from crystalgnn_core.learning.conversion import convert  # loads torch
+
             return convert(Path(reference).expanduser())
         champions = self.champions()
         if reference.startswith("champion:"):
