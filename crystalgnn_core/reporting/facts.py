@@ -9,7 +9,7 @@ import pandas as pd
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from crystalgnn_core.learning.cards import ModelCard
+    from crystalgnn_core.learning.cards import DataSummary, ModelCard
     from crystalgnn_core.screening.config import ScreeningConfig
     from crystalgnn_core.screening.screen import ScreenResult
 
@@ -19,21 +19,28 @@ def model_facts(cards: Sequence[ModelCard]) -> dict[str, str]:
     facts: dict[str, str] = {}
     for card in cards:
         suffix = f" ({', '.join(card.scaler.targets)})" if len(cards) > 1 else ""
-        rows = card.data.n_rows
-        facts |= {
-            f"model{suffix}": card.model_id,
-            f"trained on{suffix}": (
-                f"{rows['train']:,} rows of {', '.join(card.data.sources)}"
-            ),
-            f"validation, test{suffix}": f"{rows['val']:,}, {rows['test']:,} rows",
-            f"test rows whose composition is in training{suffix}": (
-                f"{card.data.leaks['test']:,}"
-            ),
-            f"elements seen{suffix}": str(len(card.elements)),
-            f"epoch{suffix}": str(card.epoch),
-            f"graph{suffix}": f"{card.graph.strategy}, {card.graph.cutoff:g} Å",
+        described = {
+            "model": card.model_id,
+            **_training_facts(card.data),
+            "elements seen": str(len(card.elements)),
+            "epoch": str(card.epoch or "not stated"),
+            "graph": f"{card.graph.strategy}, {card.graph.cutoff:g} Å",
         }
+        facts |= {f"{label}{suffix}": value for label, value in described.items()}
     return facts
+
+
+def _training_facts(data: DataSummary) -> dict[str, str]:
+    """Say what a model learned from; of published weights little is known."""
+    rows, names = data.n_rows, ", ".join(data.sources)
+    if not data.data_digest:
+        known = f"{rows['train']:,} rows" if rows["train"] else "rows not stated"
+        return {"trained": f"elsewhere, {known}; weights of {names}"}
+    return {
+        "trained on": f"{rows['train']:,} rows of {names}",
+        "validation, test": f"{rows['val']:,}, {rows['test']:,} rows",
+        "test rows whose composition is in training": f"{data.leaks['test']:,}",
+    }
 
 
 def settings_facts(config: ScreeningConfig) -> dict[str, str]:

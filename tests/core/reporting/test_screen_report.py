@@ -128,6 +128,24 @@ def test_every_model_of_a_screen_is_described(trained):
     assert model_facts(cards[:1])["model"] == "energy"
 
 
+def test_of_a_model_from_elsewhere_is_said_what_is_known(trained):
+    """Bundles made from published weights know neither data nor leaks, nor the epoch."""
+    for n_rows, known in ((0, "rows not stated"), (28046, "28,046 rows")):
+        data = trained.card.data.model_copy(
+            update={
+                "data_digest": "",
+                "sources": ("gap.hdf5",),
+                "n_rows": {"train": n_rows, "val": 0, "test": 0},
+                "leaks": {},
+            }
+        )
+        card = trained.card.model_copy(update={"data": data, "epoch": 0})
+        facts = model_facts([card])
+        assert facts["trained"] == f"elsewhere, {known}; weights of gap.hdf5"
+        assert facts["epoch"] == "not stated"
+        assert not any("test" in label for label in facts)
+
+
 def test_the_quality_is_put_into_words():
     quality = RankingQuality(
         n=100, k=10, energy_mae=0.05, energy_offset=-0.01, energy_spearman=0.9,
