@@ -67,14 +67,16 @@ class EdgeGatedConvolution(nn.Module):
         sent = self._sent(nodes).index_select(0, sender)
         gate, message = sent.chunk(2, dim=1)
         received = spread_to_edges(self.dst_gate(nodes), degree, len(edges))
-        mixed = gate + self.edge_gate(edges) + received
+        # in place: no gradient needs what was there, and memory is what takes the time
+        mixed = self.edge_gate(edges).add_(gate).add_(received)
         share = torch.sigmoid(mixed)
         total = sum_by_center(share, degree) + MEAN_GATE
         mean = sum_by_center(message * share, degree) / total
-        updated = nodes + functional.silu(self.bn_nodes(self.src_update(nodes) + mean))
+        updated = self.bn_nodes(self.src_update(nodes).add_(mean))
+        updated = functional.silu(updated).add_(nodes)
         if self.bn_edges is None:
             return updated, edges
-        return updated, edges + functional.silu(self.bn_edges(mixed))
+        return updated, functional.silu(self.bn_edges(mixed)).add_(edges)
 
     def _sent(self, nodes: Tensor) -> Tensor:
         """Return what nodes send, gate and message side by side, shape (n_nodes, 2 width).
