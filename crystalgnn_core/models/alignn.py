@@ -9,6 +9,10 @@ from torch import nn
 from torch.nn import functional
 
 from crystalgnn_core.graphs.line_graph import pair_along_paths
+from crystalgnn_core.models.adjacency import Adjacency
+from crystalgnn_core.models.fused.edge_gate import MEAN_GATE, GatedMean
+from crystalgnn_core.models.fused.residual import add_activated
+from crystalgnn_core.models.fused.threads import runs_fused
 from crystalgnn_core.models.layers import (
     N_ELEMENT_FEATURES,
     GaussianExpansion,
@@ -22,10 +26,7 @@ if TYPE_CHECKING:
     from torch import Tensor
     from torch_geometric.data import Batch
 
-    from crystalgnn_core.graphs.line_graph import LineGraph
     from crystalgnn_core.models.config import ALIGNNConfig
-
-MEAN_GATE = 1e-6  # keeps the mean over no gate finite
 
 
 class EdgeGatedConvolution(nn.Module):
@@ -54,38 +55,45 @@ class EdgeGatedConvolution(nn.Module):
         self.bn_edges = make_normalization(normalization, width) if updates_edges else None
 
     def forward(
-        self, nodes: Tensor, edges: Tensor, sender: Tensor, degree: Tensor
+        self, nodes: Tensor, edges: Tensor, adjacency: Adjacency
     ) -> tuple[Tensor, Tensor]:
         """Return the updated nodes and edges.
 
         Args:
             nodes: Shape (n_nodes, width).
             edges: Shape (n_edges, width), grouped by receiving node.
-            sender: Sending node of every edge, shape (n_edges,), int64.
-            degree: Edges that each node receives, shape (n_nodes,), int64.
+            adjacency: Senders and receivers of the edges.
         """
-        sent = self._sent(nodes).index_select(0, sender)
-        gate, message = sent.chunk(2, dim=1)
-        received = spread_to_edges(self.dst_gate(nodes), degree, len(edges))
-        # in place: no gradient needs what was there, and memory is what takes the time
-        mixed = self.edge_gate(edges).add_(gate).add_(received)
-        share = torch.sigmoid(mixed)
-        total = sum_by_center(share, degree) + MEAN_GATE
-        mean = sum_by_center(message * share, degree) / total
-        updated = self.bn_nodes(self.src_update(nodes).add_(mean))
-        updated = functional.silu(updated).add_(nodes)
+        projected, mixed = self._project(nodes), self.edge_gate(edges)
+        if runs_fused(projected, mixed):
+            mixed, updated = GatedMean.apply(mixed, projected, adjacency)  # type: ignore[no-untyped-call]
+        else:
+            mixed, updated = gated_mean(mixed, projected, adjacency)
+        nodes = add_activated(updated, nodes, self.bn_nodes)
         if self.bn_edges is None:
-            return updated, edges
-        return updated, functional.silu(self.bn_edges(mixed)).add_(edges)
+            return nodes, edges
+        return nodes, add_activated(mixed, edges, self.bn_edges)
 
-    def _sent(self, nodes: Tensor) -> Tensor:
-        """Return what nodes send, gate and message side by side, shape (n_nodes, 2 width).
+    def _project(self, nodes: Tensor) -> Tensor:
+        """Return A h, V h, B h and U h side by side, shape (n_nodes, 4 width)."""
+        maps = (self.src_gate, self.dst_update, self.dst_gate, self.src_update)
+        weight = torch.cat([linear.weight for linear in maps])
+        return functional.linear(nodes, weight, torch.cat([map_.bias for map_ in maps]))
 
-        One product and one gathering of rows in place of two.
-        """
-        weight = torch.cat((self.src_gate.weight, self.dst_update.weight))
-        bias = torch.cat((self.src_gate.bias, self.dst_update.bias))
-        return functional.linear(nodes, weight, bias)
+
+def gated_mean(
+    edge_terms: Tensor, projected: Tensor, adjacency: Adjacency
+) -> tuple[Tensor, Tensor]:
+    """Do what `crystalgnn_core.models.fused.edge_gate.GatedMean` does, anywhere."""
+    sent, received, own = projected.split(
+        (projected.shape[1] // 2, *[projected.shape[1] // 4] * 2), dim=1
+    )
+    gate, message = sent.index_select(0, adjacency.sender).chunk(2, dim=1)
+    degree = adjacency.degree
+    mixed = edge_terms + gate + spread_to_edges(received, degree, len(edge_terms))
+    share = torch.sigmoid(mixed)
+    total = sum_by_center(share, degree) + MEAN_GATE
+    return mixed, own + sum_by_center(message * share, degree) / total
 
 
 class LineGraphConvolution(nn.Module):
@@ -107,20 +115,20 @@ class LineGraphConvolution(nn.Module):
     def forward(
         self,
         features: tuple[Tensor, Tensor, Tensor],
-        crystal: tuple[Tensor, Tensor],
-        line: LineGraph,
+        crystal: Adjacency,
+        line: Adjacency,
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Return the updated atoms, bonds and angles.
 
         Args:
             features: Of atoms (n_atoms, width), of bonds (n_edges, width) grouped by
                 centre, and of angles (n_pairs, width) grouped by receiving bond.
-            crystal: Neighbour of every bond (n_edges,), and bonds of every atom (n_atoms,).
-            line: Pairs of bonds.
+            crystal: Neighbours of every atom.
+            line: Bonds that send to every bond.
         """
         atoms, bonds, angles = features
-        atoms, bonds = self.node_update(atoms, bonds, *crystal)
-        bonds, angles = self.edge_update(bonds, angles, line.bond_pairs[0], line.degree)
+        atoms, bonds = self.node_update(atoms, bonds, crystal)
+        bonds, angles = self.edge_update(bonds, angles, line)
         return atoms, bonds, angles
 
 
@@ -136,12 +144,12 @@ class Embedding(nn.Module):
     def __init__(self, n_inputs: int, width: int, normalization: str) -> None:
         super().__init__()
         self.layer = nn.Sequential(
-            nn.Linear(n_inputs, width), make_normalization(normalization, width), nn.SiLU()
+            nn.Linear(n_inputs, width), make_normalization(normalization, width)
         )
 
     def forward(self, features: Tensor) -> Tensor:
         """Map (n, n_inputs) to (n, width)."""
-        return self.layer(features)
+        return add_activated(self.layer[0](features), None, self.layer[1])
 
 
 class ALIGNN(nn.Module):
@@ -187,19 +195,20 @@ class ALIGNN(nn.Module):
 
     def forward(self, batch: Batch) -> Tensor:
         """Return predictions on the model's internal scale, shape (n_graphs, n_targets)."""
-        neighbor, degree = batch.edge_index[0], batch.degree
+        crystal = Adjacency.of(batch.edge_index[0], batch.degree, batch.ptr)
         atoms = self.atom_embedding(self.elements.index_select(0, batch.atomic_numbers))
         bonds = self.edge_embedding(batch.edge_vector.norm(dim=1))
         if len(self.alignn_layers):
-            line = pair_along_paths(
-                batch.edge_index, batch.edge_vector, degree, self.angle_cutoff
+            pairs = pair_along_paths(
+                batch.edge_index, batch.edge_vector, batch.degree, self.angle_cutoff
             )
-            angles = self.angle_embedding(line.cosine.to(bonds.dtype))
+            ends = crystal.first.index_select(0, batch.ptr)
+            line = Adjacency.of(pairs.bond_pairs[0], pairs.degree, ends)
+            angles = self.angle_embedding(pairs.cosine.to(bonds.dtype))
             for layer in self.alignn_layers:
-                features = (atoms, bonds, angles)
-                atoms, bonds, angles = layer(features, (neighbor, degree), line)
+                atoms, bonds, angles = layer((atoms, bonds, angles), crystal, line)
         for layer in self.gcn_layers:
-            atoms, bonds = layer(atoms, bonds, neighbor, degree)
+            atoms, bonds = layer(atoms, bonds, crystal)
         return self.fc(mean_by_graph(atoms, batch.ptr))
 
 

@@ -1,0 +1,52 @@
+"""Who sends to whom: edges grouped by the node that receives them, cut into spans."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import torch
+from torch.nn import functional
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Span = tuple[int, int]
+
+
+class Adjacency(NamedTuple):
+    """Edges of a batch, grouped by receiving node.
+
+    Nodes are atoms joined by bonds, or bonds joined by angles.
+
+    Attributes:
+        sender: Sending node of every edge, shape (n_edges,), int64.
+        degree: Edges that each node receives, shape (n_nodes,), int64.
+        first: First edge of each node and the end, shape (n_nodes + 1,), int64.
+        ends: First node of each crystal and the end, shape (n_graphs + 1,), int64.
+    """
+
+    sender: Tensor
+    degree: Tensor
+    first: Tensor
+    ends: Tensor
+
+    @classmethod
+    def of(cls, sender: Tensor, degree: Tensor, ends: Tensor) -> Adjacency:
+        """Group edges by the degrees of their receivers."""
+        return cls(sender, degree, functional.pad(degree.cumsum(0), (1, 0)), ends)
+
+    def spans(self, n_spans: int) -> list[Span]:
+        """Cut the receiving nodes into spans of about equal numbers of edges.
+
+        Cuts lie between crystals, so that no two spans share a node, be it sender or
+        receiver.
+
+        Returns:
+            First node and end of at most `n_spans` spans, in order; none is empty.
+        """
+        total = len(self.sender)
+        wanted = torch.arange(1, n_spans, dtype=torch.int64) * total // n_spans
+        crystals = torch.searchsorted(self.first[self.ends], wanted)
+        cuts = [0, *self.ends[crystals].tolist(), len(self.degree)]
+        pairs = zip(cuts[:-1], cuts[1:], strict=True)
+        return [(begin, end) for begin, end in pairs if begin < end]

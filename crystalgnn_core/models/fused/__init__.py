@@ -1,0 +1,1 @@
+"""Compiled kernels for the CPU that do in one pass what tensor operations do in many."""
