@@ -67,7 +67,7 @@ def retrain(config: PipelineConfig) -> RetrainSummary:
         config, sources=config.training.sources
     )
     watch.note("graphs", built.note)
-    summary = summarise_training_data(store, config.training, config.graph)
+    summary = summarise_training_data(store, config.model, config.training, config.graph)
     champion = find_champion(store, config.training, summary)
     if champion is not None and read_data_digest(store, champion) == summary.data_digest:
         reason = f"champion {champion} is trained on these rows already (skipped)"

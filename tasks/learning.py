@@ -21,10 +21,11 @@ from tasks.options import OPTIONS
 
 @task(**OPTIONS)
 def summarise_training_data(
-    store: Path, training: TrainingConfig, graph: GraphConfig
+    store: Path, model: ModelConfig, training: TrainingConfig, graph: GraphConfig
 ) -> DataSummary:
-    """Count and digest the labelled rows as they are now."""
-    return load_training_data(store, training, graph).summary
+    """Count and digest the labelled rows that the network can take, as they are now."""
+    elements = model.known_elements()
+    return load_training_data(store, training, graph, elements).summary
 
 
 @task(**OPTIONS, tags=["train"])

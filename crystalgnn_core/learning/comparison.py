@@ -78,7 +78,9 @@ def compare_models(
     models = [load_bundle(folder, device) for folder in (champion, challenger)]
     (_, first), (_, second) = models
     _check_comparable(first, second, training)
-    data = load_training_data(store, training, second.graph)
+    # rows that the first cannot take are not among its test rows
+    elements = second.model.known_elements()
+    data = load_training_data(store, training, second.graph, elements)
     rows = _shared_test_rows(data, champion, challenger)
     folders = [graph_folder(store, card.graph) for _, card in models]
     rows = _rows_with_graphs(data, rows, folders)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
@@ -15,13 +16,15 @@ from crystalgnn_core.graphs.mapped import map_graphs
 from crystalgnn_core.graphs.shards import graph_folder
 from crystalgnn_core.learning.cards import DataSummary
 from crystalgnn_core.learning.splits import assign_splits, count_leaks
-from crystalgnn_core.models.layers import element_table
+from crystalgnn_core.models.elements import element_table, elements_in
+from crystalgnn_core.records.elements import SYMBOLS
 from crystalgnn_core.records.schema import SPLITS
 from crystalgnn_core.records.store import RecordStore
 from crystalgnn_core.shardset import KEY, ShardSet
 from crystalgnn_core.targets import scheme_column
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     import pyarrow as pa
@@ -29,6 +32,8 @@ if TYPE_CHECKING:
 
     from crystalgnn_core.graphs.config import GraphConfig
     from crystalgnn_core.learning.config import TrainingConfig
+
+logger = logging.getLogger(__name__)
 
 
 class TrainingData(NamedTuple):
@@ -61,9 +66,19 @@ class TrainingData(NamedTuple):
 
 
 def load_training_data(
-    store: Path, config: TrainingConfig, graph: GraphConfig
+    store: Path,
+    config: TrainingConfig,
+    graph: GraphConfig,
+    elements: Sequence[int] | None = None,
 ) -> TrainingData:
     """Read the labelled records of the training sources and divide them.
+
+    Args:
+        store: Folder of the store.
+        config: Sources, targets and division.
+        graph: Rows without such a graph are left out.
+        elements: Atomic numbers that the network has features for; rows with others are
+            left out. None takes those of the 92-number table.
 
     Raises:
         InputError: No source is named or one is not ingested, or there are no rows or no
@@ -81,7 +96,8 @@ def load_training_data(
     table = records.read(config.sources, columns, version=version)
     labels = np.stack([_label_column(table, name) for name in config.targets], axis=1)
     is_labelled = np.isfinite(labels).any(axis=1)
-    reasons = _refusals(table, ShardSet(graph_folder(store, graph)))
+    known = elements_in(element_table()) if elements is None else elements
+    reasons = _refusals(table, ShardSet(graph_folder(store, graph)), known)
     is_used = is_labelled & (reasons == "")
     rows, labels = table.filter(is_used), labels[is_used]
     splits = assign_splits(
@@ -126,15 +142,27 @@ def _label_column(table: pa.Table, name: str) -> NDArray[np.float64]:
     return table[name].to_numpy(zero_copy_only=False).astype(np.float64)
 
 
-def _refusals(table: pa.Table, shards: ShardSet) -> NDArray[np.str_]:
+def _refusals(
+    table: pa.Table, shards: ShardSet, elements: Sequence[int]
+) -> NDArray[np.str_]:
     """Reject reason of every row, empty for rows that can be used."""
     numbers = table["atomic_numbers"].combine_chunks()
     is_known = np.zeros(256, dtype=bool)
-    is_known[np.flatnonzero(element_table().any(axis=1))] = True
-    foreign = np.flatnonzero(~is_known[numbers.flatten().to_numpy()])
+    is_known[list(elements)] = True
+    flat = numbers.flatten().to_numpy()
+    foreign = np.flatnonzero(~is_known[flat])
     starts = numbers.offsets.to_numpy() - numbers.offsets[0].as_py()
     reasons = np.full(len(table), "", dtype="<U32")
-    reasons[np.searchsorted(starts, foreign, side="right") - 1] = "unseen_element"
+    rows = np.unique(np.searchsorted(starts, foreign, side="right") - 1)
+    reasons[rows] = "unseen_element"
+    if len(rows):
+        symbols = ", ".join(SYMBOLS[number - 1] for number in np.unique(flat[foreign]))
+        logger.warning(
+            "%d rows hold %s, which the network has no features for; choose other "
+            "model.node_features to use them",
+            len(rows),
+            symbols,
+        )
     refusals = shards.refusals()
     for index, key in enumerate(table[KEY].to_pylist() if refusals else ()):
         if key in refusals:

@@ -75,7 +75,7 @@ def train_model(
         TrainingDivergedError: The loss became NaN or infinite, or ran away.
         TransientError: Another process is training this very model.
     """
-    data = load_training_data(store, training, graph)
+    data = load_training_data(store, training, graph, model.known_elements())
     model_id = name_model(model, training, graph, data.summary.data_digest)
     folder = model_folder(store, model_id)
     finished = _finished(folder)

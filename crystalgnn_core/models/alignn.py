@@ -13,14 +13,13 @@ from crystalgnn_core.models.adjacency import Adjacency
 from crystalgnn_core.models.fused.edge_gate import MEAN_GATE, GatedMean
 from crystalgnn_core.models.fused.residual import add_activated
 from crystalgnn_core.models.fused.threads import runs_fused
+from crystalgnn_core.models.inputs import embed_elements
 from crystalgnn_core.models.layers import (
-    N_ELEMENT_FEATURES,
     GaussianExpansion,
-    element_table,
-    mean_by_graph,
     spread_to_edges,
     sum_by_center,
 )
+from crystalgnn_core.models.readout import make_readout
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -136,19 +135,17 @@ class Embedding(nn.Module):
     """Linear map, normalisation and SiLU.
 
     Args:
-        n_inputs: Features going in.
+        first: The linear map, or an equal of it.
         width: Features coming out.
         normalization: `batch` or `layer`.
     """
 
-    def __init__(self, n_inputs: int, width: int, normalization: str) -> None:
+    def __init__(self, first: nn.Module, width: int, normalization: str) -> None:
         super().__init__()
-        self.layer = nn.Sequential(
-            nn.Linear(n_inputs, width), make_normalization(normalization, width)
-        )
+        self.layer = nn.Sequential(first, make_normalization(normalization, width))
 
     def forward(self, features: Tensor) -> Tensor:
-        """Map (n, n_inputs) to (n, width)."""
+        """Map what `first` takes, n rows, to (n, width)."""
         return add_activated(self.layer[0](features), None, self.layer[1])
 
 
@@ -166,21 +163,21 @@ class ALIGNN(nn.Module):
         n_targets: Columns of the output.
     """
 
-    elements: Tensor
-
     def __init__(self, config: ALIGNNConfig, n_targets: int) -> None:
         super().__init__()
         self.angle_cutoff = config.angle_cutoff
         width, kind = config.hidden_width, config.normalization
-        self.register_buffer(
-            "elements", torch.from_numpy(element_table()), persistent=False
+        self.atom_embedding = Embedding(
+            embed_elements(config.node_features, width, config.n_embedded), width, kind
         )
-        self.atom_embedding = Embedding(N_ELEMENT_FEATURES, width, kind)
         self.edge_embedding = _embedding(
-            config, start=0.0, stop=config.basis_stop, n_features=config.n_distance_features
+            config,
+            (config.basis_start, config.basis_stop),
+            config.n_distance_features,
+            config.distance_width,
         )
         self.angle_embedding = _embedding(
-            config, start=-1.0, stop=1.0, n_features=config.n_angle_features
+            config, (-1.0, 1.0), config.n_angle_features, config.angle_width
         )
         n_line, n_graph = config.n_line_convolutions, config.n_convolutions
         self.alignn_layers = nn.ModuleList(
@@ -191,12 +188,15 @@ class ALIGNN(nn.Module):
             EdgeGatedConvolution(width, kind, updates_edges=index < n_graph - 1)
             for index in range(n_graph)
         )
-        self.fc = nn.Linear(width, n_targets)
+        self.readout = make_readout(
+            config.readout, width, config.query_width, config.n_passes
+        )
+        self.fc = nn.Linear(self.readout.n_outputs, n_targets)
 
     def forward(self, batch: Batch) -> Tensor:
         """Return predictions on the model's internal scale, shape (n_graphs, n_targets)."""
         crystal = Adjacency.of(batch.edge_index[0], batch.degree, batch.ptr)
-        atoms = self.atom_embedding(self.elements.index_select(0, batch.atomic_numbers))
+        atoms = self.atom_embedding(batch.atomic_numbers)
         bonds = self.edge_embedding(batch.edge_vector.norm(dim=1))
         if len(self.alignn_layers):
             pairs = pair_along_paths(
@@ -209,7 +209,7 @@ class ALIGNN(nn.Module):
                 atoms, bonds, angles = layer((atoms, bonds, angles), crystal, line)
         for layer in self.gcn_layers:
             atoms, bonds = layer(atoms, bonds, crystal)
-        return self.fc(mean_by_graph(atoms, batch.ptr))
+        return self.fc(self.readout(atoms, batch.ptr.diff()))
 
 
 def make_normalization(kind: str, width: int) -> nn.Module:
@@ -218,12 +218,15 @@ def make_normalization(kind: str, width: int) -> nn.Module:
 
 
 def _embedding(
-    config: ALIGNNConfig, *, start: float, stop: float, n_features: int
+    config: ALIGNNConfig, ends: tuple[float, float], n_features: int, width: float | None
 ) -> nn.Sequential:
-    """Embed a distance or cosine; the Gaussians have gamma = 1 / spacing, as published."""
+    """Embed a distance or cosine; by default gamma = 1 / spacing, as published."""
+    start, stop = ends
     spacing = (stop - start) / (n_features - 1)
+    gamma = 1.0 / spacing if width is None else 1.0 / width**2
+    hidden, kind = config.embedding_width, config.normalization
     return nn.Sequential(
-        GaussianExpansion(start, stop, n_features, 1.0 / spacing),
-        Embedding(n_features, config.embedding_width, config.normalization),
-        Embedding(config.embedding_width, config.hidden_width, config.normalization),
+        GaussianExpansion(start, stop, n_features, gamma),
+        Embedding(nn.Linear(n_features, hidden), hidden, kind),
+        Embedding(nn.Linear(hidden, config.hidden_width), config.hidden_width, kind),
     )

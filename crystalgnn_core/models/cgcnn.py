@@ -8,14 +8,9 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from crystalgnn_core.models.layers import (
-    N_ELEMENT_FEATURES,
-    GaussianBasis,
-    element_table,
-    mean_by_graph,
-    spread_to_edges,
-    sum_by_center,
-)
+from crystalgnn_core.models.inputs import embed_elements
+from crystalgnn_core.models.layers import GaussianBasis, spread_to_edges, sum_by_center
+from crystalgnn_core.models.readout import make_readout
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -81,20 +76,25 @@ class CGCNN(nn.Module):
         n_targets: Columns of the output.
     """
 
-    elements: Tensor
-
     def __init__(self, config: CGCNNConfig, n_targets: int) -> None:
         super().__init__()
-        self.basis = GaussianBasis(config.basis_start, config.basis_stop, config.basis_step)
-        self.register_buffer(
-            "elements", torch.from_numpy(element_table()), persistent=False
+        self.basis = GaussianBasis(
+            config.basis_start,
+            config.basis_stop,
+            config.n_centers,
+            config.gaussian_width or config.basis_step,
         )
-        self.embedding = nn.Linear(N_ELEMENT_FEATURES, config.atom_width)
+        self.embedding = embed_elements(
+            config.node_features, config.atom_width, config.n_embedded
+        )
         self.convs = nn.ModuleList(
             GatedConvolution(config.atom_width, self.basis.n_features)
             for _ in range(config.n_convolutions)
         )
-        self.conv_to_fc = nn.Linear(config.atom_width, config.hidden_width)
+        self.readout = make_readout(
+            config.readout, config.atom_width, config.query_width, config.n_passes
+        )
+        self.conv_to_fc = nn.Linear(self.readout.n_outputs, config.hidden_width)
         self.fcs = nn.ModuleList(
             nn.Linear(config.hidden_width, config.hidden_width)
             for _ in range(config.n_hidden - 1)
@@ -104,10 +104,10 @@ class CGCNN(nn.Module):
     def forward(self, batch: Batch) -> Tensor:
         """Return predictions on the model's internal scale, shape (n_graphs, n_targets)."""
         edges = self.basis(batch.edge_vector.norm(dim=1))
-        atoms = self.embedding(self.elements).index_select(0, batch.atomic_numbers)
+        atoms = self.embedding(batch.atomic_numbers)
         for convolution in self.convs:
             atoms = convolution(atoms, edges, batch.edge_index[0], batch.degree)
-        crystals = mean_by_graph(atoms, batch.ptr)
+        crystals = self.readout(atoms, batch.ptr.diff())
         hidden = functional.softplus(self.conv_to_fc(functional.softplus(crystals)))
         for layer in self.fcs:
             hidden = functional.softplus(layer(hidden))

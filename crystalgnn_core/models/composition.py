@@ -10,42 +10,37 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 import numpy as np
-from pymatgen.core.periodic_table import Element
 from sklearn.ensemble import HistGradientBoostingRegressor
 from threadpoolctl import threadpool_limits
 
+from crystalgnn_core.models.elements import property_of_elements
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
-_PROPERTIES: dict[str, Callable[[Element], float | None]] = {
-    "atomic_number": lambda element: element.Z,
-    "atomic_mass": lambda element: element.atomic_mass,
-    "group": lambda element: element.group,
-    "row": lambda element: element.row,
-    "mendeleev_number": lambda element: element.mendeleev_no,
-    "electronegativity": lambda element: element.X,
-    "atomic_radius": lambda element: element.atomic_radius,
-    "ionization_energy": lambda element: element.ionization_energy,
-    "electron_affinity": lambda element: element.electron_affinity,
-    "melting_point": lambda element: element.melting_point,
-}
+    from crystalgnn_core.models.choices import ElementProperty
+
+_PROPERTIES: tuple[ElementProperty, ...] = (
+    "atomic_number",
+    "atomic_mass",
+    "group",
+    "row",
+    "mendeleev_number",
+    "electronegativity",
+    "atomic_radius",
+    "ionization_energy",
+    "electron_affinity",
+    "melting_point",
+)
 _STATISTICS = ("mean", "deviation", "minimum", "maximum", "range")
 
 
 @cache
 def property_table() -> NDArray[np.float64]:
     """Return element properties, shape (119, n_properties), NaN where unknown."""
-    import warnings
-
-    table = np.full((119, len(_PROPERTIES)), np.nan)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # pymatgen warns for every property it lacks
-        for number in range(1, 119):
-            element = Element.from_Z(number)
-            table[number] = [_value(element, read) for read in _PROPERTIES.values()]
-    return table
+    return np.stack([property_of_elements(name) for name in _PROPERTIES], axis=1)
 
 
 def feature_names() -> list[str]:
@@ -91,14 +86,6 @@ def composition_features(
         high = np.where(has_any, np.where(known, values, -np.inf).max(axis=0), np.nan)
         rows[index] = np.stack([mean, deviation, low, high, high - low], axis=1).ravel()
     return rows
-
-
-def _value(element: Element, read: Callable[[Element], float | None]) -> float:
-    try:
-        value = read(element)
-    except KeyError:  # pymatgen's table lacks the entry for the heaviest elements
-        return np.nan
-    return np.nan if value is None else float(value)
 
 
 def fit_predict(

@@ -1,59 +1,36 @@
-"""Pieces that models share: element table, distance basis, sums over neighbours."""
+"""Pieces that models share: distance basis, sums over neighbours and graphs."""
 
 from __future__ import annotations
 
-import importlib.resources
-import json
 import math
-from functools import cache
 from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
     from torch import Tensor
     from torch.autograd.function import FunctionCtx, NestedIOFunction
-
-N_ELEMENT_FEATURES = 92
-
-
-@cache
-def element_table() -> NDArray[np.float32]:
-    """Return the CGCNN element features, shape (101, 92), one row an atomic number.
-
-    The one-hot groups encode group, period, electronegativity, covalent radius, valence
-    electrons, first ionisation energy, electron affinity, block and atomic volume (Xie &
-    Grossman, Phys. Rev. Lett. 120, 145301 (2018), Table S2); read from jarvis-tools, which
-    ships the table of the authors' code. Rows without data (0) are zero.
-    """
-    text = importlib.resources.files("jarvis.core").joinpath("atom_init.json").read_text()
-    table = np.zeros((101, N_ELEMENT_FEATURES), dtype=np.float32)
-    for number, features in json.loads(text).items():
-        table[int(number)] = features
-    return table
 
 
 class GaussianBasis(nn.Module):
     """Expand distances in Gaussians on an even grid.
 
-    exp(-(d - mu)^2 / step^2), as in the CGCNN code (width equal to the spacing).
+    exp(-(d - mu)^2 / width^2), as in the CGCNN code.
 
     Args:
         start: First centre in angstrom.
         stop: Last centre in angstrom.
-        step: Spacing and width in angstrom.
+        n_centers: Number of Gaussians.
+        width: Of each Gaussian in angstrom.
     """
 
     centers: Tensor
 
-    def __init__(self, start: float, stop: float, step: float) -> None:
+    def __init__(self, start: float, stop: float, n_centers: int, width: float) -> None:
         super().__init__()
-        self.step = step
-        n_centers = round((stop - start) / step) + 1
+        self.width = width
         self.register_buffer(
             "centers", torch.linspace(start, stop, n_centers), persistent=False
         )
@@ -65,7 +42,7 @@ class GaussianBasis(nn.Module):
 
     def forward(self, distance: Tensor) -> Tensor:
         """Map distances (n_edges,) in angstrom to features (n_edges, n_features)."""
-        offset = (distance.unsqueeze(1) - self.centers) / self.step
+        offset = (distance.unsqueeze(1) - self.centers) / self.width
         return torch.exp(-offset.square())
 
 

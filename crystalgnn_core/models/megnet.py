@@ -9,14 +9,15 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from crystalgnn_core.models.inputs import ElementFeatures
 from crystalgnn_core.models.layers import (
     GaussianExpansion,
     ShiftedSoftplus,
     mean_by_center,
     mean_by_graph,
     spread_to_edges,
-    sum_by_center,
 )
+from crystalgnn_core.models.readout import make_readout
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,9 +26,6 @@ if TYPE_CHECKING:
     from torch_geometric.data import Batch
 
     from crystalgnn_core.models.config import MEGNetConfig
-
-N_ELEMENTS = 95
-TINY = 1e-30  # keeps the weights of an empty set finite
 
 
 def dense(widths: Sequence[int], *, ends_linear: bool) -> nn.Sequential:
@@ -117,61 +115,13 @@ class MEGNetBlock(nn.Module):
         return rest(mixed)
 
 
-class Set2Set(nn.Module):
-    """Reduce a set to a vector by attention, pass by pass.
-
-    Vinyals, Bengio & Kudlur, ICLR 2016, as the published MEGNet weights expect it: the cell
-    forgets in each pass what it held in the last one, so there is no gate for forgetting.
-
-    Args:
-        n_inputs: Features of an element.
-        width: Features of the query; the output has twice as many.
-        n_passes: Passes over the set.
-    """
-
-    def __init__(self, n_inputs: int, width: int, n_passes: int) -> None:
-        super().__init__()
-        self.width, self.n_passes = width, n_passes
-        self.memory = nn.Linear(n_inputs, width)
-        self.cell = nn.Linear(2 * width, 3 * width)
-
-    def forward(self, elements: Tensor, counts: Tensor) -> Tensor:
-        """Return one row a set, shape (n_sets, 2 width).
-
-        Args:
-            elements: Shape (n_elements, n_inputs), grouped by set.
-            counts: Elements of each set, shape (n_sets,), int64.
-        """
-        memory = self.memory(elements)
-        found = memory.new_zeros(len(counts), 2 * self.width)
-        for _ in range(self.n_passes):
-            share_in, candidate, share_out = self.cell(found).chunk(3, dim=1)
-            inner = hard_sigmoid(share_in) * torch.tanh(candidate)
-            query = hard_sigmoid(share_out) * torch.tanh(inner)
-            score = (memory * spread_to_edges(query, counts, len(memory))).sum(dim=1)
-            read = self._read(memory, score.unsqueeze(1), counts)
-            found = torch.cat((query, read), dim=1)
-        return found
-
-    def _read(self, memory: Tensor, score: Tensor, counts: Tensor) -> Tensor:
-        """Average the memory with the softmax of the scores over each set."""
-        highest = torch.segment_reduce(score.detach(), "max", lengths=counts, initial=-1e30)
-        weight = torch.exp(score - spread_to_edges(highest, counts, len(score)))
-        total = sum_by_center(weight, counts)
-        return sum_by_center(weight * memory, counts) / (total + TINY)
-
-
-def hard_sigmoid(values: Tensor) -> Tensor:
-    """Return 0.2 x + 0.5 between 0 and 1, as Keras 2 has it."""
-    return (0.2 * values + 0.5).clamp(0.0, 1.0)
-
-
 class MEGNet(nn.Module):
     """Predict crystal properties from a crystal graph.
 
     Chen, Ye, Zuo, Zheng & Ong, Chem. Mater. 31, 3564 (2019), as in the authors' code for
     crystals (https://github.com/materialsvirtuallab/megnet, version 1). Any number of
-    targets; the global state starts from zero.
+    targets; the global state starts from zero. Element features other than a trained
+    embedding go into the first block as they are.
 
     Batch fields read: `atomic_numbers`, `edge_index`, `edge_vector`, `degree`, `ptr`,
     `batch`.
@@ -185,11 +135,14 @@ class MEGNet(nn.Module):
         super().__init__()
         self.n_state = config.n_state
         width, hidden = config.width, config.hidden_width
-        self.embedding = nn.Embedding(N_ELEMENTS, config.embedding_width)
+        self.embedding, n_features = _element_inputs(config)
         self.basis = GaussianExpansion(
-            0.0, config.basis_stop, config.n_gaussians, 1.0 / config.gaussian_width**2
+            config.basis_start,
+            config.basis_stop,
+            config.n_gaussians,
+            1.0 / config.gaussian_width**2,
         )
-        first = (config.embedding_width, config.n_gaussians, config.n_state)
+        first = (n_features, config.n_gaussians, config.n_state)
         self.inputs = nn.ModuleList(
             Inputs(first if index == 0 else (width, width, width), hidden, width)
             for index in range(config.n_blocks)
@@ -197,9 +150,11 @@ class MEGNet(nn.Module):
         self.blocks = nn.ModuleList(
             MEGNetBlock(width, hidden) for _ in range(config.n_blocks)
         )
-        self.read_atoms = Set2Set(width, config.query_width, config.n_passes)
-        self.read_bonds = Set2Set(width, config.query_width, config.n_passes)
-        n_read = 4 * config.query_width + width
+        self.read_atoms, self.read_bonds = (
+            make_readout(config.readout, width, config.query_width, config.n_passes)
+            for _ in range(2)
+        )
+        n_read = self.read_atoms.n_outputs + self.read_bonds.n_outputs + width
         self.output = dense(
             (n_read, width, max(width // 2, 1), n_targets), ends_linear=True
         )
@@ -227,6 +182,15 @@ class MEGNet(nn.Module):
             state,
         )
         return self.output(torch.cat(read, dim=1))
+
+
+def _element_inputs(config: MEGNetConfig) -> tuple[nn.Module, int]:
+    """Return the layer from atomic numbers to features, and how many these are."""
+    if config.node_features == "embedding":
+        embedding = nn.Embedding(config.n_embedded, config.embedding_width)
+        return embedding, config.embedding_width
+    features = ElementFeatures(config.node_features)
+    return features, features.n_features
 
 
 def bonds_of_graphs(batch: Batch) -> Tensor:

@@ -9,7 +9,7 @@ import torch
 from crystalgnn_core.errors import ModelError
 from crystalgnn_core.graphs.config import GraphConfig
 from crystalgnn_core.models.config import CGCNNConfig, MEGNetConfig
-from crystalgnn_core.models.layers import N_ELEMENT_FEATURES, GaussianBasis, element_table
+from crystalgnn_core.models.elements import N_ELEMENT_FEATURES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -81,7 +81,6 @@ def read_cgcnn(path: Path) -> PublishedModel:
         raise ModelError(
             f"{path}: a CGCNN for {settings['task']}; only regression is supported"
         )
-    known = torch.from_numpy(element_table()).any(dim=1)
     return PublishedModel(
         config=config,
         graph=GraphConfig(strategy="knn_cgcnn", cutoff=8.0, n_neighbors=12),
@@ -89,7 +88,7 @@ def read_cgcnn(path: Path) -> PublishedModel:
         target=_TARGETS.get(str(settings.get("data_options", ["", "", ""])[-1])),
         mean=mean,
         std=std,
-        elements=tuple(known.nonzero().flatten().tolist()),
+        elements=config.known_elements(),
         n_rows={
             split: int(settings.get(f"{split}_size") or 0)
             for split in ("train", "val", "test")
@@ -124,10 +123,9 @@ def _cgcnn_config(state: Mapping[str, Tensor], settings: Mapping[str, Any]) -> C
     )
     width, n_inputs = state["embedding.weight"].shape
     edge_width = state["convs.0.fc_full.weight"].shape[1] - 2 * width
-    basis = GaussianBasis(config.basis_start, config.basis_stop, config.basis_step)
-    if (n_inputs, edge_width) != (N_ELEMENT_FEATURES, basis.n_features):
+    if (n_inputs, edge_width) != (N_ELEMENT_FEATURES, config.n_centers):
         raise ValueError(
             f"{n_inputs} features an atom and {edge_width} an edge, not the "
-            f"{N_ELEMENT_FEATURES} and {basis.n_features} of the published code"
+            f"{N_ELEMENT_FEATURES} and {config.n_centers} of the published code"
         )
     return config

@@ -94,8 +94,8 @@ def _configs(
     for layer in layers:
         by_kind.setdefault(layer["class_name"], []).append(layer["config"])
     centers = np.array(settings["graph"]["bond_converter"]["centers"]["data"], dtype=float)
-    if not np.allclose(centers, np.linspace(0, centers[-1], len(centers))):
-        raise ValueError("the centres of the Gaussians are not an even grid from 0")
+    if not np.allclose(centers, np.linspace(centers[0], centers[-1], len(centers))):
+        raise ValueError("the centres of the Gaussians are not an even grid")
     block, reading = by_kind["MEGNetLayer"][0], by_kind["Set2Set"][0]
     hidden, _, width = block["units_e"]
     config = MEGNetConfig(
@@ -104,6 +104,7 @@ def _configs(
         hidden_width=hidden,
         n_blocks=len(by_kind["MEGNetLayer"]),
         n_gaussians=len(centers),
+        basis_start=float(centers[0]),
         basis_stop=float(centers[-1]),
         gaussian_width=float(settings["graph"]["bond_converter"]["width"]),
         query_width=reading["n_hidden"],

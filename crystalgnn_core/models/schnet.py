@@ -8,21 +8,15 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
-from crystalgnn_core.models.layers import (
-    GaussianExpansion,
-    ShiftedSoftplus,
-    mean_by_graph,
-    sum_by_center,
-    sum_by_graph,
-)
+from crystalgnn_core.models.inputs import embed_elements
+from crystalgnn_core.models.layers import GaussianExpansion, ShiftedSoftplus, sum_by_center
+from crystalgnn_core.models.readout import Pool
 
 if TYPE_CHECKING:
     from torch import Tensor
     from torch_geometric.data import Batch
 
     from crystalgnn_core.models.config import SchNetConfig
-
-N_ELEMENTS = 100
 
 
 class ContinuousFilterConvolution(nn.Module):
@@ -111,13 +105,10 @@ class SchNet(nn.Module):
 
     def __init__(self, config: SchNetConfig, n_targets: int) -> None:
         super().__init__()
-        self.cutoff, self.readout = config.cutoff, config.readout
+        self.cutoff = config.cutoff
         width = config.atom_width
-        self.embedding = nn.Embedding(N_ELEMENTS, width, padding_idx=0)
-        spacing = config.cutoff / (config.n_gaussians - 1)
-        self.distance_expansion = GaussianExpansion(
-            0.0, config.cutoff, config.n_gaussians, 0.5 / spacing**2
-        )
+        self.embedding = embed_elements(config.node_features, width, config.n_embedded)
+        self.distance_expansion = _expansion(config)
         self.interactions = nn.ModuleList(
             InteractionBlock(width, config.n_gaussians, config.filter_width)
             for _ in range(config.n_interactions)
@@ -125,6 +116,7 @@ class SchNet(nn.Module):
         self.lin1 = nn.Linear(width, max(width // 2, 1))
         self.act = ShiftedSoftplus()
         self.lin2 = nn.Linear(max(width // 2, 1), n_targets)
+        self.readout = Pool(config.readout, n_targets)
         self._reset()
 
     def _reset(self) -> None:
@@ -146,5 +138,13 @@ class SchNet(nn.Module):
             update = interaction(atoms, edges, batch.edge_index[0], batch.degree)
             atoms = atoms + update
         outputs = self.lin2(self.act(self.lin1(atoms)))
-        pool = sum_by_graph if self.readout == "sum" else mean_by_graph
-        return pool(outputs, batch.ptr)
+        return self.readout(outputs, batch.ptr.diff())
+
+
+def _expansion(config: SchNetConfig) -> GaussianExpansion:
+    """Return the Gaussians of a distance; as in PyG gamma is 1 / (2 spacing^2)."""
+    start, stop, number = config.basis_start, config.last_center, config.n_gaussians
+    spacing = (stop - start) / (number - 1)
+    width = config.gaussian_width
+    gamma = 0.5 / spacing**2 if width is None else 1.0 / width**2
+    return GaussianExpansion(start, stop, number, gamma)

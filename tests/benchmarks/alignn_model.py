@@ -26,6 +26,7 @@ from crystalgnn_core.graphs.config import GraphConfig
 from crystalgnn_core.graphs.line_graph import pair_along_paths
 from crystalgnn_core.models.alignn import ALIGNN
 from crystalgnn_core.models.config import ALIGNNConfig
+from crystalgnn_core.models.elements import element_table
 from crystalgnn_core.models.layers import GaussianExpansion
 from deployments.tables import show_line, show_rows
 from tests.benchmarks.peers import PeerError, peer_python, run_peer
@@ -105,7 +106,7 @@ def write_inputs(folder: Path, network: ALIGNN, batch: Batch, config: ALIGNNConf
         folder / "graph.npz",
         edge_index=batch.edge_index.numpy(),
         r=-batch.edge_vector.numpy(),
-        features=network.elements[batch.atomic_numbers].numpy(),
+        features=element_table()[batch.atomic_numbers.numpy()],
         sizes=batch.ptr.diff().numpy(),
         pairs=line.bond_pairs.numpy(),
         cosine=line.cosine.numpy(),

@@ -312,9 +312,7 @@ def _affine_forward(
 
 
 @vectorized
-def _moments(
-    x: Array, center: Array, sums: Sums, index: int, begin: int, end: int
-) -> None:
+def _moments(x: Array, center: Array, sums: Sums, index: int, begin: int, end: int) -> None:
     width = x.shape[1]
     first, second = np.zeros(width, x.dtype), np.zeros(width, x.dtype)
     for row in range(begin, end):

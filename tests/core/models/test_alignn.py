@@ -34,7 +34,7 @@ def reference(network, batch):
     line = pair_along_paths(batch.edge_index, batch.edge_vector, batch.degree)
     cosine = line.cosine.double()
     length = batch.edge_vector.norm(dim=1)
-    atoms = network.atom_embedding(network.elements[batch.atomic_numbers])
+    atoms = network.atom_embedding(batch.atomic_numbers)
     grid = torch.linspace(0, 8, 80, dtype=torch.float64)
     expanded = torch.exp(-(79 / 8) * (length[:, None] - grid) ** 2)
     bonds = network.edge_embedding[2](network.edge_embedding[1](expanded))
