@@ -24,6 +24,7 @@ from crystalgnn_core.learning.optimization import (
 )
 from crystalgnn_core.learning.progress_bar import progress_bar
 from crystalgnn_core.learning.resume import Progress
+from crystalgnn_core.models.inference import for_inference
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -151,12 +152,12 @@ def predict_dataset(
     Returns:
         Values in the targets' units, shape (n_positions, n_targets), in the given order.
     """
-    network.eval()
+    predict = for_inference(network)
     device = next(network.parameters()).device
     outputs = [np.empty((0, len(scaler.targets)))]
     with torch.inference_mode():
         for _, batch in dataset.batches(batch_size, order=positions):
-            outputs.append(network(batch.to(device)).cpu().double().numpy())
+            outputs.append(predict(batch.to(device)).cpu().double().numpy())
     return scaler.unscale(np.concatenate(outputs))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import nn
@@ -22,10 +22,25 @@ from crystalgnn_core.models.layers import (
 from crystalgnn_core.models.readout import make_readout
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from torch import Tensor
     from torch_geometric.data import Batch
 
     from crystalgnn_core.models.config import ALIGNNConfig
+
+
+class Edges(NamedTuple):
+    """Features of bonds or angles, and what becomes of them in the next convolution.
+
+    Attributes:
+        features: Shape (n_edges, width).
+        terms: Their products with the convolution's matrix C and its offset, shape
+            (n_edges, width), which are overwritten; None where they are yet to be computed.
+    """
+
+    features: Tensor
+    terms: Tensor | None = None
 
 
 class EdgeGatedConvolution(nn.Module):
@@ -54,16 +69,18 @@ class EdgeGatedConvolution(nn.Module):
         self.bn_edges = make_normalization(normalization, width) if updates_edges else None
 
     def forward(
-        self, nodes: Tensor, edges: Tensor, adjacency: Adjacency
-    ) -> tuple[Tensor, Tensor]:
+        self, nodes: Tensor, edges: Edges, adjacency: Adjacency
+    ) -> tuple[Tensor, Edges]:
         """Return the updated nodes and edges.
 
         Args:
             nodes: Shape (n_nodes, width).
-            edges: Shape (n_edges, width), grouped by receiving node.
+            edges: Features and perhaps terms, shape (n_edges, width) each, grouped by
+                receiving node.
             adjacency: Senders and receivers of the edges.
         """
-        projected, mixed = self._project(nodes), self.edge_gate(edges)
+        projected = self._project(nodes)
+        mixed = self.edge_gate(edges.features) if edges.terms is None else edges.terms
         if runs_fused(projected, mixed):
             mixed, updated = GatedMean.apply(mixed, projected, adjacency)  # type: ignore[no-untyped-call]
         else:
@@ -71,7 +88,7 @@ class EdgeGatedConvolution(nn.Module):
         nodes = add_activated(updated, nodes, self.bn_nodes)
         if self.bn_edges is None:
             return nodes, edges
-        return nodes, add_activated(mixed, edges, self.bn_edges)
+        return nodes, Edges(add_activated(mixed, edges.features, self.bn_edges))
 
     def _project(self, nodes: Tensor) -> Tensor:
         """Return A h, V h, B h and U h side by side, shape (n_nodes, 4 width)."""
@@ -113,10 +130,10 @@ class LineGraphConvolution(nn.Module):
 
     def forward(
         self,
-        features: tuple[Tensor, Tensor, Tensor],
+        features: tuple[Tensor, Edges, Edges],
         crystal: Adjacency,
         line: Adjacency,
-    ) -> tuple[Tensor, Tensor, Tensor]:
+    ) -> tuple[Tensor, Edges, Edges]:
         """Return the updated atoms, bonds and angles.
 
         Args:
@@ -127,8 +144,8 @@ class LineGraphConvolution(nn.Module):
         """
         atoms, bonds, angles = features
         atoms, bonds = self.node_update(atoms, bonds, crystal)
-        bonds, angles = self.edge_update(bonds, angles, line)
-        return atoms, bonds, angles
+        updated, angles = self.edge_update(bonds.features, angles, line)
+        return atoms, Edges(updated), angles
 
 
 class Embedding(nn.Module):
@@ -195,21 +212,44 @@ class ALIGNN(nn.Module):
 
     def forward(self, batch: Batch) -> Tensor:
         """Return predictions on the model's internal scale, shape (n_graphs, n_targets)."""
+        embed_angles = self._embed_angles if len(self.alignn_layers) else None
+        return self.convolve(batch, self._embed_bonds, embed_angles)
+
+    def convolve(
+        self,
+        batch: Batch,
+        embed_bonds: Callable[[Tensor], Edges],
+        embed_angles: Callable[[Tensor], Edges] | None,
+    ) -> Tensor:
+        """Do what `forward` does with given embeddings of distances and cosines.
+
+        Args:
+            batch: As for `forward`.
+            embed_bonds: Maps distances in angstrom, shape (n_edges,).
+            embed_angles: Maps cosines, shape (n_pairs,); None where there is no convolution
+                on the line graph.
+        """
         crystal = Adjacency.of(batch.edge_index[0], batch.degree, batch.ptr)
         atoms = self.atom_embedding(batch.atomic_numbers)
-        bonds = self.edge_embedding(batch.edge_vector.norm(dim=1))
-        if len(self.alignn_layers):
+        bonds = embed_bonds(batch.edge_vector.norm(dim=1))
+        if embed_angles is not None:
             pairs = pair_along_paths(
                 batch.edge_index, batch.edge_vector, batch.degree, self.angle_cutoff
             )
             ends = crystal.first.index_select(0, batch.ptr)
             line = Adjacency.of(pairs.bond_pairs[0], pairs.degree, ends)
-            angles = self.angle_embedding(pairs.cosine.to(bonds.dtype))
+            angles = embed_angles(pairs.cosine.to(atoms.dtype))
             for layer in self.alignn_layers:
                 atoms, bonds, angles = layer((atoms, bonds, angles), crystal, line)
         for layer in self.gcn_layers:
             atoms, bonds = layer(atoms, bonds, crystal)
         return self.fc(self.readout(atoms, batch.ptr.diff()))
+
+    def _embed_bonds(self, distance: Tensor) -> Edges:
+        return Edges(self.edge_embedding(distance))
+
+    def _embed_angles(self, cosine: Tensor) -> Edges:
+        return Edges(self.angle_embedding(cosine))
 
 
 def make_normalization(kind: str, width: int) -> nn.Module:

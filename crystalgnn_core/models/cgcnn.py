@@ -8,8 +8,11 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from crystalgnn_core.models.adjacency import Adjacency
+from crystalgnn_core.models.fused.gated_sum import GatedSum
+from crystalgnn_core.models.fused.threads import runs_fused
 from crystalgnn_core.models.inputs import embed_elements
-from crystalgnn_core.models.layers import GaussianBasis, spread_to_edges, sum_by_center
+from crystalgnn_core.models.layers import GaussianExpansion, spread_to_edges, sum_by_center
 from crystalgnn_core.models.readout import make_readout
 
 if TYPE_CHECKING:
@@ -34,32 +37,54 @@ class GatedConvolution(nn.Module):
 
     def __init__(self, atom_width: int, edge_width: int) -> None:
         super().__init__()
-        self.atom_width = atom_width
+        self.atom_width, self.edge_width = atom_width, edge_width
         self.fc_full = nn.Linear(2 * atom_width + edge_width, 2 * atom_width)
         self.bn1 = nn.BatchNorm1d(2 * atom_width)
         self.bn2 = nn.BatchNorm1d(atom_width)
 
-    def forward(
-        self, atoms: Tensor, edges: Tensor, neighbor: Tensor, degree: Tensor
-    ) -> Tensor:
+    def forward(self, atoms: Tensor, edges: Tensor, adjacency: Adjacency) -> Tensor:
         """Return the updated atom features.
 
         Args:
             atoms: Shape (n_atoms, atom_width).
             edges: Shape (n_edges, edge_width), grouped by centre.
-            neighbor: Neighbour of every edge, shape (n_edges,), int64.
-            degree: Edges of every atom, shape (n_atoms,), int64.
+            adjacency: Neighbours of every atom.
         """
-        width = self.atom_width
-        weight = self.fc_full.weight
-        at_center = functional.linear(atoms, weight[:, :width], self.fc_full.bias)
-        at_neighbor = functional.linear(atoms, weight[:, width : 2 * width])
-        gated = functional.linear(edges, weight[:, 2 * width :])
-        gated = gated + at_neighbor.index_select(0, neighbor)
-        gated = gated + spread_to_edges(at_center, degree, len(edges))
-        gate, core = self.bn1(gated).chunk(2, dim=1)
-        messages = torch.sigmoid(gate) * functional.softplus(core)
-        return functional.softplus(atoms + self.bn2(sum_by_center(messages, degree)))
+        projected, edge_terms = self._project(atoms), self._edge_terms(edges)
+        if self.bn1.training and len(edges) > 1 and runs_fused(projected, edge_terms):
+            norm = self.bn1
+            messages = GatedSum.apply(  # type: ignore[no-untyped-call]
+                edge_terms, projected, norm.weight, norm.bias, norm, adjacency
+            )
+        else:
+            messages = gated_sum(edge_terms, projected, adjacency, self.bn1)
+        return functional.softplus(atoms + self.bn2(messages))
+
+    def split_weight(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Return W_i, W_j and W_u, shape (2 atom_width, ...) each."""
+        widths = (self.atom_width, self.atom_width, self.edge_width)
+        of_center, of_neighbor, of_edge = self.fc_full.weight.split(widths, dim=1)
+        return of_center, of_neighbor, of_edge
+
+    def _project(self, atoms: Tensor) -> Tensor:
+        """Return v W_j and v W_i + b side by side, shape (n_atoms, 4 atom_width)."""
+        of_center, of_neighbor, _ = self.split_weight()
+        bias = torch.cat((torch.zeros_like(self.fc_full.bias), self.fc_full.bias))
+        return functional.linear(atoms, torch.cat((of_neighbor, of_center)), bias)
+
+    def _edge_terms(self, edges: Tensor) -> Tensor:
+        return functional.linear(edges, self.split_weight()[2])
+
+
+def gated_sum(
+    edge_terms: Tensor, projected: Tensor, adjacency: Adjacency, norm: nn.Module
+) -> Tensor:
+    """Do what `crystalgnn_core.models.fused.gated_sum.GatedSum` does, anywhere."""
+    at_neighbor, at_center = projected.chunk(2, dim=1)
+    mixed = edge_terms + at_neighbor.index_select(0, adjacency.sender)
+    mixed = mixed + spread_to_edges(at_center, adjacency.degree, len(edge_terms))
+    gate, core = norm(mixed).chunk(2, dim=1)
+    return sum_by_center(torch.sigmoid(gate) * functional.softplus(core), adjacency.degree)
 
 
 class CGCNN(nn.Module):
@@ -78,11 +103,9 @@ class CGCNN(nn.Module):
 
     def __init__(self, config: CGCNNConfig, n_targets: int) -> None:
         super().__init__()
-        self.basis = GaussianBasis(
-            config.basis_start,
-            config.basis_stop,
-            config.n_centers,
-            config.gaussian_width or config.basis_step,
+        width = config.gaussian_width or config.basis_step
+        self.basis = GaussianExpansion(
+            config.basis_start, config.basis_stop, config.n_centers, 1.0 / width**2
         )
         self.embedding = embed_elements(
             config.node_features, config.atom_width, config.n_embedded
@@ -105,8 +128,13 @@ class CGCNN(nn.Module):
         """Return predictions on the model's internal scale, shape (n_graphs, n_targets)."""
         edges = self.basis(batch.edge_vector.norm(dim=1))
         atoms = self.embedding(batch.atomic_numbers)
+        adjacency = Adjacency.of(batch.edge_index[0], batch.degree, batch.ptr)
         for convolution in self.convs:
-            atoms = convolution(atoms, edges, batch.edge_index[0], batch.degree)
+            atoms = convolution(atoms, edges, adjacency)
+        return self.read(atoms, batch)
+
+    def read(self, atoms: Tensor, batch: Batch) -> Tensor:
+        """Return predictions from the last features of the atoms (n_atoms, atom_width)."""
         crystals = self.readout(atoms, batch.ptr.diff())
         hidden = functional.softplus(self.conv_to_fc(functional.softplus(crystals)))
         for layer in self.fcs:

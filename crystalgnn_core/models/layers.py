@@ -14,38 +14,6 @@ if TYPE_CHECKING:
     from torch.autograd.function import FunctionCtx, NestedIOFunction
 
 
-class GaussianBasis(nn.Module):
-    """Expand distances in Gaussians on an even grid.
-
-    exp(-(d - mu)^2 / width^2), as in the CGCNN code.
-
-    Args:
-        start: First centre in angstrom.
-        stop: Last centre in angstrom.
-        n_centers: Number of Gaussians.
-        width: Of each Gaussian in angstrom.
-    """
-
-    centers: Tensor
-
-    def __init__(self, start: float, stop: float, n_centers: int, width: float) -> None:
-        super().__init__()
-        self.width = width
-        self.register_buffer(
-            "centers", torch.linspace(start, stop, n_centers), persistent=False
-        )
-
-    @property
-    def n_features(self) -> int:
-        """Number of Gaussians."""
-        return len(self.centers)
-
-    def forward(self, distance: Tensor) -> Tensor:
-        """Map distances (n_edges,) in angstrom to features (n_edges, n_features)."""
-        offset = (distance.unsqueeze(1) - self.centers) / self.width
-        return torch.exp(-offset.square())
-
-
 class GaussianExpansion(nn.Module):
     """Expand a quantity in Gaussians exp(-gamma (x - mu)^2) on an even grid.
 
@@ -64,6 +32,11 @@ class GaussianExpansion(nn.Module):
         self.register_buffer(
             "centers", torch.linspace(start, stop, n_features), persistent=False
         )
+
+    @property
+    def n_features(self) -> int:
+        """Number of Gaussians."""
+        return len(self.centers)
 
     def forward(self, values: Tensor) -> Tensor:
         """Map values (n,) to features (n, n_features)."""

@@ -20,7 +20,7 @@ from crystalgnn_core.models.layers import (
 from crystalgnn_core.models.readout import make_readout
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from torch import Tensor
     from torch_geometric.data import Batch
@@ -161,19 +161,28 @@ class MEGNet(nn.Module):
 
     def forward(self, batch: Batch) -> Tensor:
         """Return predictions on the model's internal scale, shape (n_graphs, n_targets)."""
-        atoms = self.embedding(batch.atomic_numbers)
-        bonds = self.basis(batch.edge_vector.norm(dim=1))
+        return self.update(batch, self.enter_bonds)
+
+    def enter_bonds(self, distance: Tensor) -> Tensor:
+        """Map distances (n_edges,) in angstrom to bonds (n_edges, width)."""
+        return cast("Inputs", self.inputs[0]).bonds(self.basis(distance))
+
+    def update(self, batch: Batch, enter_bonds: Callable[[Tensor], Tensor]) -> Tensor:
+        """Do what `forward` does with a given `enter_bonds`."""
+        enter = cast("Inputs", self.inputs[0])
+        bonds = enter_bonds(batch.edge_vector.norm(dim=1))
         state = bonds.new_zeros(len(batch.ptr) - 1, self.n_state)
-        features = (atoms, bonds, state)
-        for index, (enter, block) in enumerate(zip(self.inputs, self.blocks, strict=True)):
-            mapped = enter(features)
+        atoms = self.embedding(batch.atomic_numbers)
+        # the first block has nothing of its width before it: it starts from what it enters
+        mapped = features = enter.atoms(atoms), bonds, enter.state(state)
+        for index, block in enumerate(self.blocks):
+            if index:
+                mapped = self.inputs[index](features)
             changes = block(mapped, batch)
-            # the first block has nothing of this width before it
-            before = mapped if index == 0 else features
             features = (
-                before[0] + changes[0],
-                before[1] + changes[1],
-                before[2] + changes[2],
+                features[0] + changes[0],
+                features[1] + changes[1],
+                features[2] + changes[2],
             )
         atoms, bonds, state = features
         read = (

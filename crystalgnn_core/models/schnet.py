@@ -83,9 +83,13 @@ class InteractionBlock(nn.Module):
             neighbor: Neighbour of every edge, shape (n_edges,), int64.
             degree: Edges of every atom, shape (n_atoms,), int64.
         """
-        expanded, share = edges
-        filters = self.mlp(expanded) * share
+        filters = self.filters(edges)
         return self.lin(self.act(self.conv(atoms, filters, neighbor, degree)))
+
+    def filters(self, edges: tuple[Tensor, Tensor]) -> Tensor:
+        """Return the filters of edges as `forward` takes them, (n_edges, filter_width)."""
+        expanded, share = edges
+        return self.mlp(expanded) * share
 
 
 class SchNet(nn.Module):
@@ -129,14 +133,21 @@ class SchNet(nn.Module):
 
     def forward(self, batch: Batch) -> Tensor:
         """Return predictions on the model's internal scale, shape (n_graphs, n_targets)."""
-        distance = batch.edge_vector.norm(dim=1)
-        share = 0.5 * (torch.cos(distance * (math.pi / self.cutoff)) + 1.0)
-        share = share * (distance <= self.cutoff)  # an enlarged graph has longer edges
-        edges = self.distance_expansion(distance), share.unsqueeze(1)
+        edges = self.expand(batch.edge_vector.norm(dim=1))
         atoms = self.embedding(batch.atomic_numbers)
         for interaction in self.interactions:
             update = interaction(atoms, edges, batch.edge_index[0], batch.degree)
             atoms = atoms + update
+        return self.read(atoms, batch)
+
+    def expand(self, distance: Tensor) -> tuple[Tensor, Tensor]:
+        """Return Gaussians (n_edges, n_gaussians) and cutoff function (n_edges, 1)."""
+        share = 0.5 * (torch.cos(distance * (math.pi / self.cutoff)) + 1.0)
+        share = share * (distance <= self.cutoff)  # an enlarged graph has longer edges
+        return self.distance_expansion(distance), share.unsqueeze(1)
+
+    def read(self, atoms: Tensor, batch: Batch) -> Tensor:
+        """Return predictions from the last features of the atoms (n_atoms, atom_width)."""
         outputs = self.lin2(self.act(self.lin1(atoms)))
         return self.readout(outputs, batch.ptr.diff())
 

@@ -1,14 +1,14 @@
-"""The gated mean of ALIGNN's convolution in one pass over the edges, and its gradients."""
+"""The gated mean of ALIGNN's convolution in one pass over the edges, with its gradients."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
 
 from crystalgnn_core.models.fused.functions import exponential, vectorized
-from crystalgnn_core.models.fused.threads import run_spans
+from crystalgnn_core.models.fused.threads import array_of, run_spans
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -37,7 +37,11 @@ class GatedMean(torch.autograd.Function):
         ctx: FunctionCtx, edge_terms: Tensor, projected: Tensor, adjacency: Adjacency
     ) -> tuple[Tensor, Tensor]:
         ctx.mark_dirty(edge_terms)
-        nodes, total = gate_in_place(edge_terms, projected, adjacency)
+        nodes = edge_terms.new_empty(len(projected), edge_terms.shape[1])
+        total = torch.empty_like(nodes)
+        tensors = (edge_terms, projected, adjacency.sender, adjacency.first, nodes, total)
+        spans = adjacency.spans(torch.get_num_threads())
+        run_spans(gate, Gate(*map(array_of, tensors)), spans)
         ctx.save_for_backward(edge_terms, projected, nodes, total)
         ctx.adjacency = adjacency  # type: ignore[attr-defined]
         ctx.set_materialize_grads(False)
@@ -49,51 +53,53 @@ class GatedMean(torch.autograd.Function):
     ) -> tuple[Tensor, Tensor, None]:
         mixed, projected, nodes, total = ctx.saved_tensors
         adjacency: Adjacency = ctx.adjacency
-        if grad_nodes is None:
-            grad_nodes = torch.zeros_like(nodes)
-        above = mixed if grad_mixed is None else grad_mixed.contiguous()
-        below = torch.empty_like(mixed)
-        grad_projected = torch.zeros_like(projected)
-        run_spans(
-            _backward,
-            adjacency.spans(torch.get_num_threads()),
-            *_arrays(above, mixed, projected, nodes, total, grad_nodes.contiguous()),
-            *_arrays(adjacency.sender, adjacency.first, below, grad_projected),
+        above = mixed if grad_mixed is None else grad_mixed
+        of_nodes = torch.zeros_like(nodes) if grad_nodes is None else grad_nodes
+        below, of_projected = torch.empty_like(mixed), torch.zeros_like(projected)
+        gates = (mixed, projected, adjacency.sender, adjacency.first, nodes, total)
+        arrays = _Gradients(
+            Gate(*map(array_of, gates)),
+            *map(array_of, (above, of_nodes, below, of_projected)),
             grad_mixed is not None,
         )
-        return below, grad_projected, None
+        spans = adjacency.spans(torch.get_num_threads())
+        run_spans(_gate_backward, arrays, spans)
+        return below, of_projected, None
 
 
-def gate_in_place(
-    edge_terms: Tensor, projected: Tensor, adjacency: Adjacency
-) -> tuple[Tensor, Tensor]:
-    """Do what `GatedMean` does, without gradients; return the sums and the sums of gates."""
-    nodes = edge_terms.new_empty(len(projected), edge_terms.shape[1])
-    total = torch.empty_like(nodes)
-    run_spans(
-        _forward,
-        adjacency.spans(torch.get_num_threads()),
-        *_arrays(edge_terms, projected, adjacency.sender, adjacency.first, nodes, total),
-    )
-    return nodes, total
+class Gate(NamedTuple):
+    """What the kernel reads; it overwrites `mixed`, and fills `nodes` and `total`.
+
+    Attributes:
+        mixed: Edge terms, then m, shape (n_edges, width).
+        projected: A, V, B and U of the nodes, shape (n_nodes, 4 width).
+        sender: Shape (n_edges,).
+        first: First edge of each node and the end, shape (n_nodes + 1,).
+        nodes: Sums, shape (n_nodes, width).
+        total: Sums of the gates, shape (n_nodes, width).
+    """
+
+    mixed: Array
+    projected: Array
+    sender: Index
+    first: Index
+    nodes: Array
+    total: Array
 
 
-def _arrays(*tensors: Tensor) -> tuple[NDArray[Any], ...]:
-    return tuple(tensor.detach().numpy() for tensor in tensors)
+class _Gradients(NamedTuple):
+    gate: Gate
+    above: Array  # of m, from what comes after; not read unless `has_above`
+    of_nodes: Array
+    below: Array
+    of_projected: Array
+    has_above: bool
 
 
 @vectorized
-def _forward(
-    mixed: Array,
-    projected: Array,
-    sender: Index,
-    first: Index,
-    nodes: Array,
-    total: Array,
-    _: int,
-    begin: int,
-    end: int,
-) -> None:
+def gate(arrays: Gate, _: int, begin: int, end: int) -> None:
+    """Mix and sum the edges of some receiving nodes."""
+    mixed, projected, sender, first, nodes, total = arrays
     width = mixed.shape[1]
     one, tiny = mixed.dtype.type(1.0), mixed.dtype.type(MEAN_GATE)
     share = np.empty(width, mixed.dtype)
@@ -106,11 +112,11 @@ def _forward(
         for k in range(width):
             bottom[k] = tiny
         for edge in range(first[node], first[node + 1]):
-            gate = projected[sender[edge], :width]
+            sent = projected[sender[edge], :width]
             value = projected[sender[edge], width : 2 * width]
             here = mixed[edge]
             for k in range(width):
-                here[k] = here[k] + gate[k] + received[k]
+                here[k] = here[k] + sent[k] + received[k]
             for k in range(width):
                 share[k] = one / (one + exponential(-here[k]))
             for k in range(width):
@@ -122,42 +128,29 @@ def _forward(
 
 
 @vectorized
-def _backward(
-    above: Array,
-    mixed: Array,
-    projected: Array,
-    nodes: Array,
-    total: Array,
-    grad_nodes: Array,
-    sender: Index,
-    first: Index,
-    below: Array,
-    grad_projected: Array,
-    has_above: bool,  # noqa: FBT001  compiled
-    _: int,
-    begin: int,
-    end: int,
-) -> None:
+def _gate_backward(arrays: _Gradients, _: int, begin: int, end: int) -> None:
+    mixed, projected, sender, first, nodes, total = arrays.gate
+    below, of_projected = arrays.below, arrays.of_projected
     width = mixed.shape[1]
     one = mixed.dtype.type(1.0)
     top, bottom = np.empty(width, mixed.dtype), np.empty(width, mixed.dtype)
     share = np.empty(width, mixed.dtype)
     for node in range(begin, end):
-        of_node, bottoms, result = grad_nodes[node], total[node], nodes[node]
+        of_node, bottoms, result = arrays.of_nodes[node], total[node], nodes[node]
         own = projected[node, 3 * width : 4 * width]
-        of_received = grad_projected[node, 2 * width : 3 * width]
-        of_own = grad_projected[node, 3 * width : 4 * width]
+        of_received = of_projected[node, 2 * width : 3 * width]
+        of_own = of_projected[node, 3 * width : 4 * width]
         for k in range(width):
             of_own[k] = of_node[k]
         for k in range(width):
             top[k] = of_node[k] / bottoms[k]
         for k in range(width):
-            bottom[k] = -top[k] * (result[k] - own[k])
+            bottom[k] = top[k] * (own[k] - result[k])
         for edge in range(first[node], first[node + 1]):
             there = sender[edge]
             value = projected[there, width : 2 * width]
-            of_gate = grad_projected[there, :width]
-            of_value = grad_projected[there, width : 2 * width]
+            of_sent = of_projected[there, :width]
+            of_value = of_projected[there, width : 2 * width]
             here, under = mixed[edge], below[edge]
             for k in range(width):
                 share[k] = one / (one + exponential(-here[k]))
@@ -167,11 +160,11 @@ def _backward(
                 share[k] = share[k] * (one - share[k])
             for k in range(width):
                 under[k] = share[k] * (value[k] * top[k] + bottom[k])
-            if has_above:
-                over = above[edge]
+            if arrays.has_above:
+                over = arrays.above[edge]
                 for k in range(width):
                     under[k] += over[k]
             for k in range(width):
-                of_gate[k] += under[k]
+                of_sent[k] += under[k]
             for k in range(width):
                 of_received[k] += under[k]

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
-from typing import TYPE_CHECKING
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from numpy.typing import NDArray
     from torch import Tensor
 
     from crystalgnn_core.models.adjacency import Span
@@ -34,31 +36,35 @@ def runs_fused(*tensors: Tensor) -> bool:
 def row_spans(n_rows: int) -> list[Span]:
     """Cut rows into one span a thread of torch; few rows into one span."""
     n_spans = max(1, min(torch.get_num_threads(), n_rows // SMALLEST))
-    cuts = [n_rows * index // n_spans for index in range(n_spans + 1)]
-    return list(zip(cuts[:-1], cuts[1:], strict=True))
+    return list(pairwise(n_rows * index // n_spans for index in range(n_spans + 1)))
 
 
 def run_spans(
-    kernel: Callable[..., object], spans: Sequence[Span], *arguments: object
+    kernel: Callable[[Any, int, int, int], object], arrays: object, spans: Sequence[Span]
 ) -> None:
-    """Call `kernel(*arguments, index, begin, end)` for every span, each on its own thread.
+    """Call `kernel(arrays, index, begin, end)` for every span, each on a thread.
 
     The calling thread takes the first span. Kernels release the GIL.
     """
     if not spans:
         return
     others = [
-        _pool().submit(kernel, *arguments, index, begin, end)
+        _pool().submit(kernel, arrays, index, begin, end)
         for index, (begin, end) in enumerate(spans[1:], start=1)
     ]
-    kernel(*arguments, 0, *spans[0])
+    kernel(arrays, 0, *spans[0])
     for other in others:
         other.result()
 
 
+def array_of(tensor: Tensor) -> NDArray[Any]:
+    """Look at a tensor as a contiguous array; a copy only where it is not contiguous."""
+    return tensor.detach().contiguous().numpy()
+
+
 @cache
 def _pool() -> ThreadPoolExecutor:
-    """The threads of this process; several callers may share them."""
+    """Return the threads of this process, which all callers share."""
     return ThreadPoolExecutor(
         max(1, torch.get_num_threads()), thread_name_prefix="crystalgnn-kernel"
     )

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from crystalgnn_core.models.layers import (
-    GaussianBasis,
+    GaussianExpansion,
     mean_by_graph,
     spread_to_edges,
     sum_by_center,
@@ -15,7 +15,7 @@ DEGREE = torch.tensor([2, 0, 3, 1])
 
 
 def test_gaussian_is_one_at_its_centre_and_falls_to_1_over_e_in_one_step():
-    basis = GaussianBasis(0.0, 8.0, 41, 0.2)
+    basis = GaussianExpansion(0.0, 8.0, 41, 25.0)
     assert basis.n_features == 41
     features = basis(torch.tensor([1.0, 8.0]))
     assert features[0, 5].item() == pytest.approx(1.0)

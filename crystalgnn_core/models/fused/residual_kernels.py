@@ -1,0 +1,211 @@
+"""Kernels of residual + SiLU(normalised x): one row after the other.
+
+Loops over the width are short and many: each reads and writes few arrays, so that the
+compiler can make vector instructions of it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from crystalgnn_core.models.fused.functions import exponential, vectorized
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Array = NDArray[np.floating[Any]]
+    Sums = NDArray[np.float64]
+
+FLUSH = 32  # rows that are summed in the rows' own precision before they go to a double
+
+
+class Forward(NamedTuple):
+    """Rows, what is added to them, scale and shift of the columns, and the result."""
+
+    x: Array
+    before: Array
+    scale: Array
+    shift: Array
+    out: Array
+    eps: float
+    has_residual: bool
+
+
+class Backward(NamedTuple):
+    """Gradient of the result, rows, scale and shift, and the gradient of the rows."""
+
+    above: Array
+    x: Array
+    scale: Array
+    shift: Array
+    below: Array
+    eps: float
+    sums: Sums  # of two quantities of each column, by span: (n_spans, 2, width)
+
+
+class Columns(NamedTuple):
+    """What turns slopes, in `below`, into the gradient of the rows."""
+
+    x: Array
+    scale: Array
+    factor: Array
+    offset: Array
+    below: Array
+
+
+class Moments(NamedTuple):
+    """Rows, a value near the mean of each column, and sums by span (n_spans, 2, width)."""
+
+    x: Array
+    center: Array
+    sums: Sums
+
+
+@vectorized
+def rows_forward(arrays: Forward, _: int, begin: int, end: int) -> None:
+    """Normalise each row by its own mean and spread."""
+    scale, shift = arrays.scale, arrays.shift
+    unit = np.empty_like(scale)
+    for row in range(begin, end):
+        normalize_row(arrays.x[row], arrays.eps, unit)
+        for k in range(len(unit)):
+            unit[k] = unit[k] * scale[k] + shift[k]
+        _activate(unit, arrays.before[row], arrays.out[row], arrays.has_residual)
+
+
+@vectorized
+def columns_forward(arrays: Forward, _: int, begin: int, end: int) -> None:
+    """Scale and shift each column."""
+    scale, shift = arrays.scale, arrays.shift
+    value = np.empty_like(scale)
+    for row in range(begin, end):
+        x = arrays.x[row]
+        for k in range(len(value)):
+            value[k] = x[k] * scale[k] + shift[k]
+        _activate(value, arrays.before[row], arrays.out[row], arrays.has_residual)
+
+
+@vectorized
+def normalize_row(x: Array, eps: float, unit: Array) -> float:
+    """Write (x - mean) / spread into `unit`; return the reciprocal spread."""
+    per = x.dtype.type(1.0) / x.dtype.type(len(x))
+    total, square = x.dtype.type(0.0), x.dtype.type(0.0)
+    for k in range(len(x)):
+        total += x[k]
+    mean = total * per
+    for k in range(len(x)):
+        square += (x[k] - mean) * (x[k] - mean)
+    spread = x.dtype.type(1.0) / np.sqrt(square * per + x.dtype.type(eps))
+    for k in range(len(x)):
+        unit[k] = (x[k] - mean) * spread
+    return spread
+
+
+@vectorized
+def _activate(value: Array, before: Array, out: Array, has_residual: bool) -> None:  # noqa: FBT001  compiled
+    one = value.dtype.type(1.0)
+    if has_residual:
+        for k in range(len(value)):
+            out[k] = before[k] + value[k] / (one + exponential(-value[k]))
+    else:
+        for k in range(len(value)):
+            out[k] = value[k] / (one + exponential(-value[k]))
+
+
+@vectorized
+def _slope(value: Array, above: Array) -> None:
+    """Replace what is activated by the gradient before the activation."""
+    one = value.dtype.type(1.0)
+    for k in range(len(value)):
+        share = one / (one + exponential(-value[k]))
+        value[k] = above[k] * share * (one + value[k] * (one - share))
+
+
+@vectorized
+def rows_backward(arrays: Backward, index: int, begin: int, end: int) -> None:
+    """Write gradients of the rows; sum those of shift and scale."""
+    scale, shift = arrays.scale, arrays.shift
+    zero, per = scale.dtype.type(0.0), scale.dtype.type(1.0) / scale.dtype.type(len(scale))
+    unit, slope = np.empty_like(scale), np.empty_like(scale)
+    of_shift, of_scale = np.zeros_like(scale), np.zeros_like(scale)
+    for row in range(begin, end):
+        spread = normalize_row(arrays.x[row], arrays.eps, unit)
+        for k in range(len(unit)):
+            slope[k] = unit[k] * scale[k] + shift[k]
+        _slope(slope, arrays.above[row])
+        for k in range(len(unit)):
+            of_shift[k] += slope[k]
+        for k in range(len(unit)):
+            of_scale[k] += slope[k] * unit[k]
+        mean, mean_unit = zero, zero
+        for k in range(len(unit)):
+            slope[k] *= scale[k]
+            mean += slope[k]
+            mean_unit += slope[k] * unit[k]
+        mean, mean_unit = mean * per, mean_unit * per
+        below = arrays.below[row]
+        for k in range(len(unit)):
+            below[k] = spread * (slope[k] - mean - unit[k] * mean_unit)
+        if (row - begin) % FLUSH == FLUSH - 1 or row == end - 1:
+            flush(of_shift, arrays.sums[index, 0])
+            flush(of_scale, arrays.sums[index, 1])
+
+
+@vectorized
+def columns_slope(arrays: Backward, index: int, begin: int, end: int) -> None:
+    """Write the gradients before the activation; sum them, and their products with x."""
+    scale, shift = arrays.scale, arrays.shift
+    first, second = np.zeros_like(scale), np.zeros_like(scale)
+    for row in range(begin, end):
+        x, slope = arrays.x[row], arrays.below[row]
+        for k in range(len(x)):
+            slope[k] = x[k] * scale[k] + shift[k]
+        _slope(slope, arrays.above[row])
+        for k in range(len(x)):
+            first[k] += slope[k]
+        for k in range(len(x)):
+            second[k] += slope[k] * x[k]
+        if (row - begin) % FLUSH == FLUSH - 1 or row == end - 1:
+            flush(first, arrays.sums[index, 0])
+            flush(second, arrays.sums[index, 1])
+
+
+@vectorized
+def columns_backward(arrays: Columns, _: int, begin: int, end: int) -> None:
+    """Turn slopes into gradients of the rows, in place."""
+    _, scale, factor, offset, _ = arrays
+    for row in range(begin, end):
+        x, slope = arrays.x[row], arrays.below[row]
+        for k in range(len(x)):
+            slope[k] = scale[k] * (slope[k] - offset[k] - factor[k] * x[k])
+
+
+@vectorized
+def moments(arrays: Moments, index: int, begin: int, end: int) -> None:
+    """Sum x - center and its square."""
+    center = arrays.center
+    first, second = np.zeros_like(center), np.zeros_like(center)
+    for row in range(begin, end):
+        add_moments(arrays.x[row], center, first, second)
+        if (row - begin) % FLUSH == FLUSH - 1 or row == end - 1:
+            flush(first, arrays.sums[index, 0])
+            flush(second, arrays.sums[index, 1])
+
+
+@vectorized
+def add_moments(x: Array, center: Array, first: Array, second: Array) -> None:
+    """Add x - center and its square to what is there."""
+    for k in range(len(x)):
+        first[k] += x[k] - center[k]
+    for k in range(len(x)):
+        second[k] += (x[k] - center[k]) * (x[k] - center[k])
+
+
+@vectorized
+def flush(part: Array, whole: Sums) -> None:
+    """Move a partial sum to the whole one."""
+    for k in range(len(part)):
+        whole[k] += part[k]
+        part[k] = 0.0

@@ -1,0 +1,53 @@
+"""Networks as they are used for prediction: folded, and read from tables where they can be.
+
+Training changes weights at every step; afterwards they stay, and with them every function
+of one distance or one angle. Such functions are tabulated once for each network.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from crystalgnn_core.models.alignn import ALIGNN
+from crystalgnn_core.models.cgcnn import CGCNN
+from crystalgnn_core.models.fused.threads import runs_fused
+from crystalgnn_core.models.inference.alignn import FastALIGNN
+from crystalgnn_core.models.inference.cgcnn import FastCGCNN
+from crystalgnn_core.models.inference.megnet import FastMEGNet
+from crystalgnn_core.models.inference.schnet import FastSchNet
+from crystalgnn_core.models.inference.tables import TableError
+from crystalgnn_core.models.megnet import MEGNet
+from crystalgnn_core.models.schnet import SchNet
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from torch import Tensor, nn
+    from torch_geometric.data import Batch
+
+_FORMS: dict[type, Callable[..., Callable[[Batch], Tensor]]] = {
+    ALIGNN: FastALIGNN,
+    CGCNN: FastCGCNN,
+    MEGNet: FastMEGNet,
+    SchNet: FastSchNet,
+}
+
+
+def for_inference(network: nn.Module) -> Callable[[Batch], Tensor]:
+    """Return what predicts the same as a network in evaluation mode, but faster.
+
+    It holds for the weights as they are now, without gradients. On the CPU it reads
+    functions of one distance or angle from tables, to about 1e-6 of their largest value;
+    elsewhere it is the network itself.
+
+    Args:
+        network: A network of `crystalgnn_core.models`; another is returned as it is.
+    """
+    network.eval()
+    form = _FORMS.get(type(network))
+    if form is None or not runs_fused(*network.parameters()):
+        return network
+    try:
+        return form(network)
+    except TableError:  # a function too rough for a table, or weights that are not finite
+        return network
