@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
@@ -48,5 +49,4 @@ class Adjacency(NamedTuple):
         wanted = torch.arange(1, n_spans, dtype=torch.int64) * total // n_spans
         crystals = torch.searchsorted(self.first[self.ends], wanted)
         cuts = [0, *self.ends[crystals].tolist(), len(self.degree)]
-        pairs = zip(cuts[:-1], cuts[1:], strict=True)
-        return [(begin, end) for begin, end in pairs if begin < end]
+        return [(begin, end) for begin, end in pairwise(cuts) if begin < end]

@@ -101,9 +101,8 @@ def gated_mean(
     edge_terms: Tensor, projected: Tensor, adjacency: Adjacency
 ) -> tuple[Tensor, Tensor]:
     """Do what `crystalgnn_core.models.fused.edge_gate.GatedMean` does, anywhere."""
-    sent, received, own = projected.split(
-        (projected.shape[1] // 2, *[projected.shape[1] // 4] * 2), dim=1
-    )
+    width = edge_terms.shape[1]
+    sent, received, own = torch.split(projected, [2 * width, width, width], dim=1)
     gate, message = sent.index_select(0, adjacency.sender).chunk(2, dim=1)
     degree = adjacency.degree
     mixed = edge_terms + gate + spread_to_edges(received, degree, len(edge_terms))

@@ -62,8 +62,8 @@ class GatedConvolution(nn.Module):
 
     def split_weight(self) -> tuple[Tensor, Tensor, Tensor]:
         """Return W_i, W_j and W_u, shape (2 atom_width, ...) each."""
-        widths = (self.atom_width, self.atom_width, self.edge_width)
-        of_center, of_neighbor, of_edge = self.fc_full.weight.split(widths, dim=1)
+        widths = [self.atom_width, self.atom_width, self.edge_width]
+        of_center, of_neighbor, of_edge = torch.split(self.fc_full.weight, widths, dim=1)
         return of_center, of_neighbor, of_edge
 
     def _project(self, atoms: Tensor) -> Tensor:

@@ -8,14 +8,15 @@ import numpy as np
 import torch
 
 from crystalgnn_core.models.fused.functions import exponential, vectorized
-from crystalgnn_core.models.fused.threads import array_of, run_spans
+from crystalgnn_core.models.fused.threads import fields_of, run_spans
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
-    from torch.autograd.function import FunctionCtx, NestedIOFunction
 
     from crystalgnn_core.models.adjacency import Adjacency
+
+    Context = Any  # torch lets a context have any attribute
 
     Array = NDArray[np.floating[Any]]
     Index = NDArray[np.int64]
@@ -34,23 +35,25 @@ class GatedMean(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: FunctionCtx, edge_terms: Tensor, projected: Tensor, adjacency: Adjacency
+        ctx: Context, edge_terms: Tensor, projected: Tensor, adjacency: Adjacency
     ) -> tuple[Tensor, Tensor]:
+        """Mix in place and sum."""
         ctx.mark_dirty(edge_terms)
         nodes = edge_terms.new_empty(len(projected), edge_terms.shape[1])
         total = torch.empty_like(nodes)
         tensors = (edge_terms, projected, adjacency.sender, adjacency.first, nodes, total)
         spans = adjacency.spans(torch.get_num_threads())
-        run_spans(gate, Gate(*map(array_of, tensors)), spans)
+        run_spans(gate, Gate(*fields_of(*tensors)), spans)
         ctx.save_for_backward(edge_terms, projected, nodes, total)
-        ctx.adjacency = adjacency  # type: ignore[attr-defined]
+        ctx.adjacency = adjacency
         ctx.set_materialize_grads(False)
         return edge_terms, nodes
 
     @staticmethod
     def backward(
-        ctx: NestedIOFunction, grad_mixed: Tensor | None, grad_nodes: Tensor | None
+        ctx: Context, grad_mixed: Tensor | None, grad_nodes: Tensor | None
     ) -> tuple[Tensor, Tensor, None]:
+        """Hand gradients of edges and sums to terms and nodes."""
         mixed, projected, nodes, total = ctx.saved_tensors
         adjacency: Adjacency = ctx.adjacency
         above = mixed if grad_mixed is None else grad_mixed
@@ -58,9 +61,14 @@ class GatedMean(torch.autograd.Function):
         below, of_projected = torch.empty_like(mixed), torch.zeros_like(projected)
         gates = (mixed, projected, adjacency.sender, adjacency.first, nodes, total)
         arrays = _Gradients(
-            Gate(*map(array_of, gates)),
-            *map(array_of, (above, of_nodes, below, of_projected)),
-            grad_mixed is not None,
+            *fields_of(
+                Gate(*fields_of(*gates)),
+                above,
+                of_nodes,
+                below,
+                of_projected,
+                grad_mixed is not None,
+            )
         )
         spans = adjacency.spans(torch.get_num_threads())
         run_spans(_gate_backward, arrays, spans)
@@ -128,7 +136,9 @@ def gate(arrays: Gate, _: int, begin: int, end: int) -> None:
 
 
 @vectorized
-def _gate_backward(arrays: _Gradients, _: int, begin: int, end: int) -> None:
+def _gate_backward(  # noqa: C901, PLR0912  one loop for each vector operation
+    arrays: _Gradients, _: int, begin: int, end: int
+) -> None:
     mixed, projected, sender, first, nodes, total = arrays.gate
     below, of_projected = arrays.below, arrays.of_projected
     width = mixed.shape[1]

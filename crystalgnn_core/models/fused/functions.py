@@ -69,7 +69,7 @@ def vectorized(function: F) -> F:
 
 
 @intrinsic
-def _bits_as_float(_: Any, bits: Any) -> Any:  # noqa: ANN401  types of numba
+def _bits_as_float(_: Any, bits: Any) -> Any:  # noqa: ANN401, ARG001  types of numba
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:  # noqa: ANN401, ARG001
         return builder.bitcast(args[0], ir.FloatType())
 
@@ -77,7 +77,7 @@ def _bits_as_float(_: Any, bits: Any) -> Any:  # noqa: ANN401  types of numba
 
 
 @intrinsic
-def _nearest(_: Any, value: Any) -> Any:  # noqa: ANN401  types of numba
+def _nearest(_: Any, value: Any) -> Any:  # noqa: ANN401, ARG001  types of numba
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:  # noqa: ANN401, ARG001
         function = builder.module.declare_intrinsic("llvm.rint", [ir.FloatType()])
         return builder.call(function, args)
@@ -99,7 +99,7 @@ def _exponential(value: Number) -> Callable[[Number], Number]:
         scaled = value * LOG2_E
         scaled = HIGHEST if scaled > HIGHEST else scaled
         scaled = -HIGHEST if scaled < -HIGHEST else scaled
-        whole = _nearest(scaled)
+        whole: Number = _nearest(scaled)  # type: ignore[call-arg]
         x = scaled - whole
         power = E0 + x * (E1 + x * (E2 + x * (E3 + x * (E4 + x * (E5 + x * E6)))))
         return power * _bits_as_float((np.int32(whole) + np.int32(127)) << np.int32(23))

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
 from crystalgnn_core.models.fused import gated_sum_kernels as kernels
 from crystalgnn_core.models.fused.residual import column_gradient, note_statistics
-from crystalgnn_core.models.fused.threads import array_of, run_spans
+from crystalgnn_core.models.fused.threads import array_of, fields_of, run_spans
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
-    from torch.autograd.function import FunctionCtx, NestedIOFunction
 
     from crystalgnn_core.models.adjacency import Adjacency
+
+    Context = Any  # torch lets a context have any attribute
 
 
 class GatedSum(torch.autograd.Function):
@@ -29,8 +30,8 @@ class GatedSum(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(
-        ctx: FunctionCtx,
+    def forward(  # noqa: PLR0917  an argument for each gradient
+        ctx: Context,
         edge_terms: Tensor,
         projected: Tensor,
         weight: Tensor,
@@ -55,12 +56,12 @@ class GatedSum(torch.autograd.Function):
             kernels.gate, kernels.Gate(mixed, graph[1], *columns, array_of(out)), spans
         )
         ctx.save_for_backward(edge_terms, scale, shift, mean, rstd)
-        ctx.adjacency = adjacency  # type: ignore[attr-defined]
+        ctx.adjacency = adjacency
         return out
 
     @staticmethod
     def backward(
-        ctx: NestedIOFunction, grad: Tensor
+        ctx: Context, grad: Tensor
     ) -> tuple[Tensor, Tensor, Tensor, Tensor, None, None]:
         """Find the slopes, sum them by column, and hand them to edges and nodes."""
         mixed, scale, shift, mean, rstd = ctx.saved_tensors
@@ -81,6 +82,8 @@ class GatedSum(torch.autograd.Function):
         of_projected = mixed.new_zeros(len(grad), 2 * mixed.shape[1])
         tensors = (mixed, scale, factor, offset, below, of_projected)
         run_spans(
-            kernels.scatter, kernels.Scatter(*map(array_of, tensors), sender, first), spans
+            kernels.scatter,
+            kernels.Scatter(*fields_of(*tensors, sender, first)),
+            spans,
         )
         return below, of_projected, of_weight, of_bias, None, None

@@ -6,7 +6,7 @@ The normalisation is that of a layer (each row by its own mean and spread) or of
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import torch
@@ -14,12 +14,19 @@ from torch import nn
 from torch.nn import functional
 
 from crystalgnn_core.models.fused import residual_kernels as kernels
-from crystalgnn_core.models.fused.threads import array_of, row_spans, run_spans, runs_fused
+from crystalgnn_core.models.fused.threads import (
+    array_of,
+    fields_of,
+    row_spans,
+    run_spans,
+    runs_fused,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
-    from torch.autograd.function import FunctionCtx, NestedIOFunction
+
+    Context = Any  # torch lets a context have any attribute
 
 
 def add_activated(x: Tensor, residual: Tensor | None, norm: nn.Module) -> Tensor:
@@ -121,7 +128,7 @@ def _scale_and_activate(
     out = torch.empty_like(x)
     before = x if residual is None else residual
     arrays = kernels.Forward(
-        *map(array_of, (x, before, scale, shift, out)), 0.0, residual is not None
+        *fields_of(x, before, scale, shift, out, 0.0, residual is not None)
     )
     run_spans(kernels.columns_forward, arrays, row_spans(len(x)))
     return out
@@ -131,8 +138,8 @@ class _Rows(torch.autograd.Function):
     """The normalisation of a layer."""
 
     @staticmethod
-    def forward(
-        ctx: FunctionCtx,
+    def forward(  # noqa: PLR0917  an argument for each gradient
+        ctx: Context,
         x: Tensor,
         residual: Tensor | None,
         weight: Tensor,
@@ -142,23 +149,21 @@ class _Rows(torch.autograd.Function):
         out = torch.empty_like(x)
         before = x if residual is None else residual
         arrays = kernels.Forward(
-            *map(array_of, (x, before, weight, bias, out)), eps, residual is not None
+            *fields_of(x, before, weight, bias, out, eps, residual is not None)
         )
         run_spans(kernels.rows_forward, arrays, row_spans(len(x)))
         ctx.save_for_backward(x, weight, bias)
-        ctx.eps, ctx.has_residual = eps, residual is not None  # type: ignore[attr-defined]
+        ctx.eps, ctx.has_residual = eps, residual is not None
         return out
 
     @staticmethod
     def backward(
-        ctx: NestedIOFunction, grad: Tensor
+        ctx: Context, grad: Tensor
     ) -> tuple[Tensor, Tensor | None, Tensor, Tensor, None]:
         x, weight, bias = ctx.saved_tensors
         spans, below = row_spans(len(x)), torch.empty_like(x)
         sums = np.zeros((len(spans), 2, x.shape[1]))
-        arrays = kernels.Backward(
-            *map(array_of, (grad, x, weight, bias, below)), ctx.eps, sums
-        )
+        arrays = kernels.Backward(*fields_of(grad, x, weight, bias, below, ctx.eps, sums))
         run_spans(kernels.rows_backward, arrays, spans)
         of_bias, of_weight = torch.from_numpy(sums.sum(axis=0)).to(x.dtype)
         return below, grad if ctx.has_residual else None, of_weight, of_bias, None
@@ -168,8 +173,8 @@ class _Columns(torch.autograd.Function):
     """The normalisation of a batch by its own mean and spread."""
 
     @staticmethod
-    def forward(
-        ctx: FunctionCtx,
+    def forward(  # noqa: PLR0917  an argument for each gradient
+        ctx: Context,
         x: Tensor,
         residual: Tensor | None,
         weight: Tensor,
@@ -180,22 +185,22 @@ class _Columns(torch.autograd.Function):
         scale = weight * rstd
         shift = bias - mean * scale
         ctx.save_for_backward(x, scale, shift, mean, rstd)
-        ctx.has_residual = residual is not None  # type: ignore[attr-defined]
+        ctx.has_residual = residual is not None
         return _scale_and_activate(x, residual, scale, shift)
 
     @staticmethod
     def backward(
-        ctx: NestedIOFunction, grad: Tensor
+        ctx: Context, grad: Tensor
     ) -> tuple[Tensor, Tensor | None, Tensor, Tensor, None, None]:
         x, scale, shift, mean, rstd = ctx.saved_tensors
         spans, below = row_spans(len(x)), torch.empty_like(x)
         sums = np.zeros((len(spans), 2, x.shape[1]))
-        arrays = kernels.Backward(*map(array_of, (grad, x, scale, shift, below)), 0.0, sums)
+        arrays = kernels.Backward(*fields_of(grad, x, scale, shift, below, 0.0, sums))
         run_spans(kernels.columns_slope, arrays, spans)
         found = column_gradient(sums, mean, rstd, len(x))
         of_weight, of_bias, factor, offset = (
             torch.from_numpy(value).to(x.dtype) for value in found
         )
-        columns = kernels.Columns(*map(array_of, (x, scale, factor, offset, below)))
+        columns = kernels.Columns(*fields_of(x, scale, factor, offset, below))
         run_spans(kernels.columns_backward, columns, spans)
         return below, grad if ctx.has_residual else None, of_weight, of_bias, None, None

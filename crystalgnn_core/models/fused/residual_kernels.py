@@ -104,7 +104,7 @@ def normalize_row(x: Array, eps: float, unit: Array) -> float:
 
 
 @vectorized
-def _activate(value: Array, before: Array, out: Array, has_residual: bool) -> None:  # noqa: FBT001  compiled
+def _activate(value: Array, before: Array, out: Array, has_residual: bool) -> None:
     one = value.dtype.type(1.0)
     if has_residual:
         for k in range(len(value)):
@@ -175,7 +175,7 @@ def columns_slope(arrays: Backward, index: int, begin: int, end: int) -> None:
 @vectorized
 def columns_backward(arrays: Columns, _: int, begin: int, end: int) -> None:
     """Turn slopes into gradients of the rows, in place."""
-    _, scale, factor, offset, _ = arrays
+    scale, factor, offset = arrays.scale, arrays.factor, arrays.offset
     for row in range(begin, end):
         x, slope = arrays.x[row], arrays.below[row]
         for k in range(len(x)):

@@ -62,6 +62,13 @@ def array_of(tensor: Tensor) -> NDArray[Any]:
     return tensor.detach().contiguous().numpy()
 
 
+def fields_of(*values: object) -> Any:  # noqa: ANN401  the fields of some tuple of arrays
+    """Return tensors as contiguous arrays, and what is no tensor as it is."""
+    return tuple(
+        array_of(value) if isinstance(value, torch.Tensor) else value for value in values
+    )
+
+
 @cache
 def _pool() -> ThreadPoolExecutor:
     """Return the threads of this process, which all callers share."""

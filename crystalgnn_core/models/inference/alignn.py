@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import copy
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import torch
 
-from crystalgnn_core.models.alignn import ALIGNN, EdgeGatedConvolution, Edges
+from crystalgnn_core.models.alignn import Edges
 from crystalgnn_core.models.inference.tables import Table, distance_end, tabulate
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
     from torch_geometric.data import Batch
+
+    from crystalgnn_core.models.alignn import (
+        ALIGNN,
+        EdgeGatedConvolution,
+        LineGraphConvolution,
+    )
+    from crystalgnn_core.models.layers import GaussianExpansion
 
 
 class FastALIGNN:
@@ -27,15 +34,15 @@ class FastALIGNN:
 
     def __init__(self, network: ALIGNN) -> None:
         self.network = network
-        end = distance_end(network.edge_embedding[0])
+        end = distance_end(cast("GaussianExpansion", network.edge_embedding[0]))
         self._angles: _EdgesTable | None = None
         if len(network.alignn_layers):
-            first = network.alignn_layers[0]
+            first = cast("LineGraphConvolution", network.alignn_layers[0])
             self._bonds = _table(network.edge_embedding, first.node_update, (0.0, end))
             self._angles = _table(network.angle_embedding, first.edge_update, (-1.0, 1.0))
         else:
-            first = network.gcn_layers[0]
-            self._bonds = _table(network.edge_embedding, first, (0.0, end))
+            only = cast("EdgeGatedConvolution", network.gcn_layers[0])
+            self._bonds = _table(network.edge_embedding, only, (0.0, end))
 
     def __call__(self, batch: Batch) -> Tensor:
         """Return predictions on the model's internal scale, shape (n_graphs, n_targets)."""
@@ -67,4 +74,4 @@ class _EdgesTable:
 
     def __call__(self, values: Tensor) -> Edges:
         """Read features and terms of distances or cosines, shape (n,)."""
-        return Edges(self._features(values), self._terms(values))
+        return Edges(self._features.read(values), self._terms.read(values))

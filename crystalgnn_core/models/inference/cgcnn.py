@@ -1,9 +1,9 @@
-"""CGCNN for prediction: batch norms folded, edge terms read from tables, one pass a layer."""
+"""CGCNN for prediction: batch norms folded, edge terms from tables, one pass a layer."""
 
 from __future__ import annotations
 
 import copy
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import numpy as np
 import torch
@@ -38,7 +38,10 @@ class FastCGCNN:
     def __init__(self, network: CGCNN) -> None:
         with torch.no_grad():
             self.network = network
-            self.layers = [_fold(layer, network.basis) for layer in network.convs]
+            self.layers = [
+                _fold(cast("GatedConvolution", layer), network.basis)
+                for layer in network.convs
+            ]
 
     def __call__(self, batch: Batch) -> Tensor:
         """Return predictions on the model's internal scale, shape (n_graphs, n_targets)."""

@@ -35,4 +35,4 @@ class FastMEGNet:
     def __call__(self, batch: Batch) -> Tensor:
         """Return predictions on the model's internal scale, shape (n_graphs, n_targets)."""
         with torch.no_grad():
-            return self.network.update(batch, self._bonds)
+            return self.network.update(batch, self._bonds.read)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import numpy as np
 import torch
@@ -33,9 +33,8 @@ class FastSchNet:
 
     def __init__(self, network: SchNet) -> None:
         self.network = network
-        exact = copy.deepcopy(network).double()
-        dtype = network.lin1.weight.dtype
-        self._filters = [_table(exact, block, dtype) for block in exact.interactions]
+        exact, dtype = copy.deepcopy(network).double(), network.lin1.weight.dtype
+        self._filters = [_table(exact, block, dtype) for block in _blocks(exact)]
 
     def __call__(self, batch: Batch) -> Tensor:
         """Return predictions on the model's internal scale, shape (n_graphs, n_targets)."""
@@ -45,9 +44,7 @@ class FastSchNet:
         with torch.no_grad():
             atoms = self.network.embedding(batch.atomic_numbers)
             distance = array_of(batch.edge_vector.norm(dim=1))
-            for block, filters in zip(
-                self.network.interactions, self._filters, strict=True
-            ):
+            for block, filters in zip(_blocks(self.network), self._filters, strict=True):
                 sent = block.conv.lin1(atoms)
                 received = torch.empty_like(sent)
                 arrays = _Messages(
@@ -56,6 +53,10 @@ class FastSchNet:
                 run_spans(_sum_messages, arrays, spans)
                 atoms = atoms + block.lin(block.act(block.conv.lin2(received)))
             return self.network.read(atoms, batch)
+
+
+def _blocks(network: SchNet) -> list[InteractionBlock]:
+    return [cast("InteractionBlock", block) for block in network.interactions]
 
 
 def _table(network: SchNet, block: InteractionBlock, dtype: torch.dtype) -> Table:

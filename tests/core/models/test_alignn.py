@@ -6,7 +6,9 @@ from torch.nn import functional
 
 from crystalgnn_core.graphs.config import GraphConfig
 from crystalgnn_core.graphs.line_graph import pair_along_paths
+from crystalgnn_core.models import alignn
 from crystalgnn_core.models.config import ALIGNNConfig
+from crystalgnn_core.models.fused import residual
 
 CONFIG = ALIGNNConfig(
     hidden_width=12, embedding_width=10, n_line_convolutions=2, n_convolutions=2
@@ -29,6 +31,12 @@ def reference_convolution(layer, nodes, edges, sender, receiver):
     return updated, edges + functional.silu(layer.bn_edges(mixed))
 
 
+def reference_embedding(embedding, expanded):
+    for step in embedding[1:]:
+        expanded = functional.silu(step.layer[1](step.layer[0](expanded)))
+    return expanded
+
+
 def reference(network, batch):
     sender, receiver = batch.edge_index
     line = pair_along_paths(batch.edge_index, batch.edge_vector, batch.degree)
@@ -37,10 +45,10 @@ def reference(network, batch):
     atoms = network.atom_embedding(batch.atomic_numbers)
     grid = torch.linspace(0, 8, 80, dtype=torch.float64)
     expanded = torch.exp(-(79 / 8) * (length[:, None] - grid) ** 2)
-    bonds = network.edge_embedding[2](network.edge_embedding[1](expanded))
+    bonds = reference_embedding(network.edge_embedding, expanded)
     grid = torch.linspace(-1, 1, 40, dtype=torch.float64)
     expanded = torch.exp(-(39 / 2) * (cosine[:, None] - grid) ** 2)
-    angles = network.angle_embedding[2](network.angle_embedding[1](expanded))
+    angles = reference_embedding(network.angle_embedding, expanded)
     for layer in network.alignn_layers:
         atoms, bonds = reference_convolution(
             layer.node_update, atoms, bonds, sender, receiver
@@ -57,10 +65,17 @@ def reference(network, batch):
 
 
 @pytest.mark.usefixtures("double")
-def test_outputs_and_gradients_are_those_of_the_formulas(crystals, batch_of):
+@pytest.mark.parametrize("normalization", ["batch", "layer"])
+@pytest.mark.parametrize("is_fused", [True, False])
+def test_outputs_and_gradients_are_those_of_the_formulas(
+    crystals, batch_of, is_fused, normalization, monkeypatch
+):
+    for module in (alignn, residual):
+        monkeypatch.setattr(module, "runs_fused", lambda *_: is_fused)
     batch = batch_of(crystals, GRAPH)
     batch.edge_vector = batch.edge_vector.double()
-    network = CONFIG.build(2).double()
+    config = CONFIG.model_copy(update={"normalization": normalization})
+    network = config.build(2).double()
     results = []
     for forward in (network, lambda batch: reference(network, batch)):
         network.zero_grad()

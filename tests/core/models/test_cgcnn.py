@@ -6,6 +6,8 @@ import torch
 from torch.nn import functional
 
 from crystalgnn_core.graphs.config import GraphConfig
+from crystalgnn_core.models import cgcnn
+from crystalgnn_core.models.adjacency import Adjacency
 from crystalgnn_core.models.cgcnn import GatedConvolution
 from crystalgnn_core.models.config import CGCNNConfig
 
@@ -21,17 +23,20 @@ def restated(layer, atoms, edges, edge_index, n_atoms):
     return functional.softplus(atoms + layer.bn2(total))
 
 
+@pytest.mark.parametrize("is_fused", [True, False])
 @pytest.mark.parametrize("is_training", [True, False])
 def test_split_product_equals_the_concatenation_of_the_paper(
-    crystals, batch_of, is_training
+    crystals, batch_of, is_training, is_fused, monkeypatch
 ):
+    monkeypatch.setattr(cgcnn, "runs_fused", lambda *_: is_fused)
     batch = batch_of(crystals)
     layer = GatedConvolution(5, 7).double().train(is_training)
     atoms = torch.randn(batch.num_nodes, 5, dtype=torch.float64, requires_grad=True)
     edges = torch.randn(batch.num_edges, 7, dtype=torch.float64, requires_grad=True)
     inputs = [atoms, edges, *layer.parameters()]
     weights = torch.randn(batch.num_nodes, 5, dtype=torch.float64)
-    split = layer(atoms, edges, batch.edge_index[0], batch.degree)
+    adjacency = Adjacency.of(batch.edge_index[0], batch.degree, batch.ptr)
+    split = layer(atoms, edges, adjacency)
     whole = restated(layer, atoms, edges, batch.edge_index, batch.num_nodes)
     assert torch.allclose(split, whole, rtol=0, atol=1e-10)
     gradients = torch.autograd.grad((split * weights).sum(), inputs)

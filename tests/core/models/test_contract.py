@@ -18,6 +18,7 @@ from crystalgnn_core.models.config import (
     MEGNetConfig,
     SchNetConfig,
 )
+from crystalgnn_core.models.inference import for_inference
 from crystalgnn_core.records.crystal import Crystal
 
 CONFIGS = {
@@ -207,3 +208,29 @@ def test_seed_decides_the_weights(config, crystals):
         values.append(predict(config.build(1).eval(), crystals))
     assert np.array_equal(values[0], values[1])
     assert not np.array_equal(values[0], values[2])
+
+
+def test_inference_form_predicts_the_same(network, crystals, batch_of):
+    batch = batch_of(crystals)
+    form = for_inference(network)
+    with torch.no_grad():
+        expected = network(batch)
+    assert form(batch) == pytest.approx(expected, abs=5e-6)  # tables to 1e-6, a few of them
+
+
+def test_inference_form_is_made_of_the_weights_as_they_are(network, crystals, batch_of):
+    batch = batch_of(crystals)
+    before = for_inference(network)(batch)
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.add_(0.05)
+        after, expected = for_inference(network)(batch), network(batch)
+    assert not torch.allclose(before, after)
+    assert after == pytest.approx(expected, rel=1e-5, abs=2e-5)
+
+
+def test_inference_form_has_no_gradient_and_evaluates(config, crystals, batch_of):
+    form = for_inference(config.build(1).train())
+    assert not form(batch_of(crystals)).requires_grad
+    alone = form(batch_of(crystals[:1]))  # no statistics of the batch are used
+    assert alone == pytest.approx(form(batch_of(crystals))[:1], abs=1e-5)
