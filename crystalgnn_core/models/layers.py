@@ -89,6 +89,8 @@ def sum_by_center(messages: Tensor, degree: Tensor) -> Tensor:
     Returns:
         Shape (n_atoms, width); zero for an atom without edges.
     """
+    if not len(degree):  # which segment_reduce refuses: bonds of atoms that have none
+        return messages
     return torch.segment_reduce(messages, "sum", lengths=degree, initial=0.0)
 
 

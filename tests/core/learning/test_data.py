@@ -8,6 +8,7 @@ from crystalgnn_core.errors import InputError, IntegrityError, LabelSchemeError
 from crystalgnn_core.graphs.config import GraphConfig
 from crystalgnn_core.graphs.shards import graph_folder
 from crystalgnn_core.learning.data import load_training_data
+from crystalgnn_core.models.config import CGCNNConfig, MEGNetConfig, SchNetConfig
 from crystalgnn_core.records.content import content_digest
 from crystalgnn_core.records.schema import record_schema
 from crystalgnn_core.records.store import RecordStore
@@ -101,6 +102,34 @@ def test_elements_without_features_are_refused(own_store):
     assert load_training_data(own_store, TRAINING, GRAPH).summary.refused == {
         "unseen_element": 2
     }
+
+
+def test_the_network_decides_which_elements_are_refused(own_store, caplog):
+    def make_heavy(index, row):  # U, Am, Fm, Og
+        row["atomic_numbers"] = [*row["atomic_numbers"][:-1], (92, 95, 100, 118)[index]]
+        row["structure_digest"] = f"heavy-{index}"
+
+    edit(own_store, make_heavy, n=4)
+    by_electronegativity = CGCNNConfig(node_features=("electronegativity",))
+    for model, symbols in (
+        (MEGNetConfig(), "3 rows hold Am, Fm, Og"),
+        (SchNetConfig(), "2 rows hold Fm, Og"),
+        (CGCNNConfig(), "1 rows hold Og"),
+        (MEGNetConfig(node_features="table"), "1 rows hold Og"),
+        (by_electronegativity, "1 rows hold Og"),
+        (CGCNNConfig(node_features="embedding"), ""),
+        (SchNetConfig(node_features=("row",)), ""),
+    ):
+        caplog.clear()
+        elements = model.known_elements()
+        summary = load_training_data(own_store, TRAINING, GRAPH, elements).summary
+        n_refused = int(symbols[:1] or 0)
+        assert summary.refused == ({"unseen_element": n_refused} if n_refused else {})
+        assert sum(summary.n_rows.values()) == 80 - n_refused
+        messages = [record.getMessage() for record in caplog.records]
+        assert [text.split(", which")[0] for text in messages] == (
+            [symbols] if symbols else []
+        )
 
 
 def test_the_data_digest_follows_labels_and_nothing_else(own_store):

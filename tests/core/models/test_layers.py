@@ -29,6 +29,15 @@ def test_sum_goes_to_the_right_centre():
     assert total.tolist() == [[2, 4], [0, 0], [18, 21], [10, 11]]
 
 
+def test_sums_over_nothing_are_empty_and_have_gradients():
+    messages = torch.zeros(0, 2, requires_grad=True)
+    degree = torch.zeros(0, dtype=torch.int64)
+    total = sum_by_center(messages, degree)
+    assert total.shape == (0, 2)
+    (total.sum() + spread_to_edges(total, degree, 0).sum()).backward()
+    assert messages.grad is not None
+
+
 def test_spreading_repeats_rows_and_its_gradient_sums_them():
     rows = torch.randn(4, 3, dtype=torch.float64, requires_grad=True)
     spread = spread_to_edges(rows, DEGREE, 6)
