@@ -223,7 +223,7 @@ class SchNetConfig(NetworkConfig):
         basis_start: First Gaussian centre in angstrom.
         basis_stop: Last Gaussian centre in angstrom; None takes the cutoff.
         gaussian_width: Width of the Gaussians in angstrom; None takes that of PyG's SchNet,
-            the root of 2 times their spacing.
+            sqrt(2) times their spacing.
         cutoff: Distance in angstrom at which a neighbour's influence has gone to zero.
         node_features: What it knows of an element; `embedding` in the paper.
         readout: Over what each atom gives: `mean` for intensive properties, `sum` or

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from crystalgnn_core.models.readout import make_readout
+from crystalgnn_core.models.readout import Set2Set, make_readout
 
 COUNTS = torch.tensor([3, 1, 2])
 LOOPS = {
@@ -32,7 +32,7 @@ def test_gradients_are_those_of_finite_differences(kind):
 
 def test_set2set_reads_the_attention_weighted_mean():
     members = torch.randn(6, 4, dtype=torch.float64)
-    readout = make_readout("set2set", 4, 5, 2).double()
+    readout = Set2Set(4, 5, 2).double()
     found = readout(members, COUNTS)
     assert found.shape == (3, readout.n_outputs)
     for rows, output in zip(members.split([3, 1, 2]), found, strict=True):
