@@ -37,6 +37,25 @@ def no_training(monkeypatch):
     monkeypatch.setattr(module, "fit", fail)
 
 
+def test_a_network_of_element_properties_is_trained(built_store, tmp_path):
+    store = copy(built_store, tmp_path / "store")
+    model = MODEL.model_copy(
+        update={
+            "node_features": ("electronegativity", "ionic_radius", "oxidation_state"),
+            "readout": "set2set",
+            "query_width": 4,
+        }
+    )
+    training = TRAINING.model_copy(update={"epochs": 1})
+    trained = module.train_model(store, model, training, GRAPH)
+    assert trained.card.model == model
+    assert name_model(MODEL, training, GRAPH, "0") != name_model(
+        model, training, GRAPH, "0"
+    )
+    network, _ = load_bundle(Path(trained.folder))
+    assert network.get_parameter("embedding.weight").shape == (8, 6)
+
+
 def test_the_name_depends_on_settings_and_data_but_not_on_the_device():
     name = name_model(MODEL, TRAINING, GRAPH, "data")
     others = {
