@@ -51,13 +51,13 @@ class GatedConvolution(nn.Module):
             adjacency: Neighbours of every atom.
         """
         projected, edge_terms = self._project(atoms), self._edge_terms(edges)
-        if self.bn1.training and len(edges) > 1 and runs_fused(projected, edge_terms):
-            norm = self.bn1
+        norm, n_needed = self.bn1, 2 if self.bn1.training else 1
+        if len(edges) >= n_needed and runs_fused(projected, edge_terms):
             messages = GatedSum.apply(  # type: ignore[no-untyped-call]
                 edge_terms, projected, norm.weight, norm.bias, norm, adjacency
             )
         else:
-            messages = gated_sum(edge_terms, projected, adjacency, self.bn1)
+            messages = gated_sum(edge_terms, projected, adjacency, norm)
         return functional.softplus(atoms + self.bn2(messages))
 
     def split_weight(self) -> tuple[Tensor, Tensor, Tensor]:

@@ -6,7 +6,7 @@ The normalisation is that of a layer (each row by its own mean and spread) or of
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import numpy as np
 import torch
@@ -44,24 +44,42 @@ def add_activated(x: Tensor, residual: Tensor | None, norm: nn.Module) -> Tensor
     if len(x) and runs_fused(x):
         if isinstance(norm, nn.LayerNorm):
             return _Rows.apply(x, residual, norm.weight, norm.bias, norm.eps)  # type: ignore[no-untyped-call]
-        if isinstance(norm, nn.BatchNorm1d) and norm.training and len(x) > 1:
-            mean, rstd = batch_statistics(x, norm)
-            return _Columns.apply(x, residual, norm.weight, norm.bias, mean, rstd)  # type: ignore[no-untyped-call]
-        if isinstance(norm, nn.BatchNorm1d) and not torch.is_grad_enabled():
-            return _scale_and_activate(x, residual, *learned_affine(norm))
+        if isinstance(norm, nn.BatchNorm1d) and (len(x) > 1 or not norm.training):
+            found = batch_statistics(x, norm) if norm.training else learned(norm)
+            return _Columns.apply(x, residual, norm.weight, norm.bias, found)  # type: ignore[no-untyped-call]
     activated = functional.silu(norm(x))
     return activated if residual is None else activated + residual
 
 
+class Statistics(NamedTuple):
+    """Statistics of columns, shape (width,) each.
+
+    Attributes:
+        mean: Mean.
+        rstd: Reciprocal spread.
+        are_fixed: Whether they are learned ones, and not those of the batch.
+    """
+
+    mean: Tensor
+    rstd: Tensor
+    are_fixed: bool
+
+
+def learned(norm: nn.BatchNorm1d) -> Statistics:
+    """Return the running statistics of a batch norm."""
+    mean, variance = cast("Tensor", norm.running_mean), cast("Tensor", norm.running_var)
+    return Statistics(mean, torch.rsqrt(variance + norm.eps), are_fixed=True)
+
+
 def learned_affine(norm: nn.BatchNorm1d) -> tuple[Tensor, Tensor]:
     """Return scale and shift, shape (width,), of a batch norm in evaluation mode."""
-    mean, variance = cast("Tensor", norm.running_mean), cast("Tensor", norm.running_var)
-    scale = norm.weight * torch.rsqrt(variance + norm.eps)
+    mean, rstd, _ = learned(norm)
+    scale = norm.weight * rstd
     return scale.detach(), (norm.bias - mean * scale).detach()
 
 
-def batch_statistics(x: Tensor, norm: nn.BatchNorm1d) -> tuple[Tensor, Tensor]:
-    """Return mean and reciprocal spread of the columns; note them in the running ones.
+def batch_statistics(x: Tensor, norm: nn.BatchNorm1d) -> Statistics:
+    """Return the statistics of the columns; note them in the running ones.
 
     Args:
         x: Shape (n_rows, width), at least two rows.
@@ -76,8 +94,8 @@ def batch_statistics(x: Tensor, norm: nn.BatchNorm1d) -> tuple[Tensor, Tensor]:
 
 def note_statistics(
     sums: NDArray[np.float64], center: Tensor, n_rows: int, norm: nn.BatchNorm1d
-) -> tuple[Tensor, Tensor]:
-    """Turn sums of x - center and of its square into mean and reciprocal spread.
+) -> Statistics:
+    """Turn sums of x - center and of its square into statistics of the batch.
 
     Args:
         sums: Of spans of rows, shape (n_spans, 2, width).
@@ -94,31 +112,42 @@ def note_statistics(
         unbiased = variance * (n_rows / (n_rows - 1))
         cast("Tensor", norm.running_mean).lerp_(mean.to(kind), rate)
         cast("Tensor", norm.running_var).lerp_(unbiased.to(kind), rate)
-    return mean.to(kind), torch.rsqrt(variance + norm.eps).to(kind)
+    rstd = torch.rsqrt(variance + norm.eps).to(kind)
+    return Statistics(mean.to(kind), rstd, are_fixed=False)
 
 
-def column_gradient(
-    sums: NDArray[np.float64], mean: Tensor, rstd: Tensor, n_rows: int
-) -> tuple[NDArray[np.float64], ...]:
-    """Return what the gradient of a batch norm needs of its columns.
+class ColumnGradient(NamedTuple):
+    """What the gradient of a batch norm needs of its columns, shape (width,) each.
 
     With slopes g before the normalised x is scaled and shifted, the gradient of x is
     scale (g - offset - factor x).
+    """
+
+    of_weight: Tensor
+    of_bias: Tensor
+    factor: Tensor
+    offset: Tensor
+
+
+def column_gradient(
+    sums: NDArray[np.float64], statistics: Statistics, n_rows: int
+) -> ColumnGradient:
+    """Turn sums of slopes into what the gradients need.
 
     Args:
         sums: Of g and of g x, by spans of rows, shape (n_spans, 2, width).
-        mean: Mean of x, shape (width,).
-        rstd: Its reciprocal spread, shape (width,).
+        statistics: Of x.
         n_rows: Rows in all.
-
-    Returns:
-        Gradients of weight and bias, `factor` and `offset`, shape (width,) each.
     """
     slope, slope_x = sums.sum(axis=0)
-    center, spread = mean.double().numpy(), rstd.double().numpy()
-    of_weight = (slope_x - center * slope) * spread
-    factor = of_weight * spread / n_rows
-    return of_weight, slope, factor, slope / n_rows - center * factor
+    mean, rstd = statistics.mean.double().numpy(), statistics.rstd.double().numpy()
+    of_weight = (slope_x - mean * slope) * rstd
+    # fixed statistics do not move with x
+    factor = 0.0 * slope if statistics.are_fixed else of_weight * rstd / n_rows
+    offset = 0.0 * slope if statistics.are_fixed else slope / n_rows - mean * factor
+    kind = statistics.mean.dtype
+    values = (of_weight, slope, factor, offset)
+    return ColumnGradient(*(torch.from_numpy(value).to(kind) for value in values))
 
 
 def _scale_and_activate(
@@ -170,7 +199,7 @@ class _Rows(torch.autograd.Function):
 
 
 class _Columns(torch.autograd.Function):
-    """The normalisation of a batch by its own mean and spread."""
+    """The normalisation of a batch, by its own mean and spread or by learned ones."""
 
     @staticmethod
     def forward(  # noqa: PLR0917  an argument for each gradient
@@ -179,28 +208,25 @@ class _Columns(torch.autograd.Function):
         residual: Tensor | None,
         weight: Tensor,
         bias: Tensor,
-        mean: Tensor,
-        rstd: Tensor,
+        statistics: Statistics,
     ) -> Tensor:
-        scale = weight * rstd
-        shift = bias - mean * scale
-        ctx.save_for_backward(x, scale, shift, mean, rstd)
-        ctx.has_residual = residual is not None
+        scale = weight * statistics.rstd
+        shift = bias - statistics.mean * scale
+        ctx.save_for_backward(x, scale, shift)
+        ctx.statistics, ctx.has_residual = statistics, residual is not None
         return _scale_and_activate(x, residual, scale, shift)
 
     @staticmethod
     def backward(
         ctx: Context, grad: Tensor
-    ) -> tuple[Tensor, Tensor | None, Tensor, Tensor, None, None]:
-        x, scale, shift, mean, rstd = ctx.saved_tensors
+    ) -> tuple[Tensor, Tensor | None, Tensor, Tensor, None]:
+        x, scale, shift = ctx.saved_tensors
         spans, below = row_spans(len(x)), torch.empty_like(x)
         sums = np.zeros((len(spans), 2, x.shape[1]))
-        arrays = kernels.Backward(*fields_of(grad, x, scale, shift, below, 0.0, sums))
-        run_spans(kernels.columns_slope, arrays, spans)
-        found = column_gradient(sums, mean, rstd, len(x))
-        of_weight, of_bias, factor, offset = (
-            torch.from_numpy(value).to(x.dtype) for value in found
-        )
-        columns = kernels.Columns(*fields_of(x, scale, factor, offset, below))
-        run_spans(kernels.columns_backward, columns, spans)
-        return below, grad if ctx.has_residual else None, of_weight, of_bias, None, None
+        slopes = kernels.Backward(*fields_of(grad, x, scale, shift, below, 0.0, sums))
+        run_spans(kernels.columns_slope, slopes, spans)
+        found = column_gradient(sums, ctx.statistics, len(x))
+        columns = fields_of(x, scale, found.factor, found.offset, below)
+        run_spans(kernels.columns_backward, kernels.Columns(*columns), spans)
+        of_residual = grad if ctx.has_residual else None
+        return below, of_residual, found.of_weight, found.of_bias, None

@@ -63,16 +63,23 @@ def plainly(x, residual, norm):
 
 
 @pytest.mark.parametrize("kind", ["layer", "batch"])
-@pytest.mark.parametrize("with_gradient", [True, False])
-def test_learned_statistics_are_used_in_evaluation(kind, with_gradient):
+@pytest.mark.parametrize("n_rows", [1, N_ROWS])
+def test_learned_statistics_are_used_in_evaluation(kind, n_rows):
     norm = make_norm(kind, torch.float64)
-    x = torch.randn(N_ROWS, WIDTH, dtype=torch.float64) * 3 + 1
-    norm(x)
+    norm(torch.randn(N_ROWS, WIDTH, dtype=torch.float64) * 3 + 1)
     norm.eval()
-    with torch.set_grad_enabled(with_gradient):
-        found = add_activated(x, None, norm)
-    assert found.requires_grad == with_gradient
-    assert torch.allclose(found, plainly(x, None, norm), rtol=0, atol=1e-12)
+    before = [buffer.clone() for buffer in norm.buffers()]
+    x = torch.randn(n_rows, WIDTH, dtype=torch.float64, requires_grad=True)
+    inputs = [x, norm.weight, norm.bias]
+    results = []
+    for function in (add_activated, plainly):
+        value = function(x, None, norm)
+        results.append((value, *torch.autograd.grad(value.square().sum(), inputs)))
+    for found, expected in zip(*results, strict=True):
+        assert torch.allclose(found, expected, rtol=0, atol=1e-11)
+    assert all(map(torch.equal, before, norm.buffers()))
+    with torch.no_grad():
+        assert not add_activated(x, None, norm).requires_grad
 
 
 def test_what_kernels_cannot_do_is_left_to_torch():
