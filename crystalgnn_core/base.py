@@ -22,8 +22,11 @@ class FrozenModel(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
 
-    def settings_digest(self, *, exclude: set[str] | None = None) -> str:
-        """Return a short digest of this object, leaving out the fields in exclude."""
+    def settings_digest(self, *, exclude: set[str] | dict[str, Any] | None = None) -> str:
+        """Return a short digest of this object, leaving out the fields in exclude.
+
+        A mapping names what is left out of the fields of a field, as in pydantic.
+        """
         return digest_of(self.model_dump(mode="json", exclude=exclude))
 
 

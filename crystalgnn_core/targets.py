@@ -9,17 +9,22 @@ from pydantic import AfterValidator
 from crystalgnn_core.base import FrozenModel
 from crystalgnn_core.errors import ConfigError
 
+TargetKind = Literal["regression", "classification"]
+
 
 class Target(FrozenModel):
     """A property that is stored as a label and can be learned.
 
+    A class is stored as 1 or 0; its prediction is the probability of 1.
+
     Attributes:
         name: Column name in records, predictions and rankings.
-        unit: Unit of the stored value.
+        unit: Unit of the stored value; empty for a number without one, and for classes.
         title: Name for axes and tables.
         minimum: Smallest plausible stored value; a smaller one is rejected.
         maximum: Largest plausible stored value; a larger one is rejected.
         transform: Scale on which the model learns; predictions are mapped back.
+        kind: A number, or one of two classes.
     """
 
     name: str
@@ -28,6 +33,27 @@ class Target(FrozenModel):
     minimum: float
     maximum: float
     transform: Literal["identity", "log10"] = "identity"
+    kind: TargetKind = "regression"
+
+    @property
+    def is_class(self) -> bool:
+        """Whether labels are classes and predictions probabilities."""
+        return self.kind == "classification"
+
+    @property
+    def predicted_unit(self) -> str:
+        """Unit of a prediction as it is shown: of a class, that it is a probability."""
+        return "probability" if self.is_class else self.unit
+
+    @property
+    def heading(self) -> str:
+        """Title of a prediction with its unit, for axes and tables."""
+        unit = self.predicted_unit
+        return f"{self.title} ({unit})" if unit else self.title
+
+    def with_unit(self, number: str) -> str:
+        """Write the unit behind a number, if there is one."""
+        return f"{number} {self.unit}" if self.unit else number
 
 
 TARGETS: dict[str, Target] = {
@@ -57,6 +83,29 @@ TARGETS: dict[str, Target] = {
             maximum=1000.0,
             transform="log10",
         ),
+        Target(
+            name="fermi_energy",
+            unit="eV",
+            title="Fermi energy",
+            minimum=-30.0,
+            maximum=30.0,
+        ),
+        # thermodynamic bounds of an isotropic solid
+        Target(
+            name="poisson_ratio",
+            unit="",
+            title="Poisson ratio",
+            minimum=-1.0,
+            maximum=0.5,
+        ),
+        Target(
+            name="is_metal",
+            unit="",
+            title="metal",
+            minimum=0.0,
+            maximum=1.0,
+            kind="classification",
+        ),
     )
 }
 
@@ -81,6 +130,15 @@ def _known(name: str) -> str:
 
 
 TargetName = Annotated[str, AfterValidator(_known)]
+
+
+def is_class(name: str) -> bool:
+    """Tell whether a target is a class.
+
+    Raises:
+        ConfigError: No target has this name.
+    """
+    return get_target(name).is_class
 
 
 def scheme_column(target: str) -> str:

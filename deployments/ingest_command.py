@@ -41,7 +41,11 @@ def ingest(
     name: Annotated[str | None, typer.Option("--name", help="Name of the records.")] = None,
     target: Annotated[
         list[str] | None,
-        typer.Option("--target", help="TARGET=COLUMN@LABEL SCHEME of a table; repeatable."),
+        typer.Option(
+            "--target",
+            help="TARGET=COLUMN@LABEL SCHEME of a table, or for a class "
+            "TARGET=COLUMN<=VALUE@LABEL SCHEME; repeatable.",
+        ),
     ] = None,
     config: Config = None,
     store: Store = None,
@@ -89,13 +93,16 @@ def source_entry(
 
 def _target_column(text: str) -> tuple[str, dict[str, str]]:
     target, _, rest = text.partition("=")
-    column, _, scheme = rest.partition("@")
-    if not (target and column and scheme):
+    place, _, scheme = rest.partition("@")
+    column, is_derived, bound = place.partition("<=")
+    if not (target and column and scheme) or (is_derived and not bound):
         raise ConfigError(
             f"--target {text!r}: write TARGET=COLUMN@LABEL SCHEME, such as "
-            "'band_gap=gap@MP GGA/GGA+U MP2020'"
+            "'band_gap=gap@MP GGA/GGA+U MP2020', or for a class TARGET=COLUMN<=VALUE@..., "
+            "such as 'is_metal=gap<=0@MP GGA/GGA+U MP2020'"
         )
-    return target, {"column": column, "label_scheme": scheme}
+    entry = {"column": column, "label_scheme": scheme}
+    return target, entry | {"at_most": bound} if is_derived else entry
 
 
 def candidates_name(path: str) -> str:

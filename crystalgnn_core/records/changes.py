@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from deltalake import DeltaTable, WriterProperties, write_deltalake
+from deltalake import DeltaTable, Schema, WriterProperties, write_deltalake
 
 from crystalgnn_core.records.schema import record_schema
 
@@ -91,7 +91,7 @@ class RecordWriter:
             tables: Reads the rows of the source.
             has_rows: Whether the table holds rows of the source.
         """
-        DeltaTable.create(self.path, record_schema(), mode="ignore")
+        self._complete(DeltaTable.create(self.path, record_schema(), mode="ignore"))
         if not has_rows:
             write_deltalake(
                 self.path, _reader(tables(None)), mode="append", writer_properties=WRITING
@@ -113,6 +113,16 @@ class RecordWriter:
             changes.n_changed,
             len(changes.gone),
         )
+
+    def _complete(self, stored: DeltaTable) -> None:
+        """Add the columns that came into use after the table was made, empty."""
+        present = {field.name for field in stored.schema().fields}
+        wanted = Schema.from_arrow(record_schema()).fields
+        missing = [field for field in wanted if field.name not in present]
+        if missing:
+            stored.alter.add_columns(missing)
+            names = ", ".join(field.name for field in missing)
+            logger.info("%s: columns added: %s", self.path, names)
 
     def _merge(self, rows: Iterator[pa.Table], gone: pa.ChunkedArray) -> None:
         removed = pa.table(

@@ -6,6 +6,8 @@ import math
 from numbers import Real
 from typing import TYPE_CHECKING, Literal
 
+import numpy as np
+
 from crystalgnn_core.errors import RecordError
 from crystalgnn_core.targets import get_target
 
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
 
 LabelRequirement = Literal["all", "any", "none"]
 MISSING_WORDS = frozenset({"", "-", "na", "n/a", "<na>", "nan", "none", "null"})
+CLASS_WORDS = {"true": 1.0, "false": 0.0}
 
 
 def label_value(value: object) -> float | None:
@@ -43,6 +46,27 @@ def label_value(value: object) -> float | None:
     return None if math.isnan(number) else number
 
 
+def class_value(value: object) -> float | None:
+    """Read the label of a class: 0, 1, true or false, or a missing value.
+
+    Returns:
+        1 or 0, or None for None, NaN and words such as `na`.
+
+    Raises:
+        RecordError: `invalid_label`, the value is something else.
+    """
+    if isinstance(value, bool | np.bool_):
+        return float(value)
+    if isinstance(value, str) and value.strip().lower() in CLASS_WORDS:
+        return CLASS_WORDS[value.strip().lower()]
+    number = label_value(value)
+    if number is None or number in CLASS_WORDS.values():
+        return number
+    raise RecordError(
+        "invalid_label", f"label {value!r} is no class; give 0, 1, true or false"
+    )
+
+
 def checked_labels(raw: RawRecord) -> dict[str, float]:
     """Return the labels a record has, each in the unit of its target.
 
@@ -53,8 +77,11 @@ def checked_labels(raw: RawRecord) -> dict[str, float]:
     labels = {}
     for name, given in raw.labels.items():
         target = get_target(name)
-        if type(given) is float and target.minimum <= given <= target.maximum:
-            value: float | None = given + 0.0  # nearly all; -0.0 and 0.0 are one label
+        value: float | None
+        if target.is_class:
+            value = class_value(given)
+        elif type(given) is float and target.minimum <= given <= target.maximum:
+            value = given + 0.0  # nearly all; -0.0 and 0.0 are one label
         else:
             value = label_value(given)
         if value is None:
@@ -67,8 +94,8 @@ def checked_labels(raw: RawRecord) -> dict[str, float]:
         if not target.minimum <= value <= target.maximum:
             raise RecordError(
                 "implausible_label",
-                f"{name} is {value:g} {target.unit}, expected {target.minimum:g} to "
-                f"{target.maximum:g}; check the unit",
+                f"{name} is {target.with_unit(f'{value:g}')}, expected "
+                f"{target.minimum:g} to {target.maximum:g}; check the unit",
             )
         if not raw.label_schemes.get(name):
             raise RecordError(

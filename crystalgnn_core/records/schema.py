@@ -11,7 +11,7 @@ import pyarrow as pa
 from crystalgnn_core.targets import TARGETS, scheme_column
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
 
     from crystalgnn_core.records.crystal import Crystal
@@ -113,6 +113,19 @@ def record_schema() -> pa.Schema:
             pa.field("content_digest", pa.string(), nullable=False),
         ]
     )
+
+
+def with_all_columns(table: pa.Table, columns: Sequence[str] | None = None) -> pa.Table:
+    """Return some columns of a record table, or all, in order; those it lacks are empty.
+
+    A table that was written before a target was added has no column for it.
+    """
+    schema, present = record_schema(), set(table.column_names)
+    for name in schema.names if columns is None else columns:
+        if name not in present:
+            field = schema.field(name)
+            table = table.append_column(field, pa.nulls(len(table), field.type))
+    return table.select(schema.names if columns is None else list(columns))
 
 
 def reject_schema() -> pa.Schema:

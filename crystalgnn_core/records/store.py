@@ -21,7 +21,11 @@ from crystalgnn_core.records.changes import (
     TableReader,
     compare_keys,
 )
-from crystalgnn_core.records.schema import record_schema, reject_schema
+from crystalgnn_core.records.schema import (
+    record_schema,
+    reject_schema,
+    with_all_columns,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -172,6 +176,7 @@ class RecordStore:
         """Stream the records of some sources as tables of bounded size.
 
         The metadata of each table tell the version that it was read from, `RECORD_VERSION`.
+        Columns that came into use after the table was written are empty.
 
         Raises:
             InputError: There is no such version.
@@ -185,6 +190,7 @@ class RecordStore:
                 f"{self.records_path}: no version {version} (newest: {self.version()})"
             ) from error
         dataset, read = stored.to_pyarrow_dataset(), str(stored.version())
+        known = record_schema().names if columns is None else columns
         scanner = dataset.scanner(
             batch_size=SCAN_ROWS,
             batch_readahead=4,
@@ -193,13 +199,13 @@ class RecordStore:
             fragment_scan_options=ParquetFragmentScanOptions(
                 use_buffered_stream=True, buffer_size=SCAN_BUFFER, pre_buffer=False
             ),
-            columns=None if columns is None else list(columns),
+            columns=[name for name in known if name in dataset.schema.names],
             # typed, as an empty list alone would have the type null
             filter=pc.field("source").isin(pa.array(sources, pa.string())),
         )
         for batch in scanner.to_batches():
             if batch.num_rows:
-                table = pa.Table.from_batches([batch])
+                table = with_all_columns(pa.Table.from_batches([batch]), columns)
                 yield table.replace_schema_metadata({RECORD_VERSION: read})
 
     def source_counts(self) -> dict[str, int]:

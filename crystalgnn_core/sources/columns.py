@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Annotated
 from pydantic import Field
 
 from crystalgnn_core.base import FrozenModel
-from crystalgnn_core.errors import ConfigError
+from crystalgnn_core.errors import ConfigError, RecordError
+from crystalgnn_core.records.labels import class_value, label_value
 from crystalgnn_core.sources.convert import crystal_from_any, crystal_from_json, is_json
 from crystalgnn_core.sources.structure_files import refuse
+from crystalgnn_core.targets import get_target
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -30,11 +32,47 @@ class TargetColumn(FrozenModel):
         column: Name of the column.
         label_scheme: Label scheme of its values.
         scale: Factor that turns its values into the unit of the target.
+        at_most: For a class whose column holds numbers: 1 where the value, after `scale`,
+            is not above this, else 0. None takes the column for 0, 1, true and false.
     """
 
     column: str
     label_scheme: Annotated[str, Field(min_length=1)]
     scale: Annotated[float, Field(allow_inf_nan=False)] = 1.0
+    at_most: Annotated[float, Field(allow_inf_nan=False)] | None = None
+
+    def check(self, name: str) -> None:
+        """Check that the settings fit the target.
+
+        Raises:
+            ValueError: `at_most` for a number, or `scale` for classes that are given.
+        """
+        if self.at_most is not None and not get_target(name).is_class:
+            raise ValueError(f"{name} is no class, so targets.{name}.at_most has no use")
+        if self.at_most is None and self.scale != 1.0 and get_target(name).is_class:
+            raise ValueError(f"{name} is a class; targets.{name}.scale needs at_most")
+
+    def read(self, name: str, value: object) -> float | None:
+        """Read the label of a target from a cell of the column.
+
+        Returns:
+            The label in the unit of the target, or None where it is missing.
+
+        Raises:
+            RecordError: `invalid_label`.
+        """
+        if self.at_most is None and get_target(name).is_class:
+            return class_value(value)
+        number = label_value(value)
+        if number is None:
+            return None
+        if self.at_most is None:
+            return number * self.scale
+        if math.isinf(number):
+            raise RecordError(
+                "invalid_label", f"value is {number}, expected a finite number"
+            )
+        return float(number * self.scale <= self.at_most)
 
 
 class TableColumns(FrozenModel):

@@ -11,7 +11,6 @@ from pydantic import Field, model_validator
 from crystalgnn_core.artifacts import file_sha256
 from crystalgnn_core.base import DIGEST_LENGTH, digest_of
 from crystalgnn_core.errors import ConfigError, RecordError, SourceError
-from crystalgnn_core.records.labels import label_value
 from crystalgnn_core.records.schema import RawRecord
 from crystalgnn_core.sources.base import (
     BATCH_SIZE,
@@ -70,6 +69,8 @@ class FilesSource(SourceConfig):
             raise ValueError(
                 f"labels is {self.labels!r} but targets is empty; name the label columns"
             )
+        for name, target in self.targets.items():
+            target.check(name)
         return self
 
     def target_names(self) -> tuple[str, ...]:
@@ -88,7 +89,7 @@ class FilesSource(SourceConfig):
             payloads = self._table_payloads(path)
         else:
             payloads = self._folder_payloads(path)
-        config = self.settings_digest(exclude={"path", "labels", "pattern", "part_size"})
+        config = self._reading_digest()
         return [
             SourcePart(index=index, digest=digest_of([config, payload]), payload=payload)
             for index, payload in enumerate(payloads)
@@ -104,6 +105,18 @@ class FilesSource(SourceConfig):
         if "files" in part.payload:
             return self._read_files(path, part.payload)
         return self._read_rows(path, part.payload)
+
+    def _reading_digest(self) -> str:
+        """Return a digest of what decides how rows are read.
+
+        Settings that came later count only where they are used.
+        """
+        columns = self.targets.items()
+        unused = {name: {"at_most"} for name, column in columns if column.at_most is None}
+        apart = ("path", "labels", "pattern", "part_size")
+        return self.settings_digest(
+            exclude={**dict.fromkeys(apart, True), "targets": unused}
+        )
 
     def _table_payloads(self, path: Path) -> list[dict[str, Any]]:
         if self.labels is not None:
@@ -147,7 +160,7 @@ class FilesSource(SourceConfig):
             raise _changed(path)
         table = open_table(path)
         columns = self._columns_of(table, with_structures=True)
-        rows = table.rows(payload, list(columns.values()))
+        rows = table.rows(payload, list(dict.fromkeys(columns.values())))
         numbered = enumerate(rows, start=payload["row"] + 1)
         for chunk in in_chunks(numbered, BATCH_SIZE):
             fields = [
@@ -193,7 +206,7 @@ class FilesSource(SourceConfig):
         columns = self._columns_of(table, with_structures=False)
         labels: dict[str, dict[str, object]] = {}
         for piece in table.slices(self.part_size):
-            for row in table.rows(piece, list(columns.values())):
+            for row in table.rows(piece, list(dict.fromkeys(columns.values()))):
                 values = {name: row.get(column) for name, column in columns.items()}
                 material_id = read_id(values["material_id"])
                 if material_id in labels:  # two answers to one question are none
@@ -210,11 +223,10 @@ class FilesSource(SourceConfig):
         labels: dict[str, float | None] = {}
         for name, target in self.targets.items():
             try:
-                value = label_value(values.get(name))
+                labels[name] = target.read(name, values.get(name))
             except RecordError as error:
                 message = f"{record.material_id}: {target.column}: {error}"
                 return RawRecord(record.material_id, None, error=("invalid_label", message))
-            labels[name] = None if value is None else value * target.scale
         split = values.get("split")
         return RawRecord(
             record.material_id,

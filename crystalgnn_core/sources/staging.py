@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from crystalgnn_core.artifacts import FileRef, read_json, write_table, write_text
 from crystalgnn_core.base import FrozenModel
 from crystalgnn_core.errors import IntegrityError
-from crystalgnn_core.records.schema import RejectedRecord, Stage
+from crystalgnn_core.records.schema import RejectedRecord, Stage, record_schema
 from crystalgnn_core.records.validation import rejects_table
 
 if TYPE_CHECKING:
@@ -56,14 +56,20 @@ def write_part(
 
 
 def staged_part(entry: Path) -> PartState | None:
-    """Return what an interrupted ingest has read of a part, if it is undamaged."""
+    """Return what an interrupted ingest has read of a part, if it is undamaged.
+
+    Rows without columns that came into use meanwhile are to be read again.
+    """
     if not entry.is_file():
         return None
     try:
         state = PartState.model_validate(read_json(entry))
     except (IntegrityError, ValidationError):
         return None
-    return state if state.is_sound() else None
+    if not state.is_sound():
+        return None
+    names = pq.read_schema(state.records.path).names
+    return state if names == record_schema().names else None
 
 
 class StagedRecords:

@@ -10,7 +10,7 @@ from filelock import FileLock
 from crystalgnn_core.errors import InputError, TransientError
 from crystalgnn_core.records import store
 from crystalgnn_core.records.crystal import Crystal
-from crystalgnn_core.records.schema import RawRecord, RejectedRecord
+from crystalgnn_core.records.schema import RawRecord, RejectedRecord, record_schema
 from crystalgnn_core.records.store import RecordStore
 from crystalgnn_core.records.validation import rejects_table, validate
 from tests.core.worlds import in_memory
@@ -206,3 +206,38 @@ def test_a_conflict_over_rejects_is_transient(records, monkeypatch):
     monkeypatch.setattr("crystalgnn_core.records.store.write_deltalake", write_late)
     with pytest.raises(TransientError, match="another writer"):
         records.replace_rejects("s", "ingest", rejects("s", "b"))
+
+
+LATER = ("fermi_energy", "poisson_ratio", "is_metal")
+
+
+@pytest.fixture
+def old(records):
+    """A table that was written before the later targets were added."""
+    table = rows("s", a=1.0, b=2.0)(None)[0]
+    names = [n for n in table.column_names if n.removesuffix("_scheme") not in LATER]
+    write_deltalake(records.records_path, table.select(names))
+    return records
+
+
+def test_columns_that_a_table_lacks_are_empty(old):
+    stored = old.read(["s"], ["band_gap", "is_metal", "is_metal_scheme"])
+    assert stored["band_gap"].to_pylist() == [1.0, 2.0]
+    assert stored["is_metal"].to_pylist() == [None, None]
+    assert stored.schema.field("is_metal_scheme").type == pa.string()
+    assert old.read(["s"]).column_names == record_schema().names
+
+
+@pytest.mark.usefixtures("_way")
+def test_an_old_table_takes_rows_with_later_columns(old):
+    assert counts(old.replace_records("s", rows("s", a=1.0, b=2.0))) == (0, 0, 2, 0)
+    assert old.version() == 0  # nothing differs, nothing is written
+    assert counts(old.replace_records("s", rows("s", a=1.0, b=3.0, c=4.0))) == (1, 1, 1, 0)
+    [table] = rows("t", a=0.0)(None)
+    place = table.column_names.index("is_metal")
+    table = table.set_column(place, "is_metal", pa.array([1.0]))
+    assert counts(old.replace_records("t", in_memory(table))) == (1, 0, 0, 0)
+    stored = old.read(["s", "t"], ["band_gap", "is_metal"])
+    assert stored["is_metal"].to_pylist() == [None, None, None, 1.0]
+    assert stored["band_gap"].to_pylist() == [1.0, 3.0, 4.0, 0.0]
+    assert old.read(["s"], ["is_metal"], version=0)["is_metal"].to_pylist() == [None] * 2

@@ -239,3 +239,63 @@ def test_table_that_grew_is_noticed(tmp_path):
     path.write_text(path.read_text() + "m10,\n")
     with pytest.raises(SourceError, match="changed"):
         list(config.read(part))
+
+
+METAL = {"is_metal": TargetColumn(column="metal", label_scheme="PBE")}
+OF_GAP = {"is_metal": TargetColumn(column="gap", label_scheme="PBE", at_most=0.0)}
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_classes_are_read_and_anything_else_is_rejected(tmp_path, suffix):
+    given = ["0", "1", "true", "False", "", "na", "2", "0.5", "yes", None]
+    records = read(source(table(tmp_path, suffix, metal=given), targets=METAL))
+    reasons = [record.error and record.error[0] for record in records]
+    assert reasons == [None] * 6 + ["invalid_label"] * 3 + [None]
+    assert [record.labels["is_metal"] for record in records[:6]] == [0, 1, 1, 0, None, None]
+    assert "no class; give 0, 1, true or false" in records[6].error[1]
+    row = check(records[2], ("is_metal",))
+    assert (row["is_metal"], row["is_metal_scheme"]) == (1.0, "PBE")
+    assert check(records[6], ("is_metal",)).reason == "invalid_label"
+
+
+def test_booleans_of_a_parquet_table_are_classes(tmp_path):
+    records = read(
+        source(table(tmp_path, ".parquet", metal=[True, False] * 5), targets=METAL)
+    )
+    assert [record.labels["is_metal"] for record in records] == [1.0, 0.0] * 5
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_a_class_is_derived_from_a_gap_beside_the_gap_itself(tmp_path, suffix):
+    gaps = ["0", "0.0", "-0.0", "1e-9", "2.5", "na", None, "inf", "abc", "0"]
+    path = table(tmp_path, suffix, gap=gaps)
+    records = read(source(path, targets=OF_GAP | GAP))
+    metals = [record.labels.get("is_metal") for record in records]
+    assert metals == [1, 1, 1, 0, 0, None, None, None, None, 1]
+    assert [record.labels.get("band_gap") for record in records][3:6] == [1e-9, 2.5, None]
+    assert [i for i, r in enumerate(records) if r.error is not None] == [7, 8]
+    milli = TargetColumn(column="gap", label_scheme="PBE", at_most=0.1, scale=0.001)
+    records = read(source(table(tmp_path, suffix, gap=[99.0, 101.0] * 5),
+                          targets={"is_metal": milli}))  # fmt: skip
+    assert [record.labels["is_metal"] for record in records] == [1.0, 0.0] * 5
+
+
+def test_settings_of_a_class_that_make_no_sense_are_refused(tmp_path):
+    gap = OF_GAP["is_metal"]
+    with pytest.raises(ValidationError, match="band_gap is no class"):
+        source(tmp_path, targets={"band_gap": gap})
+    scaled = METAL["is_metal"].model_copy(update={"scale": 2.0})
+    with pytest.raises(ValidationError, match="scale needs at_most"):
+        source(tmp_path, targets={"is_metal": scaled})
+
+
+def test_digests_from_before_classes_are_the_same(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text("id,cif,gap\na,x,1\n")
+    # as the version before classes computed them
+    assert source(path, targets=GAP).parts()[0].digest == "d1dcddaf79f300c2"
+    assert source(path).parts()[0].digest == "421922c185bff344"
+    others = {source(path, targets=OF_GAP).parts()[0].digest}
+    bound = OF_GAP["is_metal"].model_copy(update={"at_most": 0.1})
+    others.add(source(path, targets={"is_metal": bound}).parts()[0].digest)
+    assert len(others) == 2
