@@ -18,20 +18,17 @@ Reference = Annotated[str, typer.Argument(help="champion, a model id, or a bundl
 @app.command("list")
 def list_models(store: StorePath = Path(DEFAULT_STORE)) -> None:
     """List the finished models of a store."""
+    from crystalgnn_core.learning.metrics import describe_errors
     from crystalgnn_core.learning.registry import Registry
 
     registry = Registry(store)
     champions = set(registry.champions().values())
     rows = []
     for card in registry.models():
-        errors = ", ".join(
-            f"{name} {m.mae:.4f} {card.units[name]}"
-            for name, m in card.metrics.get("test", {}).items()
-            if m.mae is not None
-        )
+        errors = describe_errors(card.metrics.get("test", {}))
         mark = "champion" if card.model_id in champions else ""
         rows.append((card.model_id, mark, card.created, card.data.n_rows["train"], errors))
-    columns = ("model", "", "created", "rows trained", "test MAE")
+    columns = ("model", "", "created", "rows trained", "test errors")
     show_rows(f"Models in {store}", columns, rows)
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from deployments.errors import show_decision, show_errors
 from deployments.ingest_command import candidates_name, ingest, source_entry
 from deployments.options import (
     Config,
@@ -21,7 +22,6 @@ from deployments.session import prefect_session
 from deployments.tables import (
     show_line,
     show_rejects,
-    show_rows,
     show_screen,
     show_stages,
 )
@@ -173,15 +173,7 @@ def retrain(
         summary = flow(settings)
     show_line(summary.reason)
     if summary.decision is not None and summary.decision.champion_metrics:
-        decision = summary.decision
-        show_rows(
-            f"Frozen test split, {decision.n_test:,} rows",
-            ("target", f"MAE {decision.champion}", f"MAE {decision.challenger}"),
-            [
-                (name, f"{metrics.mae:.4f}", f"{decision.challenger_metrics[name].mae:.4f}")
-                for name, metrics in decision.champion_metrics.items()
-            ],
-        )
+        show_decision(summary.decision)
     if summary.screened is not None:
         _show_screened(summary.screened, {})
 
@@ -218,14 +210,7 @@ def _run_pipeline(config: PipelineConfig, *, verbose: bool, label: str) -> None:
         summary = flow(config)
     show_stages(f"Pipeline{label}", summary.stages)
     card = summary.trained.card
-    show_rows(
-        f"Test split{label}",
-        ("target", "unit", "MAE", "MAE of composition-only trees", "rows"),
-        [
-            (name, card.units[name], f"{m.mae:.4f}", f"{card.baseline[name].mae:.4f}", m.n)
-            for name, m in card.metrics["test"].items()
-        ],
-    )
+    show_errors(f"Test split{label}", card.metrics["test"], card.units, card.baseline)
     show_rejects(summary.ingested.rejected, summary.screened.result.rejected)
     show_screen(
         summary.screened.result, summary.screened.report, n_top=N_SHOWN, label=label

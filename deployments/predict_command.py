@@ -9,6 +9,8 @@ import typer
 
 from crystalgnn_core.base import DEFAULT_STORE
 from crystalgnn_core.errors import InputError
+from crystalgnn_core.targets import is_class
+from deployments.errors import number, show_errors
 from deployments.options import Model  # noqa: TC001  typer evaluates annotations
 from deployments.tables import show_line, show_rows
 
@@ -48,12 +50,12 @@ def predict(
     if output is not None:
         _write(output, table)
     else:
-        headers = [f"#{name} ({card.units[name]})" for name in card.scaler.targets]
+        headers = [_header(name, card.units[name]) for name in card.scaler.targets]
         rows = [
             (
                 row["material_id"],
                 row["formula"] or "",
-                *(_number(row[name]) for name in card.scaler.targets),
+                *(number(row[name]) for name in card.scaler.targets),
                 row["status"]
                 if row["status"] == "ok"
                 else f"{row['status']}: {row['message']}",
@@ -82,14 +84,12 @@ def evaluate(
 
     bundle = Registry(store).resolve(model)
     card, metrics = evaluate_model(store, bundle, split)
-    show_rows(
-        f"{card.model_id}, {split} split",
-        ("target", "unit", "rows", "MAE", "#RMSE", "#R²"),
-        [
-            (name, card.units[name], m.n, _number(m.mae), _number(m.rmse), _number(m.r2))
-            for name, m in metrics.items()
-        ],
-    )
+    show_errors(f"{card.model_id}, {split} split", metrics, card.units)
+
+
+def _header(name: str, unit: str) -> str:
+    shown = "probability" if is_class(name) else unit
+    return f"#{name} ({shown})" if shown else f"#{name}"
 
 
 def _write(output: Path, table: pd.DataFrame) -> None:
@@ -100,7 +100,3 @@ def _write(output: Path, table: pd.DataFrame) -> None:
             table.to_parquet(temporary, index=False)
         else:
             table.to_csv(temporary, index=False)
-
-
-def _number(value: float | None) -> str:
-    return "" if value is None or value != value else f"{value:.4f}"  # noqa: PLR0124  NaN

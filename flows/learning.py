@@ -7,6 +7,7 @@ from prefect import flow
 from crystalgnn_core.base import FrozenModel
 from crystalgnn_core.config import PipelineConfig
 from crystalgnn_core.learning.comparison import Decision
+from crystalgnn_core.learning.metrics import describe_errors
 from crystalgnn_core.learning.training import TrainedModel
 from flows.graphs import build_graphs
 from flows.records import ingest
@@ -93,11 +94,7 @@ def retrain(config: PipelineConfig) -> RetrainSummary:
 def describe_training(trained: TrainedModel) -> str:
     """Put a training into one line: model, rows, test errors."""
     card = trained.card
-    errors = ", ".join(
-        f"{name} MAE {metrics.mae:.4f} {card.units[name]}"
-        for name, metrics in card.metrics["test"].items()
-        if metrics.mae is not None
-    )
+    errors = describe_errors(card.metrics["test"])
     done = (
         f"{trained.epochs} epochs" if trained.was_trained else "trained already (skipped)"
     )

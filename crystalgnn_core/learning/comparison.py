@@ -162,11 +162,11 @@ def decide(
     after = scaled_error(list(challenger.values()))
     numbers = f"scaled test error {after:.4f} against the champion's {before:.4f}"
     for name, metrics in challenger.items():
-        old, new = champion[name].mae, metrics.mae
+        old, new = champion[name].error, metrics.error
         if old is not None and new is not None and new > old * (1 + config.max_target_loss):
             return False, (
-                f"not promoted: MAE of {name} rose from {old:.4f} to {new:.4f}, more than "
-                f"{config.max_target_loss:.0%} ({numbers})"
+                f"not promoted: {metrics.error_name} of {name} rose from {old:.4f} to "
+                f"{new:.4f}, more than {config.max_target_loss:.0%} ({numbers})"
             )
     if after < before * (1 - config.min_improvement):
         return True, f"promoted: {numbers}"

@@ -47,7 +47,7 @@ class TrainingConfig(FrozenModel):
             memory when cells differ much in size.
         bucket_size: Graphs that are sorted by their edges and cut into batches of like
             size, in random order; 0 mixes all sizes.
-        loss: On the scaled targets: `l1`, `huber` or `mse`.
+        loss: On the scaled targets: `l1`, `huber` or `mse`; classes have the cross-entropy.
         optimizer: Optimiser and schedule.
         patience: Epochs without a better validation error before training stops.
         seed: Initial weights and order of the rows.
@@ -99,9 +99,10 @@ class RetrainingConfig(FrozenModel):
     """When a challenger replaces the champion.
 
     Attributes:
-        min_improvement: Relative decrease of the scaled test error (mean over targets of
-            MAE / MAD) that is needed.
-        max_target_loss: Largest relative increase of the MAE of any one target.
+        min_improvement: Relative decrease of the scaled test error (see `scaled_error`)
+            that is needed.
+        max_target_loss: Largest relative increase of the MAE, or Brier score of a class,
+            of any one target.
     """
 
     min_improvement: Annotated[float, Field(ge=0, lt=1)] = 0.0

@@ -21,7 +21,7 @@ from crystalgnn_core.records.elements import SYMBOLS
 from crystalgnn_core.records.schema import SPLITS
 from crystalgnn_core.records.store import RecordStore
 from crystalgnn_core.shardset import KEY, ShardSet
-from crystalgnn_core.targets import scheme_column
+from crystalgnn_core.targets import is_class, scheme_column
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -209,9 +209,14 @@ def _check_splits(
                 f"no labelled rows in the {split} split of {', '.join(summary.sources)} "
                 f"({summary.n_rows}); add data, or change training.split"
             )
-        known = np.isfinite(labels[splits == split]).sum(axis=0)
-        for name, n_known in zip(config.targets, known, strict=True):
-            if not n_known:
+        for name, column in zip(config.targets, labels[splits == split].T, strict=True):
+            known = column[np.isfinite(column)]
+            if not len(known):
                 raise InputError(
                     f"no label of {name} in the {split} split; drop the target or add data"
+                )
+            if split == "train" and is_class(name) and known.min() == known.max():
+                raise InputError(
+                    f"all {len(known)} labels of {name} in the train split are "
+                    f"{known[0]:g}; a class is learned from rows of both kinds"
                 )

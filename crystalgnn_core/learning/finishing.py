@@ -10,8 +10,9 @@ from crystalgnn_core.artifacts import file_sha256, write_table
 from crystalgnn_core.learning.cards import HISTORY, TEST_PREDICTIONS
 from crystalgnn_core.learning.checkpoints import write_bundle
 from crystalgnn_core.learning.fitting import predict_dataset
-from crystalgnn_core.learning.metrics import Metrics, compare
+from crystalgnn_core.learning.metrics import Metrics, compare_targets
 from crystalgnn_core.models.composition import composition_features, fit_predict
+from crystalgnn_core.targets import is_class
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -68,10 +69,7 @@ def _errors(
     predicted: NDArray[np.float64],
     targets: tuple[str, ...],
 ) -> dict[str, Metrics]:
-    return {
-        name: compare(data.labels[positions, index], predicted[:, index])
-        for index, name in enumerate(targets)
-    }
+    return compare_targets(targets, data.labels[positions], predicted)
 
 
 def _prediction_table(
@@ -92,5 +90,10 @@ def _baseline(data: TrainingData, targets: tuple[str, ...]) -> dict[str, Metrics
     """Test errors of trees that see the composition alone."""
     features = composition_features(data.rows["atomic_numbers"].to_pylist())
     train, test = data.select("train"), data.select("test")
-    predicted = fit_predict(features[train], data.labels[train], features[test])
+    predicted = fit_predict(
+        features[train],
+        data.labels[train],
+        features[test],
+        classes=[is_class(name) for name in targets],
+    )
     return _errors(data, test, predicted, targets)

@@ -16,7 +16,13 @@ from crystalgnn_core.learning.batching import (
     count_batches,
     epoch_batches,
 )
-from crystalgnn_core.learning.metrics import Metrics, compare, scaled_error
+from crystalgnn_core.learning.metrics import (
+    Metrics,
+    compare_targets,
+    describe_errors,
+    history_columns,
+    scaled_error,
+)
 from crystalgnn_core.learning.optimization import (
     make_optimizer,
     make_scheduler,
@@ -25,6 +31,7 @@ from crystalgnn_core.learning.optimization import (
 from crystalgnn_core.learning.progress_bar import progress_bar
 from crystalgnn_core.learning.resume import Progress
 from crystalgnn_core.models.inference import for_inference
+from crystalgnn_core.targets import is_class
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -69,6 +76,7 @@ class Loop(NamedTuple):
     scheduler: LRScheduler
     config: TrainingConfig
     n_batches: list[int]  # of each epoch
+    is_class: Tensor | None  # of each target; None where none is
 
 
 def fit(
@@ -97,7 +105,7 @@ def fit(
         TrainingDivergedError: Loss or validation error became NaN or infinite, or the loss
             ran away.
     """
-    loop = _start(network.to(device), data, config)
+    loop = _start(network.to(device), data, config, card.scaler.targets)
     progress = checkpoints.restore(network, loop.optimizer, loop.scheduler)
     if progress.epoch:
         logger.info("training continues after epoch %d", progress.epoch)
@@ -133,10 +141,7 @@ def evaluate(
 ) -> dict[str, Metrics]:
     """Compare a network's predictions with labels, target by target, in their units."""
     predicted = predict_dataset(network, dataset, scaler, positions=positions)
-    return {
-        name: compare(labels[positions, index], predicted[:, index])
-        for index, name in enumerate(scaler.targets)
-    }
+    return compare_targets(scaler.targets, labels[positions], predicted)
 
 
 def predict_dataset(
@@ -161,11 +166,19 @@ def predict_dataset(
     return scaler.unscale(np.concatenate(outputs))
 
 
-def _start(network: nn.Module, data: LabelledGraphs, config: TrainingConfig) -> Loop:
+def _start(
+    network: nn.Module,
+    data: LabelledGraphs,
+    config: TrainingConfig,
+    targets: tuple[str, ...],
+) -> Loop:
     n_batches = count_batches(data.train, data.dataset.n_edges, config)
     optimizer = make_optimizer(network, config.optimizer)
     scheduler = make_scheduler(optimizer, config, sum(n_batches))
-    return Loop(network, optimizer, scheduler, config, n_batches)
+    device = next(network.parameters()).device
+    classes = [is_class(name) for name in targets]
+    mask = torch.tensor(classes, device=device) if any(classes) else None
+    return Loop(network, optimizer, scheduler, config, n_batches, mask)
 
 
 def _train_epoch(
@@ -182,7 +195,8 @@ def _train_epoch(
     total, n_seen, started = 0.0, 0, time.perf_counter()
     batches = epoch_batches(data.train, data.dataset.n_edges, config, epoch)
     for chosen, batch in batches_on_device(data.dataset, batches, device):
-        loss = masked_loss(network(batch), labels[chosen].to(device), config.loss)
+        known = labels[chosen].to(device)
+        loss = masked_loss(network(batch), known, config.loss, loop.is_class)
         loop.optimizer.zero_grad()
         torch.autograd.backward(loss)
         torch.nn.utils.clip_grad_norm_(network.parameters(), config.optimizer.clip_norm)
@@ -210,14 +224,12 @@ def _record(
         "epoch": epoch,
         "train_loss": loss,
         "val_error": error,
-        **{f"val_mae_{name}": metric.mae for name, metric in metrics.items()},
+        **history_columns(metrics),
         "learning_rate": rate,
         "structures_per_second": speed,
     }
-    maes = ", ".join(f"{name} {metric.mae:.4f}" for name, metric in metrics.items())
-    logger.info(
-        "epoch %d: loss %.4f, val MAE %s, %.0f structures/s", epoch, loss, maes, speed
-    )
+    told = describe_errors(metrics)
+    logger.info("epoch %d: loss %.4f, val %s, %.0f structures/s", epoch, loss, told, speed)
     history = pd.concat([progress.history, pd.DataFrame([row])], ignore_index=True)
     if error < progress.best_error:
         return Progress(epoch, epoch, error, history)

@@ -7,13 +7,42 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from crystalgnn_core.base import FrozenModel
+from crystalgnn_core.targets import get_target, is_class
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
+
+BOUND = 0.5  # probability from which a row counts as predicted to be of the class
+
+
+class ClassMetrics(FrozenModel):
+    """How well probabilities of a class agree with the classes.
+
+    Attributes:
+        share: Share of rows of the class.
+        accuracy: Share of rows whose class is predicted, from a probability of 0.5 on.
+        balanced_accuracy: Mean of that share over both classes; None without both.
+        f1: Harmonic mean of precision and recall of the class.
+        auc: Area under the ROC curve; None without both classes.
+        log_loss: Mean negative logarithm of the probability of what was true.
+        brier: Mean squared difference of probability and class.
+    """
+
+    share: float | None = None
+    accuracy: float | None = None
+    balanced_accuracy: float | None = None
+    f1: float | None = None
+    auc: float | None = None
+    log_loss: float | None = None
+    brier: float | None = None
 
 
 class Metrics(FrozenModel):
     """Errors of one target on one set of rows, in the target's unit.
+
+    For a class the values are 1 and 0 against a probability.
 
     Attributes:
         n: Rows with a label.
@@ -22,6 +51,7 @@ class Metrics(FrozenModel):
         r2: Coefficient of determination; None when the labels do not vary.
         mad: Mean absolute deviation of the labels from their mean: the error of a
             constant guess; 0 when they do not vary.
+        classes: What is told of classes beside; None for other targets.
     """
 
     n: int
@@ -29,14 +59,28 @@ class Metrics(FrozenModel):
     rmse: float | None
     r2: float | None
     mad: float | None
+    classes: ClassMetrics | None = None
+
+    @property
+    def error(self) -> float | None:
+        """The error by which models are compared: Brier score of a class, else the MAE."""
+        return self.mae if self.classes is None else self.classes.brier
+
+    @property
+    def error_name(self) -> str:
+        """What `error` is called."""
+        return "MAE" if self.classes is None else "Brier score"
 
 
-def compare(true: NDArray[np.float64], predicted: NDArray[np.float64]) -> Metrics:
+def compare(
+    true: NDArray[np.float64], predicted: NDArray[np.float64], *, are_classes: bool = False
+) -> Metrics:
     """Compare predictions with labels.
 
     Args:
         true: Labels, NaN where missing, shape (n_rows,).
         predicted: Predictions, shape (n_rows,).
+        are_classes: Whether labels are 1 or 0 and predictions are probabilities of 1.
     """
     known = np.isfinite(true)
     labels, guesses = true[known], predicted[known]
@@ -53,15 +97,96 @@ def compare(true: NDArray[np.float64], predicted: NDArray[np.float64]) -> Metric
         if varies
         else None,
         mad=float(np.abs(deviation).mean()),
+        classes=_class_metrics(labels, guesses) if are_classes else None,
     )
 
 
+def compare_targets(
+    targets: Sequence[str], true: NDArray[np.float64], predicted: NDArray[np.float64]
+) -> dict[str, Metrics]:
+    """Compare predictions with labels target by target, classes as classes.
+
+    Args:
+        targets: Names of the columns.
+        true: Labels, NaN where missing, shape (n_rows, n_targets).
+        predicted: Predictions in the targets' units, same shape.
+    """
+    return {
+        name: compare(true[:, index], predicted[:, index], are_classes=is_class(name))
+        for index, name in enumerate(targets)
+    }
+
+
 def scaled_error(metrics: list[Metrics]) -> float:
-    """Average MAE / MAD over targets: 1 is a constant guess, 0 is perfect.
+    """Average over targets the error over that of a constant guess: 0 is perfect.
+
+    MAE / MAD for a number; for a class the Brier score over that of its share, which, as a
+    proper score (Brier, Mon. Weather Rev. 78, 1 (1950)), is smallest for honest
+    probabilities, and which one bold mistake cannot spoil as it would the log loss.
 
     This single number picks the best epoch and decides between champion and challenger;
     it does not depend on the targets' units. A target whose labels do not vary counts with
-    its MAE.
+    its error.
     """
-    ratios = [m.mae / (m.mad or 1.0) for m in metrics if m.mae is not None]
+    ratios = [_scaled(m) for m in metrics if m.mae is not None and m.error is not None]
     return float(np.mean(ratios)) if ratios else float("inf")
+
+
+def _scaled(metrics: Metrics) -> float:
+    error = metrics.error or 0.0
+    if metrics.classes is None:
+        return error / (metrics.mad or 1.0)
+    share = metrics.classes.share or 0.0
+    return error / (share * (1 - share) or 1.0)
+
+
+def _class_metrics(
+    labels: NDArray[np.float64], probability: NDArray[np.float64]
+) -> ClassMetrics:
+    if not np.isfinite(probability).all():
+        return ClassMetrics(share=float(labels.mean()), brier=float("nan"))
+    from sklearn import metrics as scores
+
+    is_there, is_said = labels > BOUND, probability >= BOUND
+    has_both = 0 < is_there.sum() < len(labels)
+    balanced = scores.balanced_accuracy_score(is_there, is_said) if has_both else None
+    auc = scores.roc_auc_score(is_there, probability) if has_both else None
+    return ClassMetrics(
+        share=float(is_there.mean()),
+        accuracy=float(scores.accuracy_score(is_there, is_said)),
+        balanced_accuracy=None if balanced is None else float(balanced),
+        f1=float(scores.f1_score(is_there, is_said, zero_division=0.0)),
+        auc=None if auc is None else float(auc),
+        log_loss=float(scores.log_loss(is_there, probability, labels=[False, True])),
+        brier=float(np.square(probability - labels).mean()),
+    )
+
+
+def history_columns(metrics: dict[str, Metrics]) -> dict[str, float | None]:
+    """Name the validation errors that the history of a training keeps."""
+    row: dict[str, float | None] = {}
+    for name, found in metrics.items():
+        if found.classes is None:
+            row[f"val_mae_{name}"] = found.mae
+        else:
+            row[f"val_brier_{name}"] = found.classes.brier
+            row[f"val_accuracy_{name}"] = found.classes.accuracy
+            row[f"val_auc_{name}"] = found.classes.auc
+    return row
+
+
+def describe_error(name: str, metrics: Metrics) -> str:
+    """Put the errors of a target into a few words; empty where none is known."""
+    if metrics.classes is not None:
+        found = (("accuracy", metrics.classes.accuracy), ("AUC", metrics.classes.auc))
+        told = [f"{word} {value:.4f}" for word, value in found if value is not None]
+        return f"{name} {' '.join(told)}" if told else ""
+    if metrics.mae is None:
+        return ""
+    return f"{name} MAE {get_target(name).with_unit(f'{metrics.mae:.4f}')}"
+
+
+def describe_errors(metrics: dict[str, Metrics]) -> str:
+    """Put the errors of all targets into one line; targets without labels are left out."""
+    told = (describe_error(name, found) for name, found in metrics.items())
+    return ", ".join(text for text in told if text)

@@ -52,13 +52,17 @@ def make_scheduler(
     return LambdaLR(optimizer, factor)
 
 
-def masked_loss(outputs: Tensor, labels: Tensor, kind: str) -> Tensor:
+def masked_loss(
+    outputs: Tensor, labels: Tensor, kind: str, is_class: Tensor | None = None
+) -> Tensor:
     """Average the loss over the labels that are there, then over targets.
 
     Args:
-        outputs: Scaled predictions, shape (n_graphs, n_targets).
+        outputs: Scaled predictions, and logits of classes, shape (n_graphs, n_targets).
         labels: Scaled labels, NaN missing, same shape.
-        kind: `l1`, `huber` or `mse`.
+        kind: `l1`, `huber` or `mse`, for targets that are numbers.
+        is_class: Columns whose loss is the cross-entropy, shape (n_targets,); by default
+            there is none.
 
     Returns:
         A scalar; a target without a label in the batch does not count.
@@ -70,6 +74,11 @@ def masked_loss(outputs: Tensor, labels: Tensor, kind: str) -> Tensor:
         "huber": functional.smooth_l1_loss,
         "mse": functional.mse_loss,
     }[kind]
-    losses = function(outputs, filled, reduction="none").sum(0)
-    per_target = losses / is_known.sum(0).clamp(1)
+    losses = function(outputs, filled, reduction="none")
+    if is_class is not None:
+        entropy = functional.binary_cross_entropy_with_logits(
+            outputs, filled, reduction="none"
+        )
+        losses = torch.where(is_class, torch.where(is_known, entropy, 0.0), losses)
+    per_target = losses.sum(0) / is_known.sum(0).clamp(1)
     return per_target.sum() / is_known.any(0).sum().clamp(1)

@@ -1,13 +1,17 @@
-"""Targets on the scale on which a model learns: transformed, zero mean, unit spread."""
+"""Targets on the scale on which a model learns: transformed, zero mean, unit spread.
+
+Classes are learned as they are, 1 or 0, by a model that gives their logit.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 import numpy as np
+from scipy.special import expit
 
 from crystalgnn_core.base import FrozenModel
-from crystalgnn_core.targets import get_target
+from crystalgnn_core.targets import get_target, is_class
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,8 +24,9 @@ class TargetScaler(FrozenModel):
 
     Attributes:
         targets: Target names, in the order of the model's output columns.
-        mean: Mean after the target's transform.
-        std: Standard deviation after the transform; 1 when the labels do not vary.
+        mean: Mean after the target's transform; 0 for a class.
+        std: Standard deviation after the transform; 1 when the labels do not vary, and for
+            a class.
     """
 
     targets: tuple[str, ...]
@@ -35,11 +40,14 @@ class TargetScaler(FrozenModel):
             _forward(name, labels[:, index][np.isfinite(labels[:, index])])
             for index, name in enumerate(targets)
         ]
+        scales = [
+            (0.0, 1.0) if is_class(name) else _mean_and_spread(column)
+            for name, column in zip(targets, columns, strict=True)
+        ]
         return cls(
             targets=tuple(targets),
-            mean=tuple(float(column.mean()) for column in columns),
-            # equal labels may have a spread of rounding errors
-            std=tuple(float(c.std()) if c.min() < c.max() else 1.0 for c in columns),
+            mean=tuple(mean for mean, _ in scales),
+            std=tuple(std for _, std in scales),
         )
 
     def scale(self, labels: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -48,12 +56,19 @@ class TargetScaler(FrozenModel):
         return (np.stack(columns, axis=1) - np.array(self.mean)) / np.array(self.std)
 
     def unscale(self, outputs: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Map model outputs to the targets' units."""
+        """Map model outputs to the targets' units, and logits to probabilities."""
         values = outputs * np.array(self.std) + np.array(self.mean)
         for index, name in enumerate(self.targets):
             if get_target(name).transform == "log10":
                 values[:, index] = 10.0 ** values[:, index]
+            elif is_class(name):
+                values[:, index] = expit(values[:, index])
         return values
+
+
+def _mean_and_spread(values: NDArray[np.float64]) -> tuple[float, float]:
+    # equal labels may have a spread of rounding errors
+    return float(values.mean()), float(values.std()) if values.min() < values.max() else 1.0
 
 
 def _forward(name: str, values: NDArray[np.float64]) -> NDArray[np.float64]:

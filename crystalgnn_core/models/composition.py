@@ -10,7 +10,10 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 import numpy as np
-from sklearn.ensemble import HistGradientBoostingRegressor
+from sklearn.ensemble import (
+    HistGradientBoostingClassifier,
+    HistGradientBoostingRegressor,
+)
 from threadpoolctl import threadpool_limits
 
 from crystalgnn_core.models.elements import property_of_elements
@@ -93,6 +96,7 @@ def fit_predict(
     train_labels: NDArray[np.float64],
     test_features: NDArray[np.float64],
     *,
+    classes: Sequence[bool] = (),
     seed: int = 0,
 ) -> NDArray[np.float64]:
     """Fit one tree ensemble a target on the labelled rows and predict the test rows.
@@ -101,6 +105,8 @@ def fit_predict(
         train_features: Shape (n_train, n_features).
         train_labels: NaN missing, shape (n_train, n_targets).
         test_features: Shape (n_test, n_features).
+        classes: Whether each target is a class, for which the probability of 1 is
+            predicted; none are by default.
         seed: Of the binning of the features.
 
     Returns:
@@ -109,11 +115,34 @@ def fit_predict(
     columns = []
     # trees of this size gain nothing from threads, and spinning ones starve everything else
     with threadpool_limits(limits=1, user_api="openmp"):
-        for labels in train_labels.T:
+        for index, labels in enumerate(train_labels.T):
             known = np.isfinite(labels)
+            if index < len(classes) and classes[index]:
+                columns.append(
+                    _class_probability(
+                        train_features[known], labels[known], test_features, seed
+                    )
+                )
+                continue
             trees = HistGradientBoostingRegressor(
                 max_iter=400, learning_rate=0.1, early_stopping=False, random_state=seed
             )
             trees.fit(train_features[known], labels[known])
             columns.append(trees.predict(test_features))
     return np.stack(columns, axis=1)
+
+
+def _class_probability(
+    features: NDArray[np.float64],
+    labels: NDArray[np.float64],
+    test_features: NDArray[np.float64],
+    seed: int,
+) -> NDArray[np.float64]:
+    """Return the probability of 1; where only one class is known, that one is certain."""
+    if labels.min() == labels.max():
+        return np.full(len(test_features), labels[0])
+    trees = HistGradientBoostingClassifier(
+        max_iter=100, learning_rate=0.1, early_stopping=False, random_state=seed
+    )
+    trees.fit(features, labels)
+    return trees.predict_proba(test_features)[:, 1]

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
 
-MAE_PREFIX = "val_mae_"
+ERRORS = {"val_mae_": "MAE", "val_brier_": "Brier score"}  # the smallest is the best
+RATES = {"val_accuracy_": "accuracy", "val_auc_": "ROC AUC"}
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,8 @@ def history_panels(history: pd.DataFrame) -> list[HistoryPanel]:
     """List the panels that a history has data for.
 
     Args:
-        history: `epoch` with any of `train_loss`, `val_loss`, `val_mae_<target>` and
+        history: `epoch` with any of `train_loss`, `val_loss`, `val_mae_<target>`,
+            `val_brier_`, `val_accuracy_` and `val_auc_<target>` of classes, and
             `learning_rate`; columns without a value, and a constant rate, are left out.
     """
     filled = [str(name) for name in history.columns if history[name].notna().any()]
@@ -56,7 +58,9 @@ def history_panels(history: pd.DataFrame) -> list[HistoryPanel]:
     if losses:
         is_positive = bool((history[list(losses)].min() > 0).all())
         panels.append(HistoryPanel("loss", "loss", losses, is_log=is_positive))
-    panels += [_mae_panel(name) for name in filled if name.startswith(MAE_PREFIX)]
+    panels += [_error_panel(name) for name in filled if name.startswith(tuple(ERRORS))]
+    names = [_target_of(name) for name in filled if name.startswith(tuple(RATES))]
+    panels += [_rate_panel(name, filled) for name in dict.fromkeys(names)]
     if "learning_rate" in filled and np.ptp(history["learning_rate"].dropna()) > 0:
         columns = {"learning_rate": "learning rate"}
         panels.append(HistoryPanel("learning_rate", "learning rate", columns, is_log=True))
@@ -70,11 +74,31 @@ def best_epoch(history: pd.DataFrame, column: str) -> tuple[int, float]:
     return int(history["epoch"].iloc[row]), float(values[row])
 
 
-def _mae_panel(column: str) -> HistoryPanel:
-    target = TARGETS.get(column.removeprefix(MAE_PREFIX))
-    name = f"{target.title} ({target.unit})" if target else column.removeprefix(MAE_PREFIX)
+def _error_panel(column: str) -> HistoryPanel:
+    [word] = [word for prefix, word in ERRORS.items() if column.startswith(prefix)]
+    target = TARGETS.get(_target_of(column))
+    name = _target_of(column)
+    if target is not None:
+        name = target.title if target.is_class else target.heading
     columns = {column: "validation"}
-    return HistoryPanel(column, f"validation MAE, {name}", columns, marks_best=True)
+    return HistoryPanel(column, f"validation {word}, {name}", columns, marks_best=True)
+
+
+def _rate_panel(name: str, filled: list[str]) -> HistoryPanel:
+    columns = {
+        f"{prefix}{name}": word
+        for prefix, word in RATES.items()
+        if f"{prefix}{name}" in filled
+    }
+    title = TARGETS[name].title if name in TARGETS else name
+    words = " and ".join(columns.values())
+    return HistoryPanel(f"rates-{name}", f"validation {words}, {title}", columns)
+
+
+def _target_of(column: str) -> str:
+    for prefix in (*ERRORS, *RATES):
+        column = column.removeprefix(prefix)
+    return column
 
 
 def write_history_plot(path: Path, history: pd.DataFrame, *, title: str) -> None:

@@ -18,6 +18,7 @@ from crystalgnn_core.artifacts import write_text
 from crystalgnn_core.errors import IntegrityError
 from crystalgnn_core.reporting import text
 from crystalgnn_core.reporting.panels import draw_panels
+from crystalgnn_core.reporting.reliability import ReliabilityData
 from crystalgnn_core.reporting.style import DARK, FONT, LIGHT, dark_colors
 from crystalgnn_core.reporting.table import table_columns, table_rows
 from crystalgnn_core.targets import TARGETS
@@ -83,7 +84,8 @@ class ScreenReport:
         funnel: Steps with the number of candidates left, beginning with those that came in.
         rejects: Reject reason to count; adds up to `counts.n_rejected`.
         reject_examples: Id, reason and message of some rejected candidates.
-        parity: Predicted against true values, one entry a target and split.
+        parity: Predicted against true values, or probabilities against classes, one entry a
+            target and split.
         scatter: See `plots.plane_figure`; None without a predicted band gap.
         n_top: Number of leading candidates highlighted in the map.
         quality: How good the ranking is; only where the truth is known.
@@ -114,7 +116,7 @@ class ScreenReport:
     funnel: Sequence[tuple[str, int]] = ()
     rejects: Mapping[str, int] = field(default_factory=dict)
     reject_examples: Sequence[tuple[str, str, str]] = ()
-    parity: Sequence[ParityData] = ()
+    parity: Sequence[ParityData | ReliabilityData] = ()
     scatter: pd.DataFrame | None = None
     n_top: int = 50
     quality: Mapping[str, str] | None = None
@@ -233,14 +235,20 @@ def _key_numbers(report: ScreenReport) -> list[tuple[str | Markup, str, str]]:
         first = report.ranking.iloc[0]
         note = f"score {text.format_number(float(first['score']))}"
         numbers.append((text.formula_markup(str(first["formula"])), "ranked first", note))
-    for data in report.parity:
-        target = TARGETS[data.target]
-        note = ""
-        if data.baseline_mae is not None:
-            note = f"composition only {text.format_number(data.baseline_mae)}"
-        label = f"{data.split} MAE, {target.title}"
-        numbers.append((f"{text.format_number(data.mae)} {target.unit}", label, note))
+    numbers += map(_key_error, report.parity)
     return numbers
+
+
+def _key_error(data: ParityData | ReliabilityData) -> tuple[str, str, str]:
+    """Return value, label and note of the error of one target."""
+    target = TARGETS[data.target]
+    if isinstance(data, ReliabilityData):
+        word, value, other = "AUC", data.scores.auc, data.baseline_scores.auc
+    else:
+        word, value, other = "MAE", data.mae, data.baseline_mae
+    note = "" if other is None else f"composition only {text.format_number(other)}"
+    shown = target.with_unit(text.format_number(value))
+    return shown, f"{data.split} {word}, {target.title}", note
 
 
 def _examples_by_reason(report: ScreenReport) -> dict[str, list[tuple[str, str]]]:

@@ -8,6 +8,11 @@ from typing import TYPE_CHECKING
 from crystalgnn_core.reporting.parity import ParityData, parity_figure
 from crystalgnn_core.reporting.plots import PLANE_COLUMNS, history_figures, plane_figure
 from crystalgnn_core.reporting.recovery import recovery_figure
+from crystalgnn_core.reporting.reliability import (
+    ReliabilityData,
+    reliability_caption,
+    reliability_figure,
+)
 from crystalgnn_core.reporting.text import format_count, format_number, format_share
 from crystalgnn_core.targets import TARGETS
 
@@ -52,8 +57,8 @@ def draw_panels(report: ScreenReport) -> Panels:
     for data in report.parity:
         key = f"parity-{data.target}-{len(panels.parity)}"
         title = f"{TARGETS[data.target].title.capitalize()}, {data.split} split"
-        panels.parity.append(Panel(key, title, _parity_caption(data)))
-        panels.specs[key] = parity_figure(data)
+        panels.parity.append(Panel(key, title, _caption(data)))
+        panels.specs[key] = _figure(data)
     if report.history is not None and len(report.history):
         for panel, spec in history_figures(report.history):
             key = f"history-{panel.key}"
@@ -93,26 +98,40 @@ def _add_quality(panels: Panels, report: ScreenReport) -> None:
             true, predicted = (
                 ranking[name].to_numpy(dtype=float) for name in reversed(pair)
             )
-            data = ParityData.of(target.name, "ranked candidates", ids, true, predicted)
+            of_what = "ranked candidates"
+            data: ParityData | ReliabilityData
+            if target.is_class:
+                data = ReliabilityData.of(target.name, of_what, true, predicted)
+            else:
+                data = ParityData.of(target.name, of_what, ids, true, predicted)
             key = f"truth-{target.name}"
             title = f"{target.title.capitalize()} of ranked candidates"
-            panels.quality.append(Panel(key, title, _parity_caption(data)))
-            panels.specs[key] = parity_figure(data)
+            panels.quality.append(Panel(key, title, _caption(data)))
+            panels.specs[key] = _figure(data)
 
 
 def _has_values(frame: pd.DataFrame, columns: tuple[str, ...]) -> bool:
     return all(name in frame.columns and frame[name].notna().any() for name in columns)
 
 
-def _parity_caption(data: ParityData) -> str:
-    unit = TARGETS[data.target].unit
-    errors = f"Mean absolute error {format_number(data.mae)} {unit} on {data.n_rows:,} rows"
+def _figure(data: ParityData | ReliabilityData) -> PlotSpec:
+    if isinstance(data, ReliabilityData):
+        return reliability_figure(data)
+    return parity_figure(data)
+
+
+def _caption(data: ParityData | ReliabilityData) -> str:
+    if isinstance(data, ReliabilityData):
+        return reliability_caption(data)
+    target = TARGETS[data.target]
+    error = target.with_unit(format_number(data.mae))
+    errors = f"Mean absolute error {error} on {data.n_rows:,} rows"
     if data.baseline_mae is None or not data.baseline_mae > 0:
         return f"{errors}. Dashed: perfect agreement."
     gain = data.baseline_mae - data.mae
     word = "smaller" if gain >= 0 else "larger"
+    baseline = target.with_unit(format_number(data.baseline_mae))
     return (
         f"{errors}, {format_share(abs(gain), data.baseline_mae)} {word} than that of a "
-        f"model that sees the composition only ({format_number(data.baseline_mae)} "
-        f"{unit}). Dashed: perfect agreement."
+        f"model that sees the composition only ({baseline}). Dashed: perfect agreement."
     )

@@ -81,30 +81,29 @@ def parity_figure(data: ParityData) -> PlotSpec:
     """Draw predicted against true values with the identity line and the errors."""
     target = get_target(data.target)
     is_log = target.transform == "log10"
-    unit = target.unit
     traces = density_traces(
         np.asarray(data.true, dtype=float),
         np.asarray(data.predicted, dtype=float),
         lambda i: html.escape(str(data.material_ids[i])),
         noun="materials",
-        hover=f"<b>%{{text}}</b><br>true %{{x:.4g}} {unit}<br>predicted %{{y:.4g}} {unit}"
-        "<extra></extra>",
+        hover=f"<b>%{{text}}</b><br>true {target.with_unit('%{x:.4g}')}<br>predicted "
+        f"{target.with_unit('%{y:.4g}')}<extra></extra>",
         is_log=is_log,
     )
     low, high = _common_range(data, is_log=is_log)
     traces.append(line_trace([low, high], [low, high], LIGHT["axis"], "perfect agreement"))
     span = [float(np.log10(low)), float(np.log10(high))] if is_log else [low, high]
     shared = {"type": "log"} if is_log else {}
-    x_axis = axis(f"true {target.title} ({unit})", range=span, constrain="domain", **shared)
+    x_axis = axis(f"true {target.heading}", range=span, constrain="domain", **shared)
     y_axis = axis(
-        f"predicted {target.title} ({unit})",
+        f"predicted {target.heading}",
         range=span,
         constrain="domain",
         scaleanchor="x",
         **shared,
     )
     spec = figure(traces, x_axis=x_axis, y_axis=y_axis)
-    spec["layout"]["annotations"] = [_error_box(data, unit)]
+    spec["layout"]["annotations"] = [_error_box(data)]
     return spec
 
 
@@ -120,15 +119,17 @@ def _common_range(data: ParityData, *, is_log: bool) -> tuple[float, float]:
     return low - margin, high + margin
 
 
-def _error_box(data: ParityData, unit: str) -> PlotSpec:
+def _error_box(data: ParityData) -> PlotSpec:
+    target = get_target(data.target)
     lines = [
-        f"<b>MAE {format_number(data.mae)} {unit}</b>",
-        f"RMSE {format_number(data.rmse)} {unit}",
+        f"<b>MAE {target.with_unit(format_number(data.mae))}</b>",
+        f"RMSE {target.with_unit(format_number(data.rmse))}",
         f"R\N{SUPERSCRIPT TWO} {format_number(data.r2)}",
         f"n = {data.n_rows:,}",
     ]
     if data.baseline_mae is not None:
-        lines.insert(1, f"composition only {format_number(data.baseline_mae)} {unit}")
+        baseline = target.with_unit(format_number(data.baseline_mae))
+        lines.insert(1, f"composition only {baseline}")
     return {
         "text": "<br>".join(lines),
         "align": "left",

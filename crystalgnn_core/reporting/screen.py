@@ -30,6 +30,7 @@ from crystalgnn_core.reporting.page import (
 from crystalgnn_core.reporting.parity import ParityData
 from crystalgnn_core.reporting.ranked import with_links, with_truth
 from crystalgnn_core.reporting.recovery import recovery_curve
+from crystalgnn_core.reporting.reliability import ReliabilityData
 from crystalgnn_core.screening.quality import (
     SYNTHETIC,
     RankingQuality,
@@ -37,6 +38,7 @@ from crystalgnn_core.screening.quality import (
     true_scores,
 )
 from crystalgnn_core.screening.ranking import describe_score
+from crystalgnn_core.targets import is_class
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -214,18 +216,21 @@ def _examples(result: ScreenResult) -> list[tuple[str, str, str]]:
     return list(zip(few["material_id"], few["reason"], few["message"], strict=True))
 
 
-def _parity(card: ModelCard, model: Path) -> list[ParityData]:
+def _parity(card: ModelCard, model: Path) -> list[ParityData | ReliabilityData]:
     if not (model / TEST_PREDICTIONS).is_file():
         return []
     rows = pd.read_parquet(model / TEST_PREDICTIONS)
-    return [
-        ParityData.of(
-            name,
-            "test",
-            rows["material_id"].to_list(),
-            rows[f"{name}_true"].to_numpy(dtype=float),
-            rows[name].to_numpy(dtype=float),
-            baseline_mae=card.baseline[name].mae if name in card.baseline else None,
-        )
-        for name in card.scaler.targets
-    ]
+    ids = rows["material_id"].to_list()
+    compared: list[ParityData | ReliabilityData] = []
+    for name in card.scaler.targets:
+        true = rows[f"{name}_true"].to_numpy(dtype=float)
+        predicted = rows[name].to_numpy(dtype=float)
+        baseline = card.baseline.get(name)
+        if is_class(name):
+            compared.append(
+                ReliabilityData.of(name, "test", true, predicted, baseline=baseline)
+            )
+            continue
+        mae = None if baseline is None else baseline.mae
+        compared.append(ParityData.of(name, "test", ids, true, predicted, baseline_mae=mae))
+    return compared

@@ -115,13 +115,13 @@ def _known_columns() -> list[Column]:
 
 
 def _target_columns(target: Target) -> list[Column]:
-    digits = 3 if target.unit.startswith("eV") else 1
+    digits = 1 if target.unit == "GPa" else 3
     title, unit = target.title, target.unit
     return [
         Column(
             target.name,
             title[0].upper() + title[1:],
-            unit,
+            target.predicted_unit,
             "number",
             f"predicted {title}",
             digits,

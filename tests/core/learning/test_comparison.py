@@ -7,7 +7,7 @@ import pytest
 from crystalgnn_core.errors import ModelError
 from crystalgnn_core.learning.comparison import compare_models, decide
 from crystalgnn_core.learning.config import RetrainingConfig
-from crystalgnn_core.learning.metrics import Metrics
+from crystalgnn_core.learning.metrics import ClassMetrics, Metrics
 from crystalgnn_core.learning.splits import SplitConfig
 from tests.core.worlds import TRAINING, train
 
@@ -116,3 +116,20 @@ def test_other_label_schemes_and_targets_are_refused(store, model, challenger):
     energy_alone = TRAINING.model_copy(update={"targets": (ENERGY,)})
     with pytest.raises(ModelError, match="band_gap cannot be judged"):
         compare(store, model, challenger, energy_alone)
+
+
+def of_class(brier):
+    scores = ClassMetrics(share=0.5, accuracy=0.9, brier=brier)
+    classes = Metrics(n=9, mae=0.3, rmse=0.5, r2=None, mad=0.5, classes=scores)
+    return errors(0.1, 0.4) | {"is_metal": classes}
+
+
+def test_classes_are_compared_by_their_brier_score():
+    # (0.1 / 0.5 + 0.4 / 2 + 0.1 / 0.25) / 3 = 0.2667
+    is_better, reason = decide(of_class(0.1), of_class(0.05), RetrainingConfig())
+    assert is_better
+    assert "0.2667" in reason
+    better = of_class(0.11) | errors(0.02, 0.4)
+    is_better, reason = decide(of_class(0.1), better, RetrainingConfig())
+    assert not is_better
+    assert "Brier score of is_metal rose from 0.1000 to 0.1100" in reason

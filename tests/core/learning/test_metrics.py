@@ -3,7 +3,15 @@ import math
 import numpy as np
 import pytest
 
-from crystalgnn_core.learning.metrics import Metrics, compare, scaled_error
+from crystalgnn_core.learning.metrics import (
+    Metrics,
+    compare,
+    compare_targets,
+    describe_error,
+    describe_errors,
+    history_columns,
+    scaled_error,
+)
 
 
 def test_errors_by_hand():
@@ -54,3 +62,62 @@ def test_the_scaled_error_leaves_out_targets_without_labels():
     nothing = Metrics(n=0, mae=None, rmse=None, r2=None, mad=None)
     assert scaled_error([metrics_of(0.1, 0.5), nothing]) == pytest.approx(0.2)
     assert scaled_error([nothing]) == math.inf
+
+
+def test_scores_of_classes_follow_their_definitions():
+    true = np.array([1.0, 1.0, 0.0, 0.0, 0.0, np.nan])
+    said = np.array([0.9, 0.4, 0.6, 0.1, 0.2, 0.7])
+    scores = compare(true, said, are_classes=True).classes
+    assert scores is not None
+    assert scores.share == pytest.approx(2 / 5)
+    assert scores.accuracy == pytest.approx(3 / 5)
+    assert scores.balanced_accuracy == pytest.approx((1 / 2 + 2 / 3) / 2)
+    assert scores.f1 == pytest.approx(1 / 2)  # precision 1/2, recall 1/2
+    assert scores.auc == pytest.approx(5 / 6)  # of 6 pairs only (0.4, 0.6) is wrong
+    logs = np.log([0.9, 0.4, 0.4, 0.9, 0.8])
+    assert scores.log_loss == pytest.approx(-logs.mean())
+    assert scores.brier == pytest.approx((0.01 + 0.36 + 0.36 + 0.01 + 0.04) / 5)
+
+
+def test_the_scaled_error_of_a_class_is_one_for_its_share_and_zero_if_perfect():
+    true = np.array([1.0, 0.0, 0.0, 0.0])
+    for said, expected in ((np.full(4, 0.25), 1.0), (true, 0.0), (1 - true, 4 / 0.75)):
+        metrics = compare(true, said, are_classes=True)
+        assert scaled_error([metrics]) == pytest.approx(expected)
+        both = scaled_error([metrics, metrics_of(0.1, 0.5)])
+        assert both == pytest.approx((expected + 0.2) / 2)
+
+
+@pytest.mark.parametrize("there", [0.0, 1.0])
+def test_rows_of_one_class_have_no_curve_and_no_balance(there):
+    metrics = compare(np.full(3, there), np.full(3, 0.9), are_classes=True)
+    assert metrics.classes is not None
+    assert (metrics.classes.auc, metrics.classes.balanced_accuracy) == (None, None)
+    assert metrics.classes.accuracy == there
+    assert scaled_error([metrics]) == pytest.approx((0.9 - there) ** 2)
+    assert "AUC" not in describe_error("is_metal", metrics)
+
+
+def test_probabilities_that_are_no_numbers_give_no_error_to_compare_by():
+    metrics = compare(np.array([1.0, 0.0]), np.array([np.nan, 0.1]), are_classes=True)
+    assert math.isnan(scaled_error([metrics]))
+
+
+def test_errors_are_told_in_words_with_units_where_there_are_any():
+    metrics = compare_targets(
+        ("band_gap", "poisson_ratio", "is_metal", "bulk_modulus"),
+        np.array([[1.0, 0.2, 1.0, np.nan], [2.0, 0.3, 0.0, np.nan]]),
+        np.array([[1.5, 0.25, 0.75, 1.0], [2.5, 0.35, 0.25, 1.0]]),
+    )
+    assert describe_errors(metrics) == (
+        "band_gap MAE 0.5000 eV, poisson_ratio MAE 0.0500, "
+        "is_metal accuracy 1.0000 AUC 1.0000"
+    )
+    assert history_columns(metrics) == {
+        "val_mae_band_gap": 0.5,
+        "val_mae_poisson_ratio": pytest.approx(0.05),
+        "val_brier_is_metal": pytest.approx(0.0625),
+        "val_accuracy_is_metal": 1.0,
+        "val_auc_is_metal": 1.0,
+        "val_mae_bulk_modulus": None,
+    }

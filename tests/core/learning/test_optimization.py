@@ -1,4 +1,5 @@
 import json
+import math
 
 import pytest
 import torch
@@ -89,3 +90,25 @@ def test_a_schedule_kept_as_json_goes_on_as_if_nothing_had_happened(schedule):
 @pytest.mark.parametrize("schedule", ["one_cycle", "step", "constant"])
 def test_a_run_of_one_step_has_a_schedule(schedule):
     assert len(rates(schedule, n_epochs=1)) == 2
+
+
+def test_classes_have_the_cross_entropy_of_their_logits():
+    outputs = torch.tensor([[1.0, 0.0], [3.0, math.log(3.0)], [0.0, 9.0]])
+    outputs.requires_grad_()
+    labels = torch.tensor([[0.0, 1.0], [1.0, 0.0], [NAN, NAN]])
+    # second target: -ln 0.5 and -ln(1 - 3/4) = 2 ln 2, mean 1.5 ln 2
+    loss = masked_loss(outputs, labels, "l1", torch.tensor([False, True]))
+    assert loss.item() == pytest.approx((1.5 + 1.5 * math.log(2.0)) / 2)
+    (gradient,) = torch.autograd.grad(loss, outputs)
+    # probability minus class, over two labels and two targets
+    assert gradient[:, 1].tolist() == pytest.approx([-0.5 / 4, 0.75 / 4, 0.0])
+
+
+def test_without_classes_the_loss_is_as_before():
+    generator = torch.Generator().manual_seed(0)
+    outputs = torch.randn(50, 3, generator=generator)
+    labels = torch.randn(50, 3, generator=generator)
+    labels[::7] = NAN
+    for kind in ("l1", "huber", "mse"):
+        plain = masked_loss(outputs, labels, kind)
+        assert plain == masked_loss(outputs, labels, kind, torch.zeros(3, dtype=torch.bool))

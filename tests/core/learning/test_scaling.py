@@ -39,3 +39,16 @@ def test_unscaling_leaves_the_outputs_as_they_are():
     outputs = np.ones((2, 2))
     scaler.unscale(outputs)
     assert outputs.tolist() == [[1.0, 1.0], [1.0, 1.0]]
+
+
+def test_classes_are_left_alone_and_logits_become_probabilities():
+    labels = np.array([[1.0, 1.0], [3.0, 0.0], [5.0, np.nan]])
+    scaler = TargetScaler.fit(("band_gap", "is_metal"), labels)
+    assert (scaler.mean[1], scaler.std[1]) == (0.0, 1.0)
+    assert scaler.scale(labels)[:2, 1].tolist() == [1.0, 0.0]
+    assert np.isnan(scaler.scale(labels)[2, 1])
+    logits = np.array([[0.0, 0.0], [0.0, np.log(3.0)], [0.0, -800.0]])
+    values = scaler.unscale(logits)
+    assert values[:, 0] == pytest.approx([3.0] * 3)
+    # 1 / (1 + exp(-ln 3)) = 3 / 4
+    assert values[:, 1] == pytest.approx([0.5, 0.75, 0.0])

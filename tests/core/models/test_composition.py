@@ -64,3 +64,18 @@ def test_trees_learn_from_labelled_rows_only_and_repeat():
 
 def test_no_crystals_give_no_rows():
     assert composition_features([]).shape == (0, len(feature_names()))
+
+
+def test_trees_give_probabilities_for_classes():
+    generator = np.random.default_rng(0)
+    rows = [generator.integers(3, 80, 4).astype(np.int16) for _ in range(150)]
+    features = composition_features(rows)
+    heavy = (features[:, 0] > 40).astype(float)
+    labels = np.stack([features[:, 0] / 10, heavy, np.ones(150)], axis=1)
+    labels[::3, 1] = np.nan
+    mixed = fit_predict(features, labels, features[:50], classes=(False, True, True))
+    assert ((mixed[:, 1] >= 0) & (mixed[:, 1] <= 1)).all()
+    assert ((mixed[:, 1] > 0.5) == (heavy[:50] > 0.5)).mean() > 0.9
+    assert mixed[:, 2].tolist() == [1.0] * 50  # one class is all that is known
+    alone = fit_predict(features, labels[:, :1], features[:50])
+    assert np.array_equal(mixed[:, :1], alone)

@@ -48,3 +48,25 @@ def test_best_epoch_is_the_first_of_equals_and_skips_missing():
         {"epoch": [1, 2, 3, 4], "val_mae_band_gap": [np.nan, 0.2, 0.2, 0.3]}
     )
     assert best_epoch(history, "val_mae_band_gap") == (2, 0.2)
+
+
+def test_classes_have_a_panel_of_their_error_and_one_of_their_rates():
+    history = pd.DataFrame(
+        {
+            "epoch": [1, 2],
+            "val_mae_poisson_ratio": [0.1, 0.05],
+            "val_brier_is_metal": [0.2, 0.1],
+            "val_accuracy_is_metal": [0.7, 0.8],
+            "val_auc_is_metal": [np.nan, 0.9],
+        }
+    )
+    panels = {panel.title: panel for panel in history_panels(history)}
+    assert list(panels) == [
+        "validation MAE, Poisson ratio",
+        "validation Brier score, metal",
+        "validation accuracy and ROC AUC, metal",
+    ]
+    assert panels["validation Brier score, metal"].marks_best
+    rates = panels["validation accuracy and ROC AUC, metal"]
+    assert not rates.marks_best  # the highest is the best
+    assert list(rates.columns) == ["val_accuracy_is_metal", "val_auc_is_metal"]

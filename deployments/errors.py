@@ -1,0 +1,102 @@
+"""Tables of errors for the terminal: numbers in one, classes in another."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from deployments.tables import show_rows
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from crystalgnn_core.learning.comparison import Decision
+    from crystalgnn_core.learning.metrics import ClassMetrics, Metrics
+
+SCORES = {
+    "#accuracy": "accuracy",
+    "#balanced": "balanced_accuracy",
+    "#AUC": "auc",
+    "#F1": "f1",
+    "#log loss": "log_loss",
+}
+OF_BASELINE = {"#accuracy of trees": "accuracy", "#AUC of trees": "auc"}
+
+
+def show_errors(
+    title: str,
+    metrics: Mapping[str, Metrics],
+    units: Mapping[str, str],
+    baseline: Mapping[str, Metrics] | None = None,
+) -> None:
+    """Print the errors of each target.
+
+    Args:
+        title: Heading.
+        metrics: Target to errors.
+        units: Target to unit.
+        baseline: Errors of trees that see the composition alone; with them the table of
+            numbers tells these in place of further errors.
+    """
+    numbers = {name: m for name, m in metrics.items() if m.classes is None}
+    if numbers and baseline is not None:
+        show_rows(
+            title,
+            ("target", "unit", "MAE", "MAE of composition-only trees", "rows"),
+            [
+                (name, units[name], number(m.mae), number(_mae(baseline, name)), m.n)
+                for name, m in numbers.items()
+            ],
+        )
+    elif numbers:
+        show_rows(
+            title,
+            ("target", "unit", "rows", "MAE", "#RMSE", "#R²"),
+            [
+                (name, units[name], m.n, number(m.mae), number(m.rmse), number(m.r2))
+                for name, m in numbers.items()
+            ],
+        )
+    classes = {name: m for name, m in metrics.items() if m.classes is not None}
+    if classes:
+        _show_classes(f"{title}, classes", classes, baseline)
+
+
+def show_decision(decision: Decision) -> None:
+    """Print the errors of champion and challenger side by side."""
+    challenger = decision.challenger_metrics
+    show_rows(
+        f"Frozen test split, {decision.n_test:,} rows",
+        ("target", "error", f"#{decision.champion}", f"#{decision.challenger}"),
+        [
+            (name, m.error_name, number(m.error), number(challenger[name].error))
+            for name, m in decision.champion_metrics.items()
+        ],
+    )
+
+
+def number(value: float | None) -> str:
+    """Write a number with four decimals; nothing for one that is missing or NaN."""
+    return "" if value is None or value != value else f"{value:.4f}"  # noqa: PLR0124  NaN
+
+
+def _mae(metrics: Mapping[str, Metrics], name: str) -> float | None:
+    return metrics[name].mae if name in metrics else None
+
+
+def _show_classes(
+    title: str, metrics: Mapping[str, Metrics], baseline: Mapping[str, Metrics] | None
+) -> None:
+    columns = ["target", "rows", *SCORES, *(OF_BASELINE if baseline is not None else ())]
+    rows = []
+    for name, found in metrics.items():
+        row = [name, str(found.n), *_scores(found.classes, SCORES)]
+        if baseline is not None:
+            row += _scores(
+                baseline[name].classes if name in baseline else None, OF_BASELINE
+            )
+        rows.append(row)
+    show_rows(title, columns, rows)
+
+
+def _scores(classes: ClassMetrics | None, names: Mapping[str, str]) -> list[str]:
+    return [number(getattr(classes, field, None)) for field in names.values()]
