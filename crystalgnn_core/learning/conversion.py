@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from crystalgnn_core.artifacts import file_sha256
+from crystalgnn_core.base import digest_of_strings
 from crystalgnn_core.errors import ModelError
 from crystalgnn_core.learning.cards import CARD, DataSummary, ModelCard
 from crystalgnn_core.learning.checkpoints import environment, write_bundle
-from crystalgnn_core.learning.metrics import Metrics
+from crystalgnn_core.learning.metrics import ClassMetrics, Metrics
 from crystalgnn_core.learning.scaling import TargetScaler
 from crystalgnn_core.models.published import PublishedModel, read_cgcnn
 from crystalgnn_core.models.published_megnet import read_megnet
@@ -38,14 +39,16 @@ def convert(path: Path, *, target: str | None = None, scheme: str = SCHEME) -> P
 
     Args:
         path: `.pth.tar` of the CGCNN code, or `.hdf5` of the MEGNet code with `.hdf5.json`.
-        target: What it predicts, for a file that does not say so itself.
+        target: What it predicts, for a file that does not say so itself; class 1 of a
+            classifier is then what the target calls 1.
         scheme: Label scheme of what it learned from.
 
     Returns:
         Folder of the bundle, in the user's cache.
 
     Raises:
-        ModelError: The file cannot be read, or does not say what it predicts.
+        ModelError: The file cannot be read, does not say what it predicts, or predicts a
+            number where the target is a class or the other way.
         ConfigError: No target has the given name.
     """
     model = _read(path)
@@ -55,9 +58,15 @@ def convert(path: Path, *, target: str | None = None, scheme: str = SCHEME) -> P
             f"{path}: the file does not say what it predicts; convert it first with "
             "`crystalgnn models convert FILE --target NAME`"
         )
-    get_target(name)
-    digest = file_sha256(path)
-    folder = cache_folder() / "converted" / f"{name}-{digest[:16]}"
+    if get_target(name).kind != model.kind:
+        raise ModelError(
+            f"{path}: a model for {model.kind}, but {name} is for {get_target(name).kind}"
+        )
+    files = (path, path.with_name(path.name + ".json"))  # settings beside, if there are any
+    digests = [file_sha256(file) for file in files if file.is_file()]
+    folder = (
+        cache_folder() / "converted" / f"{name}-{digest_of_strings([*digests, scheme])}"
+    )
     if not (folder / CARD).is_file():
         write_bundle(folder, _network(path, model), _card(path, model, name, scheme))
     return folder
@@ -127,4 +136,7 @@ def _metrics(model: PublishedModel, target: str) -> dict[str, dict[str, Metrics]
         return {}
     n_rows = model.n_rows.get(model.error_split, 0)
     stated = Metrics(n=n_rows, mae=model.error, rmse=None, r2=None, mad=None)
+    if model.kind == "classification":
+        of_classes = ClassMetrics(auc=model.error)
+        stated = stated.model_copy(update={"mae": None, "classes": of_classes})
     return {model.error_split: {target: stated}}

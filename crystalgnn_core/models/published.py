@@ -10,12 +10,15 @@ from crystalgnn_core.errors import ModelError
 from crystalgnn_core.graphs.config import GraphConfig
 from crystalgnn_core.models.config import CGCNNConfig, MEGNetConfig
 from crystalgnn_core.models.elements import N_ELEMENT_FEATURES
+from crystalgnn_core.targets import get_target
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
     from torch import Tensor
+
+    from crystalgnn_core.targets import TargetKind
 
 # names in the published files
 _TARGETS = {
@@ -24,6 +27,14 @@ _TARGETS = {
     "bulk_moduli": "bulk_modulus",
     "shear_moduli": "shear_modulus",
 }
+# names of the published files whose own names of their targets are not known
+_FILES = {
+    "efermi": "fermi_energy",
+    "poisson-ratio": "poisson_ratio",
+    # the authors' README: metal (1) or semiconductor (0)
+    "semi-metal-classification": "is_metal",
+}
+TASKS: tuple[TargetKind, ...] = ("regression", "classification")
 
 
 class PublishedModel(NamedTuple):
@@ -34,13 +45,14 @@ class PublishedModel(NamedTuple):
         graph: The graphs that it expects.
         weights: Its parameters by our names.
         target: What it predicts, or None where the file does not say.
-        mean: Of the transformed labels it was trained on.
-        std: Their spread; output x std + mean is the (transformed) value.
+        kind: What its output is: a number, or the logit of a class.
+        mean: Of the transformed labels it was trained on; 0 for a class.
+        std: Their spread; output x std + mean is the (transformed) value; 1 for a class.
         elements: Atomic numbers that it has features for.
         n_rows: Rows of each split, where the file tells them.
-        error: Mean absolute error on the transformed scale, as the file tells it; None
-            where it does not.
-        error_split: Rows on which that error was measured.
+        error: Mean absolute error on the transformed scale, or the area under the ROC
+            curve of a class, as the file tells it; None where it does not.
+        error_split: Rows on which that was measured.
         epoch: Epoch of the weights.
     """
 
@@ -48,6 +60,7 @@ class PublishedModel(NamedTuple):
     graph: GraphConfig
     weights: dict[str, Tensor]
     target: str | None
+    kind: TargetKind
     mean: float
     std: float
     elements: tuple[int, ...]
@@ -60,32 +73,35 @@ class PublishedModel(NamedTuple):
 def read_cgcnn(path: Path) -> PublishedModel:
     """Read a checkpoint of the CGCNN code (Xie & Grossman 2018), `.pth.tar`.
 
+    The two outputs a, b of a classifier become one: exp(b) / (exp(a) + exp(b)) is the
+    logistic function of b - a. Its dropout acts in training alone.
+
     Only tensors, numbers, text, lists and dicts are read: a file that holds anything else,
     which a pickle could run, is refused.
 
     Raises:
-        ModelError: No such file, no such checkpoint, or one of a classifier.
+        ModelError: No such file, no such checkpoint, or one for another task.
     """
     content = _load(path)
     try:
         state, settings = content["state_dict"], content["args"]
         normalizer = content["normalizer"]
-        mean, std = float(normalizer["mean"]), float(normalizer["std"])
         config = _cgcnn_config(state, settings)
+        kind = _task(path, settings)
+        scale = float(normalizer["mean"]), float(normalizer["std"])
+        weights = _single_output(state) if kind == "classification" else dict(state)
     except (KeyError, TypeError, ValueError) as error:
         raise ModelError(
             f"{path}: no checkpoint of the CGCNN code ({type(error).__name__}: {error}); "
             "expected state_dict, normalizer and args"
         ) from error
-    if settings.get("task", "regression") != "regression":
-        raise ModelError(
-            f"{path}: a CGCNN for {settings['task']}; only regression is supported"
-        )
+    mean, std = scale if kind == "regression" else (0.0, 1.0)
     return PublishedModel(
         config=config,
         graph=GraphConfig(strategy="knn_cgcnn", cutoff=8.0, n_neighbors=12),
-        weights={name: value for name, value in state.items() if "num_batches" not in name},
-        target=_TARGETS.get(str(settings.get("data_options", ["", "", ""])[-1])),
+        weights={n: value for n, value in weights.items() if "num_batches" not in n},
+        target=_target(path, settings, kind),
+        kind=kind,
         mean=mean,
         std=std,
         elements=config.known_elements(),
@@ -97,6 +113,34 @@ def read_cgcnn(path: Path) -> PublishedModel:
         error_split="val",
         epoch=int(content.get("epoch", 0)),
     )
+
+
+def _task(path: Path, settings: Mapping[str, Any]) -> TargetKind:
+    task = settings.get("task", "regression")
+    for kind in TASKS:
+        if task == kind:
+            return kind
+    raise ModelError(f"{path}: a CGCNN for {task}; expected {' or '.join(TASKS)}")
+
+
+def _single_output(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Put the difference of both outputs of a classifier in their place."""
+    weight, bias = state["fc_out.weight"], state["fc_out.bias"]
+    if len(weight) != 2:
+        raise ValueError(f"{len(weight)} outputs, not one for each of two classes")
+    return {
+        **state,
+        "fc_out.weight": weight[1:] - weight[:1],
+        "fc_out.bias": bias[1:] - bias[:1],
+    }
+
+
+def _target(path: Path, settings: Mapping[str, Any], kind: TargetKind) -> str | None:
+    """Say what a checkpoint predicts, by its own words or by the name of the file."""
+    stated = _TARGETS.get(str(settings.get("data_options", ["", "", ""])[-1]))
+    named = _FILES.get(path.name.removesuffix(".pth.tar"))
+    found = (name for name in (stated, named) if name and get_target(name).kind == kind)
+    return next(found, None)
 
 
 def _load(path: Path) -> dict[str, Any]:

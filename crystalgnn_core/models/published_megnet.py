@@ -13,18 +13,25 @@ from crystalgnn_core.errors import ModelError
 from crystalgnn_core.graphs.config import GraphConfig
 from crystalgnn_core.models.config import MEGNetConfig
 from crystalgnn_core.models.published import PublishedModel
+from crystalgnn_core.targets import get_target
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from torch import Tensor
 
+    from crystalgnn_core.targets import TargetKind
+
 _TARGETS = {
     "Formation energy": "formation_energy_per_atom",
     "Band gap regressor": "band_gap",
     "log10 of bulk moduli": "bulk_modulus",
     "log10 of shear moduli": "shear_modulus",
+    "Fermi energy": "fermi_energy",
+    "Band gap classifier": "is_metal",
 }
+# the file: 1 for a band gap above zero, 0 for none
+_INVERTED = "band gap classifier"
 _FUNCTIONS = {"phi_e": "e", "phi_v": "v", "phi_u": "u"}
 _KINDS = ("atoms", "bonds", "state")
 N_DENSE, N_LAYERS = 2, 3  # of the inputs of a block, of each of its functions
@@ -43,6 +50,8 @@ def read_megnet(path: Path) -> PublishedModel:
             config, graph = _configs(layers, settings)
             arrays = _Arrays(content["model_weights"])
             weights = _weights(arrays, config)
+            kind = _kind(layers)
+            mean, std = _scale(settings)
     except FileNotFoundError as error:
         raise ModelError(f"{path}: no such file") from error
     except (OSError, KeyError, TypeError, ValueError, IndexError) as error:
@@ -50,13 +59,17 @@ def read_megnet(path: Path) -> PublishedModel:
             f"{path}: no model of the MEGNet code ({type(error).__name__}: {error})"
         ) from error
     metadata = settings.get("metadata", {})
+    name = str(metadata.get("name", "")).lower()
+    if kind == "classification" and name == _INVERTED:
+        weights |= {key: -weights[key] for key in ("output.4.weight", "output.4.bias")}
     return PublishedModel(
         config=config,
         graph=graph,
         weights=weights,
-        target=_target(str(metadata.get("name", ""))),
-        mean=0.0,
-        std=1.0,
+        target=_target(name, kind),
+        kind=kind,
+        mean=mean,
+        std=std,
         elements=tuple(range(1, len(weights["embedding.weight"]))),
         n_rows={},
         error=metadata.get("metric value") if metadata.get("metric") == "mae" else None,
@@ -69,21 +82,40 @@ def _settings(path: Path) -> dict[str, Any]:
     beside = path.with_name(path.name + ".json")
     try:
         content = json.loads(beside.read_text(encoding="utf-8"))
-        return {"graph": content["graph_converter"], **content}
+        # older versions of that code write "convertor"
+        graph = content.get("graph_converter") or content["graph_convertor"]
+        return {**content, "graph": graph}
     except FileNotFoundError as error:
         raise ModelError(
             f"{beside}: no such file; a MEGNet model is a .hdf5 file with a .hdf5.json "
             "beside it"
         ) from error
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ModelError(
             f"{beside}: not the settings of a MEGNet model ({error})"
         ) from error
 
 
-def _target(name: str) -> str | None:
-    found = {key.lower(): target for key, target in _TARGETS.items()}
-    return found.get(name.lower())
+def _target(name: str, kind: TargetKind) -> str | None:
+    found = {key.lower(): target for key, target in _TARGETS.items()}.get(name)
+    return found if found is not None and get_target(found).kind == kind else None
+
+
+def _kind(layers: list[dict[str, Any]]) -> TargetKind:
+    """Tell a classifier by the function that makes a probability of its last output."""
+    dense = [layer["config"] for layer in layers if layer["class_name"] == "Dense"]
+    function = dense[-1].get("activation", "linear")
+    if function not in {"linear", "sigmoid"}:
+        raise ValueError(f"an output through {function!r}, expected none or 'sigmoid'")
+    return "classification" if function == "sigmoid" else "regression"
+
+
+def _scale(settings: dict[str, Any]) -> tuple[float, float]:
+    """Return mean and spread of what the outputs are in, 0 and 1 where none are given."""
+    scaler = settings.get("target_scaler") or {}
+    if not scaler.get("is_intensive", True):
+        raise ValueError("values of a whole cell, expected some that do not grow with it")
+    return float(scaler.get("mean", 0.0)), float(scaler.get("std", 1.0))
 
 
 def _configs(
@@ -93,7 +125,9 @@ def _configs(
     by_kind: dict[str, list[dict[str, Any]]] = {}
     for layer in layers:
         by_kind.setdefault(layer["class_name"], []).append(layer["config"])
-    centers = np.array(settings["graph"]["bond_converter"]["centers"]["data"], dtype=float)
+    converters = settings["graph"]
+    bonds = converters.get("bond_converter") or converters["bond_convertor"]
+    centers = np.array(bonds["centers"]["data"], dtype=float)
     if not np.allclose(centers, np.linspace(centers[0], centers[-1], len(centers))):
         raise ValueError("the centres of the Gaussians are not an even grid")
     block, reading = by_kind["MEGNetLayer"][0], by_kind["Set2Set"][0]
@@ -106,7 +140,7 @@ def _configs(
         n_gaussians=len(centers),
         basis_start=float(centers[0]),
         basis_stop=float(centers[-1]),
-        gaussian_width=float(settings["graph"]["bond_converter"]["width"]),
+        gaussian_width=float(bonds["width"]),
         query_width=reading["n_hidden"],
         n_passes=reading["T"],
     )

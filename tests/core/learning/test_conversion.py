@@ -173,7 +173,7 @@ class _Attack:
         ("pickle", "no checkpoint that is safe to read"),
         ("list", "holds a list"),
         ("keys", "no checkpoint of the CGCNN code .*normalizer"),
-        ("classifier", "a CGCNN for classification"),
+        ("task", "a CGCNN for clustering"),
         ("features", "features an atom"),
     ],
 )
@@ -193,8 +193,8 @@ def test_what_is_no_checkpoint_is_refused(tmp_path, monkeypatch, fault, words):
         torch.save([1], path)
     elif fault == "keys":
         torch.save({"state_dict": {}, "args": {}}, path)
-    elif fault == "classifier":
-        checkpoint(path, args={**read_args(path), "task": "classification"})
+    elif fault == "task":
+        checkpoint(path, args={**read_args(path), "task": "clustering"})
     else:
         checkpoint(path, args={**read_args(path), "atom_fea_len": 7})
         content = torch.load(path, weights_only=True)
@@ -302,3 +302,11 @@ def test_what_is_no_megnet_file_is_refused(tmp_path, fault, words):
 def test_other_names_are_refused(tmp_path):
     with pytest.raises(ModelError, match=r"ends in \.pth\.tar or \.hdf5"):
         convert(tmp_path / "model.pt")
+
+
+def test_another_label_scheme_makes_another_bundle(tmp_path):
+    path = tmp_path / "model_best.pth.tar"
+    checkpoint(path)
+    folders = [convert(path, target="band_gap", scheme=scheme) for scheme in ("a", "b")]
+    schemes = [load_bundle(folder)[1].label_schemes["band_gap"] for folder in folders]
+    assert schemes == ["a", "b"]
