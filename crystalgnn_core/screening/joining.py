@@ -30,7 +30,8 @@ def join_predictions(
 
     Args:
         store: Store folder.
-        cards: Models; each of the targets is predicted by one of them.
+        cards: Models; each of the targets is predicted by one of them, or the first that
+            predicts it counts.
         candidates: See `read_candidates`.
         targets: Targets to add, in their units.
 
@@ -46,7 +47,8 @@ def join_predictions(
         shards = ShardSet(prediction_folder(store, card))
         graphs = ShardSet(graph_folder(store, card.graph))
         refusals = graphs.refusals() | shards.refusals() | refusals
-        values = _predictions(shards, [t for t in targets if t in card.scaler.targets])
+        own = [t for t in targets if t in card.scaler.targets and t not in predicted]
+        values = _predictions(shards, own)
         predicted = predicted.merge(
             values.assign(_found=True), on=KEY, how="left", validate="many_to_one"
         )

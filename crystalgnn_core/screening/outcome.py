@@ -27,6 +27,7 @@ def write_outcome(
     candidates: pd.DataFrame,
     ranking: pd.DataFrame,
     rejects: Sequence[RejectedRecord],
+    further: Sequence[str] = (),
 ) -> tuple[FileRef, ...]:
     """Write ranking (Parquet and CSV), rejects and outcomes into the folder of a screen.
 
@@ -35,12 +36,14 @@ def write_outcome(
         candidates: All candidates.
         ranking: Ranked candidates, columns of `RANKING_SCHEMA` and any others.
         rejects: Rejected candidates; what is neither ranked nor rejected is a duplicate.
+        further: Other predicted targets, written behind the columns of `RANKING_SCHEMA`.
 
     Returns:
         References to the four files.
     """
-    columns = ranking.reindex(columns=RANKING_SCHEMA.names)
-    table = pa.Table.from_pandas(columns, schema=RANKING_SCHEMA, preserve_index=False)
+    schema = pa.schema([*RANKING_SCHEMA, *(pa.field(n, pa.float64()) for n in further)])
+    columns = ranking.reindex(columns=schema.names)
+    table = pa.Table.from_pandas(columns, schema=schema, preserve_index=False)
     outcome = _outcomes(candidates, ranking, rejects)
     write_table(folder / RANKING, table)
     write_text(folder / CSV, columns.to_csv(index=False))

@@ -114,7 +114,8 @@ def _rank(
 ) -> ScreenResult:
     """Rank the candidates and write all files but the manifest."""
     cards = [read_card(model) for model in models]
-    predicted, rejects = join_predictions(store, cards, candidates, RANKED_TARGETS)
+    targets = (*RANKED_TARGETS, *further_targets(cards))
+    predicted, rejects = join_predictions(store, cards, candidates, targets)
     duplicates = find_duplicates(
         predicted, RANKED_TARGETS, partial(load_crystals, store, config.sources)
     )
@@ -133,7 +134,7 @@ def _rank(
             f"screen {folder.name}: {len(candidates)} candidates in, but {len(ranking)} "
             f"scored + {len(rejects)} rejected + {len(duplicates)} duplicates = {n_out}"
         )
-    files = write_outcome(folder, candidates, ranking, rejects)
+    files = write_outcome(folder, candidates, ranking, rejects, further_targets(cards))
     cifs = write_cifs(store, config, folder / "cif", ranking.head(config.top_k))
     return ScreenResult(
         screen_id=folder.name,
@@ -188,6 +189,12 @@ def check_models(cards: Sequence[ModelCard]) -> None:
                 f"{name} is predicted by {predicted.count(name)} of the models ({ids}); "
                 "give one model for both targets, or one for each"
             )
+
+
+def further_targets(cards: Sequence[ModelCard]) -> tuple[str, ...]:
+    """Name what the models predict beside formation energy and gap, in their order."""
+    names = dict.fromkeys(name for card in cards for name in card.scaler.targets)
+    return tuple(name for name in names if name not in RANKED_TARGETS)
 
 
 def previous_screen(store: Path, name: str) -> ScreenResult | None:

@@ -52,6 +52,8 @@ def check_user_error(outcome: Outcome, *words: str) -> None:
         ("ingest --source files --path nowhere", ["nowhere", "no file or folder"]),
         ("ingest --source files --path . --target band_gap", ["TARGET=COLUMN@LABEL"]),
         ("ingest --source files --path . --target band_gap=gap", ["TARGET=COLUMN@LABEL"]),
+        ("ingest --source files --path . --target is_metal=x<=@PBE", ["COLUMN<=VALUE@"]),
+        ("ingest --source files --path . --target is_metal=x<=low@PBE", ["at_most"]),
         ("ingest --source files --path . --target love=x@PBE", ["love"]),
         ("screen nowhere", ["nowhere"]),
         ("screen .", ["champion", "train a model"]),

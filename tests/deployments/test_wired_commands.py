@@ -65,7 +65,7 @@ def table(tmp_path):
 def test_ingest_counts_every_reason(table, tmp_path):
     store = tmp_path / "store"
     options = ("--source", "files", "--path", table, "--store", store)
-    target = ("--target", "band_gap=gap@PBE")
+    target = ("--target", "band_gap=gap@PBE", "--target", "is_metal=gap<=0@PBE")
     out = crystalgnn("ingest", *options, *target).stdout
     [line] = rows(out, "table")
     assert line[1:5] == ["14", "5", "9", "5"]  # rows in, kept, rejected, new
@@ -81,7 +81,9 @@ def test_ingest_counts_every_reason(table, tmp_path):
         "missing_id": 1,
     }
     records = RecordStore(store)
-    kept = records.read(["table"])["material_id"].to_pylist()
+    stored = records.read(["table"]).to_pandas()
+    assert (stored["is_metal"] == (stored["band_gap"] <= 0)).all()
+    kept = stored["material_id"].tolist()
     # an isolated atom is a fine record: graphs and models refuse it
     assert kept == ["a-good", "e-isolated", "f-one-atom", "g-skewed", "h-unseen"]
     assert records.rejects().num_rows == sum(counts.values())

@@ -1,0 +1,106 @@
+"""What the terminal tells of classes: scores and probabilities, no error without a unit."""
+
+import numpy as np
+import pytest
+from pymatgen.core.lattice import Lattice
+from pymatgen.core.structure import Structure
+
+from crystalgnn_core.learning.checkpoints import load_bundle, write_bundle
+from crystalgnn_core.learning.comparison import Decision
+from crystalgnn_core.learning.metrics import compare_targets
+from crystalgnn_core.learning.scaling import TargetScaler
+from deployments.errors import show_decision, show_errors
+
+TARGETS = ("band_gap", "poisson_ratio", "is_metal")
+UNITS = {"band_gap": "eV", "poisson_ratio": "", "is_metal": ""}
+TRUE = np.array([[1.0, 0.2, 1.0], [2.0, 0.3, 0.0], [3.0, np.nan, 1.0]])
+SAID = np.array([[1.5, 0.25, 0.75], [2.5, 0.35, 0.25], [3.5, 0.3, 0.4]])
+
+
+@pytest.fixture
+def metrics():
+    return compare_targets(TARGETS, TRUE, SAID)
+
+
+@pytest.fixture
+def shown(capsys):
+    def call(function, *arguments):
+        function(*arguments)
+        rows = capsys.readouterr().out.splitlines()
+        cells = [[cell.strip() for cell in row.split("\u2502")[1:-1]] for row in rows]
+        return {row[0]: row[1:] for row in cells if row}, "\n".join(rows)
+
+    return call
+
+
+def test_numbers_and_classes_stand_in_tables_of_their_own(shown, metrics):
+    rows, out = shown(show_errors, "m, test split", metrics, UNITS)
+    assert rows["band_gap"] == ["eV", "3", "0.5000", "0.5000", "0.6250"]  # 1 - 0.75 / 2
+    assert rows["poisson_ratio"][:3] == ["", "2", "0.0500"]
+    # two of three classes right, of the metals one of two; every pair in order
+    log_loss = -np.log([0.75, 0.75, 0.4]).mean()
+    assert rows["is_metal"] == [
+        "3",
+        "0.6667",
+        "0.7500",
+        "1.0000",
+        "0.6667",
+        f"{log_loss:.4f}",
+    ]
+    assert "m, test split, classes" in out
+    assert "None" not in out
+
+
+def test_the_trees_stand_beside(shown, metrics):
+    rows, out = shown(show_errors, "Test split", metrics, UNITS, metrics)
+    assert rows["band_gap"] == ["eV", "0.5000", "0.5000", "3"]
+    assert rows["is_metal"][-2:] == ["0.6667", "1.0000"]
+    rows, out = shown(show_errors, "Test split", metrics, UNITS, {})
+    assert rows["is_metal"][-2:] == ["", ""]
+    assert "None" not in out
+
+
+def test_champion_and_challenger_are_told_by_what_they_are_compared_by(shown, metrics):
+    decision = Decision(
+        is_promoted=True,
+        reason="",
+        champion="old",
+        challenger="new",
+        champion_metrics=metrics,
+        challenger_metrics=metrics,
+    )
+    rows, _ = shown(show_decision, decision)
+    brier = (0.0625 + 0.0625 + 0.36) / 3
+    assert rows["is_metal"] == ["Brier score", f"{brier:.4f}", f"{brier:.4f}"]
+    assert rows["band_gap"] == ["MAE", "0.5000", "0.5000"]
+
+
+def test_models_and_predictions_of_classes(own_store, run, metrics, tmp_path):
+    folder = own_store.path / "models" / own_store.other
+    network, card = load_bundle(folder)
+    names = ("is_metal", "poisson_ratio")
+    changed = card.model_copy(
+        update={
+            "scaler": TargetScaler(targets=names, mean=(0.0, 0.0), std=(1.0, 1.0)),
+            "units": {name: UNITS[name] for name in names},
+            "label_schemes": dict.fromkeys(names, "PBE"),
+            "metrics": {"test": metrics},
+        }
+    )
+    write_bundle(folder, network, changed)
+    listed = "".join(run("models", "list", "--store", own_store.path).out.split())
+    for text in (
+        "is_metalaccuracy0.6667",
+        "AUC1.0000",
+        "poisson_ratioMAE0.0500",
+        "testerrors",
+    ):
+        assert text in listed.replace("\u2502", "")
+    salt = Structure.from_spacegroup(
+        "Fm-3m", Lattice.cubic(5.64), ["Na", "Cl"], [[0, 0, 0], [0.5, 0.5, 0.5]]
+    )
+    salt.to(str(tmp_path / "salt.cif"))
+    out = run("predict", "salt.cif", "--model", folder, "--store", own_store.path).out
+    assert "is_metal (probability)" in out
+    assert "None" not in out
+    assert "()" not in out
