@@ -13,7 +13,11 @@ from pydantic import Field, TypeAdapter, ValidationError, field_validator, model
 from crystalgnn_core.base import DEFAULT_STORE, FrozenModel
 from crystalgnn_core.errors import ConfigError
 from crystalgnn_core.graphs.config import GraphConfig
-from crystalgnn_core.learning.config import RetrainingConfig, TrainingConfig
+from crystalgnn_core.learning.config import (
+    FinetuningConfig,
+    RetrainingConfig,
+    TrainingConfig,
+)
 from crystalgnn_core.models import ModelConfig
 from crystalgnn_core.models.config import CGCNNConfig
 from crystalgnn_core.screening.config import ScreeningConfig
@@ -78,8 +82,9 @@ class PipelineConfig(FrozenModel):
         graph: How crystals become graphs; by default what the network is made for.
         model: Network.
         training: Data, loss and duration of training.
+        finetuning: How a trained network goes on learning.
         screening: Candidates and score.
-        retraining: When a challenger replaces the champion.
+        retraining: Where a challenger starts from, and when it replaces the champion.
         execution: How the work is cut.
         schedule: When the served deployments run.
     """
@@ -89,6 +94,7 @@ class PipelineConfig(FrozenModel):
     graph: GraphConfig = GraphConfig()
     model: ModelConfig = CGCNNConfig()
     training: TrainingConfig = TrainingConfig()
+    finetuning: FinetuningConfig = FinetuningConfig()
     screening: ScreeningConfig = ScreeningConfig()
     retraining: RetrainingConfig = RetrainingConfig()
     execution: ExecutionConfig = ExecutionConfig()

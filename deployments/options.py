@@ -31,6 +31,14 @@ Set = Annotated[
 Verbose = Annotated[
     bool, typer.Option("--verbose", "-v", help="Log every shard and epoch.")
 ]
+Base = Annotated[
+    str,
+    typer.Option(
+        "--model",
+        help="Model to start from: champion, a model id, a bundle, or a published "
+        ".pth.tar or .hdf5.",
+    ),
+]
 Model = Annotated[
     str,
     typer.Option(

@@ -9,6 +9,7 @@ import typer
 from deployments.errors import show_decision, show_errors
 from deployments.ingest_command import candidates_name, ingest, source_entry
 from deployments.options import (
+    Base,
     Config,
     Set,
     Store,
@@ -35,7 +36,8 @@ N_SHOWN = 10
 
 def register(app: typer.Typer) -> None:
     """Add the commands of this module."""
-    for command in (demo, pipeline, ingest, build, train, screen, rescreen, retrain, serve):
+    learning = (train, finetune, retrain)
+    for command in (demo, pipeline, ingest, build, *learning, screen, rescreen, serve):
         app.command()(command)
 
 
@@ -94,6 +96,27 @@ def train(
         from flows.learning import train as flow
 
         trained = flow(settings)
+    show_line(describe_training(trained))
+    show_line(f"bundle   {trained.folder}")
+
+
+def finetune(
+    *,
+    model: Base,
+    config: Config = None,
+    store: Store = None,
+    set_: Set = None,
+    verbose: Verbose = False,
+) -> None:
+    """Go on training a model on the records of the training sources."""
+    settings = resolve_config(config, set_, store)
+    require_names(settings.training.sources, "training.sources")
+    require_models(settings, (model,))
+    with prefect_session(verbose=verbose):
+        from flows.learning import describe_training
+        from flows.learning import finetune as flow
+
+        trained = flow(settings, model)
     show_line(describe_training(trained))
     show_line(f"bundle   {trained.folder}")
 

@@ -1,6 +1,8 @@
-"""Train a model, and retrain when new labelled records have arrived."""
+"""Train or fine-tune a model, and retrain when new labelled records have arrived."""
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 from prefect import flow
 
@@ -8,19 +10,26 @@ from crystalgnn_core.base import FrozenModel
 from crystalgnn_core.config import PipelineConfig
 from crystalgnn_core.learning.comparison import Decision
 from crystalgnn_core.learning.metrics import describe_errors
-from crystalgnn_core.learning.training import TrainedModel
+from crystalgnn_core.learning.training import TrainedModel, model_folder
 from flows.graphs import build_graphs
 from flows.records import ingest
 from flows.screening import ScreenSummary, screen
 from flows.stages import Stopwatch, with_runner
 from tasks.artifacts import publish_summary
 from tasks.learning import (
+    choose_graph,
     find_champion,
     fit_model,
     judge_challenger,
     read_data_digest,
+    refine_model,
+    resolve_models,
+    summarise_data_for,
     summarise_training_data,
 )
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 class RetrainSummary(FrozenModel):
@@ -51,13 +60,27 @@ def train(config: PipelineConfig) -> TrainedModel:
 
 
 @flow
+def finetune(config: PipelineConfig, model: str) -> TrainedModel:
+    """Fine-tune a model on the records of the training sources.
+
+    1. Find the base model; a published checkpoint is converted.
+    2. Build the graphs that are missing, as the base model expects them.
+    3. Fine-tune, continuing an interrupted run; an equal finished model is reused.
+    """
+    store = config.store_path
+    (base,) = resolve_models(store, (model,))
+    _build_as_expected(config, base)
+    return refine_model(store, base, config.training, config.finetuning)
+
+
+@flow
 def retrain(config: PipelineConfig) -> RetrainSummary:
     """Train a challenger when labelled records changed; keep the better model.
 
     1. Ingest all sources; unchanged ones are skipped.
     2. Build the graphs that are missing.
     3. Stop when the champion was trained on exactly these rows.
-    4. Train a challenger.
+    4. Train a challenger, from fresh weights or from those of the champion.
     5. Compare both on the champion's frozen test split; promote only a better challenger.
     6. Screen again with the champion.
     """
@@ -70,12 +93,20 @@ def retrain(config: PipelineConfig) -> RetrainSummary:
     watch.note("graphs", built.note)
     summary = summarise_training_data(store, config.model, config.training, config.graph)
     champion = find_champion(store, config.training, summary)
+    base = None
+    if champion is not None and config.retraining.start == "champion":
+        base = model_folder(store, champion)
+        _build_as_expected(config, base)
+        summary = summarise_data_for(store, base, config.training)
     if champion is not None and read_data_digest(store, champion) == summary.data_digest:
         reason = f"champion {champion} is trained on these rows already (skipped)"
         watch.note("train", reason)
         publish_summary("retrain", tuple(watch.notes), reason)
         return RetrainSummary(reason=reason, trained=None, decision=None, screened=None)
-    trained = fit_model(store, config.model, config.training, config.graph)
+    if base is not None:
+        trained = refine_model(store, base, config.training, config.finetuning)
+    else:
+        trained = fit_model(store, config.model, config.training, config.graph)
     watch.note("train", describe_training(trained))
     decision = judge_challenger(store, trained, config.training, config.retraining)
     watch.note("compare", decision.reason)
@@ -92,10 +123,22 @@ def retrain(config: PipelineConfig) -> RetrainSummary:
 
 
 def describe_training(trained: TrainedModel) -> str:
-    """Put a training into one line: model, rows, test errors."""
+    """Put a training into one line: model, rows, test errors and those of its base."""
     card = trained.card
     errors = describe_errors(card.metrics["test"])
     done = (
         f"{trained.epochs} epochs" if trained.was_trained else "trained already (skipped)"
     )
-    return f"{trained.model_id}: {done}, test {errors}"
+    line = f"{trained.model_id}: {done}, test {errors}"
+    if card.base is None:
+        return line
+    before = describe_errors(card.base.metrics["test"]) or "of other targets"
+    return f"{line}; before, {card.base.model_id}: {before}"
+
+
+def _build_as_expected(config: PipelineConfig, base: Path) -> None:
+    """Build the training graphs that a base model expects."""
+    graph = choose_graph(base, config.model, config.graph)
+    with_runner(build_graphs, config.execution)(
+        config.model_copy(update={"graph": graph}), sources=config.training.sources
+    )

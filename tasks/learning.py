@@ -10,8 +10,13 @@ from crystalgnn_core.artifacts import write_text
 from crystalgnn_core.graphs.config import GraphConfig
 from crystalgnn_core.learning.cards import DataSummary, read_card
 from crystalgnn_core.learning.comparison import Decision, compare_models
-from crystalgnn_core.learning.config import RetrainingConfig, TrainingConfig
+from crystalgnn_core.learning.config import (
+    FinetuningConfig,
+    RetrainingConfig,
+    TrainingConfig,
+)
 from crystalgnn_core.learning.data import load_training_data
+from crystalgnn_core.learning.finetuning import adopt_graph, finetune_model
 from crystalgnn_core.learning.registry import Registry, champion_key, key_of
 from crystalgnn_core.learning.training import TrainedModel, model_folder, train_model
 from crystalgnn_core.models import ModelConfig
@@ -36,6 +41,30 @@ def fit_model(
     trained = train_model(store, model, training, graph)
     plot_history(Path(trained.folder), trained.model_id)
     return trained
+
+
+@task(**OPTIONS, tags=["train"])
+def refine_model(
+    store: Path, base: Path, training: TrainingConfig, finetuning: FinetuningConfig
+) -> TrainedModel:
+    """Fine-tune a model, continue an interrupted run, or find that it is there already."""
+    trained = finetune_model(store, base, training, finetuning)
+    plot_history(Path(trained.folder), trained.model_id)
+    return trained
+
+
+@task(**OPTIONS)
+def summarise_data_for(store: Path, base: Path, training: TrainingConfig) -> DataSummary:
+    """Count and digest the labelled rows from which a base model would be fine-tuned."""
+    card = read_card(base)
+    elements = card.model.known_elements()
+    return load_training_data(store, training, card.graph, elements).summary
+
+
+@task(**OPTIONS)
+def choose_graph(base: Path, model: ModelConfig, graph: GraphConfig) -> GraphConfig:
+    """Return the graph settings of a base model; refuse others that are asked for."""
+    return adopt_graph(base, model, graph)
 
 
 @task(**OPTIONS)

@@ -53,6 +53,29 @@ class DataSummary(FrozenModel):
     leaks: dict[str, int]
 
 
+class BaseReference(FrozenModel):
+    """The model from whose weights a fine-tuned one started.
+
+    Attributes:
+        model_id: Its name.
+        weights_sha256: Digest of its weights file.
+        label_schemes: Schemes of the labels that it learned from.
+        targets: Targets for which its output was kept; others started from fresh weights.
+        n_seen: Split to rows of the fine-tuned model's that it may have learned from.
+        metrics: Its own errors on the rows of the fine-tuned model's card, as it was:
+            split to target to errors, for the targets that were kept.
+        base: The model from which it started itself.
+    """
+
+    model_id: str
+    weights_sha256: str
+    label_schemes: dict[str, str]
+    targets: tuple[str, ...]
+    n_seen: dict[str, int] = Field(default_factory=dict)
+    metrics: dict[str, dict[str, Metrics]] = Field(default_factory=dict)
+    base: BaseReference | None = None
+
+
 class ModelCard(FrozenModel):
     """Everything that must be known to use a model and to judge it.
 
@@ -65,7 +88,7 @@ class ModelCard(FrozenModel):
         scaler: Targets in column order, with their scale.
         units: Unit of each target.
         label_schemes: Scheme of each target's labels.
-        elements: Atomic numbers that occur in the training split.
+        elements: Atomic numbers that occur in the training split, or in that of the base.
         element_counts: Atomic number to training rows that contain the element; empty
             where that is not known.
         label_range: Target to lowest and highest training label, in the target's unit;
@@ -76,6 +99,7 @@ class ModelCard(FrozenModel):
         metrics: Split to target to errors; the test split is filled in at the end.
         baseline: Errors of the composition-only baseline on the test split.
         environment: Package versions and platform.
+        base: Where a fine-tuned model started from; None for fresh weights.
         weights_sha256: Digest of the weights file.
         files_sha256: Digests of the files that belong to a finished model of a store.
     """
@@ -97,6 +121,7 @@ class ModelCard(FrozenModel):
     metrics: dict[str, dict[str, Metrics]] = Field(default_factory=dict)
     baseline: dict[str, Metrics] = Field(default_factory=dict)
     environment: dict[str, str] = Field(default_factory=dict)
+    base: BaseReference | None = None
     weights_sha256: str = ""
     files_sha256: dict[str, str] = Field(default_factory=dict)
 

@@ -95,15 +95,57 @@ class TrainingConfig(FrozenModel):
         return names
 
 
-class RetrainingConfig(FrozenModel):
-    """When a challenger replaces the champion.
+class GentleOptimizerConfig(OptimizerConfig):
+    """An optimiser whose learning rate suits weights that have learned already."""
+
+    learning_rate: Annotated[float, Field(gt=0)] = 1e-3
+
+
+class FinetuningConfig(FrozenModel):
+    """How a trained network goes on learning; data, loss and seed are those of training.
 
     Attributes:
+        freeze: What stays as it is: `none`, the `embedding` of the elements, or
+            `all_but_head`, everything but the last linear layer.
+        scaler: `refit` to the new labels, with the output layer changed so that the
+            predictions are the same at the start, or `keep` that of the base model for the
+            targets that it has.
+        epochs: Passes over the training split.
+        batch_size: Graphs an optimiser step; few, because labels are few.
+        optimizer: Optimiser and schedule.
+        patience: Epochs without a better validation error before it stops.
+    """
+
+    freeze: Literal["none", "embedding", "all_but_head"] = "none"
+    scaler: Literal["refit", "keep"] = "refit"
+    epochs: Annotated[int, Field(ge=1)] = 30
+    batch_size: Annotated[int, Field(ge=2)] = 32
+    optimizer: GentleOptimizerConfig = GentleOptimizerConfig()
+    patience: Annotated[int, Field(ge=1)] = 10
+
+    def applied_to(self, training: TrainingConfig) -> TrainingConfig:
+        """Return training settings with duration and optimiser of fine-tuning."""
+        return training.model_copy(
+            update={
+                "epochs": self.epochs,
+                "batch_size": self.batch_size,
+                "optimizer": OptimizerConfig(**self.optimizer.model_dump()),
+                "patience": self.patience,
+            }
+        )
+
+
+class RetrainingConfig(FrozenModel):
+    """Where a challenger starts from, and when it replaces the champion.
+
+    Attributes:
+        start: `fresh` weights, or those of the `champion`, which is fine-tuned.
         min_improvement: Relative decrease of the scaled test error (see `scaled_error`)
             that is needed.
         max_target_loss: Largest relative increase of the MAE, or Brier score of a class,
             of any one target.
     """
 
+    start: Literal["fresh", "champion"] = "fresh"
     min_improvement: Annotated[float, Field(ge=0, lt=1)] = 0.0
     max_target_loss: Annotated[float, Field(ge=0)] = 0.05

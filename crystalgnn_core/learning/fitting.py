@@ -31,6 +31,7 @@ from crystalgnn_core.learning.optimization import (
 from crystalgnn_core.learning.progress_bar import progress_bar
 from crystalgnn_core.learning.resume import Progress
 from crystalgnn_core.models.inference import for_inference
+from crystalgnn_core.models.parts import normalizations
 from crystalgnn_core.targets import is_class
 
 if TYPE_CHECKING:
@@ -77,6 +78,7 @@ class Loop(NamedTuple):
     config: TrainingConfig
     n_batches: list[int]  # of each epoch
     is_class: Tensor | None  # of each target; None where none is
+    holds_statistics: bool
 
 
 def fit(
@@ -87,6 +89,7 @@ def fit(
     card: ModelCard,
     *,
     device: str,
+    holds_statistics: bool = False,
 ) -> Progress:
     """Train until the last epoch or until validation stops improving.
 
@@ -94,18 +97,26 @@ def fit(
     epoch depend on seed and epoch alone, so an interrupted run ends like one left alone.
 
     Args:
-        network: Fresh network; it is trained in place.
+        network: Network at the start; it is trained in place.
         data: Graphs, labels and splits.
         config: Loss, optimiser and duration.
         checkpoints: Where each epoch is kept.
         card: Card of the model; its scaler maps the labels.
         device: Device of torch to train on.
+        holds_statistics: Normalise by the running means and variances that the network
+            came with, which then do not change, and not by those of each batch.
 
     Raises:
         TrainingDivergedError: Loss or validation error became NaN or infinite, or the loss
             ran away.
     """
-    loop = _start(network.to(device), data, config, card.scaler.targets)
+    loop = _start(
+        network.to(device),
+        data,
+        config,
+        card.scaler.targets,
+        holds_statistics=holds_statistics,
+    )
     progress = checkpoints.restore(network, loop.optimizer, loop.scheduler)
     if progress.epoch:
         logger.info("training continues after epoch %d", progress.epoch)
@@ -171,6 +182,8 @@ def _start(
     data: LabelledGraphs,
     config: TrainingConfig,
     targets: tuple[str, ...],
+    *,
+    holds_statistics: bool,
 ) -> Loop:
     n_batches = count_batches(data.train, data.dataset.n_edges, config)
     optimizer = make_optimizer(network, config.optimizer)
@@ -178,7 +191,7 @@ def _start(
     device = next(network.parameters()).device
     classes = [is_class(name) for name in targets]
     mask = torch.tensor(classes, device=device) if any(classes) else None
-    return Loop(network, optimizer, scheduler, config, n_batches, mask)
+    return Loop(network, optimizer, scheduler, config, n_batches, mask, holds_statistics)
 
 
 def _train_epoch(
@@ -190,6 +203,8 @@ def _train_epoch(
 ) -> float:
     """Pass once over the training rows; return the mean loss."""
     network, config = loop.network.train(), loop.config
+    for layer in normalizations(network) if loop.holds_statistics else ():
+        layer.eval()
     torch.manual_seed(config.seed + epoch)
     device = next(network.parameters()).device
     total, n_seen, started = 0.0, 0, time.perf_counter()

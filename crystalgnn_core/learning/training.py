@@ -6,7 +6,7 @@ import logging
 from collections import Counter
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -28,8 +28,10 @@ from crystalgnn_core.learning.scaling import TargetScaler
 from crystalgnn_core.targets import get_target
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
+
+    from torch import nn
 
     from crystalgnn_core.graphs.config import GraphConfig
     from crystalgnn_core.learning.config import TrainingConfig
@@ -57,6 +59,20 @@ class TrainedModel(FrozenModel):
     card: ModelCard
 
 
+class Start(NamedTuple):
+    """What a run begins with.
+
+    Attributes:
+        card: Card of the model before its first epoch.
+        network: The network to train, made after torch's generator has been seeded.
+        holds_statistics: As for `crystalgnn_core.learning.fitting.fit`.
+    """
+
+    card: ModelCard
+    network: Callable[[], nn.Module]
+    holds_statistics: bool = False
+
+
 def model_folder(store: Path, model_id: str) -> Path:
     """Return the folder of a model of the store."""
     return store / "models" / model_id
@@ -77,13 +93,40 @@ def train_model(
     """
     data = load_training_data(store, training, graph, model.known_elements())
     model_id = name_model(model, training, graph, data.summary.data_digest)
+
+    def start() -> Start:
+        card = new_card(model_id, model, training, graph, data)
+        return Start(card, lambda: model.build(len(training.targets)))
+
+    return complete_model(store, model_id, training, data, start)
+
+
+def complete_model(
+    store: Path,
+    model_id: str,
+    training: TrainingConfig,
+    data: TrainingData,
+    start: Callable[[], Start],
+) -> TrainedModel:
+    """Bring a model of the store to its end: reuse, continue or begin it.
+
+    Args:
+        store: Store folder.
+        model_id: Digest of all that decides the model.
+        training: Loss, optimiser and duration.
+        data: Rows, labels and splits.
+        start: Called when the model is not finished yet.
+
+    Raises:
+        TrainingDivergedError: The loss became NaN or infinite, or ran away.
+        TransientError: Another process is training this very model.
+    """
     folder = model_folder(store, model_id)
     finished = _finished(folder)
     was_trained = finished is None
     if finished is None:
         with _sole_trainer(folder):
-            card = _new_card(model_id, model, training, graph, data)
-            finished = _train(folder, card, training, data, graph_folder(store, graph))
+            finished = _train(folder, start(), training, data, store)
     return TrainedModel(
         model_id=model_id,
         folder=str(folder),
@@ -94,18 +137,31 @@ def train_model(
 
 
 def name_model(
-    model: ModelConfig, training: TrainingConfig, graph: GraphConfig, data_digest: str
+    model: ModelConfig,
+    training: TrainingConfig,
+    graph: GraphConfig,
+    data_digest: str,
+    *,
+    origin: Mapping[str, object] | None = None,
 ) -> str:
-    """Name a model after its kind and the digest of its settings and data."""
-    digest = digest_of(
-        {
-            "model": model.settings_digest(),
-            "training": training.result_digest(),
-            "graph": graph.settings_digest(),
-            "data": data_digest,
-        }
-    )
-    return f"{model.kind}-{digest[:12]}"
+    """Name a model after its kind and the digest of its settings and data.
+
+    Args:
+        model: Network.
+        training: Loss, optimiser and duration.
+        graph: Graphs.
+        data_digest: Digest of the rows and their splits.
+        origin: What else decides it, where it does not start from fresh weights.
+    """
+    parts: dict[str, object] = {
+        "model": model.settings_digest(),
+        "training": training.result_digest(),
+        "graph": graph.settings_digest(),
+        "data": data_digest,
+    }
+    if origin is not None:
+        parts["origin"] = dict(origin)
+    return f"{model.kind}-{digest_of(parts)[:12]}"
 
 
 def _finished(folder: Path) -> ModelCard | None:
@@ -138,13 +194,14 @@ def _sole_trainer(folder: Path) -> Iterator[None]:
         ) from error
 
 
-def _new_card(
+def new_card(
     model_id: str,
     model: ModelConfig,
     training: TrainingConfig,
     graph: GraphConfig,
     data: TrainingData,
 ) -> ModelCard:
+    """Describe a model before its first epoch: settings, and what its rows are like."""
     train = data.select("train")
     labels = data.labels[train]
     counts = _element_counts(data.rows.take(pa.array(train))["atomic_numbers"])
@@ -175,17 +232,15 @@ def _element_counts(atomic_numbers: pa.ChunkedArray) -> dict[int, int]:
 
 
 def _train(
-    folder: Path,
-    card: ModelCard,
-    training: TrainingConfig,
-    data: TrainingData,
-    graphs: Path,
+    folder: Path, start: Start, training: TrainingConfig, data: TrainingData, store: Path
 ) -> ModelCard:
     """Fit the network, then test its best epoch and write the final bundle."""
+    card = start.card
     logger.info("model %s: %s rows", card.model_id, data.summary.n_rows)
+    graphs = graph_folder(store, card.graph)
     dataset = data.dataset(graphs, loading=training.loading)
     torch.manual_seed(training.seed)
-    network = card.model.build(len(training.targets))
+    network = start.network()
     checkpoints = CheckpointFolder(folder / "checkpoints")
     progress = fit(
         network,
@@ -194,5 +249,6 @@ def _train(
         checkpoints,
         card,
         device=choose_device(training.device),
+        holds_statistics=start.holds_statistics,
     )
     return finish_bundle(folder, checkpoints.best(), data, dataset, progress.history)

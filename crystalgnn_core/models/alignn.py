@@ -19,6 +19,7 @@ from crystalgnn_core.models.layers import (
     spread_to_edges,
     sum_by_center,
 )
+from crystalgnn_core.models.parts import Parts
 from crystalgnn_core.models.readout import make_readout
 
 if TYPE_CHECKING:
@@ -178,6 +179,8 @@ class ALIGNN(nn.Module):
         config: Sizes.
         n_targets: Columns of the output.
     """
+
+    parts = Parts(embedding="atom_embedding", output="fc")
 
     def __init__(self, config: ALIGNNConfig, n_targets: int) -> None:
         super().__init__()

@@ -13,6 +13,7 @@ from crystalgnn_core.models.fused.gated_sum import GatedSum
 from crystalgnn_core.models.fused.threads import runs_fused
 from crystalgnn_core.models.inputs import embed_elements
 from crystalgnn_core.models.layers import GaussianExpansion, spread_to_edges, sum_by_center
+from crystalgnn_core.models.parts import Parts
 from crystalgnn_core.models.readout import make_readout
 
 if TYPE_CHECKING:
@@ -100,6 +101,8 @@ class CGCNN(nn.Module):
         config: Sizes.
         n_targets: Columns of the output.
     """
+
+    parts = Parts(embedding="embedding", output="fc_out")
 
     def __init__(self, config: CGCNNConfig, n_targets: int) -> None:
         super().__init__()

@@ -17,6 +17,7 @@ from crystalgnn_core.models.layers import (
     mean_by_graph,
     spread_to_edges,
 )
+from crystalgnn_core.models.parts import Parts
 from crystalgnn_core.models.readout import make_readout
 
 if TYPE_CHECKING:
@@ -130,6 +131,8 @@ class MEGNet(nn.Module):
         config: Sizes.
         n_targets: Columns of the output.
     """
+
+    parts = Parts(embedding="embedding", output="output.4")
 
     def __init__(self, config: MEGNetConfig, n_targets: int) -> None:
         super().__init__()

@@ -10,6 +10,7 @@ from torch import nn
 
 from crystalgnn_core.models.inputs import embed_elements
 from crystalgnn_core.models.layers import GaussianExpansion, ShiftedSoftplus, sum_by_center
+from crystalgnn_core.models.parts import Parts
 from crystalgnn_core.models.readout import Pool
 
 if TYPE_CHECKING:
@@ -121,6 +122,11 @@ class SchNet(nn.Module):
         self.act = ShiftedSoftplus()
         self.lin2 = nn.Linear(max(width // 2, 1), n_targets)
         self.readout = Pool(config.readout, n_targets)
+        self.parts = Parts(
+            embedding="embedding",
+            output="lin2",
+            sums_atoms=config.readout == "sum",
+        )
         self._reset()
 
     def _reset(self) -> None:

@@ -1,0 +1,130 @@
+"""Go on training a finished model, on other labels: fine-tuning."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from crystalgnn_core.errors import ModelError
+from crystalgnn_core.graphs.shards import graph_folder
+from crystalgnn_core.learning.cards import read_card
+from crystalgnn_core.learning.checkpoints import load_bundle
+from crystalgnn_core.learning.data import load_training_data
+from crystalgnn_core.learning.lineage import descend
+from crystalgnn_core.learning.training import (
+    Start,
+    TrainedModel,
+    complete_model,
+    name_model,
+    new_card,
+)
+from crystalgnn_core.learning.transfer import freeze, transfer, transferred_scaler
+from crystalgnn_core.models.config import CGCNNConfig
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from torch import nn
+
+    from crystalgnn_core.graphs.config import GraphConfig
+    from crystalgnn_core.learning.config import FinetuningConfig, TrainingConfig
+    from crystalgnn_core.models import ModelConfig
+
+
+def finetune_model(
+    store: Path, base: Path, training: TrainingConfig, finetuning: FinetuningConfig
+) -> TrainedModel:
+    """Fine-tune a model on the store's records, or return the result if it is there.
+
+    Network and graphs are those of the base model. The labels may follow other schemes and
+    be of other targets than its own; the card tells from what it started. At the start the
+    predictions of targets that both have are those of the base model.
+
+    Batch normalisation goes on using the means and variances that the base model came with:
+    those of a few small batches of one chemistry would change what every layer has learned.
+    Its factors and offsets learn.
+
+    The result's id is the digest of the base model's weights, the settings and the data, so
+    that an interrupted run is continued and a finished one reused, as in `train_model`.
+
+    Args:
+        store: Store with records, and with their graphs as the base model expects them.
+        base: Bundle folder of the base model.
+        training: Sources, targets, split, loss and seed.
+        finetuning: Duration and optimiser, and what stays as it is.
+
+    Raises:
+        InputError: The training data cannot be used (see `load_training_data`).
+        ModelError: The base model is no bundle, or of a kind that cannot be fine-tuned.
+        TrainingDivergedError: The loss became NaN or infinite, or ran away.
+        TransientError: Another process is training this very model.
+    """
+    network, old = load_bundle(base)
+    settings = finetuning.applied_to(training)
+    data = load_training_data(store, settings, old.graph, old.model.known_elements())
+    origin = {
+        "weights": old.weights_sha256,
+        "scaler": old.scaler.model_dump(mode="json"),
+        "freeze": finetuning.freeze,
+        "scaling": finetuning.scaler,
+    }
+    digest = data.summary.data_digest
+    model_id = name_model(old.model, settings, old.graph, digest, origin=origin)
+
+    def start() -> Start:
+        labels = data.labels[data.select("train")]
+        scaler = transferred_scaler(
+            network, old.scaler, settings.targets, labels, kind=finetuning.scaler
+        )
+        fresh = new_card(model_id, old.model, settings, old.graph, data)
+        fresh = fresh.model_copy(update={"scaler": scaler})
+        unchanged = transfer(network, old.scaler, old.model, scaler)
+
+        def build() -> nn.Module:
+            made = transfer(network, old.scaler, old.model, scaler)
+            freeze(made, finetuning.freeze)
+            return made
+
+        card = descend(fresh, old, data, unchanged, graph_folder(store, old.graph))
+        return Start(card, build, holds_statistics=True)
+
+    return complete_model(store, model_id, settings, data, start)
+
+
+def adopt_graph(base: Path, model: ModelConfig, graph: GraphConfig) -> GraphConfig:
+    """Return the graph settings of a base model, unless others are asked for.
+
+    Settings that are what they are by default ask for nothing.
+
+    Args:
+        base: Bundle folder of the base model.
+        model: Configured network.
+        graph: Configured graphs.
+
+    Raises:
+        ModelError: The base model is no bundle, or network or graphs are configured in
+            another way than its own.
+    """
+    card = read_card(base)
+    if model not in (card.model, CGCNNConfig()):
+        raise ModelError(
+            f"{card.model_id} is a network with {_difference(model, card.model)}; leave "
+            "the settings in `model` out, or train afresh"
+        )
+    if graph not in (card.graph, model.default_graph()):
+        raise ModelError(
+            f"{card.model_id} learned from graphs with {_difference(graph, card.graph)}, "
+            "and expects the same; leave the settings in `graph` out, or train afresh"
+        )
+    return card.graph
+
+
+def _difference(wanted: ModelConfig | GraphConfig, found: ModelConfig | GraphConfig) -> str:
+    """Name the settings of which the found values are not the wanted ones."""
+    values, others = found.model_dump(), wanted.model_dump()
+    if values.get("kind") != others.get("kind"):
+        values = {"kind": values["kind"]}
+    return ", ".join(
+        f"{name} {value}, not {others[name]}"
+        for name, value in values.items()
+        if others[name] != value
+    )

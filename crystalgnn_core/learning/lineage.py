@@ -1,0 +1,125 @@
+"""What the card of a fine-tuned model tells of the model from which it started."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+
+from crystalgnn_core.graphs.batches import GraphDataset
+from crystalgnn_core.learning.cards import BaseReference
+from crystalgnn_core.learning.checkpoints import choose_device
+from crystalgnn_core.learning.config import TrainingConfig
+from crystalgnn_core.learning.fitting import evaluate
+from crystalgnn_core.learning.splits import assign_splits
+from crystalgnn_core.shardset import KEY
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from torch import nn
+
+    from crystalgnn_core.learning.cards import ModelCard
+    from crystalgnn_core.learning.data import TrainingData
+    from crystalgnn_core.learning.metrics import Metrics
+
+logger = logging.getLogger(__name__)
+JUDGING = ("val", "test")
+
+
+def descend(
+    card: ModelCard, base: ModelCard, data: TrainingData, network: nn.Module, graphs: Path
+) -> ModelCard:
+    """Add to a new card where its model comes from, and what that model knows already.
+
+    Elements and label ranges are those of both; what is not known of the base model is not
+    known of both together.
+
+    Args:
+        card: Card of the model before its first epoch.
+        base: Card of the base model.
+        data: Rows, labels and splits of the new model.
+        network: The base model's network with the outputs and scale of the new one.
+        graphs: Folder with the graphs of the rows.
+    """
+    counts = {
+        number: base.element_counts.get(number, 0) + card.element_counts.get(number, 0)
+        for number in sorted({*base.element_counts, *card.element_counts})
+    }
+    return card.model_copy(
+        update={
+            "elements": tuple(sorted({*base.elements, *card.elements})),
+            "element_counts": counts if base.element_counts else {},
+            "label_range": _join_ranges(card, base),
+            "base": _refer(base, data, _errors(network, card, base, data, graphs)),
+        }
+    )
+
+
+def _join_ranges(card: ModelCard, base: ModelCard) -> dict[str, tuple[float, float]]:
+    joined = {}
+    for name, (low, high) in card.label_range.items():
+        if name not in base.scaler.targets:
+            joined[name] = (low, high)
+        elif name in base.label_range:
+            before = base.label_range[name]
+            joined[name] = (min(low, before[0]), max(high, before[1]))
+    return joined
+
+
+def _errors(
+    network: nn.Module, card: ModelCard, base: ModelCard, data: TrainingData, graphs: Path
+) -> dict[str, dict[str, Metrics]]:
+    """Compare the network with the labels it will be judged by, before it learns."""
+    network.to(choose_device(str(card.training["device"])))
+    found = {}
+    for split in JUDGING:
+        positions = data.select(split)
+        digests = data.rows[KEY].take(pa.array(positions)).to_pylist()
+        dataset = GraphDataset.from_shards(graphs, digests)
+        rows = np.arange(len(positions))
+        errors = evaluate(network, dataset, data.labels[positions], rows, card.scaler)
+        found[split] = {
+            name: value for name, value in errors.items() if name in base.scaler.targets
+        }
+    return found
+
+
+def _refer(
+    base: ModelCard, data: TrainingData, errors: dict[str, dict[str, Metrics]]
+) -> BaseReference:
+    seen = _count_seen(base, data)
+    if any(seen.values()):
+        logger.warning(
+            "%s may have learned from rows that judge the new model (%s); give both the "
+            "same training.split",
+            base.model_id,
+            seen,
+        )
+    return BaseReference(
+        model_id=base.model_id,
+        weights_sha256=base.weights_sha256,
+        label_schemes=base.label_schemes,
+        targets=tuple(errors["test"]),
+        n_seen=seen,
+        metrics=errors,
+        base=base.base,
+    )
+
+
+def _count_seen(base: ModelCard, data: TrainingData) -> dict[str, int]:
+    """Count the validation and test rows that were training rows of the base model.
+
+    Its split is drawn again for the rows of its sources; of a model from elsewhere nothing
+    is known.
+    """
+    if not base.training:
+        return {}
+    config = TrainingConfig.model_validate(base.training).split
+    given = data.rows["split"].to_pylist()
+    before = assign_splits(data.rows["formula"].to_pylist(), given, config)
+    is_own = np.isin(data.rows["source"].to_pylist(), base.data.sources)
+    learned = is_own & (before == "train")
+    return {split: int(learned[data.select(split)].sum()) for split in JUDGING}

@@ -1,0 +1,115 @@
+"""What fine-tuning is worth: published weights against fresh ones, on few labels.
+
+2,000 WBM structures with DFT formation energies, of another scheme than the Materials
+Project labels that the published CGCNN and MEGNet weights learned from; about 500 of them
+train, 100 validate and 1,400 test, compositions apart. Prints one table: the published
+weights as they are, fine-tuned with and without frozen parts, and the same network from
+fresh weights. Takes a few minutes on two cores; names of networks as arguments take these.
+"""
+
+import os
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import pandas as pd
+
+from crystalgnn_core.graphs.shards import (
+    STRUCTURE_COLUMNS,
+    build_graph_shard,
+    plan_graph_shards,
+)
+from crystalgnn_core.learning.cards import read_card
+from crystalgnn_core.learning.config import FinetuningConfig, TrainingConfig
+from crystalgnn_core.learning.finetuning import finetune_model
+from crystalgnn_core.learning.registry import Registry
+from crystalgnn_core.learning.training import TrainedModel, train_model
+from crystalgnn_core.records.store import RecordStore
+from crystalgnn_core.sources.files import FilesSource
+from crystalgnn_core.sources.ingest import commit_ingest, plan_ingest, read_part
+from deployments.tables import show_line, show_rows
+
+SHARED = Path(__file__).parents[3] / "shared"
+WEIGHTS = {
+    "CGCNN": SHARED / "pretrained" / "cgcnn" / "formation-energy-per-atom.pth.tar",
+    "MEGNet": SHARED / "pretrained" / "megnet" / "formation_energy.hdf5",
+}
+ENERGY = "formation_energy_per_atom"
+N_ROWS = 2000
+TRAINING = TrainingConfig.model_validate(
+    {
+        "sources": ["wbm"],
+        "targets": [ENERGY],
+        "split": {"use_given": False, "val_fraction": 0.05, "test_fraction": 0.7},
+        "device": "cpu",
+    }
+)
+FRESH = TRAINING.model_copy(update={"epochs": 100, "batch_size": 32})
+COLUMNS = ("network", "weights at the start", "MAE (eV/atom)", "#epochs", "seconds")
+
+
+def fill(store: Path) -> None:
+    """Ingest a sample of the WBM structures."""
+    rows = pd.read_parquet(SHARED / "data" / "wbm_candidates.parquet")
+    path = store / "wbm.parquet"
+    rows.sample(N_ROWS, random_state=0).to_parquet(path)
+    source = FilesSource.model_validate(
+        {
+            "name": "wbm",
+            "path": str(path),
+            "targets": {
+                ENERGY: {"column": ENERGY, "label_scheme": "WBM (PBE, offset unknown)"}
+            },
+        }
+    )
+    plan = plan_ingest(store, source)
+    parts = [read_part(source, part, Path(plan.folder)) for part in plan.parts]
+    commit_ingest(store, source, plan, parts)
+
+
+def compare(store: Path, name: str) -> list[tuple[str, ...]]:
+    """Fine-tune one network's published weights, and train it afresh."""
+    base = Registry(store).resolve(str(WEIGHTS[name]))
+    card = read_card(base)
+    structures = RecordStore(store).scan(["wbm"], STRUCTURE_COLUMNS)
+    for job in plan_graph_shards(store, card.graph, structures, shard_size=1000)[0]:
+        build_graph_shard(job, card.graph)
+    rows = []
+    for freeze in ("none", "embedding", "all_but_head"):
+        finetuning = FinetuningConfig.model_validate({"freeze": freeze})
+        started = time.perf_counter()
+        tuned = finetune_model(store, base, TRAINING, finetuning)
+        rows.append(_row(name, f"published, frozen: {freeze}", tuned, started))
+    assert tuned.card.base is not None
+    error = tuned.card.base.metrics["test"][ENERGY].mae
+    before = (name, "published, as they are", f"{error:.4f}", "0", "0")
+    started = time.perf_counter()
+    fresh = train_model(store, card.model, FRESH, card.graph)
+    return [before, *rows, _row(name, "fresh", fresh, started)]
+
+
+def _row(name: str, start: str, made: TrainedModel, started: float) -> tuple[str, ...]:
+    error = made.card.metrics["test"][ENERGY].mae
+    seconds = time.perf_counter() - started
+    return name, start, f"{error:.4f}", str(made.epochs), f"{seconds:.0f}"
+
+
+def run() -> None:
+    """Print the table, or say why it cannot be made."""
+    names = sys.argv[1:] or list(WEIGHTS)
+    needed = [SHARED / "data" / "wbm_candidates.parquet", *(WEIGHTS[n] for n in names)]
+    missing = [path.name for path in needed if not path.is_file()]
+    if missing:
+        show_line(f"skipped: {', '.join(missing)} not in ../shared")
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ["CRYSTALGNN_CACHE"] = str(Path(folder) / "cache")
+        store = Path(folder)
+        fill(store)
+        rows = [row for name in names for row in compare(store, name)]
+    show_rows("Formation energies of WBM, test split", COLUMNS, rows)
+
+
+if __name__ == "__main__":
+    run()
