@@ -102,7 +102,7 @@ def train(
 
 def finetune(
     *,
-    model: Base,
+    model: Base = "champion",
     config: Config = None,
     store: Store = None,
     set_: Set = None,

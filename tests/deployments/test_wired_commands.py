@@ -7,6 +7,8 @@ import sys
 import pandas as pd
 import pytest
 
+from crystalgnn_core.learning.cards import read_card
+from crystalgnn_core.learning.registry import Registry
 from crystalgnn_core.records.store import RecordStore
 from tests.deployments.test_predict_command import INPUTS, SALT
 
@@ -116,6 +118,25 @@ def test_screen_of_a_folder_with_the_champion(own_store, tmp_path):
     assert set(frame["candidate_id"]) == {"a-good", "f-one-atom"}
     assert "predict:" in done.stderr  # the stages are told while they run
     assert "Traceback" not in done.stderr
+
+
+def test_finetune_goes_on_from_a_model_and_moves_no_champion(own_store):
+    settings = ("training.sources=[synthetic]", "finetuning.epochs=1")
+    options = [word for setting in settings for word in ("--set", setting)]
+    store = ("--store", own_store.path)
+    done = crystalgnn("finetune", "--model", own_store.other, *options, *store)
+    [line] = [text for text in done.stdout.splitlines() if "1 epochs" in text]
+    model_id = line.split(":")[0]
+    assert f"before, {own_store.other}: formation_energy_per_atom MAE" in line
+    bundle = own_store.path / "models" / model_id
+    assert f"bundle   {bundle}" in done.stdout
+    card = read_card(bundle)
+    assert card.base is not None
+    assert card.base.model_id == own_store.other
+    assert (bundle / "history.png").is_file()
+    assert set(Registry(own_store.path).champions().values()) == {own_store.champion}
+    again = crystalgnn("finetune", "--model", own_store.other, *options, *store)
+    assert "trained already (skipped)" in again.stdout
 
 
 def test_empty_folder_is_one_line(tmp_path):

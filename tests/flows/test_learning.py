@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from crystalgnn_core.config import PipelineConfig
+from crystalgnn_core.errors import ModelError
 from crystalgnn_core.learning.registry import Registry
 from tests.tiny import TINY
 
@@ -54,6 +55,52 @@ def test_retrain_is_a_no_op_until_new_rows_arrive(tiny_config):
     # the screen that followed used the champion
     assert second.screened is not None
     assert [Path(model).name for model in second.screened.result.models] == [champion]
+
+
+@pytest.mark.usefixtures("prefect_api")
+def test_retrain_from_the_champion_keeps_its_network_and_graphs(tiny_config):
+    from flows.learning import finetune, retrain
+    from flows.pipeline import pipeline
+
+    wide = TINY | {
+        "store": tiny_config.store,
+        "graph": {"n_neighbors": 8},
+        "screening": TINY["screening"] | {"sources": ["candidates"]},
+    }
+    first = pipeline(PipelineConfig.model_validate(wide)).trained
+    # network and graphs are not told again: the champion's are meant
+    settings = _with_new_data(tiny_config, n_candidates=50).model_dump()
+    settings |= {
+        "model": {},
+        "graph": {},
+        "retraining": {"start": "champion"},
+        "screening": {},
+        "finetuning": {"epochs": 1, "batch_size": 32},
+    }
+    config = PipelineConfig.model_validate(settings)
+    summary = retrain(config)
+    assert summary.trained is not None
+    card = summary.trained.card
+    assert card.base is not None
+    assert card.base.model_id == first.model_id
+    assert (card.model, card.graph) == (first.card.model, first.card.graph)
+    assert card.data.sources == ("synthetic", "fresh")
+    assert summary.decision is not None
+    assert summary.decision.champion == first.model_id
+    assert summary.decision.challenger == card.model_id
+
+    again = finetune(config, first.model_id)
+    assert not again.was_trained
+    assert again.card == card
+    # a champion that knows these rows is left alone
+    Registry(Path(config.store)).promote(card.model_id, "to see that nothing is done")
+    assert retrain(config).trained is None
+
+    with pytest.raises(ModelError, match="graphs with n_neighbors 8, not 9"):
+        finetune(
+            PipelineConfig.model_validate(settings | {"graph": {"n_neighbors": 9}}),
+            first.model_id,
+        )
 
 
 @pytest.mark.usefixtures("prefect_api")
