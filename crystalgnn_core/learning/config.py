@@ -98,7 +98,7 @@ class TrainingConfig(FrozenModel):
 class GentleOptimizerConfig(OptimizerConfig):
     """An optimiser whose learning rate suits weights that have learned already."""
 
-    learning_rate: Annotated[float, Field(gt=0)] = 1e-3
+    learning_rate: Annotated[float, Field(gt=0)] = 3e-5
 
 
 class FinetuningConfig(FrozenModel):

@@ -4,7 +4,8 @@
 Project labels that the published CGCNN and MEGNet weights learned from; about 500 of them
 train, 100 validate and 1,400 test, compositions apart. Prints one table: the published
 weights as they are, fine-tuned with and without frozen parts, and the same network from
-fresh weights. Takes a few minutes on two cores; names of networks as arguments take these.
+fresh weights. Names of networks as arguments choose among these. Takes a few minutes on two
+cores; with OMP_NUM_THREADS=1 if they are busy.
 """
 
 import os
@@ -46,6 +47,7 @@ TRAINING = TrainingConfig.model_validate(
     }
 )
 FRESH = TRAINING.model_copy(update={"epochs": 100, "batch_size": 32})
+FROZEN = {"none": None, "embedding": None, "all_but_head": 1e-3}  # with learning rates
 COLUMNS = ("network", "weights at the start", "MAE (eV/atom)", "#epochs", "seconds")
 
 
@@ -76,8 +78,11 @@ def compare(store: Path, name: str) -> list[tuple[str, ...]]:
     for job in plan_graph_shards(store, card.graph, structures, shard_size=1000)[0]:
         build_graph_shard(job, card.graph)
     rows = []
-    for freeze in ("none", "embedding", "all_but_head"):
-        finetuning = FinetuningConfig.model_validate({"freeze": freeze})
+    for freeze, rate in FROZEN.items():
+        optimizer = {} if rate is None else {"learning_rate": rate}
+        finetuning = FinetuningConfig.model_validate(
+            {"freeze": freeze, "optimizer": optimizer}
+        )
         started = time.perf_counter()
         tuned = finetune_model(store, base, TRAINING, finetuning)
         rows.append(_row(name, f"published, frozen: {freeze}", tuned, started))
