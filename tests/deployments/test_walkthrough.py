@@ -69,12 +69,13 @@ def test_distances_become_41_gaussians(walked):
 
 
 def test_angles_are_those_of_octahedron_and_cuboctahedron(walked):
-    degrees, centers = angles_of(walked.shells, 2.0)  # Ti-O bonds alone
-    found = Counter(zip(centers, degrees.round(3).tolist(), strict=True))
+    # Ti-O bonds alone; near 180 degrees a cosine in float32 is good to 0.02 degrees
+    degrees, centers = angles_of(walked.shells, 2.0)
+    found = Counter(zip(centers, degrees.round(1).tolist(), strict=True))
     # every ordered pair: 12 right and 3 straight angles, and one straight one at each O
     assert found == {("Ti", 90.0): 24, ("Ti", 180.0): 6, ("O", 180.0): 6}
     degrees, centers = walked.angles
-    at_strontium = degrees[np.array(centers) == "Sr"].round(3)
+    at_strontium = degrees[np.array(centers) == "Sr"].round(1)
     expected = {60.0: 48, 90.0: 24, 120.0: 48, 180.0: 12}
     assert Counter(at_strontium.tolist()) == expected
 

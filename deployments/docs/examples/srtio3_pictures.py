@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from matplotlib.axes import Axes
+    from matplotlib.container import BarContainer
 
     from deployments.docs.examples.srtio3_walkthrough import Walk
 
@@ -76,23 +77,26 @@ def draw_shells(axes: Axes, walk: Walk) -> None:
         bottom: Counter[float] = Counter()
         for (pair, distance), count in sorted(_edges(graph).items()):
             place = distance + (side - 0.5) * width * 1.15
-            style = {"alpha": 0.55, "hatch": "///"} if side == 0 else {}
-            color = PAIRS[pair]
-            axes.bar(
-                place, count, width, bottom[distance], color=color, edgecolor="w", **style
-            )
+            bars = axes.bar(place, count, width, bottom[distance], color=PAIRS[pair])
+            _mark(bars, is_first=side == 0)
             bottom[distance] += count
         for distance, total in bottom.items():
             place = distance + (side - 0.5) * width * 1.15
             axes.text(place, total + 0.6, str(total), ha="center", fontsize=9)
-        style = {"alpha": 0.55, "hatch": "///"} if side == 0 else {}
-        axes.bar(0, 0, color=LIGHT["axis"], edgecolor="w", label=name, **style)
+        _mark(axes.bar(0, 0, color=LIGHT["axis"], label=name), is_first=side == 0)
     for pair, color in PAIRS.items():
         axes.bar(0, 0, color=color, label=pair)
     axes.set_xlim(1.7, 3.65)
     _label(axes, "distance (Å)", "edges", "Neighbours within the twelfth distance")
     axes.legend(frameon=False, ncols=3, loc="upper center", fontsize=9)
     axes.set_ylim(0, 64)
+
+
+def _mark(bars: BarContainer, *, is_first: bool) -> None:
+    """Part bars by white lines; hatch those of the first graph."""
+    for bar in bars:
+        bar.set(edgecolor="w", alpha=0.55 if is_first else 1.0)
+        bar.set_hatch("///" if is_first else "")
 
 
 def draw_features(axes: Axes, walk: Walk) -> None:
@@ -137,7 +141,7 @@ def draw_expansion(axes: Axes, walk: Walk) -> None:
 def draw_angles(axes: Axes, walk: Walk) -> None:
     """Draw the angles between edges at the atoms where they meet."""
     degrees, centers = walk.angles
-    bins = np.arange(-2.5, 185, 5)
+    bins = np.arange(-2.5, 185, 5).tolist()
     groups = [degrees[np.array(centers) == symbol] for symbol in COLORS]
     axes.hist(groups, bins, stacked=True, color=list(COLORS.values()), label=list(COLORS))
     axes.set_xticks(range(0, 181, 30))

@@ -43,6 +43,9 @@ _cell_angle_beta 90
 _cell_angle_gamma 90
 _symmetry_space_group_name_H-M 'P 1'
 loop_
+_symmetry_equiv_pos_as_xyz
+'x, y, z'
+loop_
 _atom_site_label
 _atom_site_type_symbol
 _atom_site_fract_x
@@ -211,9 +214,9 @@ def predict(crystal: Crystal, model: str | None, store: Path) -> Prediction:
     registry = Registry(store)
     if model is None and not registry.champions():
         torch.manual_seed(0)
-        network = CGCNNConfig().build(1).eval()
+        untrained = CGCNNConfig().build(1).eval()
         with torch.no_grad():
-            value = network(graph_of(crystal, SHELLS)).item()
+            value = untrained(graph_of(crystal, SHELLS)).item()
         values = {"output": (value, "without a unit or a meaning")}
         return Prediction("an UNTRAINED CGCNN", values, "random weights")
     network, card = load_bundle(registry.resolve(model or "champion"))

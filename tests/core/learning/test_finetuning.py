@@ -20,7 +20,9 @@ from crystalgnn_core.learning.config import (
 )
 from crystalgnn_core.learning.finetuning import adopt_graph, finetune_model
 from crystalgnn_core.learning.fitting import predict_dataset
+from crystalgnn_core.learning.resume import CheckpointFolder
 from crystalgnn_core.models.config import ALIGNNConfig, CGCNNConfig
+from crystalgnn_core.models.parts import output_layer
 from tests.core.worlds import GRAPH, MODEL, SOURCE, TRAINING, build_graphs, ingest
 
 ENERGY, GAP = TRAINING.targets
@@ -98,7 +100,7 @@ def test_an_equal_call_finds_the_model_and_another_base_makes_another(
     names = {first.model_id, *(tune(**changes).model_id for changes in settings)}
     network, card = load_bundle(model)
     with torch.no_grad():
-        network.fc_out.bias += 0.1
+        output_layer(network).bias += 0.1
     write_bundle(store / "moved", network, card)
     moved = finetune_model(store, store / "moved", other, GENTLE)
     assert len(names | {moved.model_id, model.name}) == 5
@@ -217,7 +219,7 @@ def test_an_interrupted_run_ends_bit_for_bit_the_same(tune, monkeypatch):
     expected = state(undisturbed.folder)
     folder = Path(undisturbed.folder)
     folder.rename(folder.with_name("undisturbed"))
-    real, calls = module.CheckpointFolder.save, []
+    real, calls = CheckpointFolder.save, []
 
     def save(*args):
         real(*args)
@@ -226,7 +228,7 @@ def test_an_interrupted_run_ends_bit_for_bit_the_same(tune, monkeypatch):
             raise Killed
 
     with monkeypatch.context() as patch:
-        patch.setattr(module.CheckpointFolder, "save", save)
+        patch.setattr(CheckpointFolder, "save", save)
         with pytest.raises(Killed):
             tune()
     assert json.loads((folder / "checkpoints" / "pointers.json").read_text())["epoch"] == 1
