@@ -68,7 +68,7 @@ def find_neighbors(crystals: CrystalBatch, config: GraphConfig) -> NeighborList:
     `knn` keeps exactly k neighbours, `knn_cgcnn` those that the CGCNN code would keep where
     distances tie, `knn_shell` every neighbour no farther than the
     k-th plus the shell tolerance, `radius` every neighbour within the cutoff. With
-    `symmetric`, the reversal of every such edge is an edge too.
+    `symmetric`, the reversal of every such edge is an edge too. `none` searches nothing.
 
     Args:
         crystals: Structures with fractional coordinates in [0, 1).
@@ -77,6 +77,8 @@ def find_neighbors(crystals: CrystalBatch, config: GraphConfig) -> NeighborList:
     Returns:
         The edges; crystals that cannot be served carry a status other than 0.
     """
+    if config.strategy == "none":
+        return _without_edges(crystals)
     maximum = config.max_cutoff if config.too_few == "enlarge" else config.cutoff
     frames = _triangular(crystals.lattices)
     batch = (frames, crystals.frac_coords, crystals.offsets)
@@ -100,6 +102,19 @@ def _rule(config: GraphConfig) -> Rule:
         slack=(config.shell_tolerance if strategy == KNN_SHELL else 0.0) + ROUND_OFF,
         keeps_few=config.too_few == "keep",
         bins_from=BINS_FROM,
+    )
+
+
+def _without_edges(crystals: CrystalBatch) -> NeighborList:
+    """Return a list without neighbours, in which every crystal is fine."""
+    n_atoms, n_crystals = len(crystals.atomic_numbers), len(crystals)
+    return NeighborList(
+        np.zeros(n_atoms, np.int32),
+        np.empty(0, np.int32),
+        np.empty((0, 3), np.int8),
+        np.zeros(n_crystals),
+        np.full(n_crystals, OK, np.int8),
+        np.zeros(n_crystals, np.int32),
     )
 
 

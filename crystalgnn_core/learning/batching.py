@@ -34,7 +34,8 @@ def epoch_batches(
     Args:
         rows: Positions of the training rows, shape (n_rows,).
         n_edges: Edges of every graph of the data set, by position.
-        config: Batch size or edge budget, buckets, seed.
+        config: Batch size or edge budget (which graphs without edges do not have),
+            buckets, seed.
         epoch: Number of the epoch, from 1 on.
 
     Returns:
@@ -45,7 +46,7 @@ def epoch_batches(
         order = rows[bucketed_order(n_edges[rows], config.bucket_size, rng)]
     else:
         order = rng.permutation(rows)
-    if config.max_edges is None:
+    if config.max_edges is None or not n_edges.any():
         n_batches = max(1, min(-(-len(rows) // config.batch_size), len(rows) // 2))
         batches = np.array_split(order, n_batches)
     else:
@@ -59,7 +60,7 @@ def count_batches(
     rows: NDArray[np.int64], n_edges: NDArray[np.integer], config: TrainingConfig
 ) -> list[int]:
     """Return the number of batches of each epoch, the first one first."""
-    if config.max_edges is None:
+    if config.max_edges is None or not n_edges.any():
         return [len(epoch_batches(rows, n_edges, config, 1))] * config.epochs
     return [
         len(epoch_batches(rows, n_edges, config, epoch))

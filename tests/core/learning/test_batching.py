@@ -55,6 +55,14 @@ def test_epochs_and_seeds_differ(way):
     assert len(orders) == 4
 
 
+def test_graphs_without_edges_are_batched_by_number():
+    rows = np.arange(50)
+    config = TrainingConfig(max_edges=200, batch_size=10, epochs=2)
+    batches = epoch_batches(rows, np.zeros(50, np.int64), config, 1)
+    assert [len(batch) for batch in batches] == [10] * 5
+    assert count_batches(rows, np.zeros(50, np.int64), config) == [5, 5]
+
+
 def test_the_edge_budget_is_kept_but_for_graphs_that_would_be_alone():
     rows, n_edges = graphs(500)
     config = TrainingConfig(max_edges=200)
