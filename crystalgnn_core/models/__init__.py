@@ -1,9 +1,13 @@
-"""Graph networks and the composition baseline; `ModelConfig` is the union of networks."""
+"""Graph networks and models of the composition; `ModelConfig` is the union of them."""
 
 from typing import Annotated
 
 from pydantic import Discriminator, Tag
 
+from crystalgnn_core.models.composition_config import (
+    CompositionMLPConfig,
+    CompositionTreesConfig,
+)
 from crystalgnn_core.models.config import (
     ALIGNNConfig,
     CGCNNConfig,
@@ -22,6 +26,8 @@ def _kind(value: object) -> str | None:
 ModelConfig = Annotated[
     Annotated[ALIGNNConfig, Tag("alignn")]
     | Annotated[CGCNNConfig, Tag("cgcnn")]
+    | Annotated[CompositionMLPConfig, Tag("composition_mlp")]
+    | Annotated[CompositionTreesConfig, Tag("composition_trees")]
     | Annotated[MEGNetConfig, Tag("megnet")]
     | Annotated[SchNetConfig, Tag("schnet")],
     Discriminator(_kind),

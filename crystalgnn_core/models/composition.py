@@ -1,7 +1,7 @@
-"""The composition-only baseline: gradient-boosted trees on element statistics.
+"""Statistics of element properties, and the trees on them that every model is held against.
 
-It answers whether the structure is needed at all: a graph network that is not better than
-this has learned nothing from the geometry.
+They answer whether the structure is needed at all: a graph network that is not better than
+these has learned nothing from the geometry.
 """
 
 from __future__ import annotations
@@ -10,18 +10,21 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 import numpy as np
-from sklearn.ensemble import (
-    HistGradientBoostingClassifier,
-    HistGradientBoostingRegressor,
-)
-from threadpoolctl import threadpool_limits
+from scipy.special import expit
 
+from crystalgnn_core.models._statistics import element_statistics
+from crystalgnn_core.models.composition_config import CompositionTreesConfig
+from crystalgnn_core.models.decision_trees import Forest, forest_of, predict_forest
 from crystalgnn_core.models.elements import property_of_elements
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
+    from sklearn.ensemble import (
+        HistGradientBoostingClassifier,
+        HistGradientBoostingRegressor,
+    )
 
     from crystalgnn_core.models.choices import ElementProperty
 
@@ -65,30 +68,94 @@ def composition_features(
     Returns:
         Shape (n_crystals, 5 * n_properties), NaN where no element has the property.
     """
+    sizes = [len(numbers) for numbers in atomic_numbers]
+    flat = np.concatenate([np.empty(0, np.int64), *map(np.asarray, atomic_numbers)])
+    pointer = np.concatenate([[0], np.cumsum(sizes, dtype=np.int64)])
+    return batch_features(flat.astype(np.int64), pointer.astype(np.int64), reduced=False)
+
+
+def batch_features(
+    atomic_numbers: NDArray[np.int64], pointer: NDArray[np.int64], *, reduced: bool = True
+) -> NDArray[np.float64]:
+    """Describe compositions laid end to end; see `composition_features`.
+
+    The sums run over the elements in order of atomic number, so that the order of the atoms
+    does not change a single bit.
+
+    Args:
+        atomic_numbers: Shape (n_atoms,).
+        pointer: First atom of each crystal and the end, shape (n_crystals + 1,).
+        reduced: Count the atoms of the reduced formula, so that a supercell does not change
+            a single bit either. Trees turn the last bit of a value at a threshold into
+            another leaf.
+
+    Returns:
+        Shape (n_crystals, 5 * n_properties), NaN where no element has the property.
+
+    Raises:
+        ValueError: An atomic number is not one of an element.
+    """
     table = property_table()
-    rows = np.full((len(atomic_numbers), len(_STATISTICS) * len(_PROPERTIES)), np.nan)
-    for index, numbers in enumerate(atomic_numbers):
-        elements, counts = np.unique(np.asarray(numbers), return_counts=True)
-        values = table[elements]
-        known = np.isfinite(values)
-        weights = counts[:, None] * known
-        total = weights.sum(axis=0)
-        has_any = total > 0
-        filled = np.where(known, values, 0.0)
-        mean = np.divide(
-            (filled * weights).sum(0),
-            total,
-            where=has_any,
-            out=np.full_like(total, np.nan, dtype=float),
+    if len(atomic_numbers) and not 0 < atomic_numbers.min() <= atomic_numbers.max() < len(
+        table
+    ):
+        raise ValueError(
+            f"atomic numbers from {atomic_numbers.min()} to {atomic_numbers.max()} found; "
+            f"those of elements are 1 to {len(table) - 1}"
         )
-        spread = (np.abs(filled - mean) * weights).sum(0)
-        deviation = np.divide(
-            spread, total, where=has_any, out=np.full_like(total, np.nan, dtype=float)
-        )
-        low = np.where(has_any, np.where(known, values, np.inf).min(axis=0), np.nan)
-        high = np.where(has_any, np.where(known, values, -np.inf).max(axis=0), np.nan)
-        rows[index] = np.stack([mean, deviation, low, high, high - low], axis=1).ravel()
-    return rows
+    return element_statistics(atomic_numbers, pointer, table, reduced)
+
+
+def fit_trees(
+    features: NDArray[np.float64],
+    labels: NDArray[np.float64],
+    config: CompositionTreesConfig,
+    *,
+    classes: Sequence[bool] = (),
+    seed: int = 0,
+) -> Forest:
+    """Fit one ensemble of trees a target on the rows that have its label.
+
+    Args:
+        features: Shape (n_rows, n_features), NaN unknown.
+        labels: NaN missing, shape (n_rows, n_targets).
+        config: Number, size and shrinkage of the trees.
+        classes: Whether each target is a class, with labels 0 and 1, of which the trees
+            give the logit; none are by default.
+        seed: Of the binning of the features.
+    """
+    from threadpoolctl import threadpool_limits
+
+    ensembles = []
+    # trees of this size gain nothing from threads, and spinning ones starve everything else
+    with threadpool_limits(limits=1, user_api="openmp"):
+        for index, column in enumerate(labels.T):
+            known = np.isfinite(column)
+            is_class = index < len(classes) and classes[index]
+            ensemble = _make_ensemble(config, seed, is_class=is_class)
+            ensembles.append(ensemble.fit(features[known], column[known]))
+    return forest_of(ensembles)
+
+
+def _make_ensemble(
+    config: CompositionTreesConfig, seed: int, *, is_class: bool
+) -> HistGradientBoostingRegressor | HistGradientBoostingClassifier:
+    """Create what is fitted to one target; scikit-learn is needed for nothing else."""
+    from sklearn.ensemble import (
+        HistGradientBoostingClassifier,
+        HistGradientBoostingRegressor,
+    )
+
+    kind = HistGradientBoostingClassifier if is_class else HistGradientBoostingRegressor
+    return kind(
+        max_iter=config.n_class_trees if is_class else config.n_trees,
+        learning_rate=config.learning_rate,
+        max_leaf_nodes=config.max_leaves,
+        min_samples_leaf=config.min_leaf_rows,
+        l2_regularization=config.l2_regularization,
+        early_stopping=False,
+        random_state=seed,
+    )
 
 
 def fit_predict(
@@ -99,7 +166,7 @@ def fit_predict(
     classes: Sequence[bool] = (),
     seed: int = 0,
 ) -> NDArray[np.float64]:
-    """Fit one tree ensemble a target on the labelled rows and predict the test rows.
+    """Fit the trees of the baseline on the labelled rows and predict the test rows.
 
     Args:
         train_features: Shape (n_train, n_features).
@@ -112,37 +179,10 @@ def fit_predict(
     Returns:
         Shape (n_test, n_targets).
     """
-    columns = []
-    # trees of this size gain nothing from threads, and spinning ones starve everything else
-    with threadpool_limits(limits=1, user_api="openmp"):
-        for index, labels in enumerate(train_labels.T):
-            known = np.isfinite(labels)
-            if index < len(classes) and classes[index]:
-                columns.append(
-                    _class_probability(
-                        train_features[known], labels[known], test_features, seed
-                    )
-                )
-                continue
-            trees = HistGradientBoostingRegressor(
-                max_iter=400, learning_rate=0.1, early_stopping=False, random_state=seed
-            )
-            trees.fit(train_features[known], labels[known])
-            columns.append(trees.predict(test_features))
-    return np.stack(columns, axis=1)
-
-
-def _class_probability(
-    features: NDArray[np.float64],
-    labels: NDArray[np.float64],
-    test_features: NDArray[np.float64],
-    seed: int,
-) -> NDArray[np.float64]:
-    """Return the probability of 1; where only one class is known, that one is certain."""
-    if labels.min() == labels.max():
-        return np.full(len(test_features), labels[0])
-    trees = HistGradientBoostingClassifier(
-        max_iter=100, learning_rate=0.1, early_stopping=False, random_state=seed
+    forest = fit_trees(
+        train_features, train_labels, CompositionTreesConfig(), classes=classes, seed=seed
     )
-    trees.fit(features, labels)
-    return trees.predict_proba(test_features)[:, 1]
+    predicted = predict_forest(test_features, forest)
+    for index in np.flatnonzero(classes):
+        predicted[:, index] = expit(predicted[:, index])
+    return predicted

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import torch
+
 from crystalgnn_core.models.alignn import ALIGNN
 from crystalgnn_core.models.cgcnn import CGCNN
 from crystalgnn_core.models.fused.threads import runs_fused
@@ -41,13 +43,13 @@ def for_inference(network: nn.Module) -> Callable[[Batch], Tensor]:
     elsewhere it is the network itself.
 
     Args:
-        network: A network of `crystalgnn_core.models`; another is returned as it is.
+        network: A network of `crystalgnn_core.models`, which is put into evaluation mode.
     """
     network.eval()
     form = _FORMS.get(type(network))
     if form is None or not runs_fused(*network.parameters()):
-        return network
+        return torch.no_grad()(network)
     try:
         return form(network)
     except TableError:  # a function too rough for a table, or weights that are not finite
-        return network
+        return torch.no_grad()(network)
