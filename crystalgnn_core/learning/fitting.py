@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -132,7 +133,7 @@ def fit(
             speed = len(data.train) / (time.perf_counter() - started)
             metrics = evaluate(network, data.dataset, data.labels, data.val, card.scaler)
             rate = loop.optimizer.param_groups[0]["lr"]
-            progress = _record(progress, loss, metrics, rate=rate, speed=speed)
+            progress = record_epoch(progress, loss, metrics, rate=rate, speed=speed)
             checkpoints.save(
                 progress,
                 network,
@@ -169,7 +170,7 @@ def predict_dataset(
         Values in the targets' units, shape (n_positions, n_targets), in the given order.
     """
     predict = for_inference(network)
-    device = next(network.parameters()).device
+    device = next(chain(network.parameters(), network.buffers())).device
     outputs = [np.empty((0, len(scaler.targets)))]
     with torch.inference_mode():
         for _, batch in dataset.batches(batch_size, order=positions):
@@ -223,7 +224,7 @@ def _train_epoch(
     return total / n_seen
 
 
-def _record(
+def record_epoch(
     progress: Progress,
     loss: float,
     metrics: dict[str, Metrics],

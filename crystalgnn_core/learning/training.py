@@ -25,6 +25,8 @@ from crystalgnn_core.learning.finishing import FINISHED_FILES, finish_bundle
 from crystalgnn_core.learning.fitting import LabelledGraphs, fit
 from crystalgnn_core.learning.resume import CheckpointFolder
 from crystalgnn_core.learning.scaling import TargetScaler
+from crystalgnn_core.learning.tree_fitting import fit_whole
+from crystalgnn_core.models.composition_trees import CompositionTrees
 from crystalgnn_core.targets import get_target
 
 if TYPE_CHECKING:
@@ -241,14 +243,21 @@ def _train(
     dataset = data.dataset(graphs, loading=training.loading)
     torch.manual_seed(training.seed)
     network = start.network()
+    labelled = LabelledGraphs(
+        dataset, data.labels, data.select("train"), data.select("val")
+    )
+    if isinstance(network, CompositionTrees):
+        fitted, history = fit_whole(network, labelled, training, card)
+        return finish_bundle(folder, (network, fitted), data, dataset, history)
     checkpoints = CheckpointFolder(folder / "checkpoints")
+    device = choose_device(training.device)
     progress = fit(
         network,
-        LabelledGraphs(dataset, data.labels, data.select("train"), data.select("val")),
+        labelled,
         training,
         checkpoints,
         card,
-        device=choose_device(training.device),
+        device=device,
         holds_statistics=start.holds_statistics,
     )
     return finish_bundle(folder, checkpoints.best(), data, dataset, progress.history)

@@ -21,12 +21,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
-    from sklearn.ensemble import (
-        HistGradientBoostingClassifier,
-        HistGradientBoostingRegressor,
-    )
 
     from crystalgnn_core.models.choices import ElementProperty
+    from crystalgnn_core.models.decision_trees import AnyEnsemble
 
 _PROPERTIES: tuple[ElementProperty, ...] = (
     "atomic_number",
@@ -40,6 +37,7 @@ _PROPERTIES: tuple[ElementProperty, ...] = (
     "electron_affinity",
     "melting_point",
 )
+CERTAIN = 40.0  # a logit whose probability is 1 to the last bit
 _STATISTICS = ("mean", "deviation", "minimum", "maximum", "range")
 
 
@@ -126,12 +124,15 @@ def fit_trees(
     """
     from threadpoolctl import threadpool_limits
 
-    ensembles = []
+    ensembles: list[AnyEnsemble | float] = []
     # trees of this size gain nothing from threads, and spinning ones starve everything else
     with threadpool_limits(limits=1, user_api="openmp"):
         for index, column in enumerate(labels.T):
             known = np.isfinite(column)
             is_class = index < len(classes) and classes[index]
+            if is_class and len(set(column[known])) == 1:  # nothing to learn: it is certain
+                ensembles.append(CERTAIN if column[known][0] else -CERTAIN)
+                continue
             ensemble = _make_ensemble(config, seed, is_class=is_class)
             ensembles.append(ensemble.fit(features[known], column[known]))
     return forest_of(ensembles)
@@ -139,7 +140,7 @@ def fit_trees(
 
 def _make_ensemble(
     config: CompositionTreesConfig, seed: int, *, is_class: bool
-) -> HistGradientBoostingRegressor | HistGradientBoostingClassifier:
+) -> AnyEnsemble:
     """Create what is fitted to one target; scikit-learn is needed for nothing else."""
     from sklearn.ensemble import (
         HistGradientBoostingClassifier,

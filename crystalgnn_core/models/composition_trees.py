@@ -17,6 +17,8 @@ from crystalgnn_core.models.decision_trees import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
     from torch import Tensor
     from torch_geometric.data import Batch
@@ -45,16 +47,23 @@ class CompositionTrees(nn.Module):
         self._keep(empty_forest(n_targets))
 
     def fit(
-        self, batch: Batch, labels: NDArray[np.float64], *, seed: int = 0
+        self,
+        batch: Batch,
+        labels: NDArray[np.float64],
+        *,
+        classes: Sequence[bool] = (),
+        seed: int = 0,
     ) -> CompositionTrees:
         """Fit the trees, in place.
 
         Args:
             batch: Crystals; fields as for `forward`.
             labels: On the scale of the output, NaN missing, shape (n_graphs, n_targets).
+            classes: Whether each target is a class; see `fit_trees`.
             seed: Of the binning of the features.
         """
-        self._keep(fit_trees(_features(batch), labels, self.config, seed=seed))
+        features = _features(batch)
+        self._keep(fit_trees(features, labels, self.config, classes=classes, seed=seed))
         return self
 
     def forward(self, batch: Batch) -> Tensor:

@@ -12,7 +12,12 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
-    from sklearn.ensemble import HistGradientBoostingRegressor
+    from sklearn.ensemble import (
+        HistGradientBoostingClassifier,
+        HistGradientBoostingRegressor,
+    )
+
+    AnyEnsemble = HistGradientBoostingRegressor | HistGradientBoostingClassifier
 
 BLOCK = 64  # rows that pass through a tree together, while it lies in the fastest cache
 
@@ -55,12 +60,16 @@ def empty_forest(n_targets: int) -> Forest:
     return Forest(whole, real, flags, whole, whole, real, whole, whole, start)
 
 
-def forest_of(ensembles: Sequence[HistGradientBoostingRegressor]) -> Forest:
-    """Lay out fitted ensembles, one a target, that have no categorical features."""
+def forest_of(ensembles: Sequence[AnyEnsemble | float]) -> Forest:
+    """Lay out fitted ensembles, one a target, that have no categorical features.
+
+    Those of two classes give the logit of the second one. A number in place of an ensemble
+    is what is predicted of every row.
+    """
     parts, roots, targets = [], [], []
     n_nodes = 0
     for column, ensemble in enumerate(ensembles):
-        for (tree,) in ensemble._predictors:
+        for (tree,) in () if isinstance(ensemble, float) else ensemble._predictors:
             nodes = tree.nodes
             is_inner = nodes["is_leaf"] == 0
             roots.append(n_nodes)
@@ -81,7 +90,10 @@ def forest_of(ensembles: Sequence[HistGradientBoostingRegressor]) -> Forest:
         np.concatenate([default, *pieces]).astype(default.dtype)
         for default, *pieces in zip(empty[:6], *parts, strict=True)
     ]
-    starts = [ensemble._baseline_prediction.item() for ensemble in ensembles]
+    starts = [
+        ensemble if isinstance(ensemble, float) else ensemble._baseline_prediction.item()
+        for ensemble in ensembles
+    ]
     return Forest._make(
         [*columns, np.array(roots, np.int32), np.array(targets, np.int32), np.array(starts)]
     )

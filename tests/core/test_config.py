@@ -193,6 +193,8 @@ def test_graphs_are_those_that_the_network_is_made_for():
     assert graph(model={"kind": "alignn"}) == GraphConfig(symmetric=True)
     assert graph(model={"kind": "megnet"}).cutoff == 4.0
     assert graph(model={"kind": "schnet", "cutoff": 6.0}).cutoff == 6.0
+    for kind in ("composition_mlp", "composition_trees"):
+        assert graph(model={"kind": kind}) == GraphConfig(strategy="none")
     wider = graph(model={"kind": "megnet"}, graph={"cutoff": 4.5})
     assert (wider.strategy, wider.cutoff, wider.too_few) == ("radius", 4.5, "keep")
     # another strategy has its own defaults

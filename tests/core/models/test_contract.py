@@ -106,6 +106,8 @@ def test_every_model_of_the_union_is_tested():
 
 
 def test_every_readout_and_kind_of_features_is_tested(config):
+    if readout_of(config) is None:
+        pytest.skip("models of the composition have neither")
     mine = [other for other in CONFIGS.values() if other.kind == config.kind]
     annotation = type(config).model_fields["readout"].annotation
     assert get_origin(annotation) is Literal
@@ -293,9 +295,8 @@ def test_an_atom_without_edges_in_a_larger_crystal_counts(config, network):
     here, there, other = predict(network, batch, SPARSE)
     assert np.isfinite(here).all()
     assert there == pytest.approx(here, abs=1e-5)  # no neighbour sees where it is
-    if (
-        readout_of(config) != "max"
-    ):  # another atom may have the largest value of each feature
+    # another atom may have the largest value of each feature
+    if readout_of(config) != "max":
         assert np.abs(other - here).max() > 1e-5
 
 
@@ -359,6 +360,7 @@ def test_a_reloaded_bundle_gives_the_same_numbers(
     assert np.array_equal(predict(again, crystals), predict(network, crystals))
 
 
+@pytest.mark.usefixtures("trainable")
 def test_training_is_decided_by_the_seed(config, crystals, card_of, tmp_path):
     dataset, _ = build_dataset(crystals, GraphConfig())
     labels = np.random.default_rng(0).normal(size=(8, 2))
@@ -394,6 +396,7 @@ def test_inference_form_predicts_the_same(network, crystals, batch_of):
     assert form(batch) == pytest.approx(expected, abs=5e-6)  # tables to 1e-6, a few of them
 
 
+@pytest.mark.usefixtures("trainable")
 def test_inference_form_is_made_of_the_weights_as_they_are(network, crystals, batch_of):
     batch = batch_of(crystals)
     before = for_inference(network)(batch)

@@ -1,0 +1,56 @@
+"""Models that are fitted in one go, in place of a training by epochs."""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import TYPE_CHECKING
+
+import pandas as pd
+import torch
+
+from crystalgnn_core.learning.fitting import evaluate, record_epoch
+from crystalgnn_core.learning.optimization import masked_loss
+from crystalgnn_core.learning.resume import Progress
+from crystalgnn_core.targets import is_class
+
+if TYPE_CHECKING:
+    from crystalgnn_core.learning.cards import ModelCard
+    from crystalgnn_core.learning.config import TrainingConfig
+    from crystalgnn_core.learning.fitting import LabelledGraphs
+    from crystalgnn_core.models.composition_trees import CompositionTrees
+
+logger = logging.getLogger(__name__)
+
+
+def fit_whole(
+    network: CompositionTrees, data: LabelledGraphs, config: TrainingConfig, card: ModelCard
+) -> tuple[ModelCard, pd.DataFrame]:
+    """Fit trees to the training split, and judge them on the validation split.
+
+    Of the training settings the seed counts, and the loss as a number to report: trees
+    minimise the squared error. Nothing is kept of a run that is interrupted, as fitting
+    takes seconds.
+
+    Args:
+        network: Trees; they are fitted in place.
+        data: Graphs, labels and splits.
+        config: Settings.
+        card: Card of the model; its scaler maps the labels.
+
+    Returns:
+        The card with the validation errors, and a history of one epoch.
+    """
+    labels = card.scaler.scale(data.labels)
+    started = time.perf_counter()
+    classes = [is_class(name) for name in card.scaler.targets]
+    batch = data.dataset.batch(data.train)
+    network.fit(batch, labels[data.train], classes=classes, seed=config.seed)
+    speed = len(data.train) / (time.perf_counter() - started)
+    known = torch.from_numpy(labels[data.train])
+    loss = masked_loss(network(batch), known, config.loss, torch.tensor(classes)).item()
+    metrics = evaluate(network, data.dataset, data.labels, data.val, card.scaler)
+    none_yet = Progress(0, 0, float("inf"), pd.DataFrame())
+    progress = record_epoch(none_yet, loss, metrics, rate=0.0, speed=speed)
+    updated = card.model_copy(update={"metrics": {"val": metrics}, "epoch": 1})
+    return updated, progress.history
