@@ -106,7 +106,9 @@ def require_models(config: PipelineConfig, references: Sequence[str]) -> None:
     """
     from crystalgnn_core.learning.registry import Registry
 
-    for reference in references or config.screening.models or ("champion",):
+    prescreen = config.screening.prescreen
+    fast = () if prescreen is None else prescreen.models
+    for reference in (*(references or config.screening.models or ("champion",)), *fast):
         Registry(config.store_path).resolve(reference)
 
 

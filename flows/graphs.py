@@ -7,6 +7,7 @@ from prefect import flow
 from crystalgnn_core.base import FrozenModel
 from crystalgnn_core.config import PipelineConfig
 from crystalgnn_core.graphs.config import GraphConfig
+from crystalgnn_core.screening.prescreening import Prescreened
 from flows.stages import gather
 from tasks.graphs import build_shard, mark_superseded, plan_graphs
 
@@ -35,19 +36,29 @@ class BuildSummary(FrozenModel):
 
 @flow
 def build_graphs(
-    config: PipelineConfig, sources: tuple[str, ...] = (), graph: GraphConfig | None = None
+    config: PipelineConfig,
+    sources: tuple[str, ...] = (),
+    graph: GraphConfig | None = None,
+    prescreened: Prescreened | None = None,
 ) -> BuildSummary:
     """Build the graphs of some sources, all training and candidate sources by default.
+
+    After a pre-screen, only those of the structures that it kept; candidates that wait for
+    a pre-screen are not built by default.
 
     1. List the shards that are missing; structures with a graph are skipped.
     2. Build each shard in a task of its own.
     3. Make tombstones for graphs of structures that no record has any more.
     """
     settings = graph or config.graph
+    candidates = config.screening.sources
+    waiting = config.training.sources and config.screening.prescreen is not None
     chosen = sources or tuple(
-        dict.fromkeys([*config.training.sources, *config.screening.sources])
+        dict.fromkeys([*config.training.sources, *(() if waiting else candidates)])
     )
-    plan = plan_graphs(config.store_path, settings, chosen, config.execution.shard_size)
+    plan = plan_graphs(
+        config.store_path, settings, chosen, config.execution.shard_size, prescreened
+    )
     states = gather([build_shard.submit(job, settings) for job in plan.jobs])
     n_superseded = mark_superseded(config.store_path, settings)
     refused: dict[str, int] = {}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from prefect import flow
 
 from crystalgnn_core.base import FrozenModel
@@ -13,17 +15,29 @@ from flows.records import ingest
 from flows.stages import Stopwatch, gather, with_runner
 from tasks.artifacts import publish_summary
 from tasks.learning import read_graph_config, resolve_models
-from tasks.screening import plan_predictions, predict_candidates, rank, write_screen_report
+from tasks.screening import (
+    plan_predictions,
+    predict_candidates,
+    prescreen_candidates,
+    rank,
+    write_screen_report,
+)
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from crystalgnn_core.screening.prescreening import Prescreened
 
 
 class ScreenSummary(FrozenModel):
-    """What a screen did: in = scored + rejected + duplicates.
+    """What a screen did: in = scored + rejected + duplicates + prescreened.
 
     Attributes:
         result: Reference to the screen.
         report: Reference to its page.
-        n_predicted: Structures predicted in this run, once a model.
-        n_reused: Structures whose predictions were there already, once a model.
+        n_predicted: Structures predicted in this run, once a model; without those of a
+            pre-screen's models.
+        n_reused: Structures whose predictions were there already, counted likewise.
     """
 
     result: ScreenResult
@@ -39,10 +53,15 @@ class ScreenSummary(FrozenModel):
             return (
                 f"{result.screen_id}: nothing changed, {result.n_scored:,} ranked (skipped)"
             )
+        left_out = (
+            ""
+            if result.prescreened is None
+            else (f" + {result.n_prescreened:,} prescreened")
+        )
         return (
             f"{result.n_in:,} candidates = {result.n_scored:,} scored + "
             f"{sum(result.rejected.values()):,} rejected + "
-            f"{result.n_duplicates:,} duplicates; "
+            f"{result.n_duplicates:,} duplicates{left_out}; "
             f"{self.n_predicted:,} predicted now, {self.n_reused:,} reused"
         )
 
@@ -54,34 +73,52 @@ def screen(
     """Predict, rank and report the candidates.
 
     1. Find the models: those given, those configured, or the champion.
-    2. Build the graphs that are missing, with each model's graph settings.
-    3. Predict what has no prediction yet, one task a shard.
-    4. Rank all candidates.
-    5. Write the report; `notes` on earlier stages appear in it.
+    2. If a pre-screen is configured, let its fast models choose the candidates that go on.
+    3. Build the graphs that are missing, with each model's graph settings.
+    4. Predict what has no prediction yet, one task a shard.
+    5. Rank all candidates.
+    6. Write the report; `notes` on earlier stages appear in it.
     """
     store, screening, watch = config.store_path, config.screening, Stopwatch()
     folders = resolve_models(store, models or screening.models)
+    prescreened = None
+    if screening.prescreen is not None:
+        fast = resolve_models(store, screening.prescreen.models)
+        _predict(config, fast)
+        prescreened = prescreen_candidates(store, screening, fast)
+        watch.note("prescreen", prescreened.note)
+    n_predicted, n_reused = _predict(config, folders, prescreened)
+    watch.note("predict", f"{n_predicted:,} structures predicted, {n_reused:,} reused")
+    result = rank(store, screening, folders, prescreened)
+    watch.note("rank", f"{result.n_scored:,} candidates ranked")
+    report = write_screen_report(store, screening, result, (*notes, *watch.notes))
+    return ScreenSummary(
+        result=result, report=report, n_predicted=n_predicted, n_reused=n_reused
+    )
+
+
+def _predict(
+    config: PipelineConfig,
+    folders: tuple[Path, ...],
+    prescreened: Prescreened | None = None,
+) -> tuple[int, int]:
+    """Build and predict what models owe; count the structures, new and reused."""
+    store, screening = config.store_path, config.screening
     n_predicted = n_reused = 0
     for folder in folders:
         graph = read_graph_config(folder)
         with_runner(build_graphs, config.execution)(
-            config, sources=screening.sources, graph=graph
+            config, sources=screening.sources, graph=graph, prescreened=prescreened
         )
         plan = plan_predictions(
-            store, folder, screening.sources, config.execution.shard_size
+            store, folder, screening.sources, config.execution.shard_size, prescreened
         )
         states = gather(
             [predict_candidates.submit(job, store, folder, screening) for job in plan.jobs]
         )
         n_predicted += sum(state.entry.n_rows for state in states)
         n_reused += plan.n_known
-    watch.note("predict", f"{n_predicted:,} structures predicted, {n_reused:,} reused")
-    result = rank(store, screening, folders)
-    watch.note("rank", f"{result.n_scored:,} candidates ranked")
-    report = write_screen_report(store, screening, result, (*notes, *watch.notes))
-    return ScreenSummary(
-        result=result, report=report, n_predicted=n_predicted, n_reused=n_reused
-    )
+    return n_predicted, n_reused
 
 
 @flow

@@ -15,6 +15,7 @@ from crystalgnn_core.graphs.shards import (
     plan_graph_shards,
 )
 from crystalgnn_core.records.store import RecordStore
+from crystalgnn_core.screening.prescreening import Prescreened, only_kept
 from crystalgnn_core.shardset import ShardJob, ShardState
 from tasks.options import OPTIONS
 
@@ -28,10 +29,14 @@ class ShardPlan(FrozenModel):
 
 @task(**OPTIONS)
 def plan_graphs(
-    store: Path, graph: GraphConfig, sources: tuple[str, ...], shard_size: int
+    store: Path,
+    graph: GraphConfig,
+    sources: tuple[str, ...],
+    shard_size: int,
+    prescreened: Prescreened | None = None,
 ) -> ShardPlan:
-    """List the graph shards that are missing."""
-    structures = RecordStore(store).scan(sources, STRUCTURE_COLUMNS)
+    """List the graph shards that are missing, of all or of what a pre-screen kept."""
+    structures = only_kept(RecordStore(store).scan(sources, STRUCTURE_COLUMNS), prescreened)
     jobs, n_known = plan_graph_shards(store, graph, structures, shard_size=shard_size)
     return ShardPlan(jobs=tuple(jobs), n_known=n_known)
 

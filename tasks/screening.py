@@ -10,6 +10,11 @@ from crystalgnn_core.reporting.screen import ReportState, StageNote, report_scre
 from crystalgnn_core.screening.candidates import read_candidates
 from crystalgnn_core.screening.config import ScreeningConfig
 from crystalgnn_core.screening.prediction import plan_prediction_shards, predict_shard
+from crystalgnn_core.screening.prescreening import (
+    Prescreened,
+    kept_digests,
+    prescreen,
+)
 from crystalgnn_core.screening.screen import ScreenResult, rank_screen
 from crystalgnn_core.shardset import KEY, ShardJob, ShardState
 from tasks.graphs import ShardPlan
@@ -18,10 +23,20 @@ from tasks.options import OPTIONS
 
 @task(**OPTIONS)
 def plan_predictions(
-    store: Path, model: Path, sources: tuple[str, ...], shard_size: int
+    store: Path,
+    model: Path,
+    sources: tuple[str, ...],
+    shard_size: int,
+    prescreened: Prescreened | None = None,
 ) -> ShardPlan:
-    """List the prediction shards that a model still owes for the candidates."""
-    digests = read_candidates(store, sources)[KEY].to_list()
+    """List the prediction shards that a model still owes for the candidates.
+
+    After a pre-screen only those that it kept are predicted.
+    """
+    if prescreened is None:
+        digests = read_candidates(store, sources)[KEY].to_list()
+    else:
+        digests = kept_digests(prescreened).to_pylist()
     jobs, n_known = plan_prediction_shards(store, model, digests, shard_size=shard_size)
     return ShardPlan(jobs=tuple(jobs), n_known=n_known)
 
@@ -37,9 +52,22 @@ def predict_candidates(
 
 
 @task(**OPTIONS)
-def rank(store: Path, screening: ScreeningConfig, models: tuple[Path, ...]) -> ScreenResult:
+def prescreen_candidates(
+    store: Path, screening: ScreeningConfig, models: tuple[Path, ...]
+) -> Prescreened:
+    """Choose the candidates that go on, by the predictions of the fast models."""
+    return prescreen(store, screening, models)
+
+
+@task(**OPTIONS)
+def rank(
+    store: Path,
+    screening: ScreeningConfig,
+    models: tuple[Path, ...],
+    prescreened: Prescreened | None = None,
+) -> ScreenResult:
     """Rank all candidates and write the screen's folder."""
-    return rank_screen(store, screening, models)
+    return rank_screen(store, screening, models, prescreened)
 
 
 @task(**OPTIONS)

@@ -9,8 +9,10 @@ import pandas as pd
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from crystalgnn_core.graphs.config import GraphConfig
     from crystalgnn_core.learning.cards import DataSummary, ModelCard
     from crystalgnn_core.screening.config import ScreeningConfig
+    from crystalgnn_core.screening.prescreening import Prescreened
     from crystalgnn_core.screening.screen import ScreenResult
 
 
@@ -24,10 +26,16 @@ def model_facts(cards: Sequence[ModelCard]) -> dict[str, str]:
             **_training_facts(card.data),
             "elements seen": str(len(card.elements)),
             "epoch": str(card.epoch or "not stated"),
-            "graph": f"{card.graph.strategy}, {card.graph.cutoff:g} Å",
+            "graph": _describe_graph(card.graph),
         }
         facts |= {f"{label}{suffix}": value for label, value in described.items()}
     return facts
+
+
+def _describe_graph(graph: GraphConfig) -> str:
+    if graph.strategy == "none":
+        return "composition only"
+    return f"{graph.strategy}, {graph.cutoff:g} Å"
 
 
 def _training_facts(data: DataSummary) -> dict[str, str]:
@@ -43,8 +51,8 @@ def _training_facts(data: DataSummary) -> dict[str, str]:
     }
 
 
-def settings_facts(config: ScreeningConfig) -> dict[str, str]:
-    """Describe the settings that decide the score."""
+def settings_facts(config: ScreeningConfig, result: ScreenResult) -> dict[str, str]:
+    """Describe the settings that decide the score, and the pre-screen if there was one."""
     score = config.score
     low, high = score.gap_window
     return {
@@ -54,6 +62,22 @@ def settings_facts(config: ScreeningConfig) -> dict[str, str]:
         "energy midpoint": f"{score.energy_midpoint:g} eV/atom",
         "energy width": f"{score.energy_width:g} eV/atom",
         "energy weight": f"{score.energy_weight:g}",
+        **_prescreen_facts(result.prescreened),
+    }
+
+
+def _prescreen_facts(prescreened: Prescreened | None) -> dict[str, str]:
+    if prescreened is None:
+        return {}
+    keep = prescreened.keep
+    return {
+        "pre-screen by": " and ".join(prescreened.models),
+        "kept by the pre-screen": f"the best {keep:,}"
+        if isinstance(keep, int)
+        else (f"the best {100 * keep:g} %"),
+        "candidates that the pre-screen could not judge, kept": (
+            f"{prescreened.n_unjudged:,}"
+        ),
     }
 
 
@@ -70,9 +94,12 @@ def scheme_facts(schemes: Mapping[str, str], ranking: pd.DataFrame) -> dict[str,
 def funnel_steps(config: ScreeningConfig, result: ScreenResult) -> list[tuple[str, int]]:
     """Count the candidates left after each step."""
     low, high = config.score.gap_window
+    n_kept = result.n_in - result.n_prescreened
+    passed = [] if result.prescreened is None else [("kept by the pre-screen", n_kept)]
     return [
         ("candidates", result.n_in),
-        ("readable, elements known", result.n_in - sum(result.rejected.values())),
+        *passed,
+        ("readable, elements known", n_kept - sum(result.rejected.values())),
         ("unique", result.n_scored),
         (f"predicted gap {low:g}\N{EN DASH}{high:g} eV", result.n_in_window),
         (f"top {config.top_k}", min(config.top_k, result.n_scored)),

@@ -38,7 +38,7 @@ PACKAGE = "crystalgnn_core.reporting"
 
 @dataclass(frozen=True, kw_only=True)
 class ScreenCounts:
-    """What became of every candidate: in = scored + rejected + duplicates.
+    """What became of every candidate: in = scored + rejected + duplicates + prescreened.
 
     Raises:
         IntegrityError: The counts do not add up.
@@ -48,14 +48,17 @@ class ScreenCounts:
     n_scored: int
     n_rejected: int = 0
     n_duplicates: int = 0
+    n_prescreened: int | None = None  # None without a pre-screen
 
     def __post_init__(self) -> None:
-        found = self.n_scored + self.n_rejected + self.n_duplicates
+        left_out = self.n_prescreened or 0
+        found = self.n_scored + self.n_rejected + self.n_duplicates + left_out
         if found != self.n_in:
+            prescreened = f" + {left_out} prescreened" if left_out else ""
             raise IntegrityError(
                 f"{self.n_in} candidates in, but {self.n_scored} scored + "
-                f"{self.n_rejected} rejected + {self.n_duplicates} duplicates = {found}; "
-                "rerun the screen"
+                f"{self.n_rejected} rejected + {self.n_duplicates} duplicates"
+                f"{prescreened} = {found}; rerun the screen"
             )
 
 

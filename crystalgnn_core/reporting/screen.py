@@ -35,6 +35,7 @@ from crystalgnn_core.screening.quality import (
     SYNTHETIC,
     RankingQuality,
     judge_ranking,
+    true_best_kept,
     true_scores,
 )
 from crystalgnn_core.screening.ranking import describe_score
@@ -92,6 +93,10 @@ def report_screen(
     cards = [read_card(Path(model)) for model in result.models]
     ranking = with_truth(store, config, pd.read_parquet(folder / "ranking.parquet"))
     quality = judge_ranking(ranking, config.score, config.top_k)
+    if quality is not None and result.prescreened is not None:
+        quality = quality.model_copy(
+            update={"kept": true_best_kept(store, config, result.prescreened)}
+        )
     report = _compose(config, result, cards, with_links(ranking, config, result), quality)
     write_report(folder / "report.html", replace(report, stages=_rows(stages)))
     state = ReportState(
@@ -134,13 +139,14 @@ def _compose(
             n_scored=result.n_scored,
             n_rejected=n_rejected,
             n_duplicates=result.n_duplicates,
+            n_prescreened=None if result.prescreened is None else result.n_prescreened,
         ),
         ranking=shown.drop(columns=["license"]).head(MAX_TABLE_ROWS),
         n_ranked=result.n_scored,
         score_description=describe_score(config.score),
         is_synthetic=any(text.startswith(SYNTHETIC) for text in schemes.values()),
         model=model_facts(cards),
-        settings=settings_facts(config),
+        settings=settings_facts(config, result),
         versions=cards[0].environment
         | {"record version": str(cards[0].data.record_version)},
         gap_window=config.score.gap_window,
@@ -207,6 +213,9 @@ def describe_quality(quality: RankingQuality) -> dict[str, str]:
         facts[f"of the top {quality.k}, within 0.05 eV/atom of the true hull"] = (
             f"{quality.near_hull:.0%} (all candidates: {quality.near_hull_base:.0%})"
         )
+    if quality.kept is not None:
+        label = f"of the truly best {quality.k} of all candidates, kept by the pre-screen"
+        facts[label] = f"{quality.kept:.0%}"
     return facts
 
 

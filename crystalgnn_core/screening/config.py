@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from crystalgnn_core.base import FrozenModel
 
@@ -40,6 +41,35 @@ class ScoreConfig(FrozenModel):
         return self
 
 
+class PrescreenConfig(FrozenModel):
+    """A fast model that decides which candidates the models of the screen get to see.
+
+    All candidates are scored with the fast model by the `score` of the screen; the best
+    go on, and so do those of which it has no prediction. Where scores are equal, source
+    and id decide.
+
+    Attributes:
+        models: Model references that together predict formation energy and band gap.
+        keep: How many candidates go on: a number, or a fraction below 1 of all.
+    """
+
+    models: Annotated[tuple[str, ...], Field(min_length=1)]
+    keep: int | float
+
+    @field_validator("keep")
+    @classmethod
+    def _keep_is_number_or_fraction(cls, keep: float) -> float:
+        if 0 < keep < 1 or (isinstance(keep, int) and keep >= 1):
+            return keep
+        raise ValueError("give a whole number of candidates, or a fraction between 0 and 1")
+
+    def count(self, n_candidates: int) -> int:
+        """Return how many of so many candidates go on."""
+        if isinstance(self.keep, int):
+            return min(self.keep, n_candidates)
+        return math.ceil(round(self.keep * n_candidates, 6))  # 0.1 * 30 is above 3
+
+
 class ScreeningConfig(FrozenModel):
     """Candidates and ranking.
 
@@ -56,6 +86,7 @@ class ScreeningConfig(FrozenModel):
         models: Model references (a champion, a model id, a bundle folder) that together
             predict formation energy and band gap; empty takes the champion.
         score: What makes a good candidate.
+        prescreen: A fast model that leaves the worst candidates out; None screens all.
         top_k: Candidates whose CIF files are written.
         batch_size: Graphs a forward pass.
         device: `auto` takes a CUDA device when there is one.
@@ -65,6 +96,16 @@ class ScreeningConfig(FrozenModel):
     sources: tuple[str, ...] = ()
     models: tuple[str, ...] = ()
     score: ScoreConfig = ScoreConfig()
+    prescreen: PrescreenConfig | None = None
     top_k: Annotated[int, Field(ge=1)] = 50
     batch_size: Annotated[int, Field(ge=1)] = 256
     device: str = Field(default="auto", pattern="^(auto|cpu|cuda)$")
+
+    def settings_digest(self, *, exclude: set[str] | None = None) -> str:
+        """Return a short digest of these settings, leaving out the fields in exclude.
+
+        The pre-screen came later and counts only when it is used, so that screens keep
+        their names.
+        """
+        unused = {"prescreen"} if self.prescreen is None else set()
+        return super().settings_digest(exclude=(exclude or set()) | unused)

@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from crystalgnn_core.artifacts import FileRef, write_table, write_text
 from crystalgnn_core.records.validation import rejects_table
+from crystalgnn_core.screening.prescreening import KEPT, SCORE
 from crystalgnn_core.screening.ranking import RANKING_SCHEMA
 from crystalgnn_core.shardset import KEY
 
@@ -33,7 +34,7 @@ def write_outcome(
 
     Args:
         folder: Folder of the screen.
-        candidates: All candidates.
+        candidates: All candidates; with `is_kept` and `prescreen_score` after a pre-screen.
         ranking: Ranked candidates, columns of `RANKING_SCHEMA` and any others.
         rejects: Rejected candidates; what is neither ranked nor rejected is a duplicate.
         further: Other predicted targets, written behind the columns of `RANKING_SCHEMA`.
@@ -57,7 +58,8 @@ def _outcomes(
 ) -> pd.DataFrame:
     """Say for every candidate what became of it."""
     keys = ["source", "candidate_id"]
-    outcome = candidates[[*keys, "formula", KEY]].merge(
+    after = [name for name in (SCORE, KEPT) if name in candidates]
+    outcome = candidates[[*keys, "formula", KEY, *after]].merge(
         ranking[[*keys, "rank"]], on=keys, how="left", validate="1:1"
     )
     refused = {(reject.source, reject.material_id) for reject in rejects}
@@ -67,4 +69,6 @@ def _outcomes(
     outcome["outcome"] = "duplicate"
     outcome.loc[outcome["rank"].notna(), "outcome"] = "scored"
     outcome.loc[is_refused, "outcome"] = "rejected"
+    if KEPT in outcome:
+        outcome.loc[~outcome.pop(KEPT), "outcome"] = "prescreened"
     return outcome

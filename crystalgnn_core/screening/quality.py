@@ -11,6 +11,8 @@ from scipy.stats import spearmanr
 
 from crystalgnn_core.base import FrozenModel
 from crystalgnn_core.records.store import RecordStore
+from crystalgnn_core.screening.candidates import read_candidates
+from crystalgnn_core.screening.prescreening import KEPT, Prescreened, read_prescreened
 from crystalgnn_core.screening.ranking import score_candidates
 from crystalgnn_core.sources.synthetic_model.hull import energies_above_hull
 from crystalgnn_core.targets import scheme_column
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
-    from crystalgnn_core.screening.config import ScoreConfig
+    from crystalgnn_core.screening.config import ScoreConfig, ScreeningConfig
 
 ENERGY, GAP = "formation_energy_per_atom", "band_gap"
 SYNTHETIC = "synthetic-"
@@ -48,6 +50,8 @@ class RankingQuality(FrozenModel):
         near_hull: Share of the top k within 0.05 eV/atom of the true hull; None where the
             hull is not known.
         near_hull_base: The same share among all candidates.
+        kept: Share of the truly best k of all candidates that a pre-screen kept; None
+            without one, or where not all are known. All else is about what it kept.
     """
 
     n: int
@@ -64,6 +68,7 @@ class RankingQuality(FrozenModel):
     in_window_base: float
     near_hull: float | None = None
     near_hull_base: float | None = None
+    kept: float | None = None
 
 
 def judge_ranking(
@@ -86,7 +91,7 @@ def judge_ranking(
     k = min(k, len(known))
     error = known[ENERGY] - known[f"{ENERGY}_true"]
     true_score = true_scores(known, config)
-    precision = _share_of_best(true_score, k)
+    precision = _share_of_best(true_score, k, np.arange(len(known)) < k)
     low, high = config.gap_window
     in_window = known[f"{GAP}_true"].between(low, high)
     near_hull = None
@@ -119,6 +124,23 @@ def true_scores(ranking: pd.DataFrame, config: ScoreConfig) -> NDArray[np.float6
     )
 
 
+def true_best_kept(
+    store: Path, config: ScreeningConfig, prescreened: Prescreened
+) -> float | None:
+    """Return the share of the truly best `top_k` candidates that a pre-screen kept.
+
+    Returns:
+        None when the true score of some candidate is not known. Of candidates that tie for
+        the last places, each counts with the share that has room.
+    """
+    candidates = read_prescreened(prescreened, read_candidates(store, config.sources))
+    if candidates[[f"{ENERGY}_true", f"{GAP}_true"]].isna().to_numpy().any():
+        return None
+    scores = true_scores(candidates, config.score)
+    k = min(config.top_k, len(scores))
+    return _share_of_best(scores, k, candidates[KEPT].to_numpy())
+
+
 def true_hull_distances(store: Path, candidates: pd.DataFrame) -> pd.Series | None:
     """Return the true energy above hull of synthetic candidates, eV/atom.
 
@@ -148,12 +170,14 @@ def true_hull_distances(store: Path, candidates: pd.DataFrame) -> pd.Series | No
     return pd.Series(by_id.reindex(keys).to_numpy(), index=candidates.index)
 
 
-def _share_of_best(true_score: NDArray[np.float64], k: int) -> float:
-    """Return the share of the first k that is among the k highest."""
+def _share_of_best(
+    true_score: NDArray[np.float64], k: int, is_found: NDArray[np.bool_]
+) -> float:
+    """Return the share of the k highest that is found."""
     bound = np.sort(true_score)[-k]
     is_above, is_tied = true_score > bound, true_score == bound
     room = (k - is_above.sum()) / is_tied.sum()
-    return float((is_above[:k].sum() + room * is_tied[:k].sum()) / k)
+    return float((is_above[is_found].sum() + room * is_tied[is_found].sum()) / k)
 
 
 def _spearman(first: ArrayLike, second: ArrayLike) -> float:

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 import pandas as pd
 from pydantic import ValidationError
 
-from crystalgnn_core.artifacts import FileRef, read_json, write_json, write_text
+from crystalgnn_core.artifacts import FileRef, read_json, write_text
 from crystalgnn_core.base import FrozenModel, digest_of
-from crystalgnn_core.errors import IntegrityError, ModelError
+from crystalgnn_core.errors import InputError, IntegrityError
 from crystalgnn_core.learning.cards import read_card
 from crystalgnn_core.records.gate import Changes, compare_contents
 from crystalgnn_core.screening.candidates import (
@@ -25,7 +25,16 @@ from crystalgnn_core.screening.cifs import write_cifs
 from crystalgnn_core.screening.duplicates import find_duplicates
 from crystalgnn_core.screening.flags import flag_candidates
 from crystalgnn_core.screening.joining import join_predictions
+from crystalgnn_core.screening.latest import latest_screen, point_to
+from crystalgnn_core.screening.needs import (
+    ENERGY,
+    GAP,
+    RANKED_TARGETS,
+    check_models,
+    further_targets,
+)
 from crystalgnn_core.screening.outcome import CANDIDATES, write_outcome
+from crystalgnn_core.screening.prescreening import KEPT, Prescreened, read_prescreened
 from crystalgnn_core.screening.ranking import rank_candidates, score_candidates
 from crystalgnn_core.shardset import KEY
 
@@ -36,13 +45,12 @@ if TYPE_CHECKING:
     from crystalgnn_core.screening.config import ScreeningConfig
 
 logger = logging.getLogger(__name__)
-RANKED_TARGETS = ENERGY, GAP = "formation_energy_per_atom", "band_gap"
 MANIFEST = "screen.json"
 SCREEN_FORMAT = 1  # raise it when the same input ranks differently: screens are made again
 
 
 class ScreenResult(FrozenModel):
-    """Reference to a finished screen: in = scored + rejected + duplicates.
+    """Reference to a finished screen: in = scored + rejected + duplicates + prescreened.
 
     Attributes:
         screen_id: Name of the screen; digest of models, settings and candidates.
@@ -57,6 +65,7 @@ class ScreenResult(FrozenModel):
         previous: Id of that screen.
         files: Ranking, CSV, rejects, candidates and CIF files, with digests.
         was_ranked: False when the same screen was there already.
+        prescreened: The pre-screen that left candidates out; None without one.
     """
 
     screen_id: str
@@ -71,37 +80,67 @@ class ScreenResult(FrozenModel):
     previous: str | None
     files: tuple[FileRef, ...]
     was_ranked: bool = True
+    prescreened: Prescreened | None = None
+
+    @property
+    def n_prescreened(self) -> int:
+        """Candidates that the pre-screen left out."""
+        return 0 if self.prescreened is None else self.prescreened.n_left_out
+
+    def settings_digest(self, *, exclude: set[str] | None = None) -> str:
+        """Return a short digest; without a pre-screen, as before there were any."""
+        return super().settings_digest(exclude=(exclude or set()) | self.unused())
+
+    def unused(self) -> set[str]:
+        """Return the fields that came later and say nothing here."""
+        return {"prescreened"} if self.prescreened is None else set()
 
 
 def rank_screen(
-    store: Path, config: ScreeningConfig, models: Sequence[Path]
+    store: Path,
+    config: ScreeningConfig,
+    models: Sequence[Path],
+    prescreened: Prescreened | None = None,
 ) -> ScreenResult:
     """Join candidates and predictions, rank, and write the screen's folder.
 
     Writes `ranking.parquet`, `ranking.csv`, `rejects.parquet`, `candidates.parquet` and
     `cif/` with the top candidates; returns at once when an equal screen is there and sound.
 
+    Args:
+        store: Store folder.
+        config: Candidates and score.
+        models: Bundle folders.
+        prescreened: What `prescreen` returned, when a pre-screen is configured.
+
     Raises:
-        InputError: There are no candidates.
+        InputError: There are no candidates, or the pre-screen is missing.
         ModelError: The models do not predict formation energy and band gap.
         IntegrityError: A candidate has neither prediction nor reject reason, or the counts
             do not add up.
     """
     cards = [read_card(model) for model in models]
     check_models(cards)
+    if (config.prescreen is None) != (prescreened is None):
+        raise InputError("rank with a pre-screen exactly when one is configured")
     candidates = read_candidates(store, config.sources)
-    screen_id = _name_screen(config, cards, candidates)
+    screen_id = _name_screen(config, cards, candidates, prescreened)
     folder = store / "screens" / screen_id
     result = _finished(folder)
     was_ranked = result is None
     if result is None:
-        result = _rank(store, config, models, candidates, folder)
+        if prescreened is not None:
+            candidates = read_prescreened(prescreened, candidates)
+        result = _rank(store, config, models, candidates, folder).model_copy(
+            update={"prescreened": prescreened}
+        )
     else:
         logger.info("screen %s is there already", screen_id)
     placed = _place(store, config.name, result, candidates)
     if was_ranked or placed != result:
-        write_text(folder / MANIFEST, placed.model_dump_json(indent=1) + "\n")
-    _point_to(store, config.name, screen_id)
+        content = placed.model_dump_json(indent=1, exclude=placed.unused())
+        write_text(folder / MANIFEST, content + "\n")
+    point_to(store, config.name, screen_id)
     return placed.model_copy(update={"was_ranked": was_ranked})
 
 
@@ -112,10 +151,13 @@ def _rank(
     candidates: pd.DataFrame,
     folder: Path,
 ) -> ScreenResult:
-    """Rank the candidates and write all files but the manifest."""
+    """Rank the candidates, those that are kept, and write all files but the manifest."""
     cards = [read_card(model) for model in models]
     targets = (*RANKED_TARGETS, *further_targets(cards))
-    predicted, rejects = join_predictions(store, cards, candidates, targets)
+    kept = candidates
+    if KEPT in candidates:
+        kept = candidates[candidates[KEPT]].reset_index(drop=True)
+    predicted, rejects = join_predictions(store, cards, kept, targets)
     duplicates = find_duplicates(
         predicted, RANKED_TARGETS, partial(load_crystals, store, config.sources)
     )
@@ -129,9 +171,9 @@ def _rank(
         )
     )
     n_out = len(ranking) + len(rejects) + len(duplicates)
-    if len(candidates) != n_out:
+    if len(kept) != n_out:
         raise IntegrityError(
-            f"screen {folder.name}: {len(candidates)} candidates in, but {len(ranking)} "
+            f"screen {folder.name}: {len(kept)} candidates in, but {len(ranking)} "
             f"scored + {len(rejects)} rejected + {len(duplicates)} duplicates = {n_out}"
         )
     files = write_outcome(folder, candidates, ranking, rejects, further_targets(cards))
@@ -159,7 +201,7 @@ def _place(
     A screen that is the latest of its name already keeps its comparison, also when it had
     to be made again because a file was damaged.
     """
-    latest = _latest(store, name)
+    latest = latest_screen(store, name)
     if latest == result.screen_id:
         kept = _manifest(Path(result.folder))
         if kept is None:
@@ -175,45 +217,28 @@ def _place(
     return result.model_copy(update={"changes": changes, "previous": previous.screen_id})
 
 
-def check_models(cards: Sequence[ModelCard]) -> None:
-    """Refuse models that together do not predict what the ranking needs.
-
-    Raises:
-        ModelError: A target is missing, or predicted by two models.
-    """
-    predicted = [name for card in cards for name in card.scaler.targets]
-    for name in RANKED_TARGETS:
-        if predicted.count(name) != 1:
-            ids = ", ".join(card.model_id for card in cards)
-            raise ModelError(
-                f"{name} is predicted by {predicted.count(name)} of the models ({ids}); "
-                "give one model for both targets, or one for each"
-            )
-
-
-def further_targets(cards: Sequence[ModelCard]) -> tuple[str, ...]:
-    """Name what the models predict beside formation energy and gap, in their order."""
-    names = dict.fromkeys(name for card in cards for name in card.scaler.targets)
-    return tuple(name for name in names if name not in RANKED_TARGETS)
-
-
 def previous_screen(store: Path, name: str) -> ScreenResult | None:
     """Return the last finished screen of a name, or None."""
-    latest = _latest(store, name)
+    latest = latest_screen(store, name)
     return None if latest is None else _finished(store / "screens" / latest)
 
 
 def _name_screen(
-    config: ScreeningConfig, cards: Sequence[ModelCard], candidates: pd.DataFrame
+    config: ScreeningConfig,
+    cards: Sequence[ModelCard],
+    candidates: pd.DataFrame,
+    prescreened: Prescreened | None,
 ) -> str:
-    digest = digest_of(
-        {
-            "format": SCREEN_FORMAT,
-            "models": [card.weights_sha256 for card in cards],
-            "config": config.settings_digest(exclude={"device", "batch_size", "models"}),
-            "candidates": candidates_digest(candidates),
-        }
-    )
+    named_otherwise = {"device", "batch_size", "models", "prescreen"}
+    content = {
+        "format": SCREEN_FORMAT,
+        "models": [card.weights_sha256 for card in cards],
+        "config": config.settings_digest(exclude=named_otherwise),
+        "candidates": candidates_digest(candidates),
+    }
+    if prescreened is not None:
+        content["prescreen"] = {"models": prescreened.weights, "keep": prescreened.keep}
+    digest = digest_of(content)
     return f"{config.name}-{digest[:12]}"
 
 
@@ -238,18 +263,3 @@ def _manifest(folder: Path) -> ScreenResult | None:
 def _contents(frame: pd.DataFrame) -> dict[str, str]:
     keys = zip(frame["source"], frame["candidate_id"], strict=True)
     return dict(zip(("/".join(key) for key in keys), frame[KEY], strict=True))
-
-
-def _pointer(store: Path, name: str) -> Path:
-    # one file a name, so that two screens that end at once do not overwrite each other
-    return store / "screens" / "latest" / f"{name}.json"
-
-
-def _latest(store: Path, name: str) -> str | None:
-    path = _pointer(store, name)
-    return str(read_json(path)) if path.is_file() else None
-
-
-def _point_to(store: Path, name: str, screen_id: str) -> None:
-    if _latest(store, name) != screen_id:
-        write_json(_pointer(store, name), screen_id)
