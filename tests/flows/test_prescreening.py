@@ -33,6 +33,7 @@ def test_a_pre_screen_spares_the_champion_most_candidates(tiny_config):
     first = pipeline(config)
     result = first.screened.result
     assert result.n_in == 50
+    assert result.prescreened is not None
     assert result.prescreened.models == (fast.model_id,)
     assert result.prescreened.n_kept >= 10
     n_kept = result.prescreened.n_kept

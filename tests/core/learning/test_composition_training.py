@@ -85,7 +85,7 @@ def test_trees_of_the_default_size_are_the_baseline(built_store, tmp_path):
     model = train_model(store, CompositionTreesConfig(), worlds.TRAINING, NONE)
     network, card = load_bundle(Path(model.folder))
     assert card.epoch == model.epochs == 1
-    assert len(network.root) == 2 * 400
+    assert len(network.state_dict()["root"]) == 2 * 400
     for name, errors in card.baseline.items():
         # learned from scaled labels, whose gradients round differently in single precision
         assert card.metrics["test"][name].mae == pytest.approx(errors.mae, rel=0.05)

@@ -142,7 +142,7 @@ def test_the_cut_does_not_depend_on_batches_and_shards(fast_store, tmp_path, kin
         config = keeping(0.3, worlds.SCREENING)
         predict_all(store, model, config, shard_size=shard_size, batch_size=batch_size)
         found.append(pd.read_parquet(prescreen(store, config, [model]).file.path))
-    pd.testing.assert_frame_equal(*found, check_exact=True)
+    pd.testing.assert_frame_equal(found[0], found[1], check_exact=True)
 
 
 def test_keeping_all_gives_the_ranking_without_a_pre_screen(store, fast, model):
@@ -225,6 +225,7 @@ def test_the_page_tells_who_judged_and_what_was_lost(store, fast, model):
     )
     rows = pd.read_parquet(result.prescreened.file.path)
     best = np.argsort(-truth, kind="stable")[: config.top_k]
+    assert state.quality is not None
     assert state.quality.kept == pytest.approx(rows["is_kept"].to_numpy()[best].mean())
 
 
