@@ -19,6 +19,7 @@ from crystalgnn_core.learning.cards import CARD, WEIGHTS, read_card
 from crystalgnn_core.manifest import KEY, Manifest, ShardEntry
 from crystalgnn_core.records.content import content_digest
 from crystalgnn_core.records.crystal import Crystal, structure_digest
+from crystalgnn_core.screening.prescreening import Prescreened
 from crystalgnn_core.screening.screen import MANIFEST, ScreenResult
 
 if TYPE_CHECKING:
@@ -71,6 +72,8 @@ def check_store(store: Path) -> Iterator[Checked]:
         yield _check_model(card.parent)
     for manifest in sorted((store / "screens").glob(f"[!.]*/{MANIFEST}")):
         yield _check_screen(manifest.parent)
+    if (store / "prescreens").is_dir():
+        yield _check_prescreens(store / "prescreens")
 
 
 def _check_table(folder: Path, *, has_digests: bool) -> Checked:
@@ -182,6 +185,22 @@ def _check_screen(folder: Path) -> Checked:
         for file in result.files
     }
     return _check_files(folder, expected, "screen again")
+
+
+def _check_prescreens(folder: Path) -> Checked:
+    n_sound, damages = 0, []
+    for entry in sorted(folder.glob("[!.]*.json")):
+        path = entry.with_suffix(".parquet")
+        try:
+            sha256 = Prescreened.model_validate(read_json(entry)).file.sha256
+            problem = _file_problem(path, sha256)
+        except (IntegrityError, ValidationError):
+            problem = f"its entry {entry.name} is damaged"
+        if problem is None:
+            n_sound += 1
+        else:
+            damages.append(Damage(path=str(path), problem=problem, advice="screen again"))
+    return Checked(area=folder.name, n_sound=n_sound, unit="files", damages=tuple(damages))
 
 
 def _check_files(folder: Path, expected: dict[str, str], advice: str) -> Checked:

@@ -126,9 +126,8 @@ def describe_training(trained: TrainedModel) -> str:
     """Put a training into one line: model, rows, test errors and those of its base."""
     card = trained.card
     errors = describe_errors(card.metrics["test"])
-    done = (
-        f"{trained.epochs} epochs" if trained.was_trained else "trained already (skipped)"
-    )
+    epochs = f"{trained.epochs} epochs" if trained.epochs > 1 else "1 epoch"
+    done = epochs if trained.was_trained else "trained already (skipped)"
     line = f"{trained.model_id}: {done}, test {errors}"
     if card.base is None:
         return line

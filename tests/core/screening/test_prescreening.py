@@ -14,6 +14,7 @@ from crystalgnn_core.graphs.shards import (
     build_graph_shard,
     plan_graph_shards,
 )
+from crystalgnn_core.integrity import check_store
 from crystalgnn_core.learning.training import train_model
 from crystalgnn_core.models.composition_config import (
     CompositionMLPConfig,
@@ -196,6 +197,21 @@ def test_a_damaged_pre_screen_is_made_again(store, fast):
     assert prescreen(store, config, [fast]) == first
     path.with_suffix(".json").write_text("{")
     assert prescreen(store, config, [fast]) == first
+
+
+def test_the_store_check_sees_a_damaged_pre_screen(store, fast):
+    config = keeping(4)
+    predict_all(store, fast, config)
+    path = Path(prescreen(store, config, [fast]).file.path)
+
+    def check():
+        return next(c for c in check_store(store) if c.area == "prescreens")
+
+    assert (check().n_sound, check().damages) == (1, ())
+    path.write_bytes(path.read_bytes()[:-9])
+    assert [damage.path for damage in check().damages] == [str(path)]
+    path.with_suffix(".json").write_text("{")
+    assert "entry" in check().damages[0].problem
 
 
 def test_candidates_that_change_meanwhile_are_an_error(store, fast, model):
