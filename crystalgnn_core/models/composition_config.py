@@ -31,6 +31,7 @@ class CompositionMLPConfig(CompositionConfig):
 
     Attributes:
         widths: Features after each hidden layer.
+        with_fractions: Whether the fraction of each element is an input, too.
     """
 
     kind: Literal["composition_mlp"] = "composition_mlp"
@@ -39,6 +40,7 @@ class CompositionMLPConfig(CompositionConfig):
         256,
         128,
     )
+    with_fractions: bool = True
 
     def build(self, n_targets: int) -> CompositionMLP:
         """Create the network with fresh weights from torch's global generator."""

@@ -103,14 +103,25 @@ def test_numbers_that_are_no_elements_are_refused():
 
 
 def test_unknown_properties_are_inputs_of_the_perceptron():
-    network = CompositionMLPConfig(widths=(8,)).build(1)
-    noble = batch_features(np.array([18]), np.array([0, 1]))  # no electronegativity
-    salt = batch_features(np.array([11, 17]), np.array([0, 2]))
-    inputs = network._inputs(np.concatenate([noble, salt]))
-    assert np.isfinite(inputs).all()
-    assert inputs[0, -10:].sum() >= 1
-    assert inputs[1, -10:].sum() == 0
-    assert np.abs(inputs).max() < 10  # standard scores among the elements
+    network = CompositionMLPConfig(widths=(8,), with_fractions=False).build(1)
+    # argon has no electronegativity
+    noble, salt = network._inputs(np.array([18, 11, 17]), np.array([0, 1, 3]))
+    assert np.isfinite(noble).all()
+    assert noble[-10:].sum() >= 1
+    assert salt[-10:].sum() == 0
+    assert np.abs([noble, salt]).max() < 10  # standard scores among the elements
+
+
+def test_fractions_are_inputs_of_the_perceptron_unless_told_otherwise():
+    inputs = (
+        CompositionMLPConfig(widths=(8,))
+        .build(1)
+        ._inputs(np.array([11, 17, 8, 26, 8, 26, 8]), np.array([0, 2, 7]))
+    )
+    fractions = inputs[:, 60:] / 10
+    assert fractions.sum(axis=1) == pytest.approx([1.0, 1.0])
+    assert fractions[0, [11, 17]].tolist() == [0.5, 0.5]
+    assert fractions[1, [8, 26]] == pytest.approx([0.6, 0.4])
 
 
 def test_perceptron_gives_each_crystal_the_same_bits_in_any_batch():
@@ -126,8 +137,10 @@ def test_perceptron_gives_each_crystal_the_same_bits_in_any_batch():
 
 
 def test_settings_of_the_perceptron_are_obeyed():
-    network = CompositionMLPConfig(widths=(7, 5, 3)).build(2)
+    network = CompositionMLPConfig(widths=(7, 5, 3), with_fractions=False).build(2)
     shapes = [tuple(v.shape) for v in network.state_dict().values() if v.dim() == 2]
     assert shapes == [(7, 60), (5, 7), (3, 5), (2, 3)]
+    more = CompositionMLPConfig(widths=(7,)).build(1).state_dict()
+    assert more["layers.0.weight"].shape == (7, 60 + 119)
     with pytest.raises(ValueError, match="at least 1 item"):
         CompositionMLPConfig(widths=())
