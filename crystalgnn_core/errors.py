@@ -5,6 +5,7 @@ CrystalGNNError
 │   ├── ConfigError       a setting is unknown, missing or contradictory
 │   ├── SourceError       a source cannot be read at all
 │   ├── ModelError        a model reference or bundle does not fit the request
+│   ├── DownloadError     a file from elsewhere is not to be had, or is not as expected
 │   └── LabelSchemeError  labels of different schemes would be mixed
 ├── RecordError           one record is unusable; it becomes a RejectedRecord
 ├── IntegrityError        a stored artifact is missing or damaged, or counts differ
@@ -33,6 +34,10 @@ class SourceError(InputError):
 
 class ModelError(InputError):
     """A model reference cannot be resolved, or a bundle does not fit the request."""
+
+
+class DownloadError(InputError):
+    """A file is not to be had from its host, or is not the expected one."""
 
 
 class LabelSchemeError(InputError):
