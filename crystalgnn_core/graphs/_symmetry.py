@@ -72,14 +72,18 @@ def _both_ways(
 
 
 @compiled
-def _unite(
+def _unite(  # noqa: PLR0917  compiled code has no keyword-only arguments
     frame: NDArray[np.float64],
     fracs: NDArray[np.float64],
     edges: Edges,
     united: Edges,
     at: int,
+    own_images_twice: bool,
 ) -> tuple[int, int]:
     """Write the united edges of one crystal from position `at` on, `degree` from 0 on.
+
+    An atom selects an image of itself and the opposite one, so that each of the two edges
+    comes twice: as selected, and as the reversal of the other.
 
     Returns:
         Their end, and the first atom that has more than can be stored, or -1.
@@ -93,7 +97,8 @@ def _unite(
         begin, previous = at, np.int64(-1)
         for row in order:
             packed = here[row]
-            if packed == previous:
+            is_kept_twice = own_images_twice and packed >> 24 == center
+            if packed == previous and not is_kept_twice:
                 continue
             previous = packed
             united.neighbor[at] = packed >> 24
@@ -108,14 +113,18 @@ def _unite(
 
 
 @compiled
-def symmetrize_batch(
+def symmetrize_batch(  # noqa: PLR0917  compiled code has no keyword-only arguments
     frames: NDArray[np.float64],
     fracs: NDArray[np.float64],
     offsets: NDArray[np.int64],
     edges: Edges,
     outcome: tuple[NDArray[np.int8], NDArray[np.int32]],
+    own_images_twice: bool = False,
 ) -> tuple[Edges, NDArray[np.int8], NDArray[np.int32]]:
     """Add the reversal of every edge that lacks it, crystal by crystal.
+
+    `own_images_twice` adds the reversal of an edge between an atom and an image of itself
+    even where it is there, as the ALIGNN code does.
 
     Returns:
         The edges, grouped and ordered as before, and the outcome (status, atom it refers
@@ -134,7 +143,9 @@ def symmetrize_batch(
             edges.degree[first:last], edges.neighbor[start:stop], edges.offset[start:stop]
         )
         united = Edges(degree[first:last], neighbor, offset)
-        reached, crowded = _unite(frames[index], fracs[first:last], own, united, end)
+        reached, crowded = _unite(
+            frames[index], fracs[first:last], own, united, end, own_images_twice
+        )
         start = stop
         if crowded < 0:
             end = reached

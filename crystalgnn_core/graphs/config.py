@@ -16,9 +16,10 @@ class GraphConfig(FrozenModel):
         strategy: `knn` exactly `n_neighbors`, `knn_cgcnn` the same with the choice of the
             CGCNN code among equal distances (what its published weights expect; slower),
             `knn_shell` all neighbours no farther than the k-th plus the tolerance, so that
-            the graph does not depend on atom order, `radius` all within the cutoff, `none`
-            no edges at all, for models that see the composition alone; the settings
-            below mean nothing then.
+            the graph does not depend on atom order, `knn_alignn` these in both directions,
+            and every bond between an atom and an image of itself twice, as the ALIGNN code
+            builds them, `radius` all within the cutoff, `none` no edges at all, for models
+            that see the composition alone; the settings below mean nothing then.
         cutoff: Search radius in angstrom.
         n_neighbors: k of the two nearest-neighbour strategies.
         shell_tolerance: Width in angstrom within which distances count as one shell.
@@ -30,7 +31,9 @@ class GraphConfig(FrozenModel):
             j if i selects j or j selects i. `too_few` judges what an atom selects itself.
     """
 
-    strategy: Literal["knn", "knn_cgcnn", "knn_shell", "radius", "none"] = "knn_shell"
+    strategy: Literal[
+        "knn", "knn_cgcnn", "knn_shell", "knn_alignn", "radius", "none"
+    ] = "knn_shell"
     cutoff: Annotated[float, Field(gt=0, le=50)] = 8.0
     n_neighbors: Annotated[int, Field(ge=1, le=1000)] = 12
     shell_tolerance: Annotated[float, Field(ge=0, le=1)] = 0.01

@@ -34,7 +34,12 @@ __all__ = [
     "find_neighbors",
 ]
 BINS_FROM = 80  # atoms; measured by tests/benchmarks/large_cells.py
-STRATEGIES = {"knn": KNN, "knn_shell": KNN_SHELL, "radius": RADIUS}
+STRATEGIES = {
+    "knn": KNN,
+    "knn_shell": KNN_SHELL,
+    "knn_alignn": KNN_SHELL,
+    "radius": RADIUS,
+}
 
 
 class NeighborList(NamedTuple):
@@ -67,7 +72,8 @@ def find_neighbors(crystals: CrystalBatch, config: GraphConfig) -> NeighborList:
 
     `knn` keeps exactly k neighbours, `knn_cgcnn` those that the CGCNN code would keep where
     distances tie, `knn_shell` every neighbour no farther than the
-    k-th plus the shell tolerance, `radius` every neighbour within the cutoff. With
+    k-th plus the shell tolerance, `knn_alignn` these both ways with the bonds to an atom's
+    own images twice, `radius` every neighbour within the cutoff. With
     `symmetric`, the reversal of every such edge is an edge too. `none` searches nothing.
 
     Args:
@@ -86,10 +92,12 @@ def find_neighbors(crystals: CrystalBatch, config: GraphConfig) -> NeighborList:
         found = _join(list_neighbors(crystals, config, maximum))
     else:
         found = NeighborList(*search_batch(*batch, _rule(config), (config.cutoff, maximum)))
-    if not config.symmetric:
+    as_alignn = config.strategy == "knn_alignn"
+    if not (config.symmetric or as_alignn):
         return found
     edges = Edges(found.degree, found.neighbor, found.cell_offset)
-    edges, status, atom = symmetrize_batch(*batch, edges, (found.status, found.atom))
+    outcome = (found.status, found.atom)
+    edges, status, atom = symmetrize_batch(*batch, edges, outcome, as_alignn)
     return NeighborList(*edges, found.cutoff, status, atom)
 
 

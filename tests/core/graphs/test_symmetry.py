@@ -114,6 +114,18 @@ def test_self_image_is_joined_by_its_opposite():
     ]
 
 
+@EXAMPLES
+@given(CELLS, st.integers(1, 14), st.booleans())
+def test_knn_alignn_doubles_bonds_to_own_images_alone(cell, k, symmetric):
+    settings = {"n_neighbors": k, "too_few": "keep"}
+    once = edges(search([cell], GraphConfig(**settings), symmetric=True)[1])
+    config = GraphConfig(strategy="knn_alignn", **settings)
+    twice = edges(search([cell], config, symmetric=symmetric)[1])
+    own = [row for row in once if row[0] == row[1]]
+    assert sorted(twice) == sorted([*once, *own])
+    assert len(once) > len(own) or len(cell.atomic_numbers) == 1 or not once
+
+
 def test_atom_that_others_select_gains_edges():
     # a dimer and a distant atom: the dimer does not select it, but it selects the dimer
     coords = np.array([[0.0, 0, 0], [0.1, 0, 0], [0.45, 0, 0]])
