@@ -31,9 +31,9 @@ class GraphConfig(FrozenModel):
             j if i selects j or j selects i. `too_few` judges what an atom selects itself.
     """
 
-    strategy: Literal[
-        "knn", "knn_cgcnn", "knn_shell", "knn_alignn", "radius", "none"
-    ] = "knn_shell"
+    strategy: Literal["knn", "knn_cgcnn", "knn_shell", "knn_alignn", "radius", "none"] = (
+        "knn_shell"
+    )
     cutoff: Annotated[float, Field(gt=0, le=50)] = 8.0
     n_neighbors: Annotated[int, Field(ge=1, le=1000)] = 12
     shell_tolerance: Annotated[float, Field(ge=0, le=1)] = 0.01

@@ -100,6 +100,7 @@ class ModelCard(FrozenModel):
         baseline: Errors of the composition-only baseline on the test split.
         environment: Package versions and platform.
         base: Where a fine-tuned model started from; None for fresh weights.
+        remarks: What a user must know, such as that a conversion could not be checked.
         weights_sha256: Digest of the weights file.
         files_sha256: Digests of the files that belong to a finished model of a store.
     """
@@ -122,6 +123,7 @@ class ModelCard(FrozenModel):
     baseline: dict[str, Metrics] = Field(default_factory=dict)
     environment: dict[str, str] = Field(default_factory=dict)
     base: BaseReference | None = None
+    remarks: tuple[str, ...] = ()
     weights_sha256: str = ""
     files_sha256: dict[str, str] = Field(default_factory=dict)
 

@@ -8,21 +8,25 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from crystalgnn_core.artifacts import file_sha256
-from crystalgnn_core.base import digest_of_strings
+from crystalgnn_core.base import digest_of
 from crystalgnn_core.errors import ModelError
 from crystalgnn_core.learning.cards import CARD, DataSummary, ModelCard
 from crystalgnn_core.learning.checkpoints import environment, write_bundle
 from crystalgnn_core.learning.metrics import ClassMetrics, Metrics
 from crystalgnn_core.learning.scaling import TargetScaler
 from crystalgnn_core.models.published import PublishedModel, read_cgcnn
+from crystalgnn_core.models.published_alignn import read_alignn
 from crystalgnn_core.models.published_megnet import read_megnet
 from crystalgnn_core.targets import get_target
 
 if TYPE_CHECKING:
     from torch import nn
 
-SCHEME = "MP legacy"
-READERS = {".pth.tar": read_cgcnn, ".hdf5": read_megnet}
+    from crystalgnn_core.models.published_entry import PublishedEntry
+
+FORMAT = 2  # of what is made here; bundles in the cache that an older version made stay
+SCHEMES = {"cgcnn": "MP legacy", "megnet": "MP legacy"}  # of files that do not say it
+READERS = {".pth.tar": read_cgcnn, ".hdf5": read_megnet, ".zip": read_alignn}
 
 
 def cache_folder() -> Path:
@@ -34,24 +38,35 @@ def cache_folder() -> Path:
     return (Path(base) if base else Path.home() / ".cache") / "crystalgnn"
 
 
-def convert(path: Path, *, target: str | None = None, scheme: str = SCHEME) -> Path:
+def convert(
+    path: Path,
+    *,
+    target: str | None = None,
+    scheme: str | None = None,
+    entry: PublishedEntry | None = None,
+) -> Path:
     """Make a bundle from a checkpoint of another program, once for each content.
 
     Args:
-        path: `.pth.tar` of the CGCNN code, or `.hdf5` of the MEGNet code with `.hdf5.json`.
+        path: `.pth.tar` of the CGCNN code, `.hdf5` of the MEGNet code with `.hdf5.json`, or
+            `.zip` of the ALIGNN code.
         target: What it predicts, for a file that does not say so itself; class 1 of a
             classifier is then what the target calls 1.
-        scheme: Label scheme of what it learned from.
+        scheme: Label scheme of what it learned from; None takes what the file says, or
+            for CGCNN and MEGNet `MP legacy`.
+        entry: What is known of a model of the catalogue; its target and scheme count.
 
     Returns:
         Folder of the bundle, in the user's cache.
 
     Raises:
-        ModelError: The file cannot be read, does not say what it predicts, or predicts a
-            number where the target is a class or the other way.
+        ModelError: The file cannot be read, does not say what it predicts or by which label
+            scheme, or predicts a number where the target is a class or the other way.
         ConfigError: No target has the given name.
     """
     model = _read(path)
+    if entry is not None:
+        target, scheme = entry.target, entry.label_scheme
     name = target or model.target
     if name is None:
         raise ModelError(
@@ -62,13 +77,20 @@ def convert(path: Path, *, target: str | None = None, scheme: str = SCHEME) -> P
         raise ModelError(
             f"{path}: a model for {model.kind}, but {name} is for {get_target(name).kind}"
         )
+    labels = scheme or model.scheme or SCHEMES.get(model.config.kind)
+    if labels is None:
+        raise ModelError(
+            f"{path}: the file does not say what its labels are; convert it first with "
+            f"`crystalgnn models convert FILE --target {name} --scheme TEXT`"
+        )
+    known = None if entry is None else entry.model_dump(mode="json")
     files = (path, path.with_name(path.name + ".json"))  # settings beside, if there are any
     digests = [file_sha256(file) for file in files if file.is_file()]
-    folder = (
-        cache_folder() / "converted" / f"{name}-{digest_of_strings([*digests, scheme])}"
-    )
+    key = digest_of([FORMAT, *digests, labels, known])
+    folder = cache_folder() / "converted" / f"{name}-{key}"
     if not (folder / CARD).is_file():
-        write_bundle(folder, _network(path, model), _card(path, model, name, scheme))
+        card = _card(path, model, (name, labels), entry)
+        write_bundle(folder, _network(path, model), card)
     return folder
 
 
@@ -76,9 +98,10 @@ def _read(path: Path) -> PublishedModel:
     for ending, read in READERS.items():
         if path.name.endswith(ending):
             return read(path)
+    *some, last = READERS
     raise ModelError(
         f"{path}: the name of a checkpoint that can be converted ends in "
-        f"{' or '.join(READERS)}"
+        f"{', '.join(some)} or {last}"
     )
 
 
@@ -94,17 +117,23 @@ def _network(path: Path, model: PublishedModel) -> nn.Module:
     return network
 
 
-def _card(path: Path, model: PublishedModel, target: str, scheme: str) -> ModelCard:
+def _card(
+    path: Path,
+    model: PublishedModel,
+    labels: tuple[str, str],
+    entry: PublishedEntry | None,
+) -> ModelCard:
+    target, scheme = labels
     schemes = {target: scheme}
-    name = path.name
-    for ending in READERS:
-        name = name.removesuffix(ending)
+    linear = (target,) if model.is_linear else ()
     return ModelCard(
-        model_id=f"{model.config.kind}-{name}",
+        model_id=_model_id(path, model) if entry is None else entry.name,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         model=model.config,
         graph=model.graph,
-        scaler=TargetScaler(targets=(target,), mean=(model.mean,), std=(model.std,)),
+        scaler=TargetScaler(
+            targets=(target,), mean=(model.mean,), std=(model.std,), linear=linear
+        ),
         units={target: get_target(target).unit},
         label_schemes=schemes,
         elements=model.elements,
@@ -114,7 +143,7 @@ def _card(path: Path, model: PublishedModel, target: str, scheme: str) -> ModelC
             data_digest="",
             split_digest="",
             label_schemes=schemes,
-            licenses=(),
+            licenses=() if entry is None else (entry.provenance,),
             n_rows={
                 split: model.n_rows.get(split, 0) for split in ("train", "val", "test")
             },
@@ -127,7 +156,28 @@ def _card(path: Path, model: PublishedModel, target: str, scheme: str) -> ModelC
         epoch=model.epoch,
         metrics=_metrics(model, target),
         environment=environment(),
+        remarks=_remarks(model, entry),
     )
+
+
+def _model_id(path: Path, model: PublishedModel) -> str:
+    name = path.name
+    for ending in READERS:
+        name = name.removesuffix(ending)
+    return f"{model.config.kind}-{name}"
+
+
+def _remarks(model: PublishedModel, entry: PublishedEntry | None) -> tuple[str, ...]:
+    """Tell what the file and the catalogue warn of, and the error that is published."""
+    remarks = list(model.remarks)
+    if entry is not None and not entry.is_verified and not remarks:
+        remarks.append("conversion not checked on the real file")
+    if entry is not None and entry.error is not None:
+        error = entry.error
+        remarks.append(
+            f"published error {error.value:g} {error.unit} ({error.measured_on})"
+        )
+    return tuple(remarks)
 
 
 def _metrics(model: PublishedModel, target: str) -> dict[str, dict[str, Metrics]]:

@@ -27,11 +27,14 @@ class TargetScaler(FrozenModel):
         mean: Mean after the target's transform; 0 for a class.
         std: Standard deviation after the transform; 1 when the labels do not vary, and for
             a class.
+        linear: Targets whose labels were not transformed, whatever the table of targets
+            says: some published models learned moduli in GPa, not their logarithms.
     """
 
     targets: tuple[str, ...]
     mean: tuple[float, ...]
     std: tuple[float, ...]
+    linear: tuple[str, ...] = ()
 
     @classmethod
     def fit(cls, targets: Sequence[str], labels: NDArray[np.float64]) -> TargetScaler:
@@ -52,14 +55,17 @@ class TargetScaler(FrozenModel):
 
     def scale(self, labels: NDArray[np.float64]) -> NDArray[np.float64]:
         """Map labels in the targets' units to the model's scale; NaN stays NaN."""
-        columns = [_forward(name, labels[:, i]) for i, name in enumerate(self.targets)]
+        columns = [
+            labels[:, index] if name in self.linear else _forward(name, labels[:, index])
+            for index, name in enumerate(self.targets)
+        ]
         return (np.stack(columns, axis=1) - np.array(self.mean)) / np.array(self.std)
 
     def unscale(self, outputs: NDArray[np.float64]) -> NDArray[np.float64]:
         """Map model outputs to the targets' units, and logits to probabilities."""
         values = outputs * np.array(self.std) + np.array(self.mean)
         for index, name in enumerate(self.targets):
-            if get_target(name).transform == "log10":
+            if get_target(name).transform == "log10" and name not in self.linear:
                 values[:, index] = 10.0 ** values[:, index]
             elif is_class(name):
                 values[:, index] = expit(values[:, index])

@@ -8,7 +8,7 @@ import torch
 
 from crystalgnn_core.errors import ModelError
 from crystalgnn_core.graphs.config import GraphConfig
-from crystalgnn_core.models.config import CGCNNConfig, MEGNetConfig
+from crystalgnn_core.models.config import ALIGNNConfig, CGCNNConfig, MEGNetConfig
 from crystalgnn_core.models.elements import N_ELEMENT_FEATURES
 from crystalgnn_core.targets import get_target
 
@@ -54,9 +54,12 @@ class PublishedModel(NamedTuple):
             curve of a class, as the file tells it; None where it does not.
         error_split: Rows on which that was measured.
         epoch: Epoch of the weights.
+        scheme: Label scheme of what it learned from, or None where the file does not say.
+        is_linear: Whether its labels were not transformed, whatever the target's row says.
+        remarks: What a user must know of this kind of file.
     """
 
-    config: CGCNNConfig | MEGNetConfig
+    config: CGCNNConfig | MEGNetConfig | ALIGNNConfig
     graph: GraphConfig
     weights: dict[str, Tensor]
     target: str | None
@@ -68,6 +71,9 @@ class PublishedModel(NamedTuple):
     error: float | None
     error_split: Literal["val", "test"]
     epoch: int
+    scheme: str | None = None
+    is_linear: bool = False
+    remarks: tuple[str, ...] = ()
 
 
 def read_cgcnn(path: Path) -> PublishedModel:

@@ -28,6 +28,8 @@ def model_facts(cards: Sequence[ModelCard]) -> dict[str, str]:
             "epoch": str(card.epoch or "not stated"),
             "graph": _describe_graph(card.graph),
         }
+        if card.remarks:
+            described["remarks"] = "; ".join(card.remarks)
         facts |= {f"{label}{suffix}": value for label, value in described.items()}
     return facts
 

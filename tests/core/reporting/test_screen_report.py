@@ -144,6 +144,10 @@ def test_of_a_model_from_elsewhere_is_said_what_is_known(trained):
         assert facts["trained"] == f"elsewhere, {known}; weights of gap.hdf5"
         assert facts["epoch"] == "not stated"
         assert not any("test" in label for label in facts)
+        assert "remarks" not in facts
+        remarks = {"remarks": ("not checked against a real archive", "old")}
+        facts = model_facts([card.model_copy(update=remarks)])
+        assert facts["remarks"] == "not checked against a real archive; old"
 
 
 def test_the_quality_is_put_into_words():
