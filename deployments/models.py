@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from crystalgnn_core.base import DEFAULT_STORE
+from crystalgnn_core.targets import TARGETS
 from deployments.tables import show_line, show_rows
+
+if TYPE_CHECKING:
+    from crystalgnn_core.models.published_entry import StatedError
 
 app = typer.Typer(no_args_is_help=True, help="List, show, promote and roll back models.")
 StorePath = Annotated[Path, typer.Option("--store", help="Folder that holds the models.")]
-Reference = Annotated[str, typer.Argument(help="champion, a model id, or a bundle folder.")]
+Reference = Annotated[
+    str,
+    typer.Argument(help="champion, a model id, a bundle folder, or a published model."),
+]
 
 
 @app.command("list")
@@ -43,18 +50,72 @@ def show(reference: Reference, store: StorePath = Path(DEFAULT_STORE)) -> None:
 
 @app.command("convert")
 def convert_file(
-    path: Annotated[Path, typer.Argument(help=".pth.tar of CGCNN, or .hdf5 of MEGNet.")],
+    path: Annotated[
+        Path, typer.Argument(help=".pth.tar of CGCNN, .hdf5 of MEGNet, .zip of ALIGNN.")
+    ],
     target: Annotated[
         str | None, typer.Option("--target", help="What it predicts, if it does not say.")
     ] = None,
     scheme: Annotated[
-        str, typer.Option("--scheme", help="Label scheme of what it learned from.")
-    ] = "MP legacy",
+        str | None,
+        typer.Option(
+            "--scheme", help="Label scheme of what it learned from, if it does not say."
+        ),
+    ] = None,
 ) -> None:
     """Make a bundle, in the user's cache, from a checkpoint of another program."""
     from crystalgnn_core.learning.conversion import convert
 
     show_line(str(convert(path, target=target, scheme=scheme)))
+
+
+@app.command()
+def pretrained(
+    name: Annotated[
+        str | None, typer.Argument(help="Model to download and convert.")
+    ] = None,
+) -> None:
+    """List the published models, or download one and make a bundle of it."""
+    if name is None:
+        _list_published()
+        return
+    from crystalgnn_core.learning.pretrained import obtain
+
+    show_line(str(obtain(name)))
+
+
+def _list_published() -> None:
+    from crystalgnn_core.learning.pretrained import is_in_cache
+    from crystalgnn_core.models.catalogue import catalogue
+
+    entries = catalogue().values()
+    columns = ("model", "predicts", "learned from", "licence", "error", "checked", "here")
+    rows = [
+        (
+            entry.name,
+            f"{TARGETS[entry.target].title} ({TARGETS[entry.target].unit or '1'})",
+            f"{entry.data_set} [{entry.label_scheme}]",
+            entry.license or "not stated",
+            _stated(entry.error),
+            "yes" if entry.is_verified else "no",
+            "yes" if is_in_cache(entry) else "no",
+        )
+        for entry in entries
+    ]
+    show_rows("Published models", columns, rows, n_whole=1)
+    show_line("learned from  data and [label scheme]")
+    show_line("error         mean absolute error as the authors state it")
+    show_line("checked       whether the conversion was checked on the real file")
+    show_line("here          whether the file is in your cache")
+    sources = {entry.network: (entry.citation, entry.source) for entry in entries}
+    for network, known in sources.items():
+        show_line(f"{network:13} {'; '.join(known)}")
+
+
+def _stated(error: StatedError | None) -> str:
+    if error is None:
+        return "not stated"
+    return f"{error.value:g} {error.unit} ({error.measured_on})"
 
 
 @app.command()

@@ -43,7 +43,8 @@ Model = Annotated[
     str,
     typer.Option(
         "--model",
-        help="champion, a model id, a bundle, or a published .pth.tar or .hdf5.",
+        help="champion, a model id, a bundle, a published model (`models pretrained` "
+        "lists them), or a .pth.tar, .hdf5 or .zip file of one.",
     ),
 ]
 

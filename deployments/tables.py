@@ -35,17 +35,29 @@ def console() -> Console:
     return Console(width=width, highlight=False, soft_wrap=False)
 
 
-def show_rows(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Print a table; cells may come from users' files, so markup in them is not obeyed."""
+def show_rows(
+    title: str,
+    columns: Sequence[str],
+    rows: Iterable[Sequence[object]],
+    *,
+    n_whole: int = 0,
+) -> None:
+    """Print a table; cells may come from users' files, so markup in them is not obeyed.
+
+    The first `n_whole` columns, such as names to be copied, are never folded.
+    """
     table = Table(
         title=title, title_justify="left", title_style="bold", header_style="bold"
     )
-    for column in columns:
+    for index, column in enumerate(columns):
         is_number = column.startswith(
             ("#", "rank", "seconds", "MAE", "rows", "score", "count")
         )
         table.add_column(
-            column.lstrip("#"), justify="right" if is_number else "left", overflow="fold"
+            column.lstrip("#"),
+            justify="right" if is_number else "left",
+            overflow="fold",
+            no_wrap=index < n_whole,
         )
     for row in rows:
         table.add_row(*(Text(str(cell)) for cell in row))

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 LOCK_SECONDS = 30
-FOREIGN = (".pth.tar", ".hdf5")  # files of other programs, made into bundles
+FOREIGN = (".pth.tar", ".hdf5", ".zip")  # files of other programs, made into bundles
 
 
 class Promotion(FrozenModel):
@@ -116,10 +116,13 @@ class Registry:
         """Find the bundle of `champion`, `champion:KEY`, a model id, a folder, or a file.
 
         A checkpoint of another program (`.pth.tar` of the CGCNN code, `.hdf5` of the MEGNet
-        code) is converted into a bundle in the user's cache.
+        code, `.zip` of the ALIGNN code) is converted into a bundle in the user's cache. A
+        published model of the catalogue is downloaded before, if it is not there.
 
         Raises:
             ModelError: The reference fits nothing, or `champion` fits several.
+            DownloadError: The file of a published model is not to be had as expected.
+            TransientError: Its host cannot be reached.
         """
         if reference.endswith(FOREIGN):
             from crystalgnn_core.learning.conversion import convert  # loads torch
@@ -141,9 +144,16 @@ class Registry:
         for folder in (self.folder / reference, Path(reference).expanduser()):
             if (folder / CARD).is_file():
                 return folder
+        from crystalgnn_core.models.catalogue import catalogue  # loads an HTTP client
+
+        if reference in catalogue():
+            from crystalgnn_core.learning.pretrained import obtain  # loads torch
+
+            return obtain(reference)
         known = [card.model_id for card in self.models()]
         raise ModelError(
-            f"no model {reference!r}: not a bundle folder, nor one of {_listed(known)}"
+            f"no model {reference!r}: not a bundle folder, nor one of {_listed(known)}, "
+            "nor a published one (`crystalgnn models pretrained` lists them)"
         )
 
     def _read(self) -> dict[str, list[Promotion]]:

@@ -1,0 +1,236 @@
+"""Published models by name: downloaded once, checked, converted, or a clear refusal."""
+
+import hashlib
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from pymatgen.core.lattice import Lattice
+from pymatgen.core.structure import Structure
+
+from crystalgnn_core.downloads import Patience, RemoteFile
+from crystalgnn_core.errors import DownloadError, ModelError, TransientError
+from crystalgnn_core.learning import pretrained as module
+from crystalgnn_core.learning.cards import read_card
+from crystalgnn_core.learning.pretrained import download_folder, is_in_cache, obtain
+from crystalgnn_core.learning.registry import Registry
+from crystalgnn_core.models import catalogue as catalogue_module
+from crystalgnn_core.models.catalogue import catalogue, get_published
+from crystalgnn_core.models.published_entries import ENTRIES
+from crystalgnn_core.models.published_entry import PublishedEntry
+from crystalgnn_core.screening.prediction import predict
+from crystalgnn_core.targets import TARGETS
+from tests.core.models.test_published_alignn import write_archive
+from tests.core.web import running_site, send
+
+SHARED = Path(__file__).parents[4] / "shared" / "pretrained"
+QUICK = Patience(connect_seconds=2, read_seconds=2, n_tries=2, first_pause=0.01)
+SALT = Structure.from_spacegroup(
+    "Fm-3m", Lattice.cubic(5.64), ["Na", "Cl"], [[0, 0, 0], [0.5, 0.5, 0.5]]
+)
+# names, targets and units that users rely on, whatever targets come later
+OFFERED = {
+    "cgcnn-mp2018-formation-energy": "formation_energy_per_atom",
+    "cgcnn-mp2018-band-gap": "band_gap",
+    "cgcnn-mp2018-bulk-modulus": "bulk_modulus",
+    "cgcnn-mp2018-shear-modulus": "shear_modulus",
+    "megnet-mp2018-formation-energy": "formation_energy_per_atom",
+    "megnet-mp2018-band-gap": "band_gap",
+    "megnet-mp2018-bulk-modulus": "bulk_modulus",
+    "megnet-mp2018-shear-modulus": "shear_modulus",
+    "jv_formation_energy_peratom_alignn": "formation_energy_per_atom",
+    "jv_optb88vdw_bandgap_alignn": "band_gap",
+    "jv_mbj_bandgap_alignn": "band_gap",
+    "jv_bulk_modulus_kv_alignn": "bulk_modulus",
+    "jv_shear_modulus_gv_alignn": "shear_modulus",
+    "mp_e_form_alignn": "formation_energy_per_atom",
+    "mp_gappbe_alignn": "band_gap",
+}
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("CRYSTALGNN_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+@pytest.fixture
+def site():
+    with running_site() as running:
+        yield running
+
+
+def test_the_catalogue_offers_what_it_promises():
+    offered = {name: entry.target for name, entry in catalogue().items()}
+    assert OFFERED.items() <= offered.items()
+    assert len({entry.name for entry in ENTRIES}) == len(ENTRIES)
+    files = [(e.network, file.name, file.url) for e in ENTRIES for file in e.files]
+    assert len(set(files)) == len(files)
+    assert all(entry.files[0].url.startswith("https://") for entry in ENTRIES)
+
+
+def test_an_entry_is_offered_when_its_target_is_known(monkeypatch):
+    wanted = [entry for entry in ENTRIES if entry.target == "band_gap"]
+    monkeypatch.setattr(catalogue_module, "TARGETS", {"band_gap": TARGETS["band_gap"]})
+    assert list(catalogue().values()) == wanted
+    with pytest.raises(ModelError, match="no published model 'mp_e_form_alignn'"):
+        get_published("mp_e_form_alignn")
+
+
+@pytest.mark.parametrize(
+    "entry", [e for e in ENTRIES if e.is_verified], ids=lambda e: e.name
+)
+def test_pinned_digests_are_those_of_the_files(entry):
+    for file in entry.files:
+        path = SHARED / entry.network / file.name
+        if not path.is_file():
+            pytest.skip(f"published weights are not at hand: {path.name}")
+        content = path.read_bytes()
+        assert len(content) == file.n_bytes
+        assert hashlib.sha256(content).hexdigest() == file.sha256
+
+
+def by_hand(name):
+    """Put the files of a model into the cache, as a user without a network does."""
+    entry = get_published(name)
+    folder = download_folder(entry)
+    folder.mkdir(parents=True, exist_ok=True)
+    for file in entry.files:
+        path = SHARED / entry.network / file.name
+        if not path.is_file():
+            pytest.skip(f"published weights are not at hand: {path.name}")
+        shutil.copyfile(path, folder / file.name)
+    return entry
+
+
+@pytest.mark.parametrize(
+    ("name", "low", "high"),
+    [
+        ("cgcnn-mp2018-band-gap", 4.7810, 4.7811),  # by the code of the authors
+        ("megnet-mp2018-formation-energy", -2.2, -1.8),  # experiment: -2.13 eV/atom
+    ],
+)
+def test_files_placed_by_hand_are_used_without_a_network(tmp_path, name, low, high):
+    entry = by_hand(name)
+    assert is_in_cache(entry)
+    bundle = Registry(tmp_path / "store").resolve(name)
+    card = read_card(bundle)
+    assert card.model_id == name
+    assert card.data.licenses == (f"{entry.license}; {entry.citation}; {entry.source}",)
+    assert card.label_schemes == {entry.target: "MP legacy"}
+    assert card.remarks[0].startswith("published error 0.")
+    cell = SALT.get_primitive_structure()
+    [value] = predict([cell], name, store=tmp_path / "store")[entry.target]
+    assert low < value < high
+    assert obtain(name) == bundle
+
+
+def test_a_wrong_file_placed_by_hand_is_refused():
+    entry = by_hand("cgcnn-mp2018-band-gap")
+    path = download_folder(entry) / entry.files[0].name
+    path.write_bytes(b"x" * 791173)
+    with pytest.raises(
+        DownloadError, match=r"SHA-256 .*remove it, or put the file of"
+    ):
+        obtain(entry.name)
+
+
+@pytest.fixture
+def offer(monkeypatch, site, tmp_path):
+    """Offer an ALIGNN archive on the local server; return its entry."""
+
+    def call(**changes: object) -> PublishedEntry:
+        content = write_archive(tmp_path / "served.zip").read_bytes()
+        md5 = hashlib.md5(content, usedforsecurity=False).hexdigest()
+        stated: dict[str, object] = {
+            "id": 7,
+            "name": "x.zip",
+            "size": len(content),
+            "computed_md5": md5,
+        }
+        stated |= {"download_url": f"{site.url}/file"} | changes
+        site.serve("/file", content)
+        body = json.dumps([stated]).encode()
+        site.answers["/articles/17/files"] = lambda request: send(request, 200, body)
+        entry = get_published("jv_formation_energy_peratom_alignn").model_copy(
+            update={
+                "figshare": (17, 7),
+                "files": (RemoteFile(url=f"{site.url}/file", name="x.zip"),),
+            }
+        )
+        monkeypatch.setattr(module, "get_published", lambda _: entry)
+        return entry
+
+    return call
+
+
+def test_an_archive_is_downloaded_once_and_converted(offer, site):
+    entry = offer()
+    assert not is_in_cache(entry)
+    bundle = obtain(entry.name, patience=QUICK, api=site.url)
+    assert is_in_cache(entry)
+    card = read_card(bundle)
+    assert card.model_id == "jv_formation_energy_peratom_alignn"
+    assert card.label_schemes == {entry.target: "JARVIS OptB88vdW"}
+    assert card.data.licenses[0].startswith("licence not stated; Choudhary & DeCost")
+    assert card.remarks == (
+        "not checked against a real archive",
+        "published error 0.033 eV/atom (test rows, README)",
+    )
+    asked = len(site.asked)
+    assert asked == 2
+    assert obtain(entry.name, patience=QUICK, api=site.url) == bundle
+    assert len(site.asked) == asked
+    table = predict([SALT], bundle)
+    assert table["status"].tolist() == ["ok"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"computed_md5": "0" * 32}, "MD5 .*not 0000"),
+        ({"size": 5}, "bytes .*not 5"),
+        ({"id": 8}, "no file 7; it holds 1 others"),
+    ],
+)
+def test_what_figshare_states_is_compared(offer, site, changes, words):
+    entry = offer(**changes)
+    with pytest.raises(DownloadError, match=words):
+        obtain(entry.name, patience=QUICK, api=site.url)
+    assert not is_in_cache(entry)
+
+
+def test_without_a_network_one_line_says_what_to_do(offer, site, cache):
+    entry = offer()
+    site.answers["/file"] = lambda request: send(request, 503)
+    by_other_means = r"/file: .*503.*2 tries.*save that file by other means as .*x\.zip"
+    with pytest.raises(TransientError, match=by_other_means) as caught:
+        obtain(entry.name, patience=QUICK, api=site.url)
+    assert "\n" not in str(caught.value)
+    assert str(cache / "downloads" / "alignn" / "x.zip") in str(caught.value)
+    site.answers["/articles/17/files"] = lambda request: send(request, 503)
+    with pytest.raises(TransientError, match=r"articles/17.*save .*/file by .*x\.zip"):
+        obtain(entry.name, patience=QUICK, api=site.url)
+
+
+def test_an_archive_is_a_model_reference(tmp_path):
+    path = write_archive(tmp_path / "jv_formation_energy_peratom_alignn.zip")
+    bundle = Registry(tmp_path / "store").resolve(str(path))
+    card = read_card(bundle)
+    assert card.model_id == "alignn-jv_formation_energy_peratom_alignn"
+    assert card.remarks == ("not checked against a real archive",)
+    assert predict([SALT], path)["status"].tolist() == ["ok"]
+
+
+def test_store_models_come_before_published_ones(trained, tmp_path):
+    name = "cgcnn-mp2018-band-gap"
+    own = tmp_path / "models" / name
+    own.mkdir(parents=True)
+    (own / "card.json").write_text(trained.card.model_dump_json())
+    assert Registry(tmp_path).resolve(name) == own
+
+
+def test_an_unknown_reference_is_told_of_the_list(tmp_path):
+    with pytest.raises(ModelError, match="`crystalgnn models pretrained` lists them"):
+        Registry(tmp_path).resolve("cgcnn-mp2018-nothing")
