@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -15,8 +16,14 @@ from deployments.options import Model  # noqa: TC001  typer evaluates annotation
 from deployments.tables import show_line, show_rows
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import pandas as pd
 
+    from crystalgnn_core.learning.cards import ModelCard
+    from crystalgnn_core.screening.inputs import StructureText
+
+STDIN = "-"
 StorePath = Annotated[
     Path, typer.Option("--store", help="Store in which the model is looked up.")
 ]
@@ -29,7 +36,13 @@ def register(app: typer.Typer) -> None:
 
 
 def predict(
-    structures: Annotated[list[str], typer.Argument(help="Structure files or folders.")],
+    structures: Annotated[
+        list[str],
+        typer.Argument(
+            help="Structure files, folders, tables (.parquet, .csv with a column cif), "
+            "or - for a CIF, POSCAR or JSON on standard input."
+        ),
+    ],
     model: Model = "champion",
     store: StorePath = Path(DEFAULT_STORE),
     output: Annotated[
@@ -46,31 +59,87 @@ def predict(
         raise InputError(f"--output {output}: the name must end in .parquet or .csv")
     bundle = Registry(store).resolve(model)
     card = read_card(bundle)
-    table = run(structures, bundle, store=store, batch_size=batch_size)
+    inputs = _with_standard_input(structures)
+    table = run(inputs, bundle, store=store, batch_size=batch_size)
     if output is not None:
         _write(output, table)
+        _show_counts(card, table)
+        show_line(f"table    {output}")
+    elif len(table) == 1 and _is_one_structure(structures):
+        _show_one(card, table.iloc[0])
     else:
-        headers = [_header(name, card.units[name]) for name in card.scaler.targets]
-        rows = [
-            (
-                row["material_id"],
-                row["formula"] or "",
-                *(number(row[name]) for name in card.scaler.targets),
-                row["status"]
-                if row["status"] == "ok"
-                else f"{row['status']}: {row['message']}",
-            )
-            for row in table.to_dict("records")
-        ]
-        show_rows(
-            f"Predictions of {card.model_id}", ("id", "formula", *headers, "status"), rows
+        _show_table(card, table)
+        _show_counts(card, table)
+    for remark in card.remarks:
+        show_line(f"note     {remark}")
+
+
+def _with_standard_input(structures: Sequence[str]) -> list[str | StructureText]:
+    """Read what `-` stands for.
+
+    Raises:
+        InputError: There is nothing on standard input, or it is asked for twice.
+    """
+    from crystalgnn_core.screening.inputs import StructureText
+    from crystalgnn_core.sources.structure_files import decode
+
+    if STDIN not in structures:
+        return list(structures)
+    if structures.count(STDIN) > 1:
+        raise InputError("- is given twice; standard input can be read once")
+    text = decode(sys.stdin.buffer.read())
+    if not text.strip():
+        raise InputError("nothing on standard input; expected a CIF, POSCAR or JSON text")
+    given = StructureText(text, "stdin")
+    return [given if name == STDIN else name for name in structures]
+
+
+def _is_one_structure(structures: Sequence[str]) -> bool:
+    """Tell a single file or text from a folder or table that holds one structure."""
+    from crystalgnn_core.sources.tables import TABLE_SUFFIXES
+
+    path = Path(structures[0]).expanduser()
+    is_table = path.suffix.lower() in TABLE_SUFFIXES
+    return len(structures) == 1 and not (is_table or path.is_dir())
+
+
+def _show_one(card: ModelCard, row: pd.Series[Any]) -> None:
+    """Print a line a target: what, value with unit, label scheme."""
+    name, formula = row["material_id"], row["formula"]
+    named = name if formula in {None, name} else f"{name} ({formula})"
+    if row["status"] != "ok":
+        show_line(f"{named}  {row['status']}: {row['message']}")
+        return
+    for target in card.scaler.targets:
+        spread = number(row[f"{target}_std"])
+        value = number(row[target]) + (f" \N{PLUS-MINUS SIGN} {spread}" if spread else "")
+        unit = "(probability)" if is_class(target) else card.units[target]
+        scheme = card.label_schemes[target]
+        show_line(f"{named}  {target}  {f'{value} {unit}'.strip()}  [{scheme}]")
+
+
+def _show_table(card: ModelCard, table: pd.DataFrame) -> None:
+    headers = [_header(name, card.units[name]) for name in card.scaler.targets]
+    rows = [
+        (
+            row["material_id"],
+            row["formula"] or "",
+            *(number(row[name]) for name in card.scaler.targets),
+            row["status"]
+            if row["status"] == "ok"
+            else f"{row['status']}: {row['message']}",
         )
+        for row in table.to_dict("records")
+    ]
+    columns = ("id", "formula", *headers, "status")
+    show_rows(f"Predictions of {card.model_id}", columns, rows)
+
+
+def _show_counts(card: ModelCard, table: pd.DataFrame) -> None:
     schemes = ", ".join(f"{name}: {scheme}" for name, scheme in card.label_schemes.items())
     n_ok = int((table["status"] == "ok").sum())
     show_line(f"label schemes  {schemes}")
     show_line(f"{len(table)} in = {n_ok} predicted + {len(table) - n_ok} rejected")
-    if output is not None:
-        show_line(f"table    {output}")
 
 
 def evaluate(

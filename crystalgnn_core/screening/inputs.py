@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,28 +12,44 @@ from crystalgnn_core.records.schema import RawRecord
 from crystalgnn_core.sources.convert import crystal_from_any
 from crystalgnn_core.sources.structure_files import (
     read_structure_file,
+    read_structure_text,
     structure_files,
     unique_ids,
 )
+from crystalgnn_core.sources.table_structures import read_table
+from crystalgnn_core.sources.tables import TABLE_SUFFIXES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
+@dataclass(frozen=True)
+class StructureText:
+    """CIF, POSCAR or JSON text that is no file, told apart by its content.
+
+    Attributes:
+        text: The text.
+        name: Identifier; several structures get `-1`, `-2` ... appended.
+    """
+
+    text: str
+    name: str
+
+
 def read_inputs(structures: Any) -> Iterator[RawRecord]:  # noqa: ANN401  see predict
     """Yield one raw record an input structure; a file may hold several."""
-    if isinstance(structures, str | Path):
-        yield from _from_path(Path(structures).expanduser())
+    if isinstance(structures, str | Path | StructureText):
+        yield from _from_source(structures)
     elif isinstance(structures, Mapping) and not _is_structure_dict(structures):
         for name, structure in structures.items():
-            if isinstance(structure, str | Path):
-                yield from _from_path(Path(structure).expanduser(), str(name))
+            if isinstance(structure, str | Path | StructureText):
+                yield from _from_source(structure, str(name))
             else:
                 yield _from_object(str(name), structure)
     elif isinstance(structures, Iterable) and not _is_single(structures):
         for index, structure in enumerate(structures):
-            if isinstance(structure, str | Path):
-                yield from _from_path(Path(structure).expanduser())
+            if isinstance(structure, str | Path | StructureText):
+                yield from _from_source(structure)
             else:
                 yield _from_object(str(index), structure)
     else:
@@ -52,8 +69,20 @@ def _is_single(value: object) -> bool:
     )
 
 
+def _from_source(
+    source: str | Path | StructureText, name: str | None = None
+) -> Iterator[RawRecord]:
+    if isinstance(source, StructureText):
+        yield from read_structure_text(source.text, name or source.name)
+    else:
+        yield from _from_path(Path(source).expanduser(), name)
+
+
 def _from_path(path: Path, name: str | None = None) -> Iterator[RawRecord]:
-    """Read a file or folder; a given name is the id, or stands before those of a folder."""
+    """Read a file, folder or table.
+
+    A given name is the id, or stands before those of a folder or table.
+    """
     if "\n" in str(path):
         raise InputError("text was given in place of a path; read it with pymatgen first")
     if path.is_dir():
@@ -61,6 +90,10 @@ def _from_path(path: Path, name: str | None = None) -> Iterator[RawRecord]:
         names = [file.relative_to(path).as_posix() for file in files]
         for file, own in zip(files, unique_ids(names), strict=True):
             yield from read_structure_file(file, own if name is None else f"{name}/{own}")
+    elif path.is_file() and path.suffix.lower() in TABLE_SUFFIXES:
+        for record in read_table(path):
+            own = record.material_id
+            yield record._replace(material_id=own if name is None else f"{name}/{own}")
     elif path.is_file():
         yield from read_structure_file(path, name)
     else:

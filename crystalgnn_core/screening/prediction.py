@@ -117,8 +117,9 @@ def predict(
 
     Args:
         structures: One, or an iterable, or a mapping from id, of: pymatgen Structure, ASE
-            Atoms, JARVIS dict, Crystal, or a path to a structure file or a folder of them.
-        model: Bundle folder, model id, or `champion` of the store.
+            Atoms, JARVIS dict, Crystal, `StructureText`, or a path to a structure file, a
+            folder of them, or a Parquet or CSV table with a column of structures.
+        model: Bundle folder, model id, `champion` of the store, or a published model.
         store: Store folder in which model ids are looked up.
         batch_size: Graphs a forward pass; does not change the values.
         device: `auto`, `cpu` or `cuda`.

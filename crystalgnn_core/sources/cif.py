@@ -18,6 +18,11 @@ _BLOCK_START = re.compile(r"^\s*data_", re.MULTILINE | re.IGNORECASE)
 _CELL_ENTRY = re.compile(r"^\s*_(cell|atom_site)_", re.MULTILINE | re.IGNORECASE)
 
 
+def is_cif(text: str) -> bool:
+    """Tell a CIF from other texts: a data block begins, or an entry of a cell is named."""
+    return bool(_BLOCK_START.search(text) or _CELL_ENTRY.search(text))
+
+
 def cif_blocks(text: str) -> list[str]:
     """Split a CIF into its data blocks that describe a cell; mere texts are left out."""
     blocks = _BLOCK_START.split(f"\n{text}")[1:]

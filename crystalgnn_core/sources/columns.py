@@ -110,13 +110,13 @@ def find_columns(
     Raises:
         ConfigError: A column is missing; the message lists those there are.
     """
-    found = {"material_id": _pick_column(table, given.material_id, ID_COLUMNS)}
+    found = {"material_id": pick_column(table, given.material_id, ID_COLUMNS)}
     if with_structures:
-        found["structure"] = _pick_column(table, given.structure, STRUCTURE_COLUMNS)
+        found["structure"] = pick_column(table, given.structure, STRUCTURE_COLUMNS)
     if given.split is not None or "split" in table.columns:
-        found["split"] = _pick_column(table, given.split, ("split",))
+        found["split"] = pick_column(table, given.split, ("split",))
     for name, target in targets.items():
-        found[name] = _pick_column(table, target.column, ())
+        found[name] = pick_column(table, target.column, ())
     return found
 
 
@@ -142,7 +142,12 @@ def structure_content(
     return partial(refuse, f"column {column} is empty, expected CIF text or JSON")
 
 
-def _pick_column(table: Table, wanted: str | None, usual: tuple[str, ...]) -> str:
+def pick_column(table: Table, wanted: str | None, usual: tuple[str, ...]) -> str:
+    """Return the wanted column, or the first usual one that is there.
+
+    Raises:
+        ConfigError: The table has none of them; the message lists its columns.
+    """
     names = (wanted,) if wanted is not None else usual
     for name in names:
         if name in table.columns:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 
 from crystalgnn_core.errors import RecordError, SourceError
 from crystalgnn_core.records.schema import RawRecord, RejectReason
-from crystalgnn_core.sources.cif import cif_blocks, crystals_from_cifs
+from crystalgnn_core.sources.cif import cif_blocks, crystals_from_cifs, is_cif
 from crystalgnn_core.sources.convert import crystal_from_any
 from crystalgnn_core.sources.parsing import unreadable
 from crystalgnn_core.sources.poscar import crystal_from_poscar
@@ -96,14 +96,41 @@ def read_structure_file(path: Path, material_id: str | None = None) -> list[RawR
 
 def pieces_of(path: Path, material_id: str | None = None) -> list[Piece]:
     """List the structures of a file without reading them, see `read_structure_file`."""
+    text = decode(path.read_bytes())
     name = material_id or _stem_of(path.name)
-    # a stray byte in a comment must not cost the structure; junk fails in the parser
-    text = path.read_bytes().decode("utf-8-sig", errors="replace")
-    contents = _contents(text, path.suffix.lower())
+    return _pieces(_contents(text, path.suffix.lower()), name, path.name)
+
+
+def read_structure_text(text: str, name: str) -> list[RawRecord]:
+    """Read every structure of a CIF, POSCAR or JSON text, told apart by its content.
+
+    Args:
+        text: JSON if it begins with a bracket, CIF if a line of it begins a data block or
+            names an entry of a cell, else POSCAR.
+        name: Identifier, as `material_id` of `read_structure_file`.
+    """
+    return read_pieces(_pieces(_contents(text, _suffix_of(text)), name, name))
+
+
+def decode(content: bytes) -> str:
+    """Decode a text; a stray byte in a comment must not cost the structure."""
+    return content.decode("utf-8-sig", errors="replace")  # junk fails in the parser
+
+
+def _suffix_of(text: str) -> str:
+    if text.lstrip().startswith(("{", "[")):
+        return ".json"
+    return ".cif" if is_cif(text) else ".poscar"
+
+
+def _pieces(
+    contents: Sequence[tuple[str, str | Callable[[], Crystal]]], name: str, where: str
+) -> list[Piece]:
+    """Name the structures of one text; several of them are numbered."""
     pieces = []
     for number, (given, content) in enumerate(contents, start=1):
         own = name if len(contents) == 1 else f"{name}-{number}"
-        pieces.append(Piece(given or own, path.name, content))
+        pieces.append(Piece(given or own, where, content))
     return pieces
 
 

@@ -1,6 +1,10 @@
 """`crystalgnn predict`: every input once, in order, with its values or its reason."""
 
+import io
+import json
+import shutil
 import sys
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -10,6 +14,7 @@ from pymatgen.core.structure import Structure
 
 from deployments.cli import main
 
+SHARED = Path(__file__).parents[3] / "shared" / "pretrained"
 SALT = Structure.from_spacegroup(
     "Fm-3m", Lattice.cubic(5.64), ["Na", "Cl"], [[0, 0, 0], [0.5, 0.5, 0.5]]
 )
@@ -99,3 +104,130 @@ def test_files_and_folders_keep_the_order_in_which_they_are_given(
     predict(*files, folder, "--output", "table.csv")
     ids = pd.read_csv(tmp_path / "table.csv")["material_id"].tolist()
     assert ids == ["f-one-atom", "a-good", *INPUTS]
+
+
+def lines_of(out):
+    return [" ".join(line.split()) for line in out.splitlines()]
+
+
+def value_in(line):
+    return float(line.split("energy_per_atom ")[1].split()[0])
+
+
+def test_one_structure_gives_a_line_a_target(predict, folder, tmp_path):
+    out = lines_of(predict(folder / "a-good.cif"))
+    assert len(out) == 2
+    scheme = out[0].rpartition("[")[2]
+    assert out[0].startswith("a-good (NaCl) formation_energy_per_atom ")
+    assert out[0].endswith(f" eV/atom [{scheme}")
+    assert out[1].startswith("a-good (NaCl) band_gap ")
+    assert out[1].endswith(f" eV [{scheme}")
+    predict(folder / "a-good.cif", "--output", "table.parquet")
+    [value] = pd.read_parquet(tmp_path / "table.parquet")["formation_energy_per_atom"]
+    assert value_in(out[0]) == pytest.approx(value, abs=6e-5)  # four decimals
+
+
+def test_one_structure_without_a_prediction_says_why(predict, folder):
+    [line] = lines_of(predict(folder / "h-unseen.cif"))
+    assert line.startswith("h-unseen (Pu) unseen_element: Pu did not occur in the training")
+
+
+def test_a_folder_with_one_structure_gives_a_table(predict, folder, tmp_path):
+    (tmp_path / "one").mkdir()
+    text = (folder / "a-good.cif").read_text()
+    (tmp_path / "one" / "salt.cif").write_text(text)
+    assert "1 in = 1 predicted + 0 rejected" in predict("one")
+
+
+@pytest.fixture
+def typed(monkeypatch):
+    def call(text: str) -> None:
+        stream = io.TextIOWrapper(io.BytesIO(text.encode()))
+        monkeypatch.setattr(sys, "stdin", stream)
+
+    return call
+
+
+@pytest.mark.parametrize("form", ["cif", "poscar", "json"])
+def test_standard_input_is_told_apart_by_its_content(predict, folder, typed, form):
+    [expected, *_] = lines_of(predict(folder / "a-good.cif"))
+    typed("\ufeff\n" + SALT.to(fmt=form) if form == "cif" else SALT.to(fmt=form))
+    line, _ = lines_of(predict("-"))
+    assert line.startswith("stdin (NaCl) formation_energy_per_atom ")
+    assert value_in(line) == pytest.approx(value_in(expected), abs=2e-4)
+
+
+def test_several_structures_on_standard_input_give_a_table(predict, folder, typed):
+    typed(json.dumps([SALT.as_dict(), {"atoms": {}}, COPPER.as_dict()]))
+    predict(folder / "f-one-atom.cif", "-", "--output", "table.csv")
+    table = pd.read_csv("table.csv")
+    ids = ["f-one-atom", "stdin-1", "stdin-2", "stdin-3"]
+    assert table["material_id"].tolist() == ids
+    assert table["status"].tolist() == ["ok", "ok", "unreadable_structure", "ok"]
+
+
+def test_standard_input_that_cannot_be_used_is_a_user_error(
+    run, trained_store, typed, monkeypatch
+):
+    options = ("--store", trained_store.path)
+    typed(" \n")
+    outcome = run("predict", "-", *options)
+    assert outcome.code == 2
+    assert "nothing on standard input; expected a CIF" in outcome.err
+    outcome = run("predict", "-", "-", *options)
+    assert outcome.code == 2
+    assert "- is given twice" in outcome.err
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_every_row_of_a_table_of_structures_is_kept(predict, tmp_path, suffix):
+    texts = ["" if s is None else s.to(fmt="cif") for s, _ in INPUTS.values()]
+    frame = pd.DataFrame({"id": list(INPUTS), "cif": texts})
+    path = tmp_path / f"inputs.{suffix}"
+    (frame.to_csv if suffix == "csv" else frame.to_parquet)(path, index=False)
+    predict(path, "--output", "table.csv")
+    table = pd.read_csv(tmp_path / "table.csv")
+    assert table["material_id"].tolist() == list(INPUTS)
+    assert table["status"].tolist() == [reason for _, reason in INPUTS.values()]
+
+
+def test_a_table_needs_structures_but_no_ids(run, trained_store, tmp_path):
+    frame = pd.DataFrame({"structure": [json.dumps(SALT.as_dict()), None], "x": [1, 2]})
+    frame.to_parquet(tmp_path / "inputs.parquet")
+    options = ("--store", trained_store.path)
+    outcome = run("predict", "inputs.parquet", "--output", "table.csv", *options)
+    assert outcome.code == 0
+    table = pd.read_csv("table.csv")
+    assert table["material_id"].astype(str).tolist() == ["1", "2"]
+    assert table["status"].tolist() == ["ok", "unreadable_structure"]
+    assert table["message"][1].startswith("2: inputs.parquet row 2: column structure")
+    frame[["x"]].to_parquet(tmp_path / "other.parquet")
+    outcome = run("predict", "other.parquet", *options)
+    assert outcome.code == 2
+    assert "other.parquet has no column cif or structure" in outcome.err
+    frame.iloc[:0].to_parquet(tmp_path / "empty.parquet")
+    outcome = run("predict", "empty.parquet", *options)
+    assert "the table holds no rows" in outcome.err
+
+
+def test_a_published_model_is_used_by_name(run, folder, tmp_path, monkeypatch):
+    name = "cgcnn-mp2018-formation-energy"
+    source = SHARED / "cgcnn" / "formation-energy-per-atom.pth.tar"
+    if not source.is_file():
+        pytest.skip("published weights are not at hand")
+    monkeypatch.setenv("CRYSTALGNN_CACHE", str(tmp_path / "cache"))
+    downloads = tmp_path / "cache" / "downloads" / "cgcnn"
+    downloads.mkdir(parents=True)
+    shutil.copy(source, downloads)
+    listed = run("models", "pretrained").out
+    assert name in listed
+    assert "cgcnn         Xie & Grossman, Phys. Rev. Lett. 120, 145301 (2018); ht" in listed
+    assert listed.count("yes") == 9  # eight checked, one at hand
+    bundle = run("models", "pretrained", name).out.strip()
+    assert (Path(bundle) / "card.json").is_file()
+    outcome = run("predict", folder / "a-good.cif", "--model", name)
+    assert outcome.code == 0
+    line, note = lines_of(outcome.out)
+    assert line.startswith("a-good (NaCl) formation_energy_per_atom -")
+    assert line.endswith("eV/atom [MP legacy]")
+    assert note == "note published error 0.039 eV/atom (test rows, paper)"

@@ -130,9 +130,7 @@ def test_a_wrong_file_placed_by_hand_is_refused():
     entry = by_hand("cgcnn-mp2018-band-gap")
     path = download_folder(entry) / entry.files[0].name
     path.write_bytes(b"x" * 791173)
-    with pytest.raises(
-        DownloadError, match=r"SHA-256 .*remove it, or put the file of"
-    ):
+    with pytest.raises(DownloadError, match=r"SHA-256 .*remove it, or put the file of"):
         obtain(entry.name)
 
 
