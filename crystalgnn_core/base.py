@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
 DEFAULT_STORE = "crystalgnn-store"
 DIGEST_LENGTH = 16
@@ -17,17 +15,39 @@ DIGEST_LENGTH = 16
 _encoder = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
+class Later:
+    """Mark of a field that came after things had been named by a digest of the others."""
+
+
+LATER = Later()
+
+
 class FrozenModel(BaseModel):
     """Base of every configuration and reference: immutable, unknown keys refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
 
-    def settings_digest(self, *, exclude: set[str] | dict[str, Any] | None = None) -> str:
+    def settings_digest(self, *, exclude: Mapping[str, Any] | Iterable[str] = ()) -> str:
         """Return a short digest of this object, leaving out the fields in exclude.
 
-        A mapping names what is left out of the fields of a field, as in pydantic.
+        Fields marked as `LATER` count only where they are used, so that what was named
+        before there were any keeps its name.
+
+        Args:
+            exclude: Names; a mapping names what is left out of the fields of a field, as in
+                pydantic.
         """
-        return digest_of(self.model_dump(mode="json", exclude=exclude))
+        left_out = dict.fromkeys(self.unused_fields(), True)
+        given = exclude if isinstance(exclude, Mapping) else dict.fromkeys(exclude, True)
+        return digest_of(self.model_dump(mode="json", exclude=left_out | dict(given)))
+
+    def unused_fields(self) -> set[str]:
+        """Return the fields marked as `LATER` that have their default."""
+        return {
+            name
+            for name, field in type(self).model_fields.items()
+            if LATER in field.metadata and getattr(self, name) == field.default
+        }
 
 
 def digest_of(value: Any) -> str:  # noqa: ANN401  any JSON value

@@ -12,6 +12,7 @@ import pandas as pd
 import torch
 
 from crystalgnn_core.errors import TrainingDivergedError
+from crystalgnn_core.learning.acceleration import Forward
 from crystalgnn_core.learning.batching import (
     batches_on_device,
     count_batches,
@@ -74,6 +75,7 @@ class Loop(NamedTuple):
     """What an epoch works on; the optimiser changes the network in place."""
 
     network: nn.Module
+    forward: Forward
     optimizer: Optimizer
     scheduler: LRScheduler
     config: TrainingConfig
@@ -192,7 +194,10 @@ def _start(
     device = next(network.parameters()).device
     classes = [is_class(name) for name in targets]
     mask = torch.tensor(classes, device=device) if any(classes) else None
-    return Loop(network, optimizer, scheduler, config, n_batches, mask, holds_statistics)
+    forward = Forward(network, config)
+    return Loop(
+        network, forward, optimizer, scheduler, config, n_batches, mask, holds_statistics
+    )
 
 
 def _train_epoch(
@@ -212,7 +217,7 @@ def _train_epoch(
     batches = epoch_batches(data.train, data.dataset.n_edges, config, epoch)
     for chosen, batch in batches_on_device(data.dataset, batches, device):
         known = labels[chosen].to(device)
-        loss = masked_loss(network(batch), known, config.loss, loop.is_class)
+        loss = masked_loss(loop.forward(batch), known, config.loss, loop.is_class)
         loop.optimizer.zero_grad()
         torch.autograd.backward(loss)
         torch.nn.utils.clip_grad_norm_(network.parameters(), config.optimizer.clip_norm)

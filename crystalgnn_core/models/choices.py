@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar, Literal, get_args
 
 from pydantic import BeforeValidator
 
-from crystalgnn_core.base import FrozenModel
+from crystalgnn_core.base import LATER, FrozenModel
 
 ElementProperty = Literal[
     "atomic_number",
@@ -47,11 +47,6 @@ def _check_features(given: object) -> object:
     return given
 
 
-class Later:
-    """Mark of a setting that came after models had been named by a digest of the others."""
-
-
-LATER = Later()
 NodeFeatures = Annotated[
     Literal["table", "embedding"] | tuple[ElementProperty, ...],
     BeforeValidator(_check_features),
@@ -70,19 +65,6 @@ class NetworkConfig(FrozenModel):
 
     n_embedded: ClassVar[int] = 119
     node_features: NodeFeatures
-
-    def settings_digest(self, *, exclude: set[str] | None = None) -> str:
-        """Return a short digest of this object, leaving out the fields in exclude.
-
-        Settings marked as `LATER` count only when they are used, so that models keep their
-        names.
-        """
-        unused = {
-            name
-            for name, field in type(self).model_fields.items()
-            if LATER in field.metadata and getattr(self, name) == field.default
-        }
-        return super().settings_digest(exclude={*(exclude or ()), *unused})
 
     def known_elements(self) -> tuple[int, ...]:
         """Return the atomic numbers that the network has features for."""

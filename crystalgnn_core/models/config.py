@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
+from crystalgnn_core.base import LATER
 from crystalgnn_core.graphs.config import GraphConfig
 from crystalgnn_core.models.choices import (
-    LATER,
     NetworkConfig,
     NodeFeatures,
     Readout,

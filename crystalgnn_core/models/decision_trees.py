@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
         HistGradientBoostingRegressor,
     )
 
-    AnyEnsemble = HistGradientBoostingRegressor | HistGradientBoostingClassifier
+    AnyEnsemble: TypeAlias = HistGradientBoostingRegressor | HistGradientBoostingClassifier
 
 BLOCK = 64  # rows that pass through a tree together, while it lies in the fastest cache
 
@@ -69,7 +69,8 @@ def forest_of(ensembles: Sequence[AnyEnsemble | float]) -> Forest:
     parts, roots, targets = [], [], []
     n_nodes = 0
     for column, ensemble in enumerate(ensembles):
-        for (tree,) in () if isinstance(ensemble, float) else ensemble._predictors:
+        predictors = () if isinstance(ensemble, float) else ensemble._predictors
+        for (tree,) in predictors:
             nodes = tree.nodes
             is_inner = nodes["is_leaf"] == 0
             roots.append(n_nodes)

@@ -91,6 +91,8 @@ def sum_by_center(messages: Tensor, degree: Tensor) -> Tensor:
     """
     if not len(degree):  # which segment_reduce refuses: bonds of atoms that have none
         return messages
+    if messages.dtype == torch.bfloat16:  # autocast: products are rounded, sums are not
+        messages = messages.float()
     return torch.segment_reduce(messages, "sum", lengths=degree, initial=0.0)
 
 
@@ -109,7 +111,7 @@ def sum_by_graph(features: Tensor, pointer: Tensor) -> Tensor:
     Returns:
         Shape (n_graphs, width).
     """
-    return torch.segment_reduce(features, "sum", lengths=pointer.diff(), initial=0.0)
+    return sum_by_center(features, pointer.diff())
 
 
 def mean_by_graph(features: Tensor, pointer: Tensor) -> Tensor:

@@ -7,7 +7,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from crystalgnn_core.base import FrozenModel
+from crystalgnn_core.base import LATER, FrozenModel
 
 
 class ScoreConfig(FrozenModel):
@@ -96,16 +96,7 @@ class ScreeningConfig(FrozenModel):
     sources: tuple[str, ...] = ()
     models: tuple[str, ...] = ()
     score: ScoreConfig = ScoreConfig()
-    prescreen: PrescreenConfig | None = None
+    prescreen: Annotated[PrescreenConfig | None, LATER] = None
     top_k: Annotated[int, Field(ge=1)] = 50
     batch_size: Annotated[int, Field(ge=1)] = 256
     device: str = Field(default="auto", pattern="^(auto|cpu|cuda)$")
-
-    def settings_digest(self, *, exclude: set[str] | None = None) -> str:
-        """Return a short digest of these settings, leaving out the fields in exclude.
-
-        The pre-screen came later and counts only when it is used, so that screens keep
-        their names.
-        """
-        unused = {"prescreen"} if self.prescreen is None else set()
-        return super().settings_digest(exclude=(exclude or set()) | unused)

@@ -6,13 +6,13 @@ import logging
 from collections import Counter
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import pandas as pd
 from pydantic import ValidationError
 
 from crystalgnn_core.artifacts import FileRef, read_json, write_text
-from crystalgnn_core.base import FrozenModel, digest_of
+from crystalgnn_core.base import LATER, FrozenModel, digest_of
 from crystalgnn_core.errors import InputError, IntegrityError
 from crystalgnn_core.learning.cards import read_card
 from crystalgnn_core.records.gate import Changes, compare_contents
@@ -80,20 +80,12 @@ class ScreenResult(FrozenModel):
     previous: str | None
     files: tuple[FileRef, ...]
     was_ranked: bool = True
-    prescreened: Prescreened | None = None
+    prescreened: Annotated[Prescreened | None, LATER] = None
 
     @property
     def n_prescreened(self) -> int:
         """Candidates that the pre-screen left out."""
         return 0 if self.prescreened is None else self.prescreened.n_left_out
-
-    def settings_digest(self, *, exclude: set[str] | None = None) -> str:
-        """Return a short digest; without a pre-screen, as before there were any."""
-        return super().settings_digest(exclude=(exclude or set()) | self.unused())
-
-    def unused(self) -> set[str]:
-        """Return the fields that came later and say nothing here."""
-        return {"prescreened"} if self.prescreened is None else set()
 
 
 def rank_screen(
@@ -138,7 +130,7 @@ def rank_screen(
         logger.info("screen %s is there already", screen_id)
     placed = _place(store, config.name, result, candidates)
     if was_ranked or placed != result:
-        content = placed.model_dump_json(indent=1, exclude=placed.unused())
+        content = placed.model_dump_json(indent=1, exclude=placed.unused_fields())
         write_text(folder / MANIFEST, content + "\n")
     point_to(store, config.name, screen_id)
     return placed.model_copy(update={"was_ranked": was_ranked})

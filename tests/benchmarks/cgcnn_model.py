@@ -14,6 +14,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
+from typing import TYPE_CHECKING, cast
 
 os.environ.setdefault("OMP_NUM_THREADS", "2")  # before torch is imported
 import numpy as np
@@ -24,11 +25,14 @@ from torch_geometric.data import Batch
 
 from crystalgnn_core.graphs.build import build_dataset
 from crystalgnn_core.graphs.config import GraphConfig
-from crystalgnn_core.models.cgcnn import CGCNN
+from crystalgnn_core.models.cgcnn import CGCNN, GatedConvolution
 from crystalgnn_core.models.config import CGCNNConfig
 from crystalgnn_core.models.inference import for_inference
 from deployments.tables import show_line, show_rows
 from tests.benchmarks.structures import MP20, read_mp20
+
+if TYPE_CHECKING:
+    from crystalgnn_core.models.inputs import ElementLinear
 
 N_GRAPHS, N_TURNS = 256, 9
 GRAPH = GraphConfig(strategy="knn", n_neighbors=12)
@@ -46,7 +50,8 @@ class Reference(nn.Module):
     def __init__(self, network: CGCNN, batch: Batch) -> None:
         super().__init__()
         self.network = copy.deepcopy(network)
-        self.features = self.network.embedding.table[batch.atomic_numbers]
+        table = cast("ElementLinear", network.embedding).table
+        self.features = table[batch.atomic_numbers]
         expanded = self.network.basis(batch.edge_vector.norm(dim=1))
         self.edges = expanded.reshape(len(self.features), 12, -1)
         self.neighbors = batch.edge_index[0].reshape(-1, 12)
@@ -55,16 +60,16 @@ class Reference(nn.Module):
     def forward(self) -> Tensor:
         """Predict the batch, shape (n_graphs, 1)."""
         network = self.network
-        weight, bias = network.embedding.weight, network.embedding.bias
-        atoms = functional.linear(self.features, weight, bias)
+        embedding = cast("ElementLinear", network.embedding)
+        atoms = functional.linear(self.features, embedding.weight, embedding.bias)
         for layer in network.convs:
-            atoms = self.convolve(layer, atoms)
+            atoms = self.convolve(cast("GatedConvolution", layer), atoms)
         total = atoms.new_zeros(len(self.sizes), atoms.shape[1])
         crystals = total.index_add(0, self.crystal, atoms) / self.sizes
         hidden = network.conv_to_fc(functional.softplus(crystals))
         return network.fc_out(functional.softplus(hidden))
 
-    def convolve(self, layer: nn.Module, atoms: Tensor) -> Tensor:
+    def convolve(self, layer: GatedConvolution, atoms: Tensor) -> Tensor:
         """Do what ConvLayer of the authors' code does."""
         n_atoms, width = atoms.shape
         there = atoms[self.neighbors]
@@ -85,8 +90,7 @@ def run() -> bool:
     torch.manual_seed(0)
     dataset, _ = build_dataset(read_mp20(N_GRAPHS), GRAPH)
     batch = dataset.batch(np.arange(len(dataset)))
-    is_full = dataset.batch(np.arange(len(dataset))).degree.eq(12)
-    if not is_full.all():
+    if not batch.degree.eq(12).all():
         raise SystemExit("an atom has fewer than 12 neighbours; choose another seed")
     network = CGCNNConfig().build(1)
     reference = Reference(network, batch)
@@ -118,7 +122,7 @@ def differences(network: CGCNN, reference: Reference, batch: Batch) -> dict[str,
         module.zero_grad()
         value.square().sum().backward()
         inner = module.network if module is reference else module
-        results.append((value, [p.grad for p in inner.parameters()]))
+        results.append((value, [cast("Tensor", p.grad) for p in inner.parameters()]))
     (own, own_gradients), (other, gradients) = results
     found["outputs"] = relative(own, other)
     found["gradients"] = max(map(relative, own_gradients, gradients))

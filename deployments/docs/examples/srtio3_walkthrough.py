@@ -24,7 +24,8 @@ from crystalgnn_core.graphs.line_graph import pair_along_paths, pair_at_centers
 from crystalgnn_core.learning.checkpoints import load_bundle
 from crystalgnn_core.learning.registry import Registry
 from crystalgnn_core.models.config import CGCNNConfig
-from crystalgnn_core.models.layers import GaussianBasis, element_table
+from crystalgnn_core.models.elements import element_table
+from crystalgnn_core.models.layers import GaussianExpansion
 from crystalgnn_core.records.elements import SYMBOLS
 from crystalgnn_core.sources.cif import crystal_from_cif
 from deployments.tables import show_line
@@ -171,7 +172,7 @@ def count_edges(graph: Batch) -> dict[tuple[str, float], int]:
 def expand(graph: Batch) -> dict[float, np.ndarray]:
     """Expand every distance that occurs in 41 Gaussians from 0 to 8 angstrom."""
     lengths = sorted({distance for _, distance in count_edges(graph)})
-    expanded = GaussianBasis(0.0, 8.0, 0.2)(torch.tensor(lengths)).numpy()
+    expanded = GaussianExpansion(0.0, 8.0, 41, 1 / 0.2**2)(torch.tensor(lengths)).numpy()
     return dict(zip(lengths, expanded, strict=True))
 
 

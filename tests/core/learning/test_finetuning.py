@@ -100,7 +100,7 @@ def test_an_equal_call_finds_the_model_and_another_base_makes_another(
     names = {first.model_id, *(tune(**changes).model_id for changes in settings)}
     network, card = load_bundle(model)
     with torch.no_grad():
-        output_layer(network).bias += 0.1
+        output_layer(network).bias.add_(0.1)
     write_bundle(store / "moved", network, card)
     moved = finetune_model(store, store / "moved", other, GENTLE)
     assert len(names | {moved.model_id, model.name}) == 5

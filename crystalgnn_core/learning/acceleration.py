@@ -1,0 +1,52 @@
+"""Ways to make the passes of training faster where the hardware has them."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+import torch
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+    from torch import Tensor, nn
+    from torch_geometric.data import Batch
+
+    from crystalgnn_core.learning.config import TrainingConfig
+
+logger = logging.getLogger(__name__)
+
+
+class Forward:
+    """The forward pass of a network, compiled where that is asked for and possible.
+
+    Args:
+        network: The network; its weights are looked up at every pass.
+        config: `compile` and `precision`.
+    """
+
+    def __init__(self, network: nn.Module, config: TrainingConfig) -> None:
+        self.network = network
+        self._compiled = torch.compile(network, dynamic=True) if config.compile else None
+        self._is_half = config.precision == "bfloat16"
+
+    def __call__(self, batch: Batch) -> Tensor:
+        """Return the outputs in single precision, shape (n_graphs, n_targets)."""
+        with self._autocast(batch.ptr.device.type):
+            return self._run(batch).float()
+
+    def _autocast(self, device: str) -> AbstractContextManager[object]:
+        return torch.autocast(device, dtype=torch.bfloat16, enabled=self._is_half)
+
+    def _run(self, batch: Batch) -> Tensor:
+        if self._compiled is None:
+            return self.network(batch)
+        try:
+            return self._compiled(batch)
+        except (RuntimeError, OSError) as error:
+            # no compiler on the machine, or an operation that it does not know
+            self._compiled = None
+            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            logger.warning("torch.compile failed (%s); going on without it", reason)
+            return self.network(batch)
