@@ -16,20 +16,14 @@ from pathlib import Path
 
 import pandas as pd
 
-from crystalgnn_core.graphs.shards import (
-    STRUCTURE_COLUMNS,
-    build_graph_shard,
-    plan_graph_shards,
-)
 from crystalgnn_core.learning.cards import read_card
 from crystalgnn_core.learning.config import FinetuningConfig, TrainingConfig
 from crystalgnn_core.learning.finetuning import finetune_model
 from crystalgnn_core.learning.registry import Registry
 from crystalgnn_core.learning.training import TrainedModel, train_model
-from crystalgnn_core.records.store import RecordStore
 from crystalgnn_core.sources.files import FilesSource
-from crystalgnn_core.sources.ingest import commit_ingest, plan_ingest, read_part
 from deployments.tables import show_line, show_rows
+from tests.benchmarks.stores import build_graphs, fill_store
 
 SHARED = Path(__file__).parents[3] / "shared"
 WEIGHTS = {
@@ -65,18 +59,14 @@ def fill(store: Path) -> None:
             },
         }
     )
-    plan = plan_ingest(store, source)
-    parts = [read_part(source, part, Path(plan.folder)) for part in plan.parts]
-    commit_ingest(store, source, plan, parts)
+    fill_store(store, source)
 
 
 def compare(store: Path, name: str) -> list[tuple[str, ...]]:
     """Fine-tune one network's published weights, and train it afresh."""
     base = Registry(store).resolve(str(WEIGHTS[name]))
     card = read_card(base)
-    structures = RecordStore(store).scan(["wbm"], STRUCTURE_COLUMNS)
-    for job in plan_graph_shards(store, card.graph, structures, shard_size=1000)[0]:
-        build_graph_shard(job, card.graph)
+    build_graphs(store, "wbm", card.graph)
     rows = []
     for freeze, rate in FROZEN.items():
         optimizer = {} if rate is None else {"learning_rate": rate}

@@ -105,76 +105,85 @@ class _Gradients(NamedTuple):
 
 
 @vectorized
-def gate(arrays: Gate, _: int, begin: int, end: int) -> None:
+def gate(  # noqa: C901  one loop for each vector operation
+    arrays: Gate, _: int, begin: int, end: int
+) -> None:
     """Mix and sum the edges of some receiving nodes."""
     mixed, projected, sender, first, nodes, total = arrays
     width = mixed.shape[1]
     one, tiny = mixed.dtype.type(1.0), mixed.dtype.type(MEAN_GATE)
-    share = np.empty(width, mixed.dtype)
+    share, top = np.empty(width, mixed.dtype), np.empty(width, mixed.dtype)
+    bottom = np.empty(width, mixed.dtype)
     for node in range(begin, end):
-        top, bottom = nodes[node], total[node]
-        received = projected[node, 2 * width : 3 * width]
-        own = projected[node, 3 * width : 4 * width]
         for k in range(width):
             top[k] = 0.0
         for k in range(width):
             bottom[k] = tiny
         for edge in range(first[node], first[node + 1]):
-            sent = projected[sender[edge], :width]
-            value = projected[sender[edge], width : 2 * width]
-            here = mixed[edge]
+            there = sender[edge]
             for k in range(width):
-                here[k] = here[k] + sent[k] + received[k]
+                mixed[edge, k] += projected[there, k] + projected[node, 2 * width + k]
             for k in range(width):
-                share[k] = one / (one + exponential(-here[k]))
+                share[k] = one / (one + exponential(-mixed[edge, k]))
             for k in range(width):
                 bottom[k] += share[k]
             for k in range(width):
-                top[k] += share[k] * value[k]
+                top[k] += share[k] * projected[there, width + k]
         for k in range(width):
-            top[k] = own[k] + top[k] / bottom[k]
+            total[node, k] = bottom[k]
+        for k in range(width):
+            nodes[node, k] = projected[node, 3 * width + k] + top[k] / bottom[k]
 
 
 @vectorized
-def _gate_backward(  # noqa: C901, PLR0912  one loop for each vector operation
+def _gate_backward(  # noqa: C901  one loop for each vector operation
     arrays: _Gradients, _: int, begin: int, end: int
 ) -> None:
-    mixed, projected, sender, first, nodes, total = arrays.gate
-    below, of_projected = arrays.below, arrays.of_projected
+    gates, above, of_nodes, below, of_projected, has_above = arrays
+    mixed, projected, sender, first, nodes, total = gates
     width = mixed.shape[1]
-    one = mixed.dtype.type(1.0)
     top, bottom = np.empty(width, mixed.dtype), np.empty(width, mixed.dtype)
-    share = np.empty(width, mixed.dtype)
+    received = np.empty(width, mixed.dtype)
     for node in range(begin, end):
-        of_node, bottoms, result = arrays.of_nodes[node], total[node], nodes[node]
-        own = projected[node, 3 * width : 4 * width]
-        of_received = of_projected[node, 2 * width : 3 * width]
-        of_own = of_projected[node, 3 * width : 4 * width]
         for k in range(width):
-            of_own[k] = of_node[k]
+            received[k] = 0.0
         for k in range(width):
-            top[k] = of_node[k] / bottoms[k]
+            top[k] = of_nodes[node, k] / total[node, k]
         for k in range(width):
-            bottom[k] = top[k] * (own[k] - result[k])
+            bottom[k] = top[k] * (projected[node, 3 * width + k] - nodes[node, k])
         for edge in range(first[node], first[node + 1]):
-            there = sender[edge]
-            value = projected[there, width : 2 * width]
-            of_sent = of_projected[there, :width]
-            of_value = of_projected[there, width : 2 * width]
-            here, under = mixed[edge], below[edge]
-            for k in range(width):
-                share[k] = one / (one + exponential(-here[k]))
-            for k in range(width):
-                of_value[k] += share[k] * top[k]
-            for k in range(width):
-                share[k] = share[k] * (one - share[k])
-            for k in range(width):
-                under[k] = share[k] * (value[k] * top[k] + bottom[k])
-            if arrays.has_above:
-                over = arrays.above[edge]
+            _edge_backward(gates, below, of_projected, edge, top, bottom)
+            if has_above:
                 for k in range(width):
-                    under[k] += over[k]
+                    below[edge, k] += above[edge, k]
+            there = sender[edge]
             for k in range(width):
-                of_sent[k] += under[k]
+                of_projected[there, k] += below[edge, k]
             for k in range(width):
-                of_received[k] += under[k]
+                received[k] += below[edge, k]
+        for k in range(width):
+            of_projected[node, 2 * width + k] = received[k]
+        for k in range(width):
+            of_projected[node, 3 * width + k] = of_nodes[node, k]
+
+
+@vectorized
+def _edge_backward(  # noqa: PLR0917  arrays
+    gates: Gate,
+    below: Array,
+    of_projected: Array,
+    edge: int,
+    top: Array,
+    bottom: Array,
+) -> None:
+    """Write the gradient of m by way of the sums; add that of V of the sender."""
+    mixed, projected, there = gates.mixed, gates.projected, gates.sender[edge]
+    one, width = mixed.dtype.type(1.0), len(top)
+    for k in range(width):
+        below[edge, k] = one / (one + exponential(-mixed[edge, k]))
+    for k in range(width):
+        of_projected[there, width + k] += below[edge, k] * top[k]
+    for k in range(width):
+        below[edge, k] *= one - below[edge, k]
+    for k in range(width):
+        below[edge, k] *= projected[there, width + k] * top[k] + bottom[k]

@@ -70,97 +70,107 @@ class Scatter(NamedTuple):
 @vectorized
 def mix(arrays: Mix, index: int, begin: int, end: int) -> None:
     """Add what the two nodes of each edge have to its term, and sum the columns."""
-    double = arrays.mixed.shape[1]
-    part, square = np.zeros_like(arrays.center), np.zeros_like(arrays.center)
+    mixed, projected, sender, first, center, sums = arrays
+    double = mixed.shape[1]
+    part, square = np.zeros_like(center), np.zeros_like(center)
     for node in range(begin, end):
-        received = arrays.projected[node, double:]
-        for edge in range(arrays.first[node], arrays.first[node + 1]):
-            here, sent = arrays.mixed[edge], arrays.projected[arrays.sender[edge], :double]
+        for edge in range(first[node], first[node + 1]):
+            there = sender[edge]
             for k in range(double):
-                here[k] = here[k] + sent[k] + received[k]
-            add_moments(here, arrays.center, part, square)
-        flush(part, arrays.sums[index, 0])
-        flush(square, arrays.sums[index, 1])
+                mixed[edge, k] += projected[there, k] + projected[node, double + k]
+            add_moments(mixed, edge, center, part, square)
+        flush(part, sums, index, 0)
+        flush(square, sums, index, 1)
 
 
 @vectorized
 def gate(arrays: Gate, _: int, begin: int, end: int) -> None:
     """Sum the gated messages of each node's edges."""
-    scale, shift, width = arrays.scale, arrays.shift, arrays.out.shape[1]
-    z = np.empty_like(scale)
+    mixed, first, scale, shift, out = arrays
+    width, one = out.shape[1], scale.dtype.type(1.0)
+    z, total = np.empty_like(scale), np.empty(width, scale.dtype)
     for node in range(begin, end):
-        total = arrays.out[node]
         for k in range(width):
             total[k] = 0.0
-        for edge in range(arrays.first[node], arrays.first[node + 1]):
-            m = arrays.mixed[edge]
+        for edge in range(first[node], first[node + 1]):
             for k in range(2 * width):
-                z[k] = m[k] * scale[k] + shift[k]
-            add_gated(z[:width], z[width:], total)
+                z[k] = mixed[edge, k] * scale[k] + shift[k]
+            add_gated(z, one, total)
+        for k in range(width):
+            out[node, k] = total[k]
 
 
 @vectorized
-def add_gated(gates: Array, core: Array, total: Array) -> None:
-    """Add s(gate) softplus(core), and overwrite both."""
-    one, zero = gates.dtype.type(1.0), gates.dtype.type(0.0)
-    for k in range(len(gates)):
-        gates[k] = one / (one + exponential(-gates[k]))
-    for k in range(len(core)):
-        x = core[k]
-        core[k] = (x if x > zero else zero) + log_one_plus(exponential(-abs(x)))
-    for k in range(len(gates)):
-        total[k] += gates[k] * core[k]
+def add_gated(z: Array, times: float, total: Array) -> None:
+    """Add s(gate) softplus(core), some times.
+
+    Gate and core lie side by side in z, and are overwritten.
+    """
+    one, zero, width = z.dtype.type(1.0), z.dtype.type(0.0), len(total)
+    for k in range(width):
+        z[k] = one / (one + exponential(-z[k]))
+    for k in range(width):
+        x = z[width + k]
+        plus = (x if x > zero else zero) + log_one_plus(exponential(-abs(x)))
+        z[k] *= plus
+    for k in range(width):
+        total[k] += times * z[k]
 
 
 @vectorized
-def slope(arrays: Slopes, index: int, begin: int, end: int) -> None:
+def slope(  # noqa: C901  one loop for each vector operation
+    arrays: Slopes, index: int, begin: int, end: int
+) -> None:
     """Write the gradients of z; sum them, and their products with m, by column."""
-    scale, shift, width = arrays.scale, arrays.shift, arrays.above.shape[1]
-    first, second = np.zeros_like(scale), np.zeros_like(scale)
-    z = np.empty_like(scale)
+    above, mixed, first, scale, shift, below, sums = arrays
+    width = above.shape[1]
+    one, zero = scale.dtype.type(1.0), scale.dtype.type(0.0)
+    part, product = np.zeros_like(scale), np.zeros_like(scale)
+    z, slopes = np.empty_like(scale), np.empty_like(scale)
     for node in range(begin, end):
-        for edge in range(arrays.first[node], arrays.first[node + 1]):
-            m, under = arrays.mixed[edge], arrays.below[edge]
+        for edge in range(first[node], first[node + 1]):
             for k in range(2 * width):
-                z[k] = m[k] * scale[k] + shift[k]
-            _gated_slopes(z[:width], z[width:], arrays.above[node], under)
+                z[k] = mixed[edge, k] * scale[k] + shift[k]
+            for k in range(width):
+                z[k] = one / (one + exponential(-z[k]))
+            for k in range(width):
+                x = z[width + k]
+                small = exponential(-abs(x))
+                plus = (x if x > zero else zero) + log_one_plus(small)
+                slopes[k] = plus * z[k] * (one - z[k])
+                slopes[width + k] = z[k] * (one if x > zero else small) / (one + small)
+            for k in range(width):
+                slopes[k] *= above[node, k]
+            for k in range(width):
+                slopes[width + k] *= above[node, k]
             for k in range(2 * width):
-                first[k] += under[k]
+                below[edge, k] = slopes[k]
             for k in range(2 * width):
-                second[k] += under[k] * m[k]
-        flush(first, arrays.sums[index, 0])
-        flush(second, arrays.sums[index, 1])
-
-
-@vectorized
-def _gated_slopes(gates: Array, core: Array, above: Array, under: Array) -> None:
-    """Write the gradients of gate and core side by side; overwrite both."""
-    one, zero, width = gates.dtype.type(1.0), gates.dtype.type(0.0), len(gates)
-    for k in range(width):
-        gates[k] = one / (one + exponential(-gates[k]))
-    for k in range(width):
-        x = core[k]
-        small = exponential(-abs(x))
-        plus = (x if x > zero else zero) + log_one_plus(small)
-        under[k] = above[k] * plus * gates[k] * (one - gates[k])
-        core[k] = (one if x > zero else small) / (one + small)
-    for k in range(width):
-        under[width + k] = above[k] * gates[k] * core[k]
+                part[k] += slopes[k]
+            for k in range(2 * width):
+                product[k] += slopes[k] * mixed[edge, k]
+        flush(part, sums, index, 0)
+        flush(product, sums, index, 1)
 
 
 @vectorized
 def scatter(arrays: Scatter, _: int, begin: int, end: int) -> None:
     """Turn slopes into gradients of m, in place, and sum these at both nodes."""
-    scale, factor, offset = arrays.scale, arrays.factor, arrays.offset
+    mixed, scale, factor, offset, below, of_projected, sender, first = arrays
     double = len(scale)
+    total = np.empty_like(scale)
     for node in range(begin, end):
-        of_received = arrays.of_projected[node, double:]
-        for edge in range(arrays.first[node], arrays.first[node + 1]):
-            of_sent = arrays.of_projected[arrays.sender[edge], :double]
-            m, under = arrays.mixed[edge], arrays.below[edge]
+        for k in range(double):
+            total[k] = 0.0
+        for edge in range(first[node], first[node + 1]):
+            there = sender[edge]
             for k in range(double):
-                under[k] = scale[k] * (under[k] - offset[k] - factor[k] * m[k])
+                below[edge, k] -= offset[k] + factor[k] * mixed[edge, k]
             for k in range(double):
-                of_sent[k] += under[k]
+                below[edge, k] *= scale[k]
             for k in range(double):
-                of_received[k] += under[k]
+                of_projected[there, k] += below[edge, k]
+            for k in range(double):
+                total[k] += below[edge, k]
+        for k in range(double):
+            of_projected[node, double + k] = total[k]

@@ -16,6 +16,7 @@ from crystalgnn_core.models.fused.threads import runs_fused
 from crystalgnn_core.models.inference.alignn import FastALIGNN
 from crystalgnn_core.models.inference.cgcnn import FastCGCNN
 from crystalgnn_core.models.inference.megnet import FastMEGNet
+from crystalgnn_core.models.inference.parallel import Parallel
 from crystalgnn_core.models.inference.schnet import FastSchNet
 from crystalgnn_core.models.inference.tables import TableError
 from crystalgnn_core.models.megnet import MEGNet
@@ -39,8 +40,9 @@ def for_inference(network: nn.Module) -> Callable[[Batch], Tensor]:
     """Return what predicts the same as a network in evaluation mode, but faster.
 
     It holds for the weights as they are now, without gradients. On the CPU it reads
-    functions of one distance or angle from tables, to about 1e-6 of their largest value;
-    elsewhere it is the network itself.
+    functions of one distance or angle from tables, to about 1e-6 of their largest value,
+    and has the crystals of a batch divided among the threads of torch; elsewhere it is the
+    network itself.
 
     Args:
         network: A network of `crystalgnn_core.models`, which is put into evaluation mode.
@@ -50,6 +52,6 @@ def for_inference(network: nn.Module) -> Callable[[Batch], Tensor]:
     if form is None or not runs_fused(*network.parameters()):
         return torch.no_grad()(network)
     try:
-        return form(network)
+        return Parallel(form(network))
     except TableError:  # a function too rough for a table, or weights that are not finite
         return torch.no_grad()(network)

@@ -9,11 +9,11 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from crystalgnn_core.models.adjacency import Adjacency
 from crystalgnn_core.models.fused.functions import vectorized
 from crystalgnn_core.models.fused.gated_sum_kernels import add_gated
 from crystalgnn_core.models.fused.residual import learned_affine
-from crystalgnn_core.models.fused.threads import array_of, run_spans
+from crystalgnn_core.models.fused.threads import fields_of, run_spans
+from crystalgnn_core.models.inference.equivalence import Classes, find_classes
 from crystalgnn_core.models.inference.tables import Table, distance_end, read_row, tabulate
 
 if TYPE_CHECKING:
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from crystalgnn_core.models.layers import GaussianExpansion
 
     Array = NDArray[np.floating[Any]]
-    Index = NDArray[np.int64]
 
 
 class FastCGCNN:
@@ -45,22 +44,20 @@ class FastCGCNN:
 
     def __call__(self, batch: Batch) -> Tensor:
         """Return predictions on the model's internal scale, shape (n_graphs, n_targets)."""
-        adjacency = Adjacency.of(batch.edge_index[0], batch.degree, batch.ptr)
-        graph = array_of(adjacency.sender), array_of(adjacency.first)
-        spans = adjacency.spans(torch.get_num_threads())
+        classes = find_classes(batch, len(self.layers))
+        spans = [(0, len(classes.member))]
         with torch.no_grad():
-            atoms = self.network.embedding(batch.atomic_numbers)
-            distance = array_of(batch.edge_vector.norm(dim=1))
+            member = torch.from_numpy(classes.member)
+            atoms = self.network.embedding(batch.atomic_numbers.index_select(0, member))
             for layer in self.layers:
                 projected = functional.linear(atoms, layer.weight, layer.bias)
                 messages = torch.empty_like(atoms)
-                arrays = _Convolution(
-                    layer.table, distance, array_of(projected), *graph, array_of(messages)
-                )
-                run_spans(_convolve, arrays, spans)
+                arrays = fields_of(layer.table, projected, classes, messages)
+                run_spans(_convolve, _Convolution(*arrays), spans)
                 moved = torch.addcmul(layer.shift, messages, layer.scale)
                 atoms = functional.softplus(atoms + moved)
-            return self.network.read(atoms, batch)
+            every = atoms.index_select(0, torch.from_numpy(classes.of_atom))
+            return self.network.read(every, batch)
 
 
 class _Layer(NamedTuple):
@@ -100,25 +97,25 @@ def _fold(layer: GatedConvolution, basis: GaussianExpansion) -> _Layer:
 
 class _Convolution(NamedTuple):
     table: Table
-    distance: Array
     projected: Array
-    sender: Index
-    first: Index
+    classes: Classes
     out: Array
 
 
 @vectorized
 def _convolve(arrays: _Convolution, _: int, begin: int, end: int) -> None:
     """Sum the gated messages of each node's edges, none of which is kept."""
-    width = arrays.out.shape[1]
-    z = np.empty(2 * width, arrays.out.dtype)
+    table, projected, classes, out = arrays
+    width = out.shape[1]
+    z, total = np.empty(2 * width, out.dtype), np.empty(width, out.dtype)
     for node in range(begin, end):
-        received, total = arrays.projected[node, 2 * width :], arrays.out[node]
         for k in range(width):
             total[k] = 0.0
-        for edge in range(arrays.first[node], arrays.first[node + 1]):
-            sent = arrays.projected[arrays.sender[edge], : 2 * width]
-            read_row(arrays.table, arrays.distance[edge], z)
+        for edge in range(classes.first[node], classes.first[node + 1]):
+            read_row(table, classes.distance[edge], z)
+            there = classes.sender[edge]
             for k in range(2 * width):
-                z[k] = z[k] + sent[k] + received[k]
-            add_gated(z[:width], z[width:], total)
+                z[k] = z[k] + projected[there, k] + projected[node, 2 * width + k]
+            add_gated(z, classes.count[edge], total)
+        for k in range(width):
+            out[node, k] = total[k]

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 import numpy as np
 import torch
 
-from crystalgnn_core.models.adjacency import Adjacency
 from crystalgnn_core.models.fused.functions import vectorized
-from crystalgnn_core.models.fused.threads import array_of, run_spans
+from crystalgnn_core.models.fused.threads import fields_of, run_spans
+from crystalgnn_core.models.inference.equivalence import Classes, find_classes
 from crystalgnn_core.models.inference.tables import Table, read_row, tabulate
 
 if TYPE_CHECKING:
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from crystalgnn_core.models.schnet import InteractionBlock, SchNet
 
     Array = NDArray[np.floating[Any]]
-    Index = NDArray[np.int64]
 
 
 class FastSchNet:
@@ -38,21 +37,19 @@ class FastSchNet:
 
     def __call__(self, batch: Batch) -> Tensor:
         """Return predictions on the model's internal scale, shape (n_graphs, n_targets)."""
-        adjacency = Adjacency.of(batch.edge_index[0], batch.degree, batch.ptr)
-        graph = array_of(adjacency.sender), array_of(adjacency.first)
-        spans = adjacency.spans(torch.get_num_threads())
+        classes = find_classes(batch, len(self._filters))
+        spans = [(0, len(classes.member))]
         with torch.no_grad():
-            atoms = self.network.embedding(batch.atomic_numbers)
-            distance = array_of(batch.edge_vector.norm(dim=1))
+            member = torch.from_numpy(classes.member)
+            atoms = self.network.embedding(batch.atomic_numbers.index_select(0, member))
             for block, filters in zip(_blocks(self.network), self._filters, strict=True):
                 sent = block.conv.lin1(atoms)
                 received = torch.empty_like(sent)
-                arrays = _Messages(
-                    filters, distance, array_of(sent), *graph, array_of(received)
-                )
-                run_spans(_sum_messages, arrays, spans)
+                arrays = fields_of(filters, sent, classes, received)
+                run_spans(_sum_messages, _Messages(*arrays), spans)
                 atoms = atoms + block.lin(block.act(block.conv.lin2(received)))
-            return self.network.read(atoms, batch)
+            every = atoms.index_select(0, torch.from_numpy(classes.of_atom))
+            return self.network.read(every, batch)
 
 
 def _blocks(network: SchNet) -> list[InteractionBlock]:
@@ -71,24 +68,24 @@ def _table(network: SchNet, block: InteractionBlock, dtype: torch.dtype) -> Tabl
 
 class _Messages(NamedTuple):
     table: Table
-    distance: Array
     sent: Array
-    sender: Index
-    first: Index
+    classes: Classes
     out: Array
 
 
 @vectorized
 def _sum_messages(arrays: _Messages, _: int, begin: int, end: int) -> None:
     """Sum each node's neighbours, each times its filter, none of which is kept."""
-    width = arrays.out.shape[1]
-    weight = np.empty(width, arrays.out.dtype)
+    table, sent, classes, out = arrays
+    width = out.shape[1]
+    weight, total = np.empty(width, out.dtype), np.empty(width, out.dtype)
     for node in range(begin, end):
-        total = arrays.out[node]
         for k in range(width):
             total[k] = 0.0
-        for edge in range(arrays.first[node], arrays.first[node + 1]):
-            sent = arrays.sent[arrays.sender[edge]]
-            read_row(arrays.table, arrays.distance[edge], weight)
+        for edge in range(classes.first[node], classes.first[node + 1]):
+            read_row(table, classes.distance[edge], weight)
+            there, times = classes.sender[edge], classes.count[edge]
             for k in range(width):
-                total[k] += weight[k] * sent[k]
+                total[k] += times * weight[k] * sent[there, k]
+        for k in range(width):
+            out[node, k] = total[k]

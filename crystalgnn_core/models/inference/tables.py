@@ -117,25 +117,31 @@ class _Reading(NamedTuple):
 
 @vectorized
 def _read_all(arrays: _Reading, _: int, begin: int, end: int) -> None:
+    table, values, out = arrays
+    row = np.empty(out.shape[1], out.dtype)
     for index in range(begin, end):
-        read_row(arrays.table, arrays.values[index], arrays.out[index])
+        read_row(table, values[index], row)
+        for k in range(len(row)):
+            out[index, k] = row[k]
 
 
 @vectorized
 def read_row(table: Table, value: float, out: Array) -> None:
     """Interpolate one row."""
+    start, per, rows = table
     kind = out.dtype.type
-    last = len(table.rows) - 4
-    place = (value - table.start) * table.per
-    place = min(max(place, 0.0), last + 1.0)
+    last = len(rows) - 4
+    place = min(max((value - start) * per, 0.0), last + 1.0)
     row = min(int(place), last)
-    u = place - row
-    # a distance that is NaN gives NaN
+    u = place - row if np.isfinite(value) else value  # NaN gives NaN
     first = kind(-u * (u - 1.0) * (u - 2.0) / 6.0)
     second = kind((u + 1.0) * (u - 1.0) * (u - 2.0) / 2.0)
     third = kind(-(u + 1.0) * u * (u - 2.0) / 2.0)
     fourth = kind((u + 1.0) * u * (u - 1.0) / 6.0)
-    a, b = table.rows[row], table.rows[row + 1]
-    c, d = table.rows[row + 2], table.rows[row + 3]
     for k in range(len(out)):
-        out[k] = first * a[k] + second * b[k] + third * c[k] + fourth * d[k]
+        out[k] = (
+            first * rows[row, k]
+            + second * rows[row + 1, k]
+            + third * rows[row + 2, k]
+            + fourth * rows[row + 3, k]
+        )
