@@ -101,6 +101,7 @@ def test_models_and_predictions_of_classes(own_store, run, metrics, tmp_path):
     )
     salt.to(str(tmp_path / "salt.cif"))
     out = run("predict", "salt.cif", "--model", folder, "--store", own_store.path).out
-    assert "is_metal (probability)" in out
+    [line] = [line for line in out.splitlines() if "is_metal" in line]
+    assert line.endswith("(probability)  [PBE]")
     assert "None" not in out
     assert "()" not in out

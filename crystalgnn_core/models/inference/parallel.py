@@ -84,6 +84,7 @@ def _pool(n_threads: int) -> ThreadPoolExecutor:
     all_are_there = threading.Barrier(n_threads + 1)
 
     def use_one_thread() -> None:
+        torch.get_num_threads()  # else its first operation would ask for that of the others
         torch.set_num_threads(1)
         all_are_there.wait()
 

@@ -123,7 +123,6 @@ def test_knn_alignn_doubles_bonds_to_own_images_alone(cell, k, symmetric):
     twice = edges(search([cell], config, symmetric=symmetric)[1])
     own = [row for row in once if row[0] == row[1]]
     assert sorted(twice) == sorted([*once, *own])
-    assert len(once) > len(own) or len(cell.atomic_numbers) == 1 or not once
 
 
 def test_atom_that_others_select_gains_edges():

@@ -252,17 +252,6 @@ def test_megnet_files_become_bundles(name, target, unit, stated):
     assert low < value < high
 
 
-def test_a_megnet_classifier_is_refused(tmp_path):
-    source = keras("formation_energy")
-    path = tmp_path / "band_classification.hdf5"
-    path.write_bytes(source.read_bytes())
-    settings = json.loads(source.with_name(source.name + ".json").read_text())
-    settings["metadata"]["name"] = "Band gap classifier"
-    path.with_name(path.name + ".json").write_text(json.dumps(settings))
-    with pytest.raises(ModelError, match="a MEGNet for classification; only regression"):
-        convert(path, target="band_gap")
-
-
 def test_megnet_is_closer_to_mp20_than_cgcnn():
     path = SHARED / "data" / "mp20.parquet"
     bundles = [convert(keras("formation_energy"))]
