@@ -30,8 +30,8 @@ class FrozenModel(BaseModel):
     def settings_digest(self, *, exclude: Mapping[str, Any] | Iterable[str] = ()) -> str:
         """Return a short digest of this object, leaving out the fields in exclude.
 
-        Fields marked as `LATER` count only where they are used, so that what was named
-        before there were any keeps its name.
+        Fields of this object itself that are marked as `LATER` count only where they are
+        used, so that what was named before there were any keeps its name.
 
         Args:
             exclude: Names; a mapping names what is left out of the fields of a field, as in

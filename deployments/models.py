@@ -93,7 +93,7 @@ def _list_published() -> None:
     rows = [
         (
             entry.name,
-            f"{TARGETS[entry.target].title} ({TARGETS[entry.target].unit or '1'})",
+            TARGETS[entry.target].heading,
             f"{entry.data_set} [{entry.label_scheme}]",
             entry.license or "not stated",
             _stated(entry.error),

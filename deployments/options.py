@@ -35,8 +35,8 @@ Base = Annotated[
     str,
     typer.Option(
         "--model",
-        help="Model to start from: champion, a model id, a bundle, or a published "
-        ".pth.tar or .hdf5.",
+        help="Model to start from: champion, a model id, a bundle, a published model "
+        "(`models pretrained` lists them), or a .pth.tar, .hdf5 or .zip file of one.",
     ),
 ]
 Model = Annotated[
@@ -102,6 +102,10 @@ def require_names(names: Sequence[str], setting: str) -> None:
 def require_models(config: PipelineConfig, references: Sequence[str]) -> None:
     """Refuse models that cannot be found, before anything starts.
 
+    Args:
+        config: Settings; those of a pre-screen name models, too.
+        references: Models of the screen.
+
     Raises:
         ModelError: A reference fits nothing, or several models.
     """
@@ -109,8 +113,13 @@ def require_models(config: PipelineConfig, references: Sequence[str]) -> None:
 
     prescreen = config.screening.prescreen
     fast = () if prescreen is None else prescreen.models
-    for reference in (*(references or config.screening.models or ("champion",)), *fast):
+    for reference in (*references, *fast):
         Registry(config.store_path).resolve(reference)
+
+
+def models_named_before(config: PipelineConfig) -> list[str]:
+    """Return the models of a screen that must be there before a training comes first."""
+    return [name for name in config.screening.models if not name.startswith("champion")]
 
 
 def _find_config(name: str) -> Path:

@@ -14,6 +14,7 @@ from deployments.options import (
     Set,
     Store,
     Verbose,
+    models_named_before,
     require_models,
     require_names,
     require_sources,
@@ -109,9 +110,11 @@ def finetune(
     verbose: Verbose = False,
 ) -> None:
     """Go on training a model on the records of the training sources."""
+    from crystalgnn_core.learning.registry import Registry
+
     settings = resolve_config(config, set_, store)
     require_names(settings.training.sources, "training.sources")
-    require_models(settings, (model,))
+    Registry(settings.store_path).resolve(model)
     with prefect_session(verbose=verbose):
         from flows.learning import describe_training
         from flows.learning import finetune as flow
@@ -149,7 +152,7 @@ def screen(
     require_names(settings.screening.sources, "screening.sources, or CANDIDATES")
     if candidates is not None:
         require_sources(settings)
-    require_models(settings, model or ())
+    require_models(settings, model or settings.screening.models or ("champion",))
     with prefect_session(verbose=verbose):
         from flows.records import ingest as ingest_flow
         from flows.screening import screen as flow
@@ -172,7 +175,7 @@ def rescreen(
     """Screen again with the champion; score only what changed since the last screen."""
     settings = resolve_config(config, set_, store)
     require_names(settings.screening.sources, "screening.sources")
-    require_models(settings, ())
+    require_models(settings, settings.screening.models or ("champion",))
     with prefect_session(verbose=verbose):
         from flows.screening import rescreen as flow
 
@@ -190,6 +193,8 @@ def retrain(
     """Train a challenger on new labelled records; promote it only if it is better."""
     settings = resolve_config(config, set_, store)
     require_names(settings.training.sources, "training.sources")
+    if settings.screening.sources:
+        require_models(settings, models_named_before(settings))
     with prefect_session(verbose=verbose):
         from flows.learning import retrain as flow
 
@@ -227,6 +232,7 @@ def serve(
 def _run_pipeline(config: PipelineConfig, *, verbose: bool, label: str) -> None:
     require_names(config.training.sources, "training.sources")
     require_names(config.screening.sources, "screening.sources")
+    require_models(config, models_named_before(config))
     with prefect_session(verbose=verbose):
         from flows.pipeline import pipeline as flow
 

@@ -106,7 +106,7 @@ def _is_one_structure(structures: Sequence[str]) -> bool:
 def _show_one(card: ModelCard, row: pd.Series[Any]) -> None:
     """Print a line a target: what, value with unit, label scheme."""
     name, formula = row["material_id"], row["formula"]
-    named = name if formula in {None, name} else f"{name} ({formula})"
+    named = name if not formula or formula == name else f"{name} ({formula})"
     if row["status"] != "ok":
         show_line(f"{named}  {row['status']}: {row['message']}")
         return

@@ -21,7 +21,7 @@ class GraphConfig(FrozenModel):
             builds them, `radius` all within the cutoff, `none` no edges at all, for models
             that see the composition alone; the settings below mean nothing then.
         cutoff: Search radius in angstrom.
-        n_neighbors: k of the two nearest-neighbour strategies.
+        n_neighbors: k of the four nearest-neighbour strategies.
         shell_tolerance: Width in angstrom within which distances count as one shell.
         too_few: What happens to an atom with fewer than k (radius: no) neighbours:
             `enlarge` the cutoff of its crystal up to `max_cutoff`, `reject` the crystal,

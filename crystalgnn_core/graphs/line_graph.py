@@ -3,7 +3,7 @@
 Both conventions pair a *sending* edge with a *receiving* edge at an atom that they share;
 the angle is the one between the two bonds at that atom. They differ in the receiver:
 
-* `pair_at_centers`: triplets. Both edges have the same centre (MEGNet, M3GNet, DimeNet).
+* `pair_at_centers`: triplets. Both edges have the same centre (M3GNet, DimeNet).
   An edge is not paired with itself.
 * `pair_along_paths`: ALIGNN. The sender ends where the receiver begins, u -> v and v -> w,
   with edges running from neighbour to centre as messages do.

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from contextlib import AbstractContextManager
 
     from torch import Tensor, nn
@@ -29,6 +30,7 @@ class Forward:
     def __init__(self, network: nn.Module, config: TrainingConfig) -> None:
         self.network = network
         self._compiled = torch.compile(network, dynamic=True) if config.compile else None
+        self._was_tried = False
         self._is_half = config.precision == "bfloat16"
 
     def __call__(self, batch: Batch) -> Tensor:
@@ -42,11 +44,26 @@ class Forward:
     def _run(self, batch: Batch) -> Tensor:
         if self._compiled is None:
             return self.network(batch)
+        if not self._was_tried:
+            self._was_tried = True
+            self._try(self._compiled, batch)
+        return self.network(batch) if self._compiled is None else self._compiled(batch)
+
+    def _try(self, compiled: Callable[[Batch], Tensor], batch: Batch) -> None:
+        """Compile both directions; give up where that fails. The network stays as it is."""
+        buffers = {name: value.clone() for name, value in self.network.named_buffers()}
         try:
-            return self._compiled(batch)
+            with torch.enable_grad():
+                torch.autograd.backward(compiled(batch).float().sum())
+        except torch.OutOfMemoryError:
+            raise
         except (RuntimeError, OSError) as error:
             # no compiler on the machine, or an operation that it does not know
             self._compiled = None
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             logger.warning("torch.compile failed (%s); going on without it", reason)
-            return self.network(batch)
+        finally:
+            self.network.zero_grad()
+            with torch.no_grad():
+                for name, value in self.network.named_buffers():
+                    value.copy_(buffers[name])

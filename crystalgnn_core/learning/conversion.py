@@ -73,6 +73,11 @@ def convert(
             f"{path}: the file does not say what it predicts; convert it first with "
             "`crystalgnn models convert FILE --target NAME`"
         )
+    if model.target is not None and name != model.target:
+        raise ModelError(
+            f"{path}: the file says that it predicts {model.target}, not {name}; leave the "
+            "target out"
+        )
     if get_target(name).kind != model.kind:
         raise ModelError(
             f"{path}: a model for {model.kind}, but {name} is for {get_target(name).kind}"

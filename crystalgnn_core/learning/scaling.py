@@ -37,11 +37,24 @@ class TargetScaler(FrozenModel):
     linear: tuple[str, ...] = ()
 
     @classmethod
-    def fit(cls, targets: Sequence[str], labels: NDArray[np.float64]) -> TargetScaler:
-        """Fit to labels in the targets' units, shape (n_rows, n_targets), NaN missing."""
+    def fit(
+        cls,
+        targets: Sequence[str],
+        labels: NDArray[np.float64],
+        *,
+        linear: tuple[str, ...] = (),
+    ) -> TargetScaler:
+        """Fit to labels.
+
+        Args:
+            targets: Names.
+            labels: In the targets' units, shape (n_rows, n_targets), NaN missing.
+            linear: Targets that are not transformed.
+        """
+        known = [column[np.isfinite(column)] for column in labels.T]
         columns = [
-            _forward(name, labels[:, index][np.isfinite(labels[:, index])])
-            for index, name in enumerate(targets)
+            column if name in linear else _forward(name, column)
+            for name, column in zip(targets, known, strict=True)
         ]
         scales = [
             (0.0, 1.0) if is_class(name) else _mean_and_spread(column)
@@ -51,6 +64,7 @@ class TargetScaler(FrozenModel):
             targets=tuple(targets),
             mean=tuple(mean for mean, _ in scales),
             std=tuple(std for _, std in scales),
+            linear=linear,
         )
 
     def scale(self, labels: NDArray[np.float64]) -> NDArray[np.float64]:

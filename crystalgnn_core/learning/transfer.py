@@ -44,7 +44,8 @@ def transferred_scaler(
     Raises:
         ModelError: The network does not say which of its layers is the output.
     """
-    fitted = TargetScaler.fit(targets, labels)
+    linear = tuple(name for name in targets if name in scaler.linear)
+    fitted = TargetScaler.fit(targets, labels, linear=linear)
     mean, std = list(fitted.mean), list(fitted.std)
     for row, old in _shared(scaler, targets):
         if kind == "keep" or parts_of(network).sums_atoms:

@@ -34,6 +34,15 @@ _FILES = {
     # the authors' README: metal (1) or semiconductor (0)
     "semi-metal-classification": "is_metal",
 }
+# what values of another type or shape than the code writes lead to
+_ODD = (
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
 TASKS: tuple[TargetKind, ...] = ("regression", "classification")
 
 
@@ -95,29 +104,35 @@ def read_cgcnn(path: Path) -> PublishedModel:
         config = _cgcnn_config(state, settings)
         kind = _task(path, settings)
         scale = float(normalizer["mean"]), float(normalizer["std"])
-        weights = _single_output(state) if kind == "classification" else dict(state)
-    except (KeyError, TypeError, ValueError) as error:
+        used = {name: state[name] for name in state if "num_batches" not in name}
+        weights = _single_output(used) if kind == "classification" else used
+        best = content.get("best_mae_error")
+        error = None if best is None else float(best)
+        n_rows = {
+            split: int(settings.get(f"{split}_size") or 0)
+            for split in ("train", "val", "test")
+        }
+        epoch = int(content.get("epoch", 0))
+        target = _target(path, settings, kind)
+    except _ODD as odd:
         raise ModelError(
-            f"{path}: no checkpoint of the CGCNN code ({type(error).__name__}: {error}); "
+            f"{path}: no checkpoint of the CGCNN code ({type(odd).__name__}: {odd}); "
             "expected state_dict, normalizer and args"
-        ) from error
+        ) from odd
     mean, std = scale if kind == "regression" else (0.0, 1.0)
     return PublishedModel(
         config=config,
         graph=GraphConfig(strategy="knn_cgcnn", cutoff=8.0, n_neighbors=12),
-        weights={n: value for n, value in weights.items() if "num_batches" not in n},
-        target=_target(path, settings, kind),
+        weights=weights,
+        target=target,
         kind=kind,
         mean=mean,
         std=std,
         elements=config.known_elements(),
-        n_rows={
-            split: int(settings.get(f"{split}_size") or 0)
-            for split in ("train", "val", "test")
-        },
-        error=float(content["best_mae_error"]) if "best_mae_error" in content else None,
+        n_rows=n_rows,
+        error=error,
         error_split="val",
-        epoch=int(content.get("epoch", 0)),
+        epoch=epoch,
     )
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import json
+import lzma
 import zipfile
+import zlib
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -29,6 +31,15 @@ if TYPE_CHECKING:
 
 NOT_CHECKED = "not checked against a real archive"
 _ADVICE = ("Weights only load failed", "Please file an issue", "torch.load")  # of torch
+_UNREADABLE = (  # what zipfile and json raise; RuntimeError: encrypted, unknown method
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    EOFError,
+    OSError,
+    RuntimeError,
+    ValueError,
+)
 _MOST_BYTES = 2**31  # unpacked; the published checkpoints have 50 MB
 
 
@@ -128,7 +139,7 @@ def _read_archive(path: Path) -> _Archive:
             )
     except FileNotFoundError as error:
         raise ModelError(f"{path}: no such file") from error
-    except (zipfile.BadZipFile, ValueError, OSError, NotImplementedError) as error:
+    except _UNREADABLE as error:
         raise ModelError(f"{path}: no readable zip archive ({error})") from error
 
 
@@ -148,9 +159,12 @@ def _count_rows(archive: zipfile.ZipFile) -> dict[str, int]:
     for name in archive.namelist():
         if PurePosixPath(name).name == "ids_train_val_test.json":
             ids = json.loads(_read(archive, name))
+            if not isinstance(ids, dict):
+                return {}
+            rows = {split: ids.get(f"id_{split}") for split in ("train", "val", "test")}
             return {
-                split: len(set(ids.get(f"id_{split}", ())))
-                for split in ("train", "val", "test")
+                split: len(set(map(str, found))) if isinstance(found, list) else 0
+                for split, found in rows.items()
             }
     return {}
 

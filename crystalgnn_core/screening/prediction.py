@@ -148,6 +148,8 @@ def predict(
         columns += [name, f"{name}_std"]
     frame = pd.DataFrame(rows, columns=[*columns, "status", "message"])
     numeric = columns[2:]
+    formulas = [row.get("formula") for row in rows]
+    frame["formula"] = pd.Series(formulas, dtype=object)  # text columns make None a NaN
     return frame.astype(dict.fromkeys(numeric, np.float64))
 
 

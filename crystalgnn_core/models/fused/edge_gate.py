@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
+from torch.autograd.function import once_differentiable
 
 from crystalgnn_core.models.fused.functions import exponential, vectorized
 from crystalgnn_core.models.fused.threads import fields_of, run_spans
@@ -50,6 +51,7 @@ class GatedMean(torch.autograd.Function):
         return edge_terms, nodes
 
     @staticmethod
+    @once_differentiable
     def backward(
         ctx: Context, grad_mixed: Tensor | None, grad_nodes: Tensor | None
     ) -> tuple[Tensor, Tensor, None]:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from torch.autograd.function import once_differentiable
 
 from crystalgnn_core.models.fused import gated_sum_kernels as kernels
 from crystalgnn_core.models.fused.residual import (
@@ -65,6 +66,7 @@ class GatedSum(torch.autograd.Function):
         return out
 
     @staticmethod
+    @once_differentiable
     def backward(
         ctx: Context, grad: Tensor
     ) -> tuple[Tensor, Tensor, Tensor, Tensor, None, None]:

@@ -101,7 +101,7 @@ def gate(arrays: Gate, _: int, begin: int, end: int) -> None:
 
 
 @vectorized
-def add_gated(z: Array, times: float, total: Array) -> None:
+def add_gated(z: Array, times: np.floating[Any], total: Array) -> None:
     """Add s(gate) softplus(core), some times.
 
     Gate and core lie side by side in z, and are overwritten.

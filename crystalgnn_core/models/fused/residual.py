@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 import numpy as np
 import torch
 from torch import nn
+from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 from crystalgnn_core.models.fused import residual_kernels as kernels
@@ -68,7 +69,8 @@ class Statistics(NamedTuple):
 def learned(norm: nn.BatchNorm1d) -> Statistics:
     """Return the running statistics of a batch norm."""
     mean, variance = cast("Tensor", norm.running_mean), cast("Tensor", norm.running_var)
-    return Statistics(mean, torch.rsqrt(variance + norm.eps), are_fixed=True)
+    # a copy: the running ones may move before a gradient needs them
+    return Statistics(mean.clone(), torch.rsqrt(variance + norm.eps), are_fixed=True)
 
 
 def learned_affine(norm: nn.BatchNorm1d) -> tuple[Tensor, Tensor]:
@@ -186,6 +188,7 @@ class _Rows(torch.autograd.Function):
         return out
 
     @staticmethod
+    @once_differentiable
     def backward(
         ctx: Context, grad: Tensor
     ) -> tuple[Tensor, Tensor | None, Tensor, Tensor, None]:
@@ -217,6 +220,7 @@ class _Columns(torch.autograd.Function):
         return _scale_and_activate(x, residual, scale, shift)
 
     @staticmethod
+    @once_differentiable
     def backward(
         ctx: Context, grad: Tensor
     ) -> tuple[Tensor, Tensor | None, Tensor, Tensor, None]:

@@ -79,12 +79,12 @@ def rows_forward(arrays: Forward, _: int, begin: int, end: int) -> None:
 @vectorized
 def columns_forward(arrays: Forward, _: int, begin: int, end: int) -> None:
     """Scale and shift each column."""
-    x, before, scale, shift, out, _, has_residual = arrays
+    x, before, scale, shift = arrays.x, arrays.before, arrays.scale, arrays.shift
     value = np.empty_like(scale)
     for row in range(begin, end):
         for k in range(len(value)):
             value[k] = x[row, k] * scale[k] + shift[k]
-        _activate(value, before, out, row, has_residual)
+        _activate(value, before, arrays.out, row, arrays.has_residual)
 
 
 @vectorized
@@ -158,7 +158,8 @@ def rows_backward(arrays: Backward, index: int, begin: int, end: int) -> None:
 @vectorized
 def columns_slope(arrays: Backward, index: int, begin: int, end: int) -> None:
     """Write the gradients before the activation; sum them, and their products with x."""
-    above, x, scale, shift, below, _, sums = arrays
+    above, x, scale, shift = arrays.above, arrays.x, arrays.scale, arrays.shift
+    below, sums = arrays.below, arrays.sums
     first, second = np.zeros_like(scale), np.zeros_like(scale)
     slope = np.empty_like(scale)
     for row in range(begin, end):

@@ -6,6 +6,7 @@ of one distance or one angle. Such functions are tabulated once for each network
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
 import torch
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
     from torch_geometric.data import Batch
 
+logger = logging.getLogger(__name__)
+
 _FORMS: dict[type, Callable[..., Callable[[Batch], Tensor]]] = {
     ALIGNN: FastALIGNN,
     CGCNN: FastCGCNN,
@@ -41,7 +44,8 @@ def for_inference(network: nn.Module) -> Callable[[Batch], Tensor]:
 
     It holds for the weights as they are now, without gradients. On the CPU it reads
     functions of one distance or angle from tables, to about 1e-6 of their largest value,
-    and has the crystals of a batch divided among the threads of torch; elsewhere it is the
+    takes distances within 2e-6 angstrom as one where it looks for equivalent atoms, and
+    has the crystals of a batch divided among the threads of torch; elsewhere it is the
     network itself.
 
     Args:
@@ -53,5 +57,6 @@ def for_inference(network: nn.Module) -> Callable[[Batch], Tensor]:
         return torch.no_grad()(network)
     try:
         return Parallel(form(network))
-    except TableError:  # a function too rough for a table, or weights that are not finite
+    except TableError as error:  # too rough a function, or weights that are not finite
+        logger.info("%s: predicted without tables (%s)", type(network).__name__, error)
         return torch.no_grad()(network)

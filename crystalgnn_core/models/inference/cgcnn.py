@@ -116,6 +116,6 @@ def _convolve(arrays: _Convolution, _: int, begin: int, end: int) -> None:
             there = classes.sender[edge]
             for k in range(2 * width):
                 z[k] = z[k] + projected[there, k] + projected[node, 2 * width + k]
-            add_gated(z, classes.count[edge], total)
+            add_gated(z, classes.times[edge], total)
         for k in range(width):
             out[node, k] = total[k]

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     Array = NDArray[np.floating[Any]]
     Colors = NDArray[np.uint64]
 
-TOLERANCE = 1e-5  # angstrom; distances nearer than that are one
+TOLERANCE = 2e-6  # angstrom; distances nearer than that, a few roundings, are one
 
 
 class Classes(NamedTuple):
@@ -37,7 +37,7 @@ class Classes(NamedTuple):
         sender: Class of the neighbour of every edge, grouped by receiving class, shape
             (n_edges,).
         distance: In angstrom, shape (n_edges,).
-        count: How many edges of the atom this one stands for, shape (n_edges,), as float.
+        times: How many edges of the atom this one stands for, shape (n_edges,), as float.
         first: First edge of each class and the end, shape (n_classes + 1,).
     """
 
@@ -45,7 +45,7 @@ class Classes(NamedTuple):
     member: Index
     sender: Index
     distance: Array
-    count: Array
+    times: Array
     first: Index
 
 
@@ -58,7 +58,7 @@ def find_classes(batch: Batch, n_rounds: int) -> Classes:
 
     Returns:
         Classes in which no atom of one crystal is with one of another. Distances are taken
-        as one where they lie within 1e-5 angstrom.
+        as one where they lie within 2e-6 angstrom.
     """
     first = torch.nn.functional.pad(batch.degree.cumsum(0), (1, 0))
     graph = _Graph(
@@ -68,7 +68,7 @@ def find_classes(batch: Batch, n_rounds: int) -> Classes:
         array_of(first),
         array_of(batch.ptr),
     )
-    return Classes(*_find(graph, n_rounds))
+    return _find(graph, n_rounds)
 
 
 class _Graph(NamedTuple):
@@ -79,21 +79,10 @@ class _Graph(NamedTuple):
     ends: Index
 
 
-class _Found(NamedTuple):
-    """What is filled: as `Classes`, each array as long as it can become."""
-
-    of_atom: Index
-    member: Index
-    sender: Index
-    distance: Array
-    count: Array
-    first: Index
-
-
 @compiled
-def _find(graph: _Graph, n_rounds: int) -> _Found:
+def _find(graph: _Graph, n_rounds: int) -> Classes:
     n_atoms, n_edges = len(graph.numbers), len(graph.sender)
-    found = _Found(
+    found = Classes(
         np.empty(n_atoms, np.int64),
         np.empty(n_atoms, np.int64),
         np.empty(n_edges, np.int64),
@@ -113,12 +102,12 @@ def _find(graph: _Graph, n_rounds: int) -> _Found:
         for index in range(n_before, n_classes):
             at = _merge(graph, index, label, written, found, at)
             found.first[index + 1] = at
-    return _Found(
+    return Classes(
         found.of_atom,
         found.member[:n_classes].copy(),
         found.sender[:at].copy(),
         found.distance[:at].copy(),
-        found.count[:at].copy(),
+        found.times[:at].copy(),
         found.first[: n_classes + 1].copy(),
     )
 
@@ -136,10 +125,10 @@ def _label_distances(graph: _Graph, begin: int, end: int, label: Index) -> None:
     keys.sort()
     number, lowest = -1, -np.inf
     for key in keys:
-        edge = np.int64(key & np.uint64(0xFFFFFFFF))
-        if lengths[edge] - lowest > TOLERANCE:
-            number, lowest = number + 1, lengths[edge]
-        label[start + edge] = number
+        place = np.int64(key & np.uint64(0xFFFFFFFF))
+        if lengths[place] - lowest > TOLERANCE:
+            number, lowest = number + 1, lengths[place]
+        label[start + place] = number
 
 
 @compiled
@@ -151,7 +140,8 @@ def _refine(  # noqa: PLR0917  arrays
     start = graph.first[begin]
     mixed = np.empty(graph.first[end] - start, np.uint64)
     for edge in range(len(mixed)):
-        mixed[edge] = _mix(np.uint64(label[start + edge]))
+        # turned over, so that no distance is mixed as an element is
+        mixed[edge] = _mix(~np.uint64(label[start + edge]))
     for atom in range(begin, end):
         colors[atom] = _mix(np.uint64(graph.numbers[atom]))
     for _ in range(n_rounds):
@@ -175,7 +165,7 @@ def _mix(value: np.uint64) -> np.uint64:
 
 
 @compiled
-def _group(colors: Colors, begin: int, end: int, n_classes: int, found: _Found) -> int:
+def _group(colors: Colors, begin: int, end: int, n_classes: int, found: Classes) -> int:
     """Number the colours of a crystal in order of their first atoms; return the count."""
     order = np.argsort(colors[begin:end], kind="mergesort")  # stable
     of_atom, member = found.of_atom, found.member
@@ -197,7 +187,7 @@ def _group(colors: Colors, begin: int, end: int, n_classes: int, found: _Found) 
 
 @compiled
 def _merge(  # noqa: PLR0917  arrays
-    graph: _Graph, index: int, label: Index, written: Index, found: _Found, at: int
+    graph: _Graph, index: int, label: Index, written: Index, found: Classes, at: int
 ) -> int:
     """Write the edges of a class, those of one sender and distance as one."""
     atom, begin = found.member[index], at
@@ -210,9 +200,9 @@ def _merge(  # noqa: PLR0917  arrays
         ):
             place = place - 1 if length - found.distance[place] <= TOLERANCE else -1
         if place < begin:
-            found.sender[at], found.distance[at], found.count[at] = there, length, 1.0
+            found.sender[at], found.distance[at], found.times[at] = there, length, 1.0
             written[at] = label[edge]
             at += 1
         else:
-            found.count[place] += 1.0
+            found.times[place] += 1.0
     return at

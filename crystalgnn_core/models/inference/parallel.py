@@ -74,9 +74,18 @@ def _part(batch: Batch, adjacency: Adjacency, begin: int, end: int) -> Batch:
     )
 
 
-@cache
+_making = threading.Lock()
+
+
 def _pool(n_threads: int) -> ThreadPoolExecutor:
-    """Return threads in which torch has one thread each, shared by all callers.
+    """Return threads in which torch has one thread each, shared by all callers."""
+    with _making:
+        return _make_pool(n_threads)
+
+
+@cache
+def _make_pool(n_threads: int) -> ThreadPoolExecutor:
+    """Start threads in which torch has one thread each.
 
     torch takes the number last set in any thread for the threads that are yet to come, so
     it is set again in the calling one when all are there.

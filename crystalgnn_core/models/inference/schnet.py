@@ -84,7 +84,7 @@ def _sum_messages(arrays: _Messages, _: int, begin: int, end: int) -> None:
             total[k] = 0.0
         for edge in range(classes.first[node], classes.first[node + 1]):
             read_row(table, classes.distance[edge], weight)
-            there, times = classes.sender[edge], classes.count[edge]
+            there, times = classes.sender[edge], classes.times[edge]
             for k in range(width):
                 total[k] += times * weight[k] * sent[there, k]
         for k in range(width):

@@ -196,7 +196,7 @@ def show_pairs(graph: Batch, angles: tuple[np.ndarray, list[str]]) -> None:
     """Tell the sizes of the line graph and the angles between Ti-O bonds."""
     paths = pair_along_paths(graph.edge_index, graph.edge_vector, graph.degree)
     show_line(
-        f"5. line graph: {len(angles[0])} pairs at the centres (MEGNet, M3GNet), "
+        f"5. line graph: {len(angles[0])} pairs at the centres (M3GNet, DimeNet), "
         f"{paths.bond_pairs.shape[1]} along the paths (ALIGNN)"
     )
     degrees, centers = angles_of(graph, BOND)

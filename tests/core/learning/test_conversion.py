@@ -159,6 +159,12 @@ def test_own_checkpoints_need_a_target(tmp_path):
     assert all(torch.equal(value, state[key]) for key, value in again.state_dict().items())
 
 
+def test_a_file_that_says_what_it_predicts_is_not_overruled():
+    path = weights("formation-energy-per-atom")
+    with pytest.raises(ModelError, match="says that it predicts formation_energy_per_atom"):
+        convert(path, target="band_gap")
+
+
 class _Attack:
     def __reduce__(self):
         return (Path.touch, (Path("attacked"),))

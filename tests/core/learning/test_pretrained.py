@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+import torch
 from pymatgen.core.lattice import Lattice
 from pymatgen.core.structure import Structure
 
@@ -17,10 +18,15 @@ from crystalgnn_core.learning.pretrained import download_folder, is_in_cache, ob
 from crystalgnn_core.learning.registry import Registry
 from crystalgnn_core.models import catalogue as catalogue_module
 from crystalgnn_core.models.catalogue import catalogue, get_published
+from crystalgnn_core.models.published import read_cgcnn
 from crystalgnn_core.models.published_entries import ENTRIES
 from crystalgnn_core.models.published_entry import PublishedEntry
 from crystalgnn_core.screening.prediction import predict
 from crystalgnn_core.targets import TARGETS
+from tests.core.learning.test_converted_classes import (
+    reference_probability,
+    write_checkpoint,
+)
 from tests.core.models.test_published_alignn import write_archive
 from tests.core.web import running_site, send
 
@@ -35,10 +41,14 @@ OFFERED = {
     "cgcnn-mp2018-band-gap": "band_gap",
     "cgcnn-mp2018-bulk-modulus": "bulk_modulus",
     "cgcnn-mp2018-shear-modulus": "shear_modulus",
+    "cgcnn-mp2018-fermi-energy": "fermi_energy",
+    "cgcnn-mp2018-poisson-ratio": "poisson_ratio",
+    "cgcnn-mp2018-is-metal": "is_metal",
     "megnet-mp2018-formation-energy": "formation_energy_per_atom",
     "megnet-mp2018-band-gap": "band_gap",
     "megnet-mp2018-bulk-modulus": "bulk_modulus",
     "megnet-mp2018-shear-modulus": "shear_modulus",
+    "megnet-mp2018-is-metal": "is_metal",
     "jv_formation_energy_peratom_alignn": "formation_energy_per_atom",
     "jv_optb88vdw_bandgap_alignn": "band_gap",
     "jv_mbj_bandgap_alignn": "band_gap",
@@ -132,6 +142,43 @@ def test_a_wrong_file_placed_by_hand_is_refused():
     path.write_bytes(b"x" * 791173)
     with pytest.raises(DownloadError, match=r"SHA-256 .*remove it, or put the file of"):
         obtain(entry.name)
+
+
+def test_a_classifier_by_name_predicts_probabilities(tmp_path):
+    entry = get_published("cgcnn-mp2018-is-metal")
+    folder = download_folder(entry)
+    folder.mkdir(parents=True)
+    state = write_checkpoint(folder / entry.files[0].name)
+    card = read_card(Registry(tmp_path / "store").resolve(entry.name))
+    assert (card.model_id, card.scaler.targets) == (entry.name, ("is_metal",))
+    assert card.label_schemes == {"is_metal": "MP legacy"}
+    assert card.remarks == ("conversion not checked on the real file",)
+    cell = SALT.get_primitive_structure()
+    [value] = predict([cell], entry.name, store=tmp_path / "store")["is_metal"]
+    assert 0 < value < 1
+    expected = reference_probability(state, cell, card.graph)
+    assert value == pytest.approx(expected, abs=1e-5)  # float32
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"epoch": [7]},
+        {"best_mae_error": "low"},
+        {"best_mae_error": torch.zeros(2)},
+        {"args": {"val_size": "many"}},
+        {"args": {"val_size": float("inf")}},
+        {"args": {"data_options": []}},
+        {"normalizer": {"mean": torch.zeros(2), "std": 1.0}},
+        {"state_dict": {"embedding.weight": "none"}},
+    ],
+    ids=str,
+)
+def test_odd_values_in_a_checkpoint_are_refused(tmp_path, changes):
+    path = tmp_path / "semi-metal-classification.pth.tar"
+    write_checkpoint(path, **changes)
+    with pytest.raises(ModelError, match="no checkpoint of the CGCNN code"):
+        read_cgcnn(path)
 
 
 @pytest.fixture

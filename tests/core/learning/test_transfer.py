@@ -110,3 +110,23 @@ def test_what_is_frozen_does_not_learn(network, kind):
     }[kind]
     assert frozen == expected
     assert bool(frozen) == (kind != "none")
+
+
+@pytest.mark.parametrize("kind", ["refit", "keep"])
+def test_a_target_that_was_not_transformed_stays_so(kind):
+    network = CGCNNConfig(atom_width=4, hidden_width=4).build(1)
+    old = TargetScaler(
+        targets=("bulk_modulus",), mean=(90.0,), std=(40.0,), linear=("bulk_modulus",)
+    )
+    labels = np.array([[50.0], [100.0], [210.0]])
+    new = transferred_scaler(network, old, ("bulk_modulus",), labels, kind=kind)
+    assert new.linear == ("bulk_modulus",)
+    made = transfer(network, old, CGCNNConfig(atom_width=4, hidden_width=4), new)
+    hidden = torch.randn(5, 4)
+    with torch.no_grad():
+        before = old.unscale(output_layer(network)(hidden).double().numpy())
+        after = new.unscale(output_layer(made)(hidden).double().numpy())
+    assert after == pytest.approx(before, rel=1e-5)
+    assert new.scale(labels)[:, 0] == pytest.approx(
+        (labels[:, 0] - new.mean[0]) / new.std[0]
+    )

@@ -29,6 +29,7 @@ from crystalgnn_core.models.config import (
     SchNetConfig,
 )
 from crystalgnn_core.models.inference import for_inference
+from crystalgnn_core.models.inference.parallel import Parallel, split_batch
 from crystalgnn_core.records.crystal import Crystal
 
 BASES = (
@@ -388,12 +389,28 @@ def test_seed_decides_the_weights(config, crystals):
     assert not np.array_equal(values[0], values[2])
 
 
-def test_inference_form_predicts_the_same(network, crystals, batch_of):
+def test_inference_form_predicts_the_same(network, config, crystals, batch_of):
     batch = batch_of(crystals)
     form = for_inference(network)
+    is_graph_network = readout_of(config) is not None
+    assert isinstance(form, Parallel) == is_graph_network
     with torch.no_grad():
         expected = network(batch)
     assert form(batch) == pytest.approx(expected, abs=5e-6)  # tables to 1e-6, a few of them
+    if isinstance(form, Parallel):
+        parts = [form.form(part) for part in split_batch(batch, 3)]
+        assert torch.cat(parts) == pytest.approx(expected, abs=5e-6)
+
+
+def test_weights_that_are_no_numbers_are_predicted_without_tables(
+    trainable, crystals, batch_of
+):
+    with torch.no_grad():
+        for parameter in trainable.parameters():
+            parameter.fill_(float("nan"))
+    form = for_inference(trainable)
+    assert not isinstance(form, Parallel)
+    assert form(batch_of(crystals)).isnan().all()
 
 
 @pytest.mark.usefixtures("trainable")

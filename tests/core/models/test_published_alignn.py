@@ -50,12 +50,14 @@ def state_as_written(normalization="batch"):
     return network, state
 
 
-def write_archive(path, content=None, *, folder="jv/", **changes):
+IDS = {"id_train": ["a", "b", "b"], "id_val": ["c"], "id_test": []}
+
+
+def write_archive(path, content=None, *, folder="jv/", ids=IDS, **changes):
     """Write an archive; a setting that is None is left out."""
     settings = {key: value for key, value in (SETTINGS | changes).items() if value != ""}
     buffer = io.BytesIO()
     torch.save({"model": state_as_written()[1]} if content is None else content, buffer)
-    ids = {"id_train": ["a", "b", "b"], "id_val": ["c"], "id_test": []}
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr(f"{folder}checkpoint_299.pt", b"an older one")
         archive.writestr(f"{folder}checkpoint_300.pt", buffer.getvalue())
@@ -219,6 +221,8 @@ def test_what_is_not_computed_here_is_refused(tmp_path, changes, words):
         ("empty", "it holds nothing; expected config.json and checkpoint"),
         ("checkpoint", "no archive of the ALIGNN code"),
         ("json", "no readable zip archive"),
+        ("deflate", r"no readable zip archive \(Error -3 while decompressing"),
+        ("encrypted", r"no readable zip archive \(File .* is encrypted"),
     ],
 )
 def test_what_is_no_archive_is_refused(tmp_path, fault, words):
@@ -230,13 +234,32 @@ def test_what_is_no_archive_is_refused(tmp_path, fault, words):
     elif fault == "cut":
         path.write_bytes(path.read_bytes()[:5000])
     else:
-        with zipfile.ZipFile(path, "w") as archive:
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
             if fault != "empty":
                 archive.writestr("checkpoint_1.pt", b"damaged")
                 text = "{" if fault == "json" else json.dumps(SETTINGS)
                 archive.writestr("config.json", text)
+        content = bytearray(path.read_bytes())
+        if fault == "deflate":
+            content[30 + len("checkpoint_1.pt")] = 0xFF  # no such type of block
+        elif fault == "encrypted":
+            content[content.index(b"PK\x03\x04") + 6] |= 1
+            content[content.index(b"PK\x01\x02") + 8] |= 1
+        path.write_bytes(content)
     with pytest.raises(ModelError, match=words):
         read_alignn(path)
+
+
+@pytest.mark.parametrize(
+    ("ids", "n_rows"),
+    [
+        (["a", "b"], {}),
+        ({"id_train": [["a"], 1], "id_val": 5}, {"train": 2, "val": 0, "test": 0}),
+    ],
+)
+def test_odd_lists_of_rows_do_not_matter(tmp_path, ids, n_rows):
+    path = write_archive(tmp_path / "a.zip", ids=ids)
+    assert read_alignn(path).n_rows == n_rows
 
 
 def test_weights_of_another_size_do_not_pass_for_a_network(tmp_path):

@@ -5,7 +5,8 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pymatgen.core import Lattice, Structure
+from pymatgen.core.lattice import Lattice
+from pymatgen.core.structure import Structure
 
 from crystalgnn_core.graphs.build import build_dataset
 from crystalgnn_core.graphs.config import GraphConfig
@@ -47,7 +48,7 @@ def test_edges_of_rock_salt_are_two_shells():
     # 6 of the other element at a / 2, and the whole shell of 12 at a / sqrt(2)
     assert classes.first.tolist() == [0, 2, 4]
     assert classes.sender.tolist() == [1, 0, 0, 1]
-    assert classes.count.tolist() == [6, 12, 6, 12]
+    assert classes.times.tolist() == [6, 12, 6, 12]
     expected = [2.82, 5.64 / np.sqrt(2)] * 2
     assert classes.distance == pytest.approx(expected, abs=1e-5)
 
@@ -72,8 +73,42 @@ def test_distances_are_one_within_the_tolerance_only():
         return Crystal(np.full(4, 6, np.int16), np.eye(3) * 20, coords)
 
     graph = {"strategy": "radius", "cutoff": 3.0, "too_few": "keep"}
-    assert len(find_classes(batch_of([pair(3e-6)], **graph), 2).member) == 1
+    assert len(find_classes(batch_of([pair(5e-7)], **graph), 2).member) == 1
     assert len(find_classes(batch_of([pair(1e-4)], **graph), 2).member) == 2
+
+
+def test_an_element_is_not_taken_for_a_distance():
+    # two C: one with H at the fourth distance, one with Li at the second
+    lengths = {1: 2.4, 3: 2.2}
+    coords, numbers = [], []
+    for place, (number, length) in enumerate(lengths.items()):
+        x = 5.0 + 20 * place
+        coords += [[x, 5, 5], [x + length, 5, 5]]
+        numbers += [6, number]
+    for place, length in enumerate((2.1, 2.3)):  # the first and the third distance
+        x = 45.0 + 15 * place
+        coords += [[x, 5, 5], [x + length, 5, 5]]
+        numbers += [14, 14]
+    crystal = Crystal(np.array(numbers, np.int16), np.eye(3) * 80, np.array(coords) / 80)
+    batch = batch_of([crystal], strategy="radius", cutoff=3.0, too_few="keep")
+    of_atom = find_classes(batch, 1).of_atom
+    assert of_atom[0] != of_atom[2]
+
+
+@pytest.mark.parametrize("shift", [0.0, 1e-7, 1e-6, 1e-5])
+def test_nearly_symmetric_crystals_are_predicted_as_by_the_network(shift):
+    structure = SALT.copy()
+    if shift:
+        structure.perturb(shift, seed=1)
+    batch = batch_of([crystal_from_structure(structure), crystal_from_structure(QUARTZ)])
+    torch.manual_seed(0)
+    network = CGCNNConfig().build(2)
+    with torch.no_grad():
+        for _ in range(10):
+            network(batch)
+    form = for_inference(network)
+    with torch.no_grad():
+        assert torch.allclose(form(batch), network(batch), rtol=1e-5, atol=3e-5)
 
 
 def test_atoms_of_two_crystals_are_never_one_class():

@@ -88,10 +88,14 @@ def test_predictions_do_not_depend_on_the_threads(dataset, monkeypatch, n_thread
 
 def test_an_error_in_a_thread_is_raised(dataset, monkeypatch):
     monkeypatch.setattr(parallel, "FEWEST_EDGES", 1)
-    monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
 
     def form(batch):
         raise ValueError(f"{len(batch.ptr) - 1} crystals")
 
-    with pytest.raises(ValueError, match="crystals"):
-        Parallel(form)(dataset.batch(np.arange(8)))
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        with pytest.raises(ValueError, match="crystals"):
+            Parallel(form)(dataset.batch(np.arange(8)))
+    finally:
+        torch.set_num_threads(before)
