@@ -87,6 +87,7 @@ def test_a_network_that_cannot_be_compiled_is_used_as_it_is(batch, monkeypatch, 
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # torch's compiler warns of its own parts
 @pytest.mark.parametrize("config", CONFIGS, ids=lambda config: config.kind)
 def test_a_compiled_network_gives_the_same(config, batch, caplog):
     torch.manual_seed(0)
@@ -94,7 +95,7 @@ def test_a_compiled_network_gives_the_same(config, batch, caplog):
     forward = Forward(network, TrainingConfig(compile=True))
     compiled, slope = passed(network, forward, batch)
     exact, exact_slope = passed(network, Forward(network, PLAIN), batch)
-    assert not caplog.records
+    assert not [entry for entry in caplog.records if entry.name.startswith("crystalgnn")]
     assert torch.allclose(compiled, exact, atol=1e-5)
     assert torch.allclose(slope, exact_slope, atol=1e-3 * exact_slope.abs().max())
 
