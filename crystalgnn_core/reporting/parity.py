@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from crystalgnn_core.reporting.density import density_traces
-from crystalgnn_core.reporting.style import LIGHT, PlotSpec, axis, figure, line_trace
+from crystalgnn_core.reporting.style import (
+    LIGHT,
+    PlotSpec,
+    axis,
+    corner_note,
+    figure,
+    line_trace,
+)
 from crystalgnn_core.reporting.text import format_number
 from crystalgnn_core.targets import get_target
 
@@ -130,15 +137,4 @@ def _error_box(data: ParityData) -> PlotSpec:
     if data.baseline_mae is not None:
         baseline = target.with_unit(format_number(data.baseline_mae))
         lines.insert(1, f"composition only {baseline}")
-    return {
-        "text": "<br>".join(lines),
-        "align": "left",
-        "showarrow": False,
-        "xref": "x domain",
-        "yref": "y domain",
-        "x": 0.03,
-        "y": 0.98,
-        "xanchor": "left",
-        "yanchor": "top",
-        "font": {"color": LIGHT["ink"], "size": 12},
-    }
+    return corner_note(lines)

@@ -12,6 +12,7 @@ from crystalgnn_core.reporting.style import (
     LIGHT,
     PlotSpec,
     axis,
+    corner_note,
     figure,
     json_numbers,
     line_trace,
@@ -137,15 +138,4 @@ def _score_box(data: ReliabilityData) -> PlotSpec:
     ]
     if others.auc is not None:
         lines.insert(1, f"composition only {format_number(others.auc)}")
-    return {
-        "text": "<br>".join(lines),
-        "align": "left",
-        "showarrow": False,
-        "xref": "x domain",
-        "yref": "y domain",
-        "x": 0.03,
-        "y": 0.98,
-        "xanchor": "left",
-        "yanchor": "top",
-        "font": {"color": LIGHT["ink"], "size": 12},
-    }
+    return corner_note(lines)

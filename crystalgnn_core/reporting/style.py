@@ -12,7 +12,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
 PlotSpec = dict[str, Any]
 
@@ -142,4 +142,20 @@ def line_trace(x: Iterable[float], y: Iterable[float], color: str, name: str) ->
         "y": json_numbers(y),
         "line": {"color": color, "width": 1.2, "dash": "dash"},
         "hoverinfo": "skip",
+    }
+
+
+def corner_note(lines: Sequence[str]) -> dict[str, Any]:
+    """Return an annotation of plotly with lines in the upper left corner of a panel."""
+    return {
+        "text": "<br>".join(lines),
+        "align": "left",
+        "showarrow": False,
+        "xref": "x domain",
+        "yref": "y domain",
+        "x": 0.03,
+        "y": 0.98,
+        "xanchor": "left",
+        "yanchor": "top",
+        "font": {"color": LIGHT["ink"], "size": 12},
     }

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 import torch
 
+from crystalgnn_core.graphs.build import build_dataset
+from crystalgnn_core.graphs.config import GraphConfig
 from crystalgnn_core.learning.acceleration import Forward
 from crystalgnn_core.learning.config import TrainingConfig
 from crystalgnn_core.models.config import (
@@ -14,6 +16,7 @@ from crystalgnn_core.models.config import (
     MEGNetConfig,
     SchNetConfig,
 )
+from tests.core.random_crystals import draw_crystals
 from tests.tiny import TINY
 
 CONFIGS = (
@@ -52,19 +55,7 @@ def test_half_precision_is_near_and_gives_single_precision(config, batch):
 
 @pytest.fixture
 def batch():
-    from crystalgnn_core.graphs.build import build_dataset
-    from crystalgnn_core.graphs.config import GraphConfig
-    from crystalgnn_core.records.crystal import Crystal
-
-    generator = np.random.default_rng(3)
-    crystals = [
-        Crystal(
-            generator.integers(3, 84, size).astype(np.int16),
-            np.eye(3) * 3.4 * np.cbrt(size) + generator.normal(size=(3, 3)) * 0.3,
-            generator.random((size, 3)),
-        )
-        for size in (1, 3, 4, 6)
-    ]
+    crystals = draw_crystals((1, 3, 4, 6), seed=3)
     dataset, _ = build_dataset(crystals, GraphConfig(symmetric=True))
     return dataset.batch(np.arange(len(dataset)))
 

@@ -8,7 +8,7 @@ from crystalgnn_core.graphs.build import build_dataset
 from crystalgnn_core.graphs.config import GraphConfig
 from crystalgnn_core.learning.cards import DataSummary, ModelCard
 from crystalgnn_core.learning.scaling import TargetScaler
-from crystalgnn_core.records.crystal import Crystal
+from tests.core.random_crystals import draw_crystals
 
 TARGETS = ("formation_energy_per_atom", "band_gap")
 
@@ -29,14 +29,7 @@ def double():
 @pytest.fixture
 def crystals():
     """Eight crystals of 1 to 6 atoms that differ in elements and cell."""
-    generator = np.random.default_rng(5)
-    made = []
-    for index in range(8):
-        size = 1 + index % 6
-        lattice = np.eye(3) * 3.4 * np.cbrt(size) + generator.normal(size=(3, 3)) * 0.3
-        numbers = generator.integers(3, 84, size).astype(np.int16)
-        made.append(Crystal(numbers, lattice, generator.random((size, 3))))
-    return made
+    return draw_crystals((1, 2, 3, 4, 5, 6, 1, 2), seed=5)
 
 
 @pytest.fixture

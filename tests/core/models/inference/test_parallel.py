@@ -11,20 +11,12 @@ from crystalgnn_core.graphs.config import GraphConfig
 from crystalgnn_core.models.config import CGCNNConfig
 from crystalgnn_core.models.inference import for_inference, parallel
 from crystalgnn_core.models.inference.parallel import Parallel, split_batch
-from crystalgnn_core.records.crystal import Crystal
+from tests.core.random_crystals import draw_crystals
 
 
 @pytest.fixture
 def dataset():
-    generator = np.random.default_rng(8)
-    crystals = [
-        Crystal(
-            generator.integers(3, 84, size).astype(np.int16),
-            np.eye(3) * 3.4 * np.cbrt(size) + generator.normal(size=(3, 3)) * 0.3,
-            generator.random((size, 3)),
-        )
-        for size in (1, 5, 2, 7, 3, 4, 1, 6)
-    ]
+    crystals = draw_crystals((1, 5, 2, 7, 3, 4, 1, 6), seed=8)
     return build_dataset(crystals, GraphConfig())[0]
 
 
