@@ -37,8 +37,13 @@ class Site:
 
 
 def send(request, code, body=b"", *, announced=None, **headers):
-    """Send an answer; `announced` bytes are promised, and the connection is closed."""
+    """Send an answer; `announced` bytes are promised, and the connection is closed.
+
+    The header says so: a client that follows a redirection over the same connection would
+    meet the closed end, now and then.
+    """
     request.send_response(code)
+    request.send_header("Connection", "close")
     for name, value in headers.items():
         request.send_header(name.replace("_", "-"), str(value))
     if "Content_Length" not in headers and announced != -1:
