@@ -16,7 +16,7 @@ from deployments.tables import show_rejects, show_rows
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from crystalgnn_core.sources.ingest import IngestReport
+    from crystalgnn_core.sources.reports import IngestReport
 
 SOURCE_COLUMNS = (
     "source",

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from collections import deque
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from prefect import flow
 
 from crystalgnn_core.base import FrozenModel
 from crystalgnn_core.config import PipelineConfig
-from crystalgnn_core.sources.ingest import IngestReport
-from flows.stages import gather
+from crystalgnn_core.sources.reports import IngestReport
+from tasks.artifacts import Progress
 from tasks.records import commit_source, list_source, read_source_part
+
+if TYPE_CHECKING:
+    from crystalgnn_core.sources import AnySource
+    from crystalgnn_core.sources.ingest import IngestPlan
+    from crystalgnn_core.sources.staging import PartState
 
 
 class IngestSummary(FrozenModel):
@@ -38,7 +45,7 @@ def ingest(config: PipelineConfig) -> IngestSummary:
     """Bring every source of the configuration into the record table.
 
     1. List the parts of a source; an unchanged source is skipped.
-    2. Read and validate each part in a task of its own.
+    2. Read and validate each part, and each page that a part names, in a task of its own.
     3. Commit all parts of the source at once; rows in = kept + rejected.
     """
     store = config.store_path
@@ -48,14 +55,28 @@ def ingest(config: PipelineConfig) -> IngestSummary:
         if plan.report is not None:
             reports.append(plan.report)
             continue
-        states = gather(
-            [
-                read_source_part.submit(source, part, Path(plan.folder))
-                for part in plan.parts
-            ]
-        )
+        states = _read_parts(source, plan)
         reports.append(commit_source(store, source, plan, states))
     return IngestSummary(reports=tuple(reports))
+
+
+def _read_parts(source: AnySource, plan: IngestPlan) -> list[PartState]:
+    """Read all parts, also those that others name as the next; show the progress."""
+    folder = Path(plan.folder)
+    running = deque(read_source_part.submit(source, part, folder) for part in plan.parts)
+    progress = Progress(f"ingest-{source.name}", plan.reading.n_expected)
+    ended = []
+    while running:
+        future = running.popleft()
+        future.wait()
+        ended.append(future)
+        if not future.state.is_completed():
+            continue
+        state = future.result()
+        if state.following is not None:
+            running.append(read_source_part.submit(source, state.following, folder))
+        progress.add(state.n_in, share=len(ended) / (len(ended) + len(running)))
+    return [future.result() for future in ended]
 
 
 def _describe(report: IngestReport) -> str:

@@ -11,11 +11,11 @@ from crystalgnn_core.sources import AnySource
 from crystalgnn_core.sources.base import SourcePart
 from crystalgnn_core.sources.ingest import (
     IngestPlan,
-    IngestReport,
     commit_ingest,
     plan_ingest,
     read_part,
 )
+from crystalgnn_core.sources.reports import IngestReport
 from crystalgnn_core.sources.staging import PartState
 from tasks.options import OPTIONS
 

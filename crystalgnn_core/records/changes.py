@@ -91,7 +91,7 @@ class RecordWriter:
             tables: Reads the rows of the source.
             has_rows: Whether the table holds rows of the source.
         """
-        self._complete(DeltaTable.create(self.path, record_schema(), mode="ignore"))
+        open_complete(self.path, record_schema())
         if not has_rows:
             write_deltalake(
                 self.path, _reader(tables(None)), mode="append", writer_properties=WRITING
@@ -113,16 +113,6 @@ class RecordWriter:
             changes.n_changed,
             len(changes.gone),
         )
-
-    def _complete(self, stored: DeltaTable) -> None:
-        """Add the columns that came into use after the table was made, empty."""
-        present = {field.name for field in stored.schema().fields}
-        wanted = Schema.from_arrow(record_schema()).fields
-        missing = [field for field in wanted if field.name not in present]
-        if missing:
-            stored.alter.add_columns(missing)
-            names = ", ".join(field.name for field in missing)
-            logger.info("%s: columns added: %s", self.path, names)
 
     def _merge(self, rows: Iterator[pa.Table], gone: pa.ChunkedArray) -> None:
         removed = pa.table(
@@ -164,6 +154,22 @@ class RecordWriter:
             )
             .execute()
         )
+
+
+def open_complete(path: Path, schema: pa.Schema) -> DeltaTable:
+    """Open a Delta table with all columns of a schema.
+
+    It is made if it is not there; columns that came into use later are added, empty.
+    """
+    stored = DeltaTable.create(path, schema, mode="ignore")
+    present = {field.name for field in stored.schema().fields}
+    wanted = Schema.from_arrow(schema).fields
+    missing = [field for field in wanted if field.name not in present]
+    if missing:
+        stored.alter.add_columns(missing)
+        names = ", ".join(field.name for field in missing)
+        logger.info("%s: columns added: %s", path, names)
+    return stored
 
 
 def _differing(

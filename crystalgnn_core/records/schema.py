@@ -71,13 +71,14 @@ class RawRecord(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class RejectedRecord:
-    """A row that was refused, and why."""
+    """A row that was refused, and why; `last_updated` as the source gave it."""
 
     source: str
     material_id: str
     stage: Stage
     reason: RejectReason
     message: str
+    last_updated: datetime | None = None
 
 
 def record_schema() -> pa.Schema:
@@ -115,12 +116,19 @@ def record_schema() -> pa.Schema:
     )
 
 
-def with_all_columns(table: pa.Table, columns: Sequence[str] | None = None) -> pa.Table:
-    """Return some columns of a record table, or all, in order; those it lacks are empty.
+def with_all_columns(
+    table: pa.Table, columns: Sequence[str] | None = None, schema: pa.Schema | None = None
+) -> pa.Table:
+    """Return some columns of a table, or all, in order; those it lacks are empty.
 
-    A table that was written before a target was added has no column for it.
+    A table that was written before a column came into use has none.
+
+    Args:
+        table: Columns of the schema.
+        columns: Those that are wanted; all by default.
+        schema: Of the whole table; that of the record table by default.
     """
-    schema, present = record_schema(), set(table.column_names)
+    schema, present = schema or record_schema(), set(table.column_names)
     for name in schema.names if columns is None else columns:
         if name not in present:
             field = schema.field(name)
@@ -130,9 +138,10 @@ def with_all_columns(table: pa.Table, columns: Sequence[str] | None = None) -> p
 
 def reject_schema() -> pa.Schema:
     """Return the Arrow schema of the table of rejected rows."""
+    texts = ("source", "material_id", "stage", "reason", "message")
     return pa.schema(
         [
-            pa.field(name, pa.string(), nullable=False)
-            for name in ("source", "material_id", "stage", "reason", "message")
+            *(pa.field(name, pa.string(), nullable=False) for name in texts),
+            pa.field("last_updated", pa.timestamp("us", tz="UTC")),
         ]
     )

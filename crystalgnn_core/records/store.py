@@ -20,6 +20,7 @@ from crystalgnn_core.records.changes import (
     RecordWriter,
     TableReader,
     compare_keys,
+    open_complete,
 )
 from crystalgnn_core.records.schema import (
     record_schema,
@@ -120,7 +121,7 @@ class RecordStore:
             TransientError: Another writer committed at the same moment.
         """
         with _conflicts_as_transient(self.rejects_path):
-            DeltaTable.create(self.rejects_path, reject_schema(), mode="ignore")
+            open_complete(self.rejects_path, reject_schema())
             write_deltalake(
                 self.rejects_path,
                 rejects,
@@ -132,7 +133,8 @@ class RecordStore:
         """Read all rejected rows."""
         if not DeltaTable.is_deltatable(str(self.rejects_path)):
             return reject_schema().empty_table()
-        return DeltaTable(self.rejects_path).to_pyarrow_table()
+        table = DeltaTable(self.rejects_path).to_pyarrow_table()
+        return with_all_columns(table, schema=reject_schema())
 
     def read(
         self,
@@ -176,13 +178,14 @@ class RecordStore:
         """Stream the records of some sources as tables of bounded size.
 
         The metadata of each table tell the version that it was read from, `RECORD_VERSION`.
-        Columns that came into use after the table was written are empty.
+        Columns that came into use after the table was written are empty. The table is
+        opened at once, so a writer, inside which none can be opened, may take the stream.
 
         Raises:
             InputError: There is no such version.
         """
         if not DeltaTable.is_deltatable(str(self.records_path)):
-            return
+            return iter(())
         try:
             stored = DeltaTable(self.records_path, version=version)
         except DeltaError as error:
@@ -203,10 +206,13 @@ class RecordStore:
             # typed, as an empty list alone would have the type null
             filter=pc.field("source").isin(pa.array(sources, pa.string())),
         )
-        for batch in scanner.to_batches():
-            if batch.num_rows:
-                table = with_all_columns(pa.Table.from_batches([batch]), columns)
-                yield table.replace_schema_metadata({RECORD_VERSION: read})
+        return (
+            with_all_columns(
+                pa.Table.from_batches([batch]), columns
+            ).replace_schema_metadata({RECORD_VERSION: read})
+            for batch in scanner.to_batches()
+            if batch.num_rows
+        )
 
     def source_counts(self) -> dict[str, int]:
         """Return the number of records of each stored source."""

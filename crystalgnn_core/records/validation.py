@@ -128,4 +128,5 @@ def _rejected(raw: RawRecord, source: str, error: RecordError) -> RejectedRecord
         stage="ingest",
         reason=cast("RejectReason", error.reason),
         message=message if message.startswith(name) else f"{name}: {message}",
+        last_updated=raw.last_updated,
     )

@@ -89,7 +89,7 @@ class FilesSource(SourceConfig):
             payloads = self._table_payloads(path)
         else:
             payloads = self._folder_payloads(path)
-        config = self._reading_digest()
+        config = self.reading_digest()
         return [
             SourcePart(index=index, digest=digest_of([config, payload]), payload=payload)
             for index, payload in enumerate(payloads)
@@ -106,14 +106,14 @@ class FilesSource(SourceConfig):
             return self._read_files(path, part.payload)
         return self._read_rows(path, part.payload)
 
-    def _reading_digest(self) -> str:
-        """Return a digest of what decides how rows are read.
+    def reading_digest(self) -> str:
+        """Return a digest of the settings that decide how rows are read.
 
         Settings that came later count only where they are used.
         """
         columns = self.targets.items()
         unused = {name: {"at_most"} for name, column in columns if column.at_most is None}
-        apart = ("path", "labels", "pattern", "part_size")
+        apart = ("path", "labels", "pattern", "part_size", "citation")
         return self.settings_digest(
             exclude={**dict.fromkeys(apart, True), "targets": unused}
         )

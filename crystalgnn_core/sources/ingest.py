@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import logging
 import shutil
-from collections import Counter
-from typing import TYPE_CHECKING
+from collections import Counter, deque
+from pathlib import Path
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 import pyarrow as pa
-import pyarrow.compute as pc
+import pyarrow.parquet as pq
 from pydantic import ValidationError
 
 from crystalgnn_core.artifacts import read_json, write_text
@@ -16,9 +17,15 @@ from crystalgnn_core.base import FrozenModel, digest_of_strings
 from crystalgnn_core.errors import IntegrityError
 from crystalgnn_core.parallel import garbage_kept
 from crystalgnn_core.records.schema import RejectedRecord, record_schema
-from crystalgnn_core.records.store import RecordCounts, RecordStore
+from crystalgnn_core.records.store import RecordStore
 from crystalgnn_core.records.validation import validate
-from crystalgnn_core.sources.base import BATCH_SIZE, SourcePart, in_chunks
+from crystalgnn_core.sources.base import BATCH_SIZE, SourcePart, SourcePlan, in_chunks
+from crystalgnn_core.sources.reports import (
+    IngestReport,
+    last_report,
+    report_path,
+    stored_source,
+)
 from crystalgnn_core.sources.staging import (
     STAGE,
     PartState,
@@ -26,63 +33,95 @@ from crystalgnn_core.sources.staging import (
     staged_part,
     write_part,
 )
+from crystalgnn_core.sources.stored import KeptRows, StoredSource
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path
+    from collections.abc import Generator, Iterator, Sequence
 
     from crystalgnn_core.sources.base import SourceConfig
 
 logger = logging.getLogger(__name__)
+T = TypeVar("T")
 VALIDATION_VERSION = 1  # raise it when validation changes: sources are then read again
 
 
-class IngestReport(FrozenModel):
-    """What came of one source: rows in = kept + rejected, always.
+class IngestPlan(FrozenModel):
+    """What to read of a source, or the report of an earlier, equal ingest.
 
     Attributes:
-        source: Name of the source.
-        digest: Digest of everything that was read.
-        n_in: Rows the source yielded.
-        n_kept: Rows in the record table now.
-        rejected: Reject reason to count.
-        n_labels: Target to number of labels kept.
-        counts: How the record table changed.
-        was_read: False when the source was unchanged and nothing had to be read.
+        digest: Digest of everything that is read.
+        settings: Digest of the settings by which it is read.
+        folder: Where its parts are staged.
+        reading: What to read.
+        report: The earlier ingest; None when there is something to read.
     """
 
-    source: str
     digest: str
-    n_in: int
-    n_kept: int
-    rejected: dict[str, int]
-    n_labels: dict[str, int]
-    counts: RecordCounts
-    was_read: bool = True
-
-
-class IngestPlan(FrozenModel):
-    """Parts to read, or the report of an earlier, equal ingest."""
-
-    digest: str
+    settings: str
     folder: str
-    parts: tuple[SourcePart, ...]
+    reading: SourcePlan
     report: IngestReport | None = None
 
+    @property
+    def parts(self) -> tuple[SourcePart, ...]:
+        """Parts that are known beforehand."""
+        return self.reading.parts
 
-def plan_ingest(store: Path, source: SourceConfig) -> IngestPlan:
-    """List the parts of a source; find the earlier report when nothing changed.
+
+class _Pending(FrozenModel):
+    """A commit that has begun: a crash leaves it behind, and the next plan finishes it."""
+
+    plan: IngestPlan
+    states: tuple[PartState, ...]
+    targets: tuple[str, ...]
+
+
+def ingest_source(store: Path, source: SourceConfig) -> IngestReport:
+    """Bring one source into the record table of a store, part after part.
 
     Raises:
         SourceError: The source is missing or empty.
+        TransientError: The source did not answer, or another process writes.
     """
-    parts = source.parts()
-    digest = digest_of_strings(
-        [f"v{VALIDATION_VERSION}", source.require_labels, *(part.digest for part in parts)]
+    plan = plan_ingest(store, source)
+    if plan.report is not None:
+        return plan.report
+    states = []
+    waiting = deque(plan.parts)
+    while waiting:
+        state = read_part(source, waiting.popleft(), Path(plan.folder))
+        states.append(state)
+        if state.following is not None:
+            waiting.append(state.following)
+    return commit_ingest(store, source, plan, states)
+
+
+def plan_ingest(store: Path, source: SourceConfig) -> IngestPlan:
+    """Ask a source what there is to read; find the earlier report when nothing changed.
+
+    A commit that was interrupted is finished first.
+
+    Raises:
+        SourceError: The source is missing or empty.
+        TransientError: The source did not answer; a second try may succeed.
+    """
+    _finish_pending(store, source.name)
+    rules = [f"v{VALIDATION_VERSION}", source.require_labels]
+    settings = digest_of_strings([*rules, source.reading_digest()])
+    reading = source.plan(stored_source(store, source.name))
+    kept = [] if reading.kept is None else [reading.kept.sha256]
+    digest = digest_of_strings([*rules, *(part.digest for part in reading.parts), *kept])
+    report = last_report(store, source.name)
+    is_unchanged = report is not None and (reading.is_unchanged or report.digest == digest)
+    if report is not None and is_unchanged:
+        logger.info("source %s: unchanged, %d records", source.name, report.n_kept)
+    return IngestPlan(
+        digest=digest,
+        settings=settings,
+        folder=str(store / "staging" / f"{source.name}-{digest}"),
+        reading=reading,
+        report=report.as_unchanged() if report is not None and is_unchanged else None,
     )
-    folder = str(store / "staging" / f"{source.name}-{digest}")
-    report = _earlier_report(store, source.name, digest)
-    return IngestPlan(digest=digest, folder=folder, parts=tuple(parts), report=report)
 
 
 def read_part(source: SourceConfig, part: SourcePart, folder: Path) -> PartState:
@@ -98,8 +137,9 @@ def read_part(source: SourceConfig, part: SourcePart, folder: Path) -> PartState
     tables = [record_schema().empty_table()]
     rejects: list[RejectedRecord] = []
     n_in = 0
+    rows = _Following(source.read(part))
     with garbage_kept():
-        for raws in in_chunks(source.read(part), BATCH_SIZE):
+        for raws in in_chunks(rows, BATCH_SIZE):
             n_in += len(raws)
             checked = validate(
                 raws,
@@ -109,7 +149,20 @@ def read_part(source: SourceConfig, part: SourcePart, folder: Path) -> PartState
             )
             tables.append(checked.records)
             rejects += checked.rejects
-    return write_part(entry, pa.concat_tables(tables), rejects, n_in)
+    return write_part(
+        entry, pa.concat_tables(tables), rejects, n_in=n_in, following=rows.following
+    )
+
+
+class _Following(Generic[T]):
+    """The items of an iterator, and what it returns at its end if it is a generator."""
+
+    def __init__(self, items: Iterator[T]) -> None:
+        self._items = items
+        self.following: SourcePart | None = None
+
+    def __iter__(self) -> Generator[T]:
+        self.following = yield from self._items
 
 
 def commit_ingest(
@@ -127,68 +180,80 @@ def commit_ingest(
         TransientError: Another writer committed at the same moment.
     """
     if not all(state.is_sound() for state in states):
-        report = _earlier_report(store, source.name, plan.digest)
-        if report is None:
+        report = last_report(store, source.name)
+        if report is None or report.digest != plan.digest:
             raise IntegrityError(
                 f"source {source.name}: staged parts in {plan.folder} are missing or "
                 "damaged; ingest the source again"
             )
-        return report
-    records = StagedRecords(source.name, states)
+        return report.as_unchanged()
+    pending = _Pending(plan=plan, states=tuple(states), targets=source.target_names())
+    return _commit(store, source.name, pending)
+
+
+def _commit(store: Path, name: str, pending: _Pending) -> IngestReport:
+    plan = pending.plan
+    kept = _kept_rows(store, name, plan.reading)
+    records = StagedRecords(name, pending.states, kept)
     rejects = records.rejects()
-    n_in = sum(state.n_in for state in states)
-    if n_in != len(records) + rejects.num_rows:
+    if records.n_in != len(records) + rejects.num_rows:
         raise IntegrityError(
-            f"source {source.name}: {n_in} rows in, but {len(records)} kept and "
+            f"source {name}: {records.n_in} rows in, but {len(records)} kept and "
             f"{rejects.num_rows} rejected"
         )
+    n_labels = records.n_labels(pending.targets)
     # an earlier report must not vouch for a table that a crash leaves half changed
-    _report_path(store, source.name).unlink(missing_ok=True)
+    write_text(_pending_path(store, name), pending.model_dump_json())
+    report_path(store, name).unlink(missing_ok=True)
     table = RecordStore(store)
-    counts = table.replace_records(source.name, records.tables)
-    table.replace_rejects(source.name, STAGE, rejects)
+    counts = table.replace_records(name, records.tables)
+    table.replace_rejects(name, STAGE, rejects)
     report = IngestReport(
-        source=source.name,
+        source=name,
         digest=plan.digest,
-        n_in=n_in,
+        n_in=records.n_in,
         n_kept=len(records),
         rejected=dict(sorted(Counter(rejects["reason"].to_pylist()).items())),
-        n_labels=records.n_labels(source.target_names()),
+        n_labels=n_labels,
         counts=counts,
+        settings=plan.settings,
+        source_version=plan.reading.source_version,
     )
-    write_text(_report_path(store, source.name), report.model_dump_json(indent=1) + "\n")
+    write_text(report_path(store, name), report.model_dump_json(indent=1) + "\n")
+    _pending_path(store, name).unlink()
     shutil.rmtree(plan.folder, ignore_errors=True)
     return report
 
 
-def _report_path(store: Path, name: str) -> Path:
-    return store / "ingests" / f"{name}.json"
+def _kept_rows(store: Path, name: str, reading: SourcePlan) -> KeptRows | None:
+    if reading.kept is None:
+        return None
+    if not reading.kept.is_sound():
+        raise IntegrityError(
+            f"source {name}: {reading.kept.path} is missing or damaged; ingest the source "
+            "again"
+        )
+    ids = pq.read_table(reading.kept.path, columns=["material_id"])["material_id"]
+    return KeptRows(StoredSource(store, name), ids.combine_chunks())
 
 
-def _earlier_report(store: Path, name: str, digest: str) -> IngestReport | None:
-    """Return the report of an equal earlier ingest whose rows are still in the table."""
-    path = _report_path(store, name)
+def _pending_path(store: Path, name: str) -> Path:
+    return store / "ingests" / f"{name}.pending.json"
+
+
+def _finish_pending(store: Path, name: str) -> None:
+    """Finish a commit that was interrupted; forget it if its parts are gone."""
+    path = _pending_path(store, name)
     if not path.is_file():
-        return None
+        return
     try:
-        report = IngestReport.model_validate(read_json(path))
+        pending = _Pending.model_validate(read_json(path))
+        kept = pending.plan.reading.kept
+        is_whole = kept is None or kept.is_sound()
     except (IntegrityError, ValidationError):
-        logger.warning("%s: damaged report; source %s will be read again", path, name)
-        return None
-    table = RecordStore(store)
-    if report.digest != digest or table.version() is None:
-        return None
-    if table.source_counts().get(name, 0) != report.n_kept:
-        return None
-    if _n_rejects(table, name) != sum(report.rejected.values()):
-        return None
-    logger.info("source %s: unchanged, %d records", name, report.n_kept)
-    unchanged = {"n_new": 0, "n_changed": 0, "n_removed": 0, "n_unchanged": report.n_kept}
-    counts = report.counts.model_copy(update=unchanged)
-    return report.model_copy(update={"was_read": False, "counts": counts})
-
-
-def _n_rejects(table: RecordStore, name: str) -> int:
-    rejects = table.rejects()
-    is_own = pc.and_(pc.equal(rejects["source"], name), pc.equal(rejects["stage"], STAGE))
-    return pc.sum(is_own).as_py() or 0
+        is_whole = False
+    if is_whole and all(state.is_sound() for state in pending.states):
+        logger.info("source %s: finishing an interrupted commit", name)
+        _commit(store, name, pending)
+    else:
+        path.unlink()

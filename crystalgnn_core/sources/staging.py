@@ -3,32 +3,50 @@
 from __future__ import annotations
 
 from collections import Counter
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pydantic import ValidationError
 
 from crystalgnn_core.artifacts import FileRef, read_json, write_table, write_text
 from crystalgnn_core.base import FrozenModel
 from crystalgnn_core.errors import IntegrityError
-from crystalgnn_core.records.schema import RejectedRecord, Stage, record_schema
+from crystalgnn_core.records.schema import (
+    RejectedRecord,
+    Stage,
+    record_schema,
+    reject_schema,
+)
 from crystalgnn_core.records.validation import rejects_table
+from crystalgnn_core.sources.base import SourcePart
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+    from crystalgnn_core.sources.stored import KeptRows
+
 STAGE: Stage = "ingest"
 
 
 class PartState(FrozenModel):
-    """References to what was read from one part."""
+    """References to what was read from one part.
+
+    Attributes:
+        records: Rows of the record table.
+        rejects: Rejected rows.
+        n_in: Rows that the part holds.
+        following: The part that it names as the next one.
+    """
 
     records: FileRef
     rejects: FileRef
     n_in: int
+    following: SourcePart | None = None
 
     def is_sound(self) -> bool:
         """Tell whether both files are there and undamaged."""
@@ -36,7 +54,12 @@ class PartState(FrozenModel):
 
 
 def write_part(
-    entry: Path, records: pa.Table, rejects: Sequence[RejectedRecord], n_in: int
+    entry: Path,
+    records: pa.Table,
+    rejects: Sequence[RejectedRecord],
+    *,
+    n_in: int,
+    following: SourcePart | None,
 ) -> PartState:
     """Write what was read from a part, and the entry that says so last.
 
@@ -45,11 +68,13 @@ def write_part(
         records: Rows of the record table.
         rejects: Rejected rows.
         n_in: Rows that the part holds.
+        following: The part that it names as the next one.
     """
     state = PartState(
         records=_write(entry.with_suffix(".records.parquet"), records),
         rejects=_write(entry.with_suffix(".rejects.parquet"), rejects_table(rejects)),
         n_in=n_in,
+        following=following,
     )
     write_text(entry, state.model_dump_json())
     return state
@@ -68,8 +93,14 @@ def staged_part(entry: Path) -> PartState | None:
         return None
     if not state.is_sound():
         return None
-    names = pq.read_schema(state.records.path).names
-    return state if names == record_schema().names else None
+    is_current = all(
+        pq.read_schema(file.path).names == schema.names
+        for file, schema in (
+            (state.records, record_schema()),
+            (state.rejects, reject_schema()),
+        )
+    )
+    return state if is_current else None
 
 
 class StagedRecords:
@@ -78,30 +109,46 @@ class StagedRecords:
     Args:
         source: Name of the source.
         states: Its parts, in order.
+        kept: Stored rows that stay as they are, if any.
+
+    Raises:
+        IntegrityError: A row that shall stay is not stored, or was read anew as well.
     """
 
-    def __init__(self, source: str, states: Sequence[PartState]) -> None:
+    def __init__(
+        self, source: str, states: Sequence[PartState], kept: KeptRows | None = None
+    ) -> None:
         self.source = source
         self._states = states
+        self._kept = kept
         self._keep: list[pa.BooleanArray] = []
         self._duplicates: list[RejectedRecord] = []
-        self._find_duplicates()
+        ids = self._staged_ids()
+        self._find_duplicates(ids)
+        self._n_stored = 0 if kept is None else self._check_kept(kept, ids)
 
     def __len__(self) -> int:
-        """Return the number of rows that are kept."""
-        return sum(keep.true_count for keep in self._keep)
+        """Return the number of rows that are in the record table afterwards."""
+        return sum(keep.true_count for keep in self._keep) + self._n_stored
+
+    @property
+    def n_in(self) -> int:
+        """Rows that were read, and stored ones that stay, kept and rejected."""
+        n_read = sum(state.n_in for state in self._states)
+        if self._kept is None:
+            return n_read
+        return n_read + self._n_stored + self._kept.rejects.num_rows
 
     def tables(self, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
-        """Yield the kept rows of each part, some columns or all."""
-        names = None if columns is None else list(columns)
-        for state, keep in zip(self._states, self._keep, strict=True):
-            table = pq.read_table(state.records.path, columns=names)
-            yield table if keep.false_count == 0 else table.filter(keep)
+        """Stream the kept rows of each part, some columns or all."""
+        stored = iter(()) if self._kept is None else self._kept.tables(columns)
+        return chain(self._staged_tables(columns), stored)
 
     def rejects(self) -> pa.Table:
         """Return the rejected rows, those of repeated ids last."""
         tables = [pq.read_table(state.rejects.path) for state in self._states]
-        return pa.concat_tables([*tables, rejects_table(self._duplicates)])
+        stored = [] if self._kept is None else [self._kept.rejects]
+        return pa.concat_tables([*tables, *stored, rejects_table(self._duplicates)])
 
     def n_labels(self, targets: Sequence[str]) -> dict[str, int]:
         """Return the number of labels of each target."""
@@ -111,21 +158,46 @@ class StagedRecords:
                 counts[name] += table.num_rows - table[name].null_count
         return dict(counts)
 
-    def _find_duplicates(self) -> None:
-        """Keep the first row of every id and reject the others."""
-        if not self._states:
-            return
-        tables = [
-            pq.read_table(state.records.path, columns=["material_id"])
+    def _staged_tables(self, columns: Sequence[str] | None) -> Iterator[pa.Table]:
+        names = None if columns is None else list(columns)
+        for state, keep in zip(self._states, self._keep, strict=True):
+            table = pq.read_table(state.records.path, columns=names)
+            yield table if keep.false_count == 0 else table.filter(keep)
+
+    def _staged_ids(self) -> list[pa.ChunkedArray]:
+        """Return the ids of the rows that were read, part by part."""
+        return [
+            pq.read_table(state.records.path, columns=["material_id"])["material_id"]
             for state in self._states
         ]
-        ids = pa.concat_tables(tables)["material_id"].combine_chunks()
+
+    def _check_kept(self, kept: KeptRows, staged: Sequence[pa.ChunkedArray]) -> int:
+        """Return the number of stored records that stay; each is stored, and not read."""
+        n_missing = kept.missing()
+        n_twice = sum(
+            pc.sum(pc.is_in(ids, value_set=kept.material_ids)).as_py() or 0
+            for ids in staged
+        )
+        if n_missing or n_twice:
+            raise IntegrityError(
+                f"source {self.source}: of the rows that shall stay {n_missing} are not "
+                f"stored and {n_twice} were read anew; ingest the source again"
+            )
+        return sum(table.num_rows for table in kept.tables(["material_id"]))
+
+    def _find_duplicates(self, staged: Sequence[pa.ChunkedArray]) -> None:
+        """Keep the first row of every id and reject the others."""
+        if not staged:
+            return
+        ids = pa.chunked_array(
+            [chunk for part in staged for chunk in part.chunks], pa.string()
+        ).combine_chunks()
         codes = ids.dictionary_encode().indices.to_numpy()  # in order of first appearance
         is_first = np.diff(np.maximum.accumulate(codes), prepend=-1) > 0
         firsts = np.flatnonzero(is_first)
         for row in np.flatnonzero(~is_first):
             self._duplicates.append(self._reject(ids[row].as_py(), firsts[codes[row]]))
-        ends = np.cumsum([table.num_rows for table in tables])[:-1]
+        ends = np.cumsum([len(part) for part in staged])[:-1]
         self._keep = [pa.array(part) for part in np.split(is_first, ends)]
 
     def _reject(self, material_id: str, first: int) -> RejectedRecord:

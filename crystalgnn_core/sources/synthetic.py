@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import pyarrow as pa
 from pydantic import Field, model_validator
 
-from crystalgnn_core.base import digest_of
+from crystalgnn_core.base import LATER, digest_of
 from crystalgnn_core.errors import ConfigError
 from crystalgnn_core.records.crystal import composition_of
 from crystalgnn_core.records.schema import RawRecord
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from crystalgnn_core.records.crystal import Crystal
 
 TARGET_NAMES = ("formation_energy_per_atom", "band_gap")
-LICENSE = "CC0-1.0"
+LICENSE: Literal["CC0-1.0"] = "CC0-1.0"
 WORD_LIMIT = 2**32  # a larger seed would be split and could meet another one
 
 
@@ -52,6 +52,7 @@ class SyntheticSource(SourceConfig):
     batch: Annotated[int, Field(ge=0, lt=WORD_LIMIT)] = 0
     with_labels: bool = True
     prefix: Annotated[str, Field(min_length=1, pattern=r"^[A-Za-z0-9._]+$")] = "syn"
+    license: Annotated[Literal["CC0-1.0"], LATER] = LICENSE
 
     @model_validator(mode="before")
     @classmethod

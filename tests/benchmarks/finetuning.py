@@ -22,8 +22,9 @@ from crystalgnn_core.learning.finetuning import finetune_model
 from crystalgnn_core.learning.registry import Registry
 from crystalgnn_core.learning.training import TrainedModel, train_model
 from crystalgnn_core.sources.files import FilesSource
+from crystalgnn_core.sources.ingest import ingest_source
 from deployments.tables import show_line, show_rows
-from tests.benchmarks.stores import build_graphs, fill_store
+from tests.benchmarks.stores import build_graphs
 
 SHARED = Path(__file__).parents[3] / "shared"
 WEIGHTS = {
@@ -59,7 +60,7 @@ def fill(store: Path) -> None:
             },
         }
     )
-    fill_store(store, source)
+    ingest_source(store, source)
 
 
 def compare(store: Path, name: str) -> list[tuple[str, ...]]:

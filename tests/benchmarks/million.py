@@ -35,7 +35,7 @@ from crystalgnn_core.records.store import RecordStore
 from crystalgnn_core.shardset import ShardEntry
 from crystalgnn_core.sources.base import LabelRequirement, SourceConfig, SourcePart
 from crystalgnn_core.sources.cif import crystal_from_cif
-from crystalgnn_core.sources.ingest import commit_ingest, plan_ingest, read_part
+from crystalgnn_core.sources.ingest import ingest_source
 from deployments.tables import show_line, show_rows
 
 MP20 = Path(__file__).parents[3] / "shared" / "data" / "mp20.parquet"
@@ -90,9 +90,7 @@ def read_seeds() -> list[Crystal]:
 
 def record(store: Path, source: VariantSource) -> int:
     """Bring the structures into the record table as an ingest does; count them."""
-    plan = plan_ingest(store, source)
-    states = [read_part(source, part, Path(plan.folder)) for part in plan.parts]
-    return commit_ingest(store, source, plan, states).n_kept
+    return ingest_source(store, source).n_kept
 
 
 def build(store: Path, config: GraphConfig) -> list[ShardEntry]:

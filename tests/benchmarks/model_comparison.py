@@ -80,14 +80,14 @@ def run() -> None:
 def prepare(store: Path) -> None:
     """Ingest the rows, once for all models."""
     from crystalgnn_core.sources.files import FilesSource
-    from tests.benchmarks.stores import fill_store
+    from crystalgnn_core.sources.ingest import ingest_source
 
     path = store / "mp20.parquet"
     rows = pd.read_parquet(MP20).drop(columns="split")
     rows.sample(N_ROWS, random_state=0).to_parquet(path)
     targets = {name: {"column": name, "label_scheme": SCHEME} for name in (ENERGY, GAP)}
     source = {"name": "mp20", "path": str(path), "targets": targets}
-    fill_store(store, FilesSource.model_validate(source))
+    ingest_source(store, FilesSource.model_validate(source))
 
 
 def in_process(store: Path, name: str, minutes: float) -> tuple[str, ...]:

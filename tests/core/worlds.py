@@ -1,7 +1,6 @@
 """Small stores made with the steps that the flows take, for tests of the later stages."""
 
 import shutil
-from pathlib import Path
 
 from crystalgnn_core.graphs.config import GraphConfig
 from crystalgnn_core.graphs.shards import build_graph_shard, plan_graph_shards
@@ -14,7 +13,7 @@ from crystalgnn_core.screening.config import ScreeningConfig
 from crystalgnn_core.screening.prediction import plan_prediction_shards, predict_shard
 from crystalgnn_core.screening.screen import rank_screen
 from crystalgnn_core.shardset import KEY
-from crystalgnn_core.sources.ingest import commit_ingest, plan_ingest, read_part
+from crystalgnn_core.sources.ingest import ingest_source
 from crystalgnn_core.sources.synthetic import SyntheticSource
 
 GRAPH = GraphConfig(cutoff=5.0, n_neighbors=6)
@@ -22,15 +21,8 @@ MODEL = CGCNNConfig(atom_width=8, n_convolutions=1, hidden_width=8)
 TRAINING = TrainingConfig(sources=("synthetic",), epochs=3, batch_size=16, device="cpu")
 SOURCE = SyntheticSource(n_structures=80, part_size=40)
 CANDIDATES = SyntheticSource(name="candidates", prefix="c", seed=1, n_structures=40)
+ingest = ingest_source
 SCREENING = ScreeningConfig(sources=("candidates",), top_k=5, device="cpu")
-
-
-def ingest(store, source):
-    plan = plan_ingest(store, source)
-    if plan.report is not None:
-        return plan.report
-    states = [read_part(source, part, Path(plan.folder)) for part in plan.parts]
-    return commit_ingest(store, source, plan, states)
 
 
 def build_graphs(store, graph=GRAPH):

@@ -16,7 +16,7 @@ from crystalgnn_core.graphs.shards import (
 from crystalgnn_core.learning.registry import Registry
 from crystalgnn_core.learning.training import train_model
 from crystalgnn_core.records.store import RecordStore
-from crystalgnn_core.sources.ingest import commit_ingest, plan_ingest, read_part
+from crystalgnn_core.sources.ingest import ingest_source
 from deployments.cli import main
 from tests.processes import Outcome
 from tests.tiny import TINY
@@ -38,9 +38,7 @@ def trained_store(tmp_path_factory):
         TINY | {"store": str(store), "sources": TINY["sources"][:1], "training": training}
     )
     [source] = config.sources
-    plan = plan_ingest(store, source)
-    parts = [read_part(source, part, Path(plan.folder)) for part in plan.parts]
-    commit_ingest(store, source, plan, parts)
+    ingest_source(store, source)
     structures = RecordStore(store).scan([source.name], STRUCTURE_COLUMNS)
     for job in plan_graph_shards(store, config.graph, structures, shard_size=64)[0]:
         build_graph_shard(job, config.graph)
