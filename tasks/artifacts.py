@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from prefect import task
 from prefect.artifacts import (
@@ -67,9 +67,10 @@ class Progress:
         if self._n_expected is not None:
             text += f" of {self._n_expected:,}"
         if self._artifact is None:
-            self._artifact = create_progress_artifact(
+            made = create_progress_artifact(
                 100 * share, key=artifact_key(self.name), description=text
             )
+            self._artifact = cast("UUID", made)  # a coroutine only inside an event loop
         else:
             update_progress_artifact(self._artifact, 100 * share, description=text)
 

@@ -6,7 +6,7 @@ import logging
 import shutil
 from collections import Counter, deque
 from pathlib import Path
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar, cast
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -162,7 +162,8 @@ class _Following(Generic[T]):
         self.following: SourcePart | None = None
 
     def __iter__(self) -> Generator[T]:
-        self.following = yield from self._items
+        items = cast("Generator[T, None, SourcePart | None]", self._items)
+        self.following = yield from items
 
 
 def commit_ingest(

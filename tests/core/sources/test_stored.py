@@ -122,12 +122,15 @@ def test_a_chain_goes_on_at_the_page_where_it_was_stopped(tmp_path, monkeypatch)
     plan = plan_ingest(tmp_path, Pages())
     first = read_part(Pages(), plan.parts[0], Path(plan.folder))
     assert first.following == page(PAGE)
-    read_part(Pages(), first.following, Path(plan.folder))
+    read_part(Pages(), page(PAGE), Path(plan.folder))
     seen = []
     real = Pages.read
-    monkeypatch.setattr(
-        Pages, "read", lambda self, part: seen.append(part) or real(self, part)
-    )
+
+    def read(source, part):
+        seen.append(part)
+        return real(source, part)
+
+    monkeypatch.setattr(Pages, "read", read)
     assert ingest_source(tmp_path, Pages()).n_in == 10
     assert seen == [page(2 * PAGE)]
 
