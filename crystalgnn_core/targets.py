@@ -106,6 +106,14 @@ TARGETS: dict[str, Target] = {
             maximum=1.0,
             kind="classification",
         ),
+        # by the hull that the source built; below zero against the hull of others
+        Target(
+            name="energy_above_hull",
+            unit="eV/atom",
+            title="energy above hull",
+            minimum=-5.0,
+            maximum=10.0,
+        ),
     )
 }
 

@@ -92,14 +92,6 @@ def _known_columns() -> list[Column]:
         Column("formula", "Formula", kind="formula"),
         Column("candidate_id", "Candidate"),
         *(column for target in TARGETS.values() for column in _target_columns(target)),
-        Column("energy_above_hull", "Above hull", "eV/atom", "number", "energy above hull"),
-        Column(
-            "energy_above_hull_true",
-            "true hull distance",
-            "eV/atom",
-            "number",
-            "true energy above hull",
-        ),
         Column(
             "probability_stable",
             "P(stable)",

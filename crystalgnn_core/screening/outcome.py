@@ -42,7 +42,8 @@ def write_outcome(
     Returns:
         References to the four files.
     """
-    schema = pa.schema([*RANKING_SCHEMA, *(pa.field(n, pa.float64()) for n in further)])
+    beyond = [name for name in further if name not in RANKING_SCHEMA.names]
+    schema = pa.schema([*RANKING_SCHEMA, *(pa.field(n, pa.float64()) for n in beyond)])
     columns = ranking.reindex(columns=schema.names)
     table = pa.Table.from_pandas(columns, schema=schema, preserve_index=False)
     outcome = _outcomes(candidates, ranking, rejects)

@@ -196,7 +196,7 @@ def test_a_store_from_before_classes_goes_on_working(built_store, table, tmp_pat
     store = copy(built_store, tmp_path / "store")
     path = store / "records"
     rows = DeltaTable(path).to_pyarrow_table()
-    later = ("fermi_energy", "poisson_ratio", "is_metal")
+    later = ("fermi_energy", "poisson_ratio", "is_metal", "energy_above_hull")
     names = [n for n in rows.column_names if n.removesuffix("_scheme") not in later]
     write_deltalake(path, rows.select(names), mode="overwrite", schema_mode="overwrite")
     assert "is_metal" not in DeltaTable(path).to_pyarrow_dataset().schema.names

@@ -69,6 +69,8 @@ def test_a_class_between_its_bounds_is_no_label():
     [
         ("poisson_ratio", 0.5, True),
         ("poisson_ratio", -1.0, True),
+        ("energy_above_hull", -0.1, True),  # below the hull of others
+        ("energy_above_hull", 10.1, False),
         ("poisson_ratio", 0.51, False),  # thermodynamics: -1 to 0.5
         ("fermi_energy", -4.2, True),
         ("fermi_energy", 300.0, False),

@@ -208,7 +208,7 @@ def test_a_conflict_over_rejects_is_transient(records, monkeypatch):
         records.replace_rejects("s", "ingest", rejects("s", "b"))
 
 
-LATER = ("fermi_energy", "poisson_ratio", "is_metal")
+LATER = ("fermi_energy", "poisson_ratio", "is_metal", "energy_above_hull")
 
 
 @pytest.fixture
