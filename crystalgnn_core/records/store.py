@@ -17,10 +17,10 @@ from crystalgnn_core.errors import InputError, TransientError
 from crystalgnn_core.locks import locked
 from crystalgnn_core.records.changes import (
     KEY_COLUMNS,
-    RecordWriter,
     TableReader,
     compare_keys,
     open_complete,
+    write_rows,
 )
 from crystalgnn_core.records.schema import (
     record_schema,
@@ -79,9 +79,8 @@ class RecordStore:
     def replace_records(self, source: str, tables: TableReader) -> RecordCounts:
         """Make the rows of one source those of some tables, in a single commit.
 
-        Only new, changed and removed rows are written, or all rows of the source if that
-        many differ. Nothing is committed when nothing differs, so the version tells about
-        content. Memory holds the keys and digests of the source, and one table at a time.
+        Nothing is committed when nothing differs, so the version tells about content.
+        Memory holds the keys and digests of the source, and one table at a time.
 
         Args:
             source: Source whose rows these are.
@@ -97,9 +96,16 @@ class RecordStore:
             stored = self._keys_of(self.scan([source], KEY_COLUMNS))
             changes = compare_keys(stored, self._keys_of(tables(KEY_COLUMNS)))
             if changes.n_rows:
-                writer = RecordWriter(self.records_path, source)
+                is_new = stored.num_rows == 0
                 with _conflicts_as_transient(self.records_path):
-                    writer.write(changes, tables, has_rows=stored.num_rows > 0)
+                    write_rows(self.records_path, source, tables(None), is_new=is_new)
+                logger.info(
+                    "records of %s: %d new, %d changed, %d removed",
+                    source,
+                    changes.n_new,
+                    changes.n_changed,
+                    len(changes.gone),
+                )
             version = self.version()
         return RecordCounts(
             n_new=changes.n_new,

@@ -11,7 +11,6 @@ import pytest
 from crystalgnn_core.artifacts import FileRef, write_table
 from crystalgnn_core.base import digest_of
 from crystalgnn_core.errors import IntegrityError
-from crystalgnn_core.records import changes
 from crystalgnn_core.records.store import RecordStore
 from crystalgnn_core.sources.base import SourceConfig, SourcePart, SourcePlan
 from crystalgnn_core.sources.ingest import ingest_source, plan_ingest, read_part
@@ -135,9 +134,7 @@ def test_a_chain_goes_on_at_the_page_where_it_was_stopped(tmp_path, monkeypatch)
     assert seen == [page(2 * PAGE)]
 
 
-@pytest.mark.parametrize("max_merged", [0, 100])
-def test_only_changed_rows_are_read_and_all_are_counted(tmp_path, monkeypatch, max_merged):
-    monkeypatch.setattr(changes, "MAX_MERGED", max_merged)
+def test_only_changed_rows_are_read_and_all_are_counted(tmp_path):
     first = Service(days=(0,) * 10)
     report = ingest_source(tmp_path, first)
     assert (report.n_in, report.n_kept, report.source_version) == (10, 9, "0")
