@@ -5,12 +5,18 @@ import json
 import numpy as np
 import pytest
 from ase.build import bulk, molecule
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from jarvis.core.atoms import Atoms as JarvisAtoms
 from pymatgen.core.structure import Molecule, Structure
 
-from crystalgnn_core.errors import InputError
-from crystalgnn_core.records.crystal import crystal_from_structure
+from crystalgnn_core.errors import InputError, RecordError
+from crystalgnn_core.records.crystal import (
+    crystal_from_structure,
+    structure_from_crystal,
+)
 from crystalgnn_core.sources.convert import crystal_from_any, crystal_from_json, is_json
+from tests.core.random_crystals import draw_crystals
 
 SALT = Structure.from_spacegroup(
     "Fm-3m", np.eye(3) * 5.64, ["Na", "Cl"], [[0, 0, 0], [0.5, 0.5, 0.5]]
@@ -43,6 +49,48 @@ def test_crystal_and_structure_pass():
     assert crystal_from_any(crystal) is crystal
     assert same(crystal_from_any(SALT), crystal)
     assert same(crystal_from_any(SALT.as_dict()), crystal)
+
+
+@settings(max_examples=30)
+@given(seed=st.integers(0, 999), n_atoms=st.integers(1, 9), charge=st.integers(-4, 4))
+def test_dictionaries_of_pymatgen_are_read_as_pymatgen_does(seed, n_atoms, charge):
+    [crystal] = draw_crystals([n_atoms], seed)
+    structure = structure_from_crystal(crystal)
+    structure.add_oxidation_state_by_site([charge] * len(structure))
+    value = json.loads(json.dumps(structure.as_dict()))
+    found = crystal_from_any(value)
+    expected = crystal_from_structure(Structure.from_dict(value))
+    for own, other in zip(found, expected, strict=True):
+        assert own.dtype == other.dtype
+        assert own.tolist() == other.tolist()
+
+
+def test_a_dictionary_that_gives_the_cell_by_its_lengths_goes_through_pymatgen():
+    value = SALT.as_dict()
+    del value["lattice"]["matrix"]
+    assert same(crystal_from_any(value), crystal_from_structure(SALT))
+
+
+@pytest.mark.parametrize(
+    ("species", "reason"),
+    [
+        ([{"element": "Qq", "occu": 1}], "unknown_element"),
+        ([{"element": "X", "occu": 1}], "unknown_element"),
+        ([{"element": "Na", "occu": 0.5}], "disordered_site"),
+        ([{"element": "Na", "occu": float("nan")}], "disordered_site"),
+        (
+            [{"element": "Na", "occu": 0.5}, {"element": "K", "occu": 0.5}],
+            "disordered_site",
+        ),
+        ([], "disordered_site"),
+    ],
+)
+def test_sites_that_hold_no_single_element_are_refused(species, reason):
+    value = SALT.as_dict()
+    value["sites"][3]["species"] = species
+    with pytest.raises(RecordError) as caught:
+        crystal_from_any(value)
+    assert caught.value.reason == reason
 
 
 def test_both_coordinate_forms_of_jarvis_are_one_crystal():
