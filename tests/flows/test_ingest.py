@@ -1,0 +1,58 @@
+"""The ingest flow: a task for each part, its progress, and what a failed part leaves."""
+
+import pytest
+
+from crystalgnn_core.config import PipelineConfig
+from crystalgnn_core.errors import SourceError
+from crystalgnn_core.records.store import RecordStore
+
+pytestmark = [
+    pytest.mark.xdist_group("prefect"),
+    pytest.mark.usefixtures("prefect_api"),
+]
+
+
+def config_of(tmp_path, **source):
+    return PipelineConfig.model_validate(
+        {"store": str(tmp_path / "store"), "sources": [source]}
+    )
+
+
+def test_the_progress_of_a_source_of_several_parts_is_shown(tmp_path):
+    from prefect.artifacts import Artifact
+
+    from flows.records import ingest
+
+    ingest(
+        config_of(tmp_path, kind="synthetic", name="In.Parts", n_structures=20, part_size=5)
+    )
+    artifact = Artifact.get("ingest-in-parts")
+    assert artifact is not None
+    assert float(artifact.data) == 100.0
+    assert artifact.description == "ingest-In.Parts: 20 rows"
+
+
+def test_a_part_that_cannot_be_read_leaves_the_records_as_they_are(tmp_path, monkeypatch):
+    from flows import records as module
+    from flows.records import ingest
+
+    table = tmp_path / "mine.csv"
+    row = (
+        '{name},"{{""lattice_mat"": [[3,0,0],[0,3,0],[0,0,3]], ""coords"": [[0,0,0]], '
+        '""elements"": [""Po""]}}"\n'
+    )
+    table.write_text("id,structure\n" + "".join(row.format(name=f"m{i}") for i in range(4)))
+    config = config_of(tmp_path, kind="files", name="mine", path=str(table), part_size=2)
+    assert ingest(config).reports[0].n_kept == 4
+    table.write_text(table.read_text() + row.format(name="m4"))
+    listed = module.list_source
+
+    def list_and_change(*args):
+        plan = listed(*args)
+        table.write_text("id,structure\n")  # while the parts are read
+        return plan
+
+    monkeypatch.setattr(module, "list_source", list_and_change)
+    with pytest.raises(SourceError, match="changed or vanished while it was read"):
+        ingest(config)
+    assert RecordStore(config.store_path).source_counts() == {"mine": 4}
