@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from crystalgnn_core.artifacts import file_sha256
 from crystalgnn_core.base import digest_of
+from crystalgnn_core.cache import cache_folder
 from crystalgnn_core.errors import ModelError
 from crystalgnn_core.learning.cards import CARD, DataSummary, ModelCard
 from crystalgnn_core.learning.checkpoints import environment, write_bundle
@@ -20,6 +19,8 @@ from crystalgnn_core.models.published_megnet import read_megnet
 from crystalgnn_core.targets import get_target
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from torch import nn
 
     from crystalgnn_core.models.published_entry import PublishedEntry
@@ -27,15 +28,6 @@ if TYPE_CHECKING:
 FORMAT = 2  # of what is made here; bundles in the cache that an older version made stay
 SCHEMES = {"cgcnn": "MP legacy", "megnet": "MP legacy"}  # of files that do not say it
 READERS = {".pth.tar": read_cgcnn, ".hdf5": read_megnet, ".zip": read_alignn}
-
-
-def cache_folder() -> Path:
-    """Return the user's cache: `$CRYSTALGNN_CACHE`, or the system's usual place."""
-    chosen = os.environ.get("CRYSTALGNN_CACHE")
-    if chosen:
-        return Path(chosen)
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "crystalgnn"
 
 
 def convert(

@@ -5,10 +5,11 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
+from crystalgnn_core.cache import cache_folder
 from crystalgnn_core.downloads import PATIENCE, Patience, fetch, is_at_hand
 from crystalgnn_core.errors import DownloadError, TransientError
 from crystalgnn_core.figshare import API, article_file
-from crystalgnn_core.learning.conversion import cache_folder, convert
+from crystalgnn_core.learning.conversion import convert
 from crystalgnn_core.models.catalogue import get_published
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from pymatgen.core.structure import Structure
 from crystalgnn_core.errors import ModelError
 from crystalgnn_core.graphs.build import build_dataset
 from crystalgnn_core.learning.checkpoints import load_bundle
-from crystalgnn_core.learning.conversion import cache_folder, convert
+from crystalgnn_core.learning.conversion import convert
 from crystalgnn_core.learning.fitting import predict_dataset
 from crystalgnn_core.learning.registry import Registry
 from crystalgnn_core.models.config import CGCNNConfig
@@ -214,15 +214,6 @@ def test_what_is_no_checkpoint_is_refused(tmp_path, monkeypatch, fault, words):
 
 def read_args(path):
     return torch.load(path, weights_only=True)["args"]
-
-
-def test_the_cache_is_where_the_system_keeps_caches(monkeypatch, tmp_path):
-    monkeypatch.delenv("CRYSTALGNN_CACHE")
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert cache_folder() == tmp_path / "crystalgnn"
-    monkeypatch.delenv("XDG_CACHE_HOME")
-    monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    assert cache_folder() == tmp_path / "home" / ".cache" / "crystalgnn"
 
 
 def keras(name):
