@@ -125,6 +125,7 @@ def _receive(file: RemoteFile, part: Path, patience: Patience) -> None:
     receive(file.url, part, _seconds(patience))
     n_bytes = part.stat().st_size
     if file.n_bytes is not None and n_bytes < file.n_bytes:
+        part.unlink()  # it counts as whole, so the rest would not be asked for
         raise PassingError(f"{n_bytes} of {file.n_bytes} bytes arrived")
 
 

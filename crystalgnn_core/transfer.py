@@ -189,11 +189,11 @@ def _require_same(
 def _write(part: Path, state: _PartState, response: httpx.Response, start: int) -> None:
     """Append the answer to the part, or replace the part by it."""
     pieces = response.iter_raw()
+    first = next(pieces, b"")
+    if not start and first[:_BYTES_LOOKED_AT].lstrip().lower().startswith(_HTML):
+        raise DownloadError(f"{state.url}: the host sends an HTML page, not the file")
     with part.open("ab" if start else "wb") as stream:
         write_json(part.with_name(part.name + STATE), state.model_dump())
-        first = next(pieces, b"")
-        if not start and first[:_BYTES_LOOKED_AT].lstrip().lower().startswith(_HTML):
-            raise DownloadError(f"{state.url}: the host sends an HTML page, not the file")
         stream.write(first)
         for piece in pieces:
             stream.write(piece)

@@ -109,6 +109,13 @@ def test_a_file_that_always_breaks_off_is_given_up(site, folder):
     assert not (folder / "file.zip").exists()
 
 
+def test_a_file_that_is_always_short_leaves_nothing_behind(site, folder):
+    short = CONTENT[:1000]
+    with pytest.raises(TransientError, match=r"1000 of 230400 bytes arrived \(3 tries\)"):
+        fetch(remote(site.serve("/file", short)), folder, QUICK)
+    assert left_over(folder) == []
+
+
 def test_a_short_file_without_a_length_is_seen_by_its_stated_size(site, folder):
     def short(request):
         send(request, 200, CONTENT[:1000], announced=-1, Connection="close")
@@ -166,7 +173,7 @@ def test_a_part_past_the_end_begins_anew(site, folder):
 def test_a_page_in_place_of_the_file_is_refused(site, folder, body, kind):
     with pytest.raises(DownloadError, match="HTML page"):
         fetch(unchecked(site.serve("/file", body, kind=kind)), folder, QUICK)
-    assert not (folder / "file.zip").exists()
+    assert left_over(folder) == []
     assert len(site.asked) == 1
     site.serve("/file", CONTENT)  # nothing of the page is continued
     assert fetch(remote(site.url + "/file"), folder, QUICK).read_bytes() == CONTENT
@@ -331,8 +338,26 @@ def test_figshare_states_size_and_md5(site):
         "sha256": "",
     }
     assert article_file(17, 100, api=site.url, patience=QUICK).md5 == "s" * 32
-    with pytest.raises(DownloadError, match="no file 7000; it holds 101 others"):
-        article_file(17, 7000, api=site.url, patience=QUICK)
+
+
+def test_a_file_of_an_earlier_version_is_found(site):
+    def list_of(entries):
+        return lambda request: send(request, 200, json.dumps(entries).encode())
+
+    place = "/articles/17"
+    site.answers[f"{place}/files"] = list_of([entry(3)])
+    site.answers[f"{place}/versions"] = list_of([{"version": v} for v in (1, 3, 2)])
+    site.answers[f"{place}/versions/2/files"] = list_of([entry(2)])
+    site.answers[f"{place}/versions/1/files"] = list_of([entry(1), entry(2, size=9)])
+    assert article_file(17, 3, api=site.url, patience=QUICK).name == "3.zip"
+    assert len(site.asked) == 1
+    assert article_file(17, 1, api=site.url, patience=QUICK).name == "1.zip"
+    assert article_file(17, 2, api=site.url, patience=QUICK).n_bytes == 3
+    with pytest.raises(DownloadError, match=r"no file 7 in its 3 versions; .*1 others"):
+        article_file(17, 7, api=site.url, patience=QUICK)
+    site.answers[f"{place}/versions"] = list_of([{"number": 1}])
+    with pytest.raises(DownloadError, match="not a list of versions"):
+        article_file(17, 7, api=site.url, patience=QUICK)
 
 
 @pytest.mark.parametrize(

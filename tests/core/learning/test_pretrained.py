@@ -198,6 +198,8 @@ def offer(monkeypatch, site, tmp_path):
         site.serve("/file", content)
         body = json.dumps([stated]).encode()
         site.answers["/articles/17/files"] = lambda request: send(request, 200, body)
+        versions = b'[{"version": 1}]'
+        site.answers["/articles/17/versions"] = lambda request: send(request, 200, versions)
         entry = get_published("jv_formation_energy_peratom_alignn").model_copy(
             update={
                 "figshare": (17, 7),
@@ -236,7 +238,7 @@ def test_an_archive_is_downloaded_once_and_converted(offer, site):
     [
         ({"computed_md5": "0" * 32}, "MD5 .*not 0000"),
         ({"size": 5}, "bytes .*not 5"),
-        ({"id": 8}, "no file 7; it holds 1 others"),
+        ({"id": 8}, "no file 7 in its 1 versions; the newest holds 1 others"),
     ],
 )
 def test_what_figshare_states_is_compared(offer, site, changes, words):
