@@ -10,6 +10,7 @@ from pydantic import Field
 
 from crystalgnn_core.artifacts import FileRef
 from crystalgnn_core.base import LATER, FrozenModel
+from crystalgnn_core.records.plausibility import ImplausibleLabels
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -68,6 +69,8 @@ class SourceConfig(FrozenModel):
         part_size: Rows a part, about.
         license: Licence of the rows.
         citation: What to cite for the data.
+        implausible: What becomes of a row with a label outside the range of its target: it
+            is rejected, or it goes on without that label if others are left.
         trainable: Whether the records may be trained on or enter a hull.
     """
 
@@ -78,6 +81,7 @@ class SourceConfig(FrozenModel):
     part_size: Annotated[int, Field(ge=1)] = 2000
     license: Annotated[str | None, LATER] = None
     citation: Annotated[str | None, LATER] = None
+    implausible: Annotated[ImplausibleLabels, LATER] = "reject_row"
 
     def plan(self, stored: StoredSource) -> SourcePlan:
         """Tell what is to be read.

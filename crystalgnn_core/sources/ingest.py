@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import shutil
 from collections import Counter, deque
+from itertools import compress
 from pathlib import Path
 from typing import TYPE_CHECKING, Generic, TypeVar, cast
 
@@ -16,6 +17,7 @@ from crystalgnn_core.artifacts import read_json, write_text
 from crystalgnn_core.base import FrozenModel, digest_of_strings
 from crystalgnn_core.errors import IntegrityError
 from crystalgnn_core.parallel import garbage_kept
+from crystalgnn_core.records.plausibility import without_implausible
 from crystalgnn_core.records.schema import RejectedRecord, record_schema
 from crystalgnn_core.records.store import RecordStore
 from crystalgnn_core.records.validation import validate
@@ -136,21 +138,32 @@ def read_part(source: SourceConfig, part: SourcePart, folder: Path) -> PartState
         return staged
     tables = [record_schema().empty_table()]
     rejects: list[RejectedRecord] = []
+    n_dropped: Counter[str] = Counter()
     n_in = 0
     rows = _Following(source.read(part))
     with garbage_kept():
         for raws in in_chunks(rows, BATCH_SIZE):
             n_in += len(raws)
+            given, dropped = without_implausible(
+                raws, source.implausible, source.require_labels
+            )
             checked = validate(
-                raws,
+                given,
                 source=source.name,
                 targets=source.target_names(),
                 require_labels=source.require_labels,
             )
             tables.append(checked.records)
             rejects += checked.rejects
+            for names in compress(dropped, checked.is_kept):
+                n_dropped.update(names)
     return write_part(
-        entry, pa.concat_tables(tables), rejects, n_in=n_in, following=rows.following
+        entry,
+        pa.concat_tables(tables),
+        rejects,
+        n_in=n_in,
+        following=rows.following,
+        n_dropped=n_dropped,
     )
 
 
@@ -219,6 +232,7 @@ def _commit(store: Path, name: str, pending: _Pending) -> IngestReport:
         counts=counts,
         settings=plan.settings,
         source_version=plan.reading.source_version,
+        n_dropped=records.n_dropped(),
     )
     write_text(report_path(store, name), report.model_dump_json(indent=1) + "\n")
     _pending_path(store, name).unlink()

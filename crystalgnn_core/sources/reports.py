@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from crystalgnn_core.artifacts import read_json
 from crystalgnn_core.base import FrozenModel
@@ -33,6 +33,7 @@ class IngestReport(FrozenModel):
         was_read: False when the source was unchanged and nothing had to be read.
         settings: Digest of the settings by which it was read.
         source_version: Release that was read, where the source names one.
+        n_dropped: Target to number of implausible labels that rows were kept without.
     """
 
     source: str
@@ -45,6 +46,7 @@ class IngestReport(FrozenModel):
     was_read: bool = True
     settings: str | None = None
     source_version: str | None = None
+    n_dropped: dict[str, int] = Field(default_factory=dict)
 
     def as_unchanged(self) -> IngestReport:
         """Return the report of a later ingest that found nothing to do."""

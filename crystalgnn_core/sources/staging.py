@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from itertools import chain
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from crystalgnn_core.artifacts import FileRef, read_json, write_table, write_text
 from crystalgnn_core.base import FrozenModel
@@ -25,7 +26,7 @@ from crystalgnn_core.records.validation import rejects_table
 from crystalgnn_core.sources.base import SourcePart
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from crystalgnn_core.sources.stored import KeptRows
@@ -41,12 +42,14 @@ class PartState(FrozenModel):
         rejects: Rejected rows.
         n_in: Rows that the part holds.
         following: The part that it names as the next one.
+        n_dropped: Target to number of implausible labels that kept rows go without.
     """
 
     records: FileRef
     rejects: FileRef
     n_in: int
     following: SourcePart | None = None
+    n_dropped: dict[str, int] = Field(default_factory=dict)
 
     def is_sound(self) -> bool:
         """Tell whether both files are there and undamaged."""
@@ -60,6 +63,7 @@ def write_part(
     *,
     n_in: int,
     following: SourcePart | None,
+    n_dropped: Mapping[str, int] = MappingProxyType({}),
 ) -> PartState:
     """Write what was read from a part, and the entry that says so last.
 
@@ -69,12 +73,14 @@ def write_part(
         rejects: Rejected rows.
         n_in: Rows that the part holds.
         following: The part that it names as the next one.
+        n_dropped: Target to number of implausible labels that kept rows go without.
     """
     state = PartState(
         records=_write(entry.with_suffix(".records.parquet"), records),
         rejects=_write(entry.with_suffix(".rejects.parquet"), rejects_table(rejects)),
         n_in=n_in,
         following=following,
+        n_dropped=dict(n_dropped),
     )
     write_text(entry, state.model_dump_json())
     return state
@@ -149,6 +155,13 @@ class StagedRecords:
         tables = [pq.read_table(state.rejects.path) for state in self._states]
         stored = [] if self._kept is None else [self._kept.rejects]
         return pa.concat_tables([*tables, *stored, rejects_table(self._duplicates)])
+
+    def n_dropped(self) -> dict[str, int]:
+        """Return the number of labels of each target that rows were kept without."""
+        counts: Counter[str] = Counter()
+        for state in self._states:
+            counts.update(state.n_dropped)
+        return dict(sorted(counts.items()))
 
     def n_labels(self, targets: Sequence[str]) -> dict[str, int]:
         """Return the number of labels of each target."""
