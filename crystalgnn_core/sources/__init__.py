@@ -5,9 +5,11 @@ from typing import Annotated
 from pydantic import Field
 
 from crystalgnn_core.sources.files import FilesSource
+from crystalgnn_core.sources.jarvis import JarvisSource
 from crystalgnn_core.sources.synthetic import SyntheticSource
 from crystalgnn_core.sources.textbook import TextbookSource
 
 AnySource = Annotated[
-    FilesSource | SyntheticSource | TextbookSource, Field(discriminator="kind")
+    FilesSource | JarvisSource | SyntheticSource | TextbookSource,
+    Field(discriminator="kind"),
 ]

@@ -1,0 +1,87 @@
+"""Open a JSON file as it is, in gzip, or as the one member of a zip archive."""
+
+from __future__ import annotations
+
+import gzip
+import zipfile
+import zlib
+from contextlib import ExitStack, contextmanager
+from typing import IO, TYPE_CHECKING, cast
+
+from crystalgnn_core.errors import SourceError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+_BLOCK = 2**18  # bytes
+_ZIP, _GZIP = b"PK\x03\x04", b"\x1f\x8b"
+_DAMAGE = (
+    zipfile.BadZipFile,
+    gzip.BadGzipFile,
+    zlib.error,
+    EOFError,
+    RuntimeError,  # of a member with a password
+    NotImplementedError,  # of an unknown compression
+)
+
+
+def read_blocks(path: Path, offset: int = 0) -> Iterator[bytes]:
+    """Yield the JSON text of a file in blocks, whatever it is packed in.
+
+    What a damaged file raises depends on the packing; `reading` makes it one error.
+
+    Args:
+        path: The file; what it begins with tells whether it is a zip archive or gzip.
+        offset: Byte of the unpacked text to begin with; what is before it is unpacked
+            and dropped.
+    """
+    with path.open("rb") as file, ExitStack() as stack:
+        stream = stack.enter_context(_unpacked(file, stack))
+        stream.seek(offset)
+        while block := stream.read(_BLOCK):
+            yield block
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Turn what a missing or damaged file raises into an error that names the file.
+
+    Raises:
+        SourceError: The file is missing, damaged or cut off, a zip archive without or with
+            several JSON members, or a reader of its text complained.
+    """
+    try:
+        yield
+    except SourceError as error:
+        raise SourceError(f"{path}: {error}") from error
+    except FileNotFoundError as error:
+        raise SourceError(f"{path}: no such file") from error
+    except IsADirectoryError as error:
+        raise SourceError(f"{path}: a folder, expected a file") from error
+    except _DAMAGE as error:
+        raise SourceError(
+            f"{path}: the file is damaged or cut off ({error}); fetch it again"
+        ) from error
+
+
+def _unpacked(file: IO[bytes], stack: ExitStack) -> IO[bytes]:
+    start = file.read(len(_ZIP))
+    file.seek(0)
+    if start.startswith(_GZIP):
+        return cast("IO[bytes]", gzip.open(file))
+    if start != _ZIP:
+        return file
+    archive = stack.enter_context(zipfile.ZipFile(file))
+    return archive.open(_json_member(archive))
+
+
+def _json_member(archive: zipfile.ZipFile) -> str:
+    names = [
+        name
+        for name in archive.namelist()
+        if name.lower().endswith(".json") and not name.startswith("__MACOSX/")
+    ]
+    if len(names) != 1:
+        raise SourceError(f"{len(names)} JSON files in the archive, expected one")
+    return names[0]
