@@ -33,10 +33,19 @@ SOURCE_COLUMNS = (
 def ingest(
     *,
     source: Annotated[
-        str | None, typer.Option("--source", help="files, synthetic or textbook.")
+        str | None, typer.Option("--source", help="files, jarvis, synthetic or textbook.")
     ] = None,
     path: Annotated[
-        str | None, typer.Option("--path", help="Folder, structure file or table (files).")
+        str | None,
+        typer.Option(
+            "--path",
+            help="Folder, structure file or table (files); archive in place of a download "
+            "(jarvis).",
+        ),
+    ] = None,
+    release: Annotated[
+        str | None,
+        typer.Option("--release", help="Named release (jarvis): dft_3d_2021 ..."),
     ] = None,
     name: Annotated[str | None, typer.Option("--name", help="Name of the records.")] = None,
     target: Annotated[
@@ -53,9 +62,13 @@ def ingest(
     verbose: Verbose = False,
 ) -> None:
     """Bring sources into the record table."""
-    if source is None and (path or name or target):
-        raise ConfigError("--path, --name and --target describe a --source; give that too")
-    entry = None if source is None else source_entry(source, path, name, target)
+    if source is None and (path or release or name or target):
+        raise ConfigError(
+            "--path, --release, --name and --target describe a --source; give that too"
+        )
+    entry = None
+    if source is not None:
+        entry = source_entry(source, path, name, target, release=release)
     options = None if entry is None else {"sources": [entry]}
     settings = resolve_config(config, set_, store, options=options)
     require_sources(settings)
@@ -66,10 +79,22 @@ def ingest(
         summary = with_runner(flow, settings.execution)(settings)
     show_rows("Sources", SOURCE_COLUMNS, map(_source_row, summary.reports))
     show_rejects(summary.rejected, {})
+    dropped = [
+        (report.source, target, count)
+        for report in summary.reports
+        for target, count in report.n_dropped.items()
+    ]
+    if dropped:
+        show_rows("Implausible labels left out", ("source", "target", "#labels"), dropped)
 
 
 def source_entry(
-    kind: str, path: str | None, name: str | None, targets: Iterable[str] | None
+    kind: str,
+    path: str | None,
+    name: str | None,
+    targets: Iterable[str] | None,
+    *,
+    release: str | None = None,
 ) -> dict[str, Any]:
     """Turn options into one entry of `sources`.
 
@@ -81,10 +106,10 @@ def source_entry(
             "--source files needs --path: a folder, a structure file or a table"
         )
     entry: dict[str, Any] = {"kind": kind}
-    if path is not None:
-        entry |= {"path": path, "name": name or _safe_name(path)}
-    elif name is not None:
-        entry["name"] = name
+    if name is None and path is not None and kind == "files":
+        name = _safe_name(path)
+    given = {"path": path, "name": name, "release": release}
+    entry |= {key: value for key, value in given.items() if value is not None}
     columns = dict(map(_target_column, targets or ()))
     if columns:
         entry["targets"] = columns
