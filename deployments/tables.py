@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from crystalgnn_core.reporting.screen import ReportState, StageNote
+    from crystalgnn_core.reporting.notes import StageNote
+    from crystalgnn_core.reporting.screen import ReportState
     from crystalgnn_core.screening.screen import ScreenResult
 
 PIPED_WIDTH = 110

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from prefect import task
 
-from crystalgnn_core.reporting.screen import ReportState, StageNote, report_screen
+from crystalgnn_core.reporting.notes import StageNote
+from crystalgnn_core.reporting.screen import ReportState, report_screen
 from crystalgnn_core.screening.candidates import read_candidates
 from crystalgnn_core.screening.config import ScreeningConfig
 from crystalgnn_core.screening.prediction import plan_prediction_shards, predict_shard

@@ -116,6 +116,10 @@ def test_settings_and_models_are_looked_up_without_loading_torch():
     assert loaded_by(["crystalgnn_core.models.cgcnn"], "torch")  # the check can fail
 
 
+def test_an_ingest_runs_without_loading_torch():
+    assert loaded_by(["flows.records", "flows.stages"], "torch") == []
+
+
 @pytest.mark.parametrize("package", ["numpy", "pyarrow", "pymatgen"])
 def test_help_is_shown_without_loading_the_science(package):
     assert loaded_by(["deployments.cli"], package) == []

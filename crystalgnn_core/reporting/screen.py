@@ -45,20 +45,13 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from crystalgnn_core.learning.cards import ModelCard
+    from crystalgnn_core.reporting.notes import StageNote
     from crystalgnn_core.reporting.recovery import RecoveryCurve
     from crystalgnn_core.screening.config import ScreeningConfig
     from crystalgnn_core.screening.screen import ScreenResult
 
 ENTRY = "report.json"
 N_EXAMPLES = 12
-
-
-class StageNote(FrozenModel):
-    """What a stage did: shown in tables at the end of a run and in the report."""
-
-    stage: str
-    seconds: float
-    note: str
 
 
 class ReportState(FrozenModel):
