@@ -29,6 +29,7 @@ GAPS: dict[Gap, tuple[str, str]] = {
 }
 KEYS = {
     "formation_energy_per_atom": "formation_energy_peratom",
+    "energy_above_hull": "ehull",
     "bulk_modulus": "bulk_modulus_kv",  # Voigt averages
     "shear_modulus": "shear_modulus_gv",
     "poisson_ratio": "poisson",

@@ -25,6 +25,7 @@ CELL = {
 }
 LABELS = {
     "formation_energy_peratom": -2.1,
+    "ehull": 0.03,
     "optb88vdw_bandgap": 5.4,
     "mbj_bandgap": 8.1,
     "bulk_modulus_kv": 18.2,
@@ -78,6 +79,8 @@ def test_a_record_becomes_a_row_with_labels_schemes_and_origin(tmp_path):
         "formula": "CsCl",
         "formation_energy_per_atom": -2.1,
         "formation_energy_per_atom_scheme": "JARVIS OptB88vdW",
+        "energy_above_hull": 0.03,
+        "energy_above_hull_scheme": "JARVIS OptB88vdW",
         "band_gap": 5.4,
         "band_gap_scheme": "JARVIS OptB88vdW",
         "bulk_modulus": 18.2,
@@ -129,7 +132,8 @@ def test_the_real_full_record_and_the_subset_say_the_same(tmp_path, real):
         if raw.material_id == whole.material_id
     ]
     assert json.loads(full.read_text())[0]["atoms"]["cartesian"] is True
-    assert part.labels | {"poisson_ratio": "na"} == whole.labels  # no key of the subset
+    further = {"poisson_ratio": "na", "energy_above_hull": 0.0423}  # no keys of the subset
+    assert part.labels | further == whole.labels
     assert part.label_schemes == whole.label_schemes
     assert (whole.run_type, part.run_type) == ("OptB88vdW", None)
     numbers, lattice, coords = whole.crystal
