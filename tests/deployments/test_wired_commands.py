@@ -1,5 +1,6 @@
 """`ingest` and `screen` end to end, as processes on a Prefect server."""
 
+import json
 import os
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import pytest
 from crystalgnn_core.learning.cards import read_card
 from crystalgnn_core.learning.registry import Registry
 from crystalgnn_core.records.store import RecordStore
+from tests.core.sources.test_jarvis import record
 from tests.deployments.test_predict_command import INPUTS, SALT
 
 pytestmark = [
@@ -93,6 +95,16 @@ def test_ingest_counts_every_reason(table, tmp_path):
     again = crystalgnn("ingest", *options, *target)
     assert rows(again.stdout, "table")[0][1:6] == ["14", "5", "9", "0", "0"]
     assert "(skipped)" in again.stderr or "unchanged" in again.stdout
+
+
+def test_labels_that_a_database_row_is_kept_without_are_shown(tmp_path):
+    path = tmp_path / "jdft.json"
+    path.write_text(json.dumps([record("a"), record("b", bulk_modulus_kv=-3.0)]))
+    out = crystalgnn("ingest", "--source", "jarvis", "--path", path, "--store", tmp_path)
+    assert rows(out.stdout, "jarvis") == [
+        ["jarvis", "2", "2", "0", "2", "0", "0", "0"],
+        ["jarvis", "bulk_modulus", "1"],
+    ]
 
 
 def test_screen_of_a_folder_with_the_champion(own_store, tmp_path):
