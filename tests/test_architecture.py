@@ -116,6 +116,11 @@ def test_settings_and_models_are_looked_up_without_loading_torch():
     assert loaded_by(["crystalgnn_core.models.cgcnn"], "torch")  # the check can fail
 
 
+@pytest.mark.parametrize("package", ["pymatgen", "ase", "mp_api"])
+def test_settings_are_read_without_loading_what_only_some_sources_use(package):
+    assert loaded_by(["crystalgnn_core.config"], package) == []
+
+
 def test_an_ingest_runs_without_loading_torch():
     assert loaded_by(["flows.records", "flows.stages"], "torch") == []
 

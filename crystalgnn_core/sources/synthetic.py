@@ -12,13 +12,6 @@ from crystalgnn_core.errors import ConfigError
 from crystalgnn_core.records.crystal import composition_of
 from crystalgnn_core.records.schema import RawRecord
 from crystalgnn_core.sources.base import SourceConfig, SourcePart
-from crystalgnn_core.sources.synthetic_model.emt import is_metallic
-from crystalgnn_core.sources.synthetic_model.labels import (
-    LABEL_SCHEME,
-    MODEL_VERSION,
-    compute_labels,
-)
-from crystalgnn_core.sources.synthetic_model.specimens import make_specimen
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -71,6 +64,12 @@ class SyntheticSource(SourceConfig):
 
     def read(self, part: SourcePart) -> Iterator[RawRecord]:
         """Make the crystals of a part, and their labels unless these are withheld."""
+        from crystalgnn_core.sources.synthetic_model.emt import is_metallic
+        from crystalgnn_core.sources.synthetic_model.labels import (
+            LABEL_SCHEME,
+            MODEL_VERSION,
+        )
+
         for index in range(part.payload["start"], part.payload["stop"]):
             crystal = self.crystal(index)
             yield RawRecord(
@@ -95,9 +94,13 @@ class SyntheticSource(SourceConfig):
 
     def crystal(self, index: int) -> Crystal:
         """Make the crystal with this number."""
+        from crystalgnn_core.sources.synthetic_model.specimens import make_specimen
+
         return make_specimen(self.seed, self.batch, index).crystal
 
     def _part(self, index: int, start: int) -> SourcePart:
+        from crystalgnn_core.sources.synthetic_model.labels import MODEL_VERSION
+
         stop = min(start + self.part_size, self.n_structures)
         payload = {"start": start, "stop": stop}
         decisive = {
@@ -128,6 +131,7 @@ def truth(*sources: SyntheticSource) -> pa.Table:
         ConfigError: Two sources share material ids.
     """
     from crystalgnn_core.sources.synthetic_model.hull import energies_above_hull
+    from crystalgnn_core.sources.synthetic_model.labels import compute_labels
 
     ids, compositions, energies, gaps = [], [], [], []
     for source in sources:
@@ -156,5 +160,7 @@ def truth(*sources: SyntheticSource) -> pa.Table:
 
 
 def _labels(crystal: Crystal) -> dict[str, float | None]:
+    from crystalgnn_core.sources.synthetic_model.labels import compute_labels
+
     labels = compute_labels(crystal)
     return {name: getattr(labels, name) for name in TARGET_NAMES}
