@@ -1,10 +1,16 @@
 """The ingest flow: a task for each part, its progress, and what a failed part leaves."""
 
+from typing import TYPE_CHECKING, cast
+
 import pytest
 
 from crystalgnn_core.config import PipelineConfig
 from crystalgnn_core.errors import SourceError
 from crystalgnn_core.records.store import RecordStore
+from tasks.records import list_source
+
+if TYPE_CHECKING:
+    from prefect.client.schemas.objects import Artifact as StoredArtifact
 
 pytestmark = [
     pytest.mark.xdist_group("prefect"),
@@ -26,9 +32,9 @@ def test_the_progress_of_a_source_of_several_parts_is_shown(tmp_path):
     ingest(
         config_of(tmp_path, kind="synthetic", name="In.Parts", n_structures=20, part_size=5)
     )
-    artifact = Artifact.get("ingest-in-parts")
+    artifact = cast("StoredArtifact | None", Artifact.get("ingest-in-parts"))
     assert artifact is not None
-    assert float(artifact.data) == 100.0
+    assert float(str(artifact.data)) == 100.0
     assert artifact.description == "ingest-In.Parts: 20 rows"
 
 
@@ -45,10 +51,9 @@ def test_a_part_that_cannot_be_read_leaves_the_records_as_they_are(tmp_path, mon
     config = config_of(tmp_path, kind="files", name="mine", path=str(table), part_size=2)
     assert ingest(config).reports[0].n_kept == 4
     table.write_text(table.read_text() + row.format(name="m4"))
-    listed = module.list_source
 
     def list_and_change(*args):
-        plan = listed(*args)
+        plan = list_source(*args)
         table.write_text("id,structure\n")  # while the parts are read
         return plan
 

@@ -60,7 +60,8 @@ def test_dictionaries_of_pymatgen_are_read_as_pymatgen_does(seed, n_atoms, charg
     value = json.loads(json.dumps(structure.as_dict()))
     found = crystal_from_any(value)
     expected = crystal_from_structure(Structure.from_dict(value))
-    for own, other in zip(found, expected, strict=True):
+    for name in found._fields:
+        own, other = getattr(found, name), getattr(expected, name)
         assert own.dtype == other.dtype
         assert own.tolist() == other.tolist()
 
