@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
+import random
 import time
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, TypeVar
 
@@ -14,7 +15,13 @@ from crystalgnn_core.artifacts import read_json, write_json
 from crystalgnn_core.base import FrozenModel
 from crystalgnn_core.errors import DownloadError, IntegrityError, TransientError
 from crystalgnn_core.locks import locked
-from crystalgnn_core.transfer import PassingError, receive, receive_json
+from crystalgnn_core.transfer import (
+    Answer,
+    PassingError,
+    receive,
+    receive_answer,
+    receive_json,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -53,6 +60,8 @@ class Patience(FrozenModel):
         n_tries: Requests in all; only failures that may pass are tried again.
         first_pause: Seconds before the second try; doubled for each further one.
         longest_pause: Bound of a pause in seconds, also of one that the host asks for.
+        jitter: Share by which a pause is lengthened at most, at random, so that several
+            processes do not come back at the same moment.
         lock_seconds: Time to wait for another process that fetches the same file.
     """
 
@@ -61,6 +70,7 @@ class Patience(FrozenModel):
     n_tries: Annotated[int, Field(ge=1)] = 4
     first_pause: Annotated[float, Field(ge=0)] = 1.0
     longest_pause: Annotated[float, Field(ge=0)] = 60.0
+    jitter: Annotated[float, Field(ge=0, le=1)] = 0.0
     lock_seconds: Annotated[float, Field(ge=0)] = 1800.0
 
 
@@ -112,6 +122,16 @@ def fetch_json(url: str, patience: Patience = PATIENCE) -> Any:  # noqa: ANN401 
     return _try_often(lambda: receive_json(url, _seconds(patience)), url, patience)
 
 
+def fetch_answer(url: str, patience: Patience = PATIENCE) -> Answer:
+    """Return what a service answers, whether it grants the request or refuses it.
+
+    Raises:
+        DownloadError: The address is none.
+        TransientError: The host cannot be reached, or stays busy.
+    """
+    return _try_often(lambda: receive_answer(url, _seconds(patience)), url, patience)
+
+
 def is_at_hand(file: RemoteFile, folder: Path) -> bool:
     """Tell whether the file is in the folder; its content is not looked at."""
     return (folder / file.name).is_file()
@@ -142,6 +162,7 @@ def _try_often(work: Callable[[], T], url: str, patience: Patience) -> T:
                 ) from error
             wanted = max(patience.first_pause * 2 ** (attempt - 1), error.pause)
             pause = min(wanted, patience.longest_pause)
+            pause *= 1.0 + patience.jitter * random.random()
             logger.info("%s: %s; again in %.1f s", url, error, pause)
         time.sleep(pause)
         attempt += 1

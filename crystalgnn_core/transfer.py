@@ -6,7 +6,7 @@ import contextlib
 import json
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import httpx
 
@@ -23,6 +23,7 @@ _PASSING = {408, 425, 429, 500, 502, 503, 504}
 _HTML = (b"<!doctype html", b"<html")
 _BYTES_LOOKED_AT = 512
 _IDENTITY = {"Accept-Encoding": "identity", "User-Agent": "crystalgnn"}
+_EXCERPT = 200  # characters of what a busy host says that a message repeats
 
 
 class PassingError(Exception):
@@ -36,6 +37,22 @@ class PassingError(Exception):
     def __init__(self, message: str, pause: float = 0.0) -> None:
         super().__init__(message)
         self.pause = pause
+
+
+class Answer(NamedTuple):
+    """What a service answers, a refusal included.
+
+    Attributes:
+        url: Address that answered, after redirections.
+        code: HTTP status.
+        kind: Media type in lower case, without parameters; empty where none is stated.
+        content: The body, decompressed.
+    """
+
+    url: str
+    code: int
+    kind: str
+    content: bytes
 
 
 class _PartState(FrozenModel):
@@ -108,6 +125,27 @@ def receive_json(url: str, seconds: tuple[float, float]) -> Any:  # noqa: ANN401
         raise DownloadError(f"{url}: the answer is no JSON ({error})") from error
 
 
+def receive_answer(url: str, seconds: tuple[float, float]) -> Answer:
+    """Return what a service answers, whether it grants the request or refuses it.
+
+    Args:
+        url: Address.
+        seconds: To connect, and between two pieces of the answer.
+
+    Raises:
+        PassingError: The connection was cut, or the host is busy.
+        DownloadError: The address is none, or its answer cannot be decompressed.
+    """
+    with _answer(url, seconds, {"Accept-Encoding": "gzip, deflate"}) as response:
+        content = response.read()
+    kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if response.status_code in _PASSING:
+        said = "" if kind == "text/html" else _excerpt(content)
+        message = f"{_status(response)}{': ' if said else ''}{said}"
+        raise PassingError(message, _retry_after(response))
+    return Answer(str(response.url), response.status_code, kind, content)
+
+
 @contextlib.contextmanager
 def _answer(
     url: str, seconds: tuple[float, float], headers: Mapping[str, str]
@@ -132,8 +170,7 @@ def _answer(
 
 
 def _refuse_failures(url: str, response: httpx.Response) -> None:
-    code = response.status_code
-    said = f"the host answers {code} {response.reason_phrase}".rstrip()
+    code, said = response.status_code, _status(response)
     if code in _PASSING:
         raise PassingError(said, _retry_after(response))
     if code not in {httpx.codes.OK, httpx.codes.PARTIAL_CONTENT}:
@@ -142,6 +179,14 @@ def _refuse_failures(url: str, response: httpx.Response) -> None:
         raise DownloadError(f"{url}: the host sends an HTML page in place of the file")
     if response.headers.get("content-encoding", "identity") != "identity":
         raise DownloadError(f"{url}: the host sends the file in another encoding")
+
+
+def _status(response: httpx.Response) -> str:
+    return f"the host answers {response.status_code} {response.reason_phrase}".rstrip()
+
+
+def _excerpt(content: bytes) -> str:
+    return " ".join(content[: 4 * _EXCERPT].decode(errors="replace").split())[:_EXCERPT]
 
 
 def _retry_after(response: httpx.Response) -> float:
