@@ -144,7 +144,7 @@ def _crystal_from_jarvis(atoms: Mapping[str, Any]) -> Crystal:
         raise unreadable(f"{len(symbols)} elements but {len(coords)} coordinates")
     numbers = np.array([atomic_number_of(symbol) for symbol in symbols], dtype=np.int16)
     return Crystal(
-        numbers, lattice, _fractional(lattice, coords) if is_cartesian else coords
+        numbers, lattice, fractional_coords(lattice, coords) if is_cartesian else coords
     )
 
 
@@ -154,7 +154,7 @@ def _crystal_from_ase(atoms: Atoms) -> Crystal:
             f"pbc is {atoms.pbc.tolist()}, expected a cell that is periodic along all axes"
         )
     lattice = np.array(atoms.cell.array, dtype=np.float64)
-    coords = _fractional(lattice, np.array(atoms.positions, dtype=np.float64))
+    coords = fractional_coords(lattice, np.array(atoms.positions, dtype=np.float64))
     for site, species in atoms.info.get("occupancy", {}).items():
         if len(species) > 1 or any(abs(share - 1.0) > 1e-6 for share in species.values()):
             raise RecordError(
@@ -165,9 +165,21 @@ def _crystal_from_ase(atoms: Atoms) -> Crystal:
     return Crystal(numbers, lattice, coords)
 
 
-def _fractional(
+def fractional_coords(
     lattice: NDArray[np.float64], positions: NDArray[np.float64]
 ) -> NDArray[np.float64]:
+    """Convert Cartesian coordinates.
+
+    Args:
+        lattice: Row vectors in angstrom, shape (3, 3).
+        positions: In angstrom, shape (n_atoms, 3).
+
+    Returns:
+        Fractional coordinates, shape (n_atoms, 3).
+
+    Raises:
+        RecordError: `degenerate_cell`.
+    """
     volume = abs(float(np.linalg.det(lattice)))
     if not volume > _SINGULAR_CELL:
         raise RecordError(
