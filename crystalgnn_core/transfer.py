@@ -6,9 +6,8 @@ import contextlib
 import json
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, NamedTuple
-
-import httpx
 
 from crystalgnn_core.artifacts import write_json
 from crystalgnn_core.base import FrozenModel
@@ -17,6 +16,8 @@ from crystalgnn_core.errors import DownloadError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
+
+    import httpx
 
 STATE = ".json"  # of a part: what it is a part of
 _PASSING = {408, 425, 429, 500, 502, 503, 504}
@@ -93,12 +94,12 @@ def receive(url: str, part: Path, seconds: tuple[float, float]) -> None:
         headers["If-Range"] = state.etag
     part.parent.mkdir(parents=True, exist_ok=True)
     with _answer(url, seconds, headers) as response:
-        if start and response.status_code == httpx.codes.REQUESTED_RANGE_NOT_SATISFIABLE:
+        if start and response.status_code == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
             part.unlink()
             raise PassingError("the host has no more of this file; it begins anew")
         _refuse_failures(url, response)
         found = _state_of(url, response)
-        if response.status_code == httpx.codes.PARTIAL_CONTENT:
+        if response.status_code == HTTPStatus.PARTIAL_CONTENT:
             _require_same(part, state, found, response, start)
         else:
             start = 0
@@ -151,6 +152,8 @@ def _answer(
     url: str, seconds: tuple[float, float], headers: Mapping[str, str]
 ) -> Iterator[httpx.Response]:
     """Send a request; what the network does to it or to the answer may pass."""
+    import httpx  # 0.1 s that reading a configuration need not take
+
     timeout = httpx.Timeout(seconds[1], connect=seconds[0])
     try:
         with httpx.stream(
@@ -173,7 +176,7 @@ def _refuse_failures(url: str, response: httpx.Response) -> None:
     code, said = response.status_code, _status(response)
     if code in _PASSING:
         raise PassingError(said, _retry_after(response))
-    if code not in {httpx.codes.OK, httpx.codes.PARTIAL_CONTENT}:
+    if code not in {HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT}:
         raise DownloadError(f"{url}: {said}; the file may have moved")
     if response.headers.get("content-type", "").lower().startswith("text/html"):
         raise DownloadError(f"{url}: the host sends an HTML page in place of the file")
@@ -206,7 +209,7 @@ def _state_of(url: str, response: httpx.Response) -> _PartState:
     headers = response.headers
     etag = headers.get("etag", "")
     text = headers.get("content-length", "")
-    if response.status_code == httpx.codes.PARTIAL_CONTENT:
+    if response.status_code == HTTPStatus.PARTIAL_CONTENT:
         text = headers.get("content-range", "").rpartition("/")[2]
     return _PartState(
         url=url,

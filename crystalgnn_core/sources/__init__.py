@@ -6,10 +6,15 @@ from pydantic import Field
 
 from crystalgnn_core.sources.files import FilesSource
 from crystalgnn_core.sources.jarvis import JarvisSource
+from crystalgnn_core.sources.optimade import OptimadeSource
 from crystalgnn_core.sources.synthetic import SyntheticSource
 from crystalgnn_core.sources.textbook import TextbookSource
 
 AnySource = Annotated[
-    FilesSource | JarvisSource | SyntheticSource | TextbookSource,
+    FilesSource
+    | JarvisSource
+    | OptimadeSource
+    | SyntheticSource
+    | TextbookSource,
     Field(discriminator="kind"),
 ]

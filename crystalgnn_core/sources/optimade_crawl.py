@@ -1,0 +1,171 @@
+"""A crawl through the pages of an OPTIMADE provider: where it stands, and its memory."""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pydantic import AwareDatetime, ValidationError
+
+from crystalgnn_core.artifacts import read_json, write_text
+from crystalgnn_core.base import FrozenModel, short_digest
+from crystalgnn_core.errors import IntegrityError, SourceError, TransientError
+
+if TYPE_CHECKING:
+    from crystalgnn_core.sources.optimade_client import Page
+
+logger = logging.getLogger(__name__)
+MEMORY = "crawl.json"
+LONGEST = timedelta(days=1)  # pages that are older may no longer fit together
+
+
+class Crawl(FrozenModel):
+    """One crawl through all pages; another one begins when it is through or too old.
+
+    Attributes:
+        id: Start and a random part; enters the digest of every part.
+        started: When it began.
+        settings: Digest of the settings of the source.
+        url: Address of the first page.
+        license: Licence that the provider states.
+        n_rows: Rows the provider announces, or None.
+    """
+
+    id: str
+    started: AwareDatetime
+    settings: str
+    url: str
+    license: str | None = None
+    n_rows: int | None = None
+
+
+class Place(FrozenModel):
+    """Where a crawl stands: what the part of the next pages holds.
+
+    Attributes:
+        crawl: Id of the crawl.
+        memory: File that remembers the crawl.
+        license: Licence that the provider states.
+        url: Address of the next page.
+        n_seen: Rows of the pages before it.
+        n_rows: Most rows that a page so far announced for all of them, or None.
+        anchor: Digest of an earlier address, which must not come again.
+        n_steps: Pages since the anchor.
+        reach: Pages after which the anchor moves on; doubles each time.
+    """
+
+    crawl: str
+    memory: str
+    license: str | None
+    url: str
+    n_seen: int = 0
+    n_rows: int | None = None
+    anchor: str = ""
+    n_steps: int = 0
+    reach: int = 1
+
+    def after(self, page: Page) -> Place:
+        """Return the place behind a page.
+
+        A chain of pages that bites its tail is noticed with one address remembered: Brent,
+        BIT Numerical Mathematics 20, 176 (1980).
+
+        Raises:
+            SourceError: The next page came before.
+        """
+        counts = [n for n in (self.n_rows, page.n_rows) if n is not None]
+        changes = {
+            "n_seen": self.n_seen + len(page.entries),
+            "n_rows": max(counts, default=None),
+        }
+        if page.next_url is None:
+            return self.model_copy(update=changes)
+        digest = short_digest(page.next_url)
+        if digest == self.anchor:
+            raise SourceError(
+                f"{page.url}: the pages go in a circle; {page.next_url} came before"
+            )
+        changes |= {"url": page.next_url, "n_steps": self.n_steps + 1}
+        if self.n_steps + 1 >= self.reach:
+            changes |= {"anchor": digest, "n_steps": 0, "reach": 2 * self.reach}
+        return self.model_copy(update=changes)
+
+
+def new_crawl(settings: str, url: str, license_: str | None, n_rows: int | None) -> Crawl:
+    """Begin a crawl now."""
+    started = datetime.now(UTC)
+    name = f"{started:%Y-%m-%dT%H:%M:%SZ}-{uuid.uuid4().hex[:8]}"
+    return Crawl(
+        id=name,
+        started=started,
+        settings=settings,
+        url=url,
+        license=license_,
+        n_rows=n_rows,
+    )
+
+
+def unfinished_crawl(folder: Path, settings: str, finished: str | None) -> Crawl | None:
+    """Return the remembered crawl if its pages may be read on.
+
+    Args:
+        folder: Where the source keeps its memory.
+        settings: Digest of the settings, which must be those of the crawl.
+        finished: Id of the crawl that was committed last.
+    """
+    path = folder / MEMORY
+    if not path.is_file():
+        return None
+    try:
+        crawl = Crawl.model_validate(read_json(path))
+    except (IntegrityError, ValidationError):
+        logger.warning("%s: damaged; the crawl begins anew", path)
+        return None
+    is_young = datetime.now(UTC) - crawl.started < LONGEST
+    is_same = crawl.settings == settings and crawl.id != finished
+    return crawl if is_same and is_young else None
+
+
+def remember(folder: Path, crawl: Crawl) -> Path:
+    """Write a crawl down; return the file."""
+    path = folder / MEMORY
+    write_text(path, crawl.model_dump_json(indent=1) + "\n")
+    return path
+
+
+def forget(place: Place) -> None:
+    """Let the next ingest begin anew, as this crawl leads nowhere."""
+    Path(place.memory).unlink(missing_ok=True)
+
+
+def require_end(place: Place, page: Page) -> None:
+    """See that the last page is the end of all rows, not of a chain that broke.
+
+    Args:
+        place: The place behind the page.
+        page: The last page.
+
+    Raises:
+        SourceError: There are no rows at all, or rows follow that no link leads to.
+        TransientError: Rows are missing.
+    """
+    if place.n_rows is not None and place.n_seen < place.n_rows:
+        raise TransientError(
+            f"{page.url}: the pages end after {place.n_seen} of {place.n_rows} rows; the "
+            "database changed meanwhile or pages are missing; the next ingest begins anew"
+        )
+    if page.has_more:
+        raise SourceError(
+            f"{page.url}: more data is said to be available, but no next page follows"
+        )
+    if place.n_seen == 0:
+        raise SourceError(f"{page.url}: no structure fits the filter; mend it")
+    if place.n_rows is None and page.has_more is None:
+        logger.warning(
+            "%s: the provider does not say how many rows there are; %d arrived",
+            page.url,
+            place.n_seen,
+        )
