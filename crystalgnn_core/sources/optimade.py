@@ -23,6 +23,7 @@ from crystalgnn_core.sources.optimade_crawl import (
     Place,
     forget,
     new_crawl,
+    nothing_fits,
     remember,
     require_end,
     unfinished_crawl,
@@ -180,6 +181,8 @@ class OptimadeSource(SourceConfig):
             self.patience,
             with_other_hosts=True,
         )
+        if not probe.entries and not probe.has_more:
+            raise nothing_fits(probe)
         own = (target.column.partition(".")[0] for target in self.targets.values())
         url = structures_url(
             database.url,

@@ -162,10 +162,15 @@ def require_end(place: Place, page: Page) -> None:
             f"{page.url}: more data is said to be available, but no next page follows"
         )
     if place.n_seen == 0:
-        raise SourceError(f"{page.url}: no structure fits the filter; mend it")
+        raise nothing_fits(page)
     if place.n_rows is None and page.has_more is None:
         logger.warning(
             "%s: the provider does not say how many rows there are; %d arrived",
             page.url,
             place.n_seen,
         )
+
+
+def nothing_fits(page: Page) -> SourceError:
+    """Make the error of a source without rows, which would remove all that are stored."""
+    return SourceError(f"{page.url}: no structure fits the filter; mend it")
