@@ -14,10 +14,11 @@ from deployments.session import prefect_session
 from deployments.tables import show_rejects, show_rows
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from crystalgnn_core.sources.reports import IngestReport
 
+KINDS = ("files", "jarvis", "optimade", "synthetic", "textbook")
 SOURCE_COLUMNS = (
     "source",
     "rows in",
@@ -33,7 +34,8 @@ SOURCE_COLUMNS = (
 def ingest(
     *,
     source: Annotated[
-        str | None, typer.Option("--source", help="files, jarvis, synthetic or textbook.")
+        str | None,
+        typer.Option("--source", help=f"{', '.join(KINDS[:-1])} or {KINDS[-1]}."),
     ] = None,
     path: Annotated[
         str | None,
@@ -53,8 +55,18 @@ def ingest(
         typer.Option(
             "--target",
             help="TARGET=COLUMN@LABEL SCHEME of a table, or for a class "
-            "TARGET=COLUMN<=VALUE@LABEL SCHEME; repeatable.",
+            "TARGET=COLUMN<=VALUE@LABEL SCHEME; of a provider, TARGET=PROPERTY@LABEL "
+            "SCHEME; repeatable.",
         ),
+    ] = None,
+    provider: Annotated[
+        str | None, typer.Option("--provider", help="Shipped provider (optimade).")
+    ] = None,
+    url: Annotated[
+        str | None, typer.Option("--url", help="Base address of a provider (optimade).")
+    ] = None,
+    filter_: Annotated[
+        str | None, typer.Option("--filter", help="Filter of the rows (optimade).")
     ] = None,
     config: Config = None,
     store: Store = None,
@@ -62,14 +74,16 @@ def ingest(
     verbose: Verbose = False,
 ) -> None:
     """Bring sources into the record table."""
-    if source is None and (path or release or name or target):
-        raise ConfigError(
-            "--path, --release, --name and --target describe a --source; give that too"
-        )
-    entry = None
-    if source is not None:
-        entry = source_entry(source, path, name, target, release=release)
-    options = None if entry is None else {"sources": [entry]}
+    options = _source_options(
+        source,
+        target or (),
+        path=path,
+        name=name,
+        release=release,
+        provider=provider,
+        url=url,
+        filter=filter_,
+    )
     settings = resolve_config(config, set_, store, options=options)
     require_sources(settings)
     with prefect_session(verbose=verbose):
@@ -88,29 +102,48 @@ def ingest(
         show_rows("Implausible labels left out", ("source", "target", "#labels"), dropped)
 
 
+def _source_options(
+    kind: str | None, targets: Sequence[str], **settings: str | None
+) -> dict[str, Any] | None:
+    """Turn options into `sources`; without any, those of the configuration stand."""
+    if kind is not None:
+        return {"sources": [source_entry(kind, targets, **settings)]}
+    given = [f"--{name}" for name, value in settings.items() if value is not None]
+    if targets:
+        given.append("--target")
+    if given:
+        raise ConfigError(f"{', '.join(given)} describe a --source; give that too")
+    return None
+
+
 def source_entry(
-    kind: str,
-    path: str | None,
-    name: str | None,
-    targets: Iterable[str] | None,
-    *,
-    release: str | None = None,
+    kind: str, targets: Iterable[str] = (), **settings: str | None
 ) -> dict[str, Any]:
     """Turn options into one entry of `sources`.
 
+    Args:
+        kind: Kind of the source.
+        targets: Columns of targets, as TARGET=COLUMN@SCHEME.
+        settings: Settings by name, such as `path`; those that are None are not given.
+
     Raises:
-        ConfigError: A path is missing, or a target is not TARGET=COLUMN@SCHEME.
+        ConfigError: A path or an address is missing, or a target is not
+            TARGET=COLUMN@SCHEME.
     """
-    if kind == "files" and path is None:
+    given = {key: value for key, value in settings.items() if value is not None}
+    if kind == "optimade" and not {"provider", "url"} & set(given):
         raise ConfigError(
-            "--source files needs --path: a folder, a structure file or a table"
+            "--source optimade needs --url: the base address of a provider; or --provider, "
+            "the name of a shipped one"
         )
-    entry: dict[str, Any] = {"kind": kind}
-    if name is None and path is not None and kind == "files":
-        name = _safe_name(path)
-    given = {"path": path, "name": name, "release": release}
-    entry |= {key: value for key, value in given.items() if value is not None}
-    columns = dict(map(_target_column, targets or ()))
+    if kind == "files":
+        if "path" not in given:
+            raise ConfigError(
+                "--source files needs --path: a folder, a structure file or a table"
+            )
+        given.setdefault("name", _safe_name(given["path"]))
+    entry: dict[str, Any] = {"kind": kind, **given}
+    columns = dict(map(_target_column, targets))
     if columns:
         entry["targets"] = columns
     return entry

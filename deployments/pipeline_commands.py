@@ -143,7 +143,9 @@ def screen(
     """Predict and rank candidates: those of a path, or the configured sources."""
     options: dict[str, Any] | None = None
     if candidates is not None:
-        entry = source_entry("files", candidates, name or candidates_name(candidates), None)
+        entry = source_entry(
+            "files", path=candidates, name=name or candidates_name(candidates)
+        )
         options = {
             "sources": [entry],
             "screening": {"sources": [entry["name"]], "name": entry["name"]},

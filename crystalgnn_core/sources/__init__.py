@@ -11,10 +11,6 @@ from crystalgnn_core.sources.synthetic import SyntheticSource
 from crystalgnn_core.sources.textbook import TextbookSource
 
 AnySource = Annotated[
-    FilesSource
-    | JarvisSource
-    | OptimadeSource
-    | SyntheticSource
-    | TextbookSource,
+    FilesSource | JarvisSource | OptimadeSource | SyntheticSource | TextbookSource,
     Field(discriminator="kind"),
 ]

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from crystalgnn_core.base import digest_of
 from crystalgnn_core.downloads import Patience
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
 
     from crystalgnn_core.sources.stored import StoredSource
 
+logger = logging.getLogger(__name__)
 PATIENCE = Patience(n_tries=5, jitter=0.5)
 
 
@@ -67,7 +69,7 @@ class OptimadeSource(SourceConfig):
     """
 
     kind: Literal["optimade"] = "optimade"
-    provider: Annotated[str, AfterValidator(known_provider)] | None = None
+    provider: str | None = None
     url: str
     filter: str = ""
     targets: dict[TargetName, TargetColumn] = Field(default_factory=dict)
@@ -82,9 +84,9 @@ class OptimadeSource(SourceConfig):
     def _take_from_provider(cls, given: Any) -> Any:  # noqa: ANN401  any input
         if not isinstance(given, dict):
             return given
-        provider = PROVIDERS.get(str(given.get("provider")))
-        if provider is not None:
-            given = {"name": given["provider"], **provider.settings(), **given}
+        name = given.get("provider")
+        if isinstance(name, str):
+            given = {"name": name, **PROVIDERS[known_provider(name)].settings(), **given}
         if "name" not in given and isinstance(given.get("url"), str):
             given = {"name": urlsplit(given["url"]).hostname or "optimade", **given}
         return given
@@ -101,7 +103,7 @@ class OptimadeSource(SourceConfig):
 
     @field_validator("filter")
     @classmethod
-    def _on_one_line(cls, text: str) -> str:
+    def _without_margins(cls, text: str) -> str:
         return text.strip()
 
     @model_validator(mode="after")
@@ -183,6 +185,14 @@ class OptimadeSource(SourceConfig):
         )
         if not probe.entries and not probe.has_more:
             raise nothing_fits(probe)
+        logger.info(
+            "source %s: %s at %s, %s rows, licence %s",
+            self.name,
+            database.name or "a provider without name",
+            database.url,
+            probe.n_rows,
+            database.license,
+        )
         own = (target.column.partition(".")[0] for target in self.targets.values())
         url = structures_url(
             database.url,

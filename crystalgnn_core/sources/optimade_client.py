@@ -34,6 +34,7 @@ MAJOR = "1"  # version of the interface that is spoken
 _END = re.compile(r"(/structures)?/*$")
 _VERSION = re.compile(r"/v\d+(\.\d+)*$")
 _PAGE_LIMIT = re.compile(r"(?<=[?&])page_limit=\d*&?")
+_SMALL_PAGE = 10  # rows
 _MAY_REFUSE_LIMIT = {400, 403, 413, 422, 501}
 
 
@@ -60,7 +61,6 @@ class Page(NamedTuple):
         next_url: Address of the following page; None at the end.
         n_rows: Rows of all pages together as the provider states it, or None.
         has_more: Whether the provider says that rows follow, or None.
-        provider: Name of the provider; empty where it gives none.
     """
 
     url: str
@@ -68,7 +68,6 @@ class Page(NamedTuple):
     next_url: str | None
     n_rows: int | None
     has_more: bool | None
-    provider: str
 
 
 def find_database(url: str, patience: Patience) -> Database:
@@ -117,7 +116,7 @@ def structures_url(
 def fetch_page(
     url: str, filter_: str, patience: Patience, *, with_other_hosts: bool = False
 ) -> Page:
-    """Fetch one page of structures; a page limit that is refused is left out.
+    """Fetch one page of structures; a page limit that is refused is changed.
 
     Args:
         url: Address of the page.
@@ -132,10 +131,7 @@ def fetch_page(
     """
     answer = _ask(url, patience)
     if answer.code in _MAY_REFUSE_LIMIT and _PAGE_LIMIT.search(url):
-        own = _ask(_PAGE_LIMIT.sub("", url).rstrip("?&"), patience)
-        if own.code not in _MAY_REFUSE_LIMIT:
-            logger.info("%s: refuses the page limit; taking its own", own.url)
-            answer = own
+        answer = _with_other_limit(url, patience) or answer
     content = content_of(answer, filter_)
     entries = content.get("data")
     if not isinstance(entries, list):
@@ -148,7 +144,6 @@ def fetch_page(
         next_url=next_url(content, answer.url, url, with_other_hosts=with_other_hosts),
         n_rows=n_rows if type(n_rows) is int else None,
         has_more=has_more if isinstance(has_more, bool) else None,
-        provider=provider_name(content),
     )
 
 
@@ -164,6 +159,17 @@ def _versioned(base: str, patience: Patience) -> str:
                 f"expected {MAJOR}"
             )
     return f"{base}/v{MAJOR}"
+
+
+def _with_other_limit(url: str, patience: Patience) -> Answer | None:
+    """Ask with the provider's own page limit, then a small one; None if both fail."""
+    own = _PAGE_LIMIT.sub("", url).rstrip("?&")
+    for other in (own, _PAGE_LIMIT.sub(f"page_limit={_SMALL_PAGE}&", url).rstrip("&")):
+        answer = _ask(other, patience)
+        if answer.code not in _MAY_REFUSE_LIMIT:
+            logger.info("%s: refuses the page limit; asking for other pages", answer.url)
+            return answer
+    return None
 
 
 def _ask(url: str, patience: Patience) -> Answer:

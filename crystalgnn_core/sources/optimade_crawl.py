@@ -6,7 +6,7 @@ import logging
 import uuid
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pydantic import AwareDatetime, ValidationError
 
@@ -77,7 +77,7 @@ class Place(FrozenModel):
             SourceError: The next page came before.
         """
         counts = [n for n in (self.n_rows, page.n_rows) if n is not None]
-        changes = {
+        changes: dict[str, Any] = {
             "n_seen": self.n_seen + len(page.entries),
             "n_rows": max(counts, default=None),
         }

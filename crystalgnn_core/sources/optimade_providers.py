@@ -14,7 +14,9 @@ from pydantic import Field
 from crystalgnn_core.base import FrozenModel
 from crystalgnn_core.sources.columns import TargetColumn
 
-_INDEX = "address: the index of providers"
+_INDEX = (
+    "address: the index of providers, src/index-metadbs of Materials-Consortia/providers"
+)
 _SHARED = "address, ids and cells: answers recorded for the OPTIMADE papers' examples"
 _CLIENTS = "properties and units: published clients that read them"
 
@@ -52,6 +54,7 @@ def _columns(scheme: str, **properties: str) -> dict[str, TargetColumn]:
     }
 
 
+_ALEXANDRIA_LICENSE = "licence: atomind/alexandria, a mirror, quotes the database's page"
 _ALEXANDRIA = (
     "J. Schmidt et al., Adv. Mater. 35, 2210788 (2023), doi:10.1002/adma.202210788"
 )
@@ -63,10 +66,11 @@ PROVIDERS: dict[str, OptimadeProvider] = {
             "Alexandria PBE",
             formation_energy_per_atom="_alexandria_formation_energy_per_atom",
             band_gap="_alexandria_band_gap",
+            energy_above_hull="_alexandria_hull_distance",
         ),
         license="CC-BY-4.0",
         citation=_ALEXANDRIA,
-        checked=(_INDEX, _CLIENTS, "licence: a mirror that quotes the database's page"),
+        checked=(_INDEX, _CLIENTS, _ALEXANDRIA_LICENSE),
     ),
     "alexandria-pbesol": OptimadeProvider(
         title="Alexandria (PBEsol)",
@@ -75,10 +79,11 @@ PROVIDERS: dict[str, OptimadeProvider] = {
             "Alexandria PBEsol",
             formation_energy_per_atom="_alexandria_formation_energy_per_atom",
             band_gap="_alexandria_band_gap",
+            energy_above_hull="_alexandria_hull_distance",
         ),
         license="CC-BY-4.0",
         citation=_ALEXANDRIA,
-        checked=(_INDEX, _CLIENTS, "licence: a mirror that quotes the database's page"),
+        checked=(_INDEX, _CLIENTS, _ALEXANDRIA_LICENSE),
     ),
     "cod": OptimadeProvider(
         title="Crystallography Open Database",
@@ -86,8 +91,8 @@ PROVIDERS: dict[str, OptimadeProvider] = {
         license="public domain",
         citation="S. Grazulis et al., Nucleic Acids Res. 40, D420 (2012)",
         checked=(
-            "address: the index of providers, and a recorded answer without content",
-            "licence: its developers, in the discussion of licences of the standard",
+            _INDEX,
+            "licence: its developers, in issue 102 of Materials-Consortia/OPTIMADE",
         ),
     ),
     "jarvis": OptimadeProvider(
@@ -99,6 +104,7 @@ PROVIDERS: dict[str, OptimadeProvider] = {
             band_gap="_jarvis_optb88vdw_bandgap",
             bulk_modulus="_jarvis_bulk_modulus_kv",
             shear_modulus="_jarvis_shear_modulus_gv",
+            energy_above_hull="_jarvis_ehull",
         ),
         missing=(-99999.0,),
         citation="K. Choudhary et al., npj Comput. Mater. 6, 173 (2020)",
@@ -128,7 +134,10 @@ PROVIDERS: dict[str, OptimadeProvider] = {
         title="Open Database of Xtals",
         url="https://optimade.odbx.science",
         citation="M. L. Evans and A. J. Morris, J. Open Source Softw. 5, 2563 (2020)",
-        checked=(_SHARED, "no properties are taken; licence not found"),
+        checked=(
+            "address: answers recorded for the OPTIMADE papers' examples, without rows",
+            "no properties are taken; licence not found",
+        ),
     ),
     "oqmd": OptimadeProvider(
         title="Open Quantum Materials Database",
@@ -137,6 +146,7 @@ PROVIDERS: dict[str, OptimadeProvider] = {
             "OQMD",
             formation_energy_per_atom="_oqmd_delta_e",
             band_gap="_oqmd_band_gap",
+            energy_above_hull="_oqmd_stability",
         ),
         license="CC-BY-4.0",
         citation=(
@@ -145,7 +155,9 @@ PROVIDERS: dict[str, OptimadeProvider] = {
         ),
         checked=(
             _SHARED,
-            "properties: the database's own documents and published clients",
+            _CLIENTS,
+            "names without prefix: https://static.oqmd.org/static/docs/restful.html",
+            "_oqmd_stability is below zero under the hull of others: a published client",
             "licence: the database's page, as others quote it",
         ),
     ),

@@ -209,7 +209,8 @@ def _atomic_number(name: str, attributes: Mapping[str, Any]) -> int:
 
 
 def _element(name: str, species: Mapping[str, Any]) -> int:
-    symbols, shares = species.get("chemical_symbols"), species.get("concentration")
+    symbols: Any = species.get("chemical_symbols")
+    shares: Any = species.get("concentration")
     if not _is_filled_list(symbols) or not _is_filled_list(shares):
         raise unreadable(f"species {name!r} lacks chemical_symbols or concentration")
     if len(symbols) != len(shares):

@@ -1,6 +1,7 @@
 """An imitated OPTIMADE provider, and entries as one sends them."""
 
 import json
+from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 from crystalgnn_core.downloads import Patience
@@ -10,7 +11,7 @@ from tests.core.web import send
 
 QUICK = Patience(connect_seconds=2, read_seconds=2, n_tries=2, first_pause=0.01)
 KIND = "application/vnd.api+json"
-SALT = {
+SALT: dict[str, Any] = {
     "lattice_vectors": [[0.0, 2.82, 2.82], [2.82, 0.0, 2.82], [2.82, 2.82, 0.0]],
     "cartesian_site_positions": [[0.0, 0.0, 0.0], [2.82, 2.82, 2.82]],
     "species_at_sites": ["Na", "Cl"],

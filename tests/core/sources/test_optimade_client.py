@@ -185,6 +185,22 @@ def test_a_redirection_may_lead_to_another_host(site):
         assert page.next_url == f"{other.url}/more"
 
 
+def test_a_provider_that_refuses_its_own_page_limit_is_asked_for_few(provider):
+    honest = provider.answer
+    refusal = {"errors": [{"detail": "Max allowed page_limit is 15"}]}
+    refuse = answer_json(refusal, 403)
+    path = "/optimade/v1/structures"
+    provider.site.answers[path] = lambda request: (
+        honest if request.path.endswith("page_limit=10") else refuse
+    )(request)
+    page = first_page(provider, "nsites=2", 1000)
+    assert len(page.entries) == 10
+    assert len(provider.pages) == 3
+    provider.site.answers[path] = refuse
+    with pytest.raises(SourceError, match="Max allowed page_limit is 15"):
+        first_page(provider, page_limit=1000)
+
+
 def test_a_refused_page_limit_is_left_out(provider):
     honest = provider.answer
 
@@ -263,7 +279,7 @@ def test_answers_of_another_form_are_refused(site, body, words):
 )
 def test_counts_that_are_none_are_left_out(site, meta):
     page = page_of(site, {"data": [1], "meta": meta})
-    assert (page.n_rows, page.has_more, page.provider) == (None, None, "")
+    assert (page.n_rows, page.has_more) == (None, None)
 
 
 @pytest.mark.parametrize("code", [429, 500, 502, 503, 504])

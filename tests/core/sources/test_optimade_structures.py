@@ -24,7 +24,7 @@ def test_rock_salt_is_read():
     crystal = crystal_from_entry(entry("a"))
     assert crystal.atomic_numbers.tolist() == [11, 17]
     np.testing.assert_allclose(
-        crystal.frac_coords, [[0, 0, 0], [0.5, 0.5, 0.5]], atol=1e-12
+        crystal.frac_coords, [[0.0, 0.0, 0.0], [0.5, 0.5, 0.5]], atol=1e-12
     )
     structure = structure_from_crystal(crystal)
     assert structure.get_distance(0, 1) == pytest.approx(2.82, abs=1e-9)
