@@ -43,7 +43,7 @@ def content_of(answer: Answer, filter_: str = "") -> Mapping[str, Any]:
         )
     try:
         content = json.loads(answer.content)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         if answer.code == 200:
             raise SourceError(f"{answer.url}: the answer is no JSON ({error})") from error
         content = {}
@@ -82,17 +82,21 @@ def next_url(
         return None
     if not isinstance(link, str):
         raise SourceError(f"{_shown(url)}: links.next is {link!r}, expected an address")
-    found = urljoin(url, link)
-    scheme, *rest = urlsplit(found)
+    try:
+        found = urljoin(url, link)
+        scheme, *rest = urlsplit(found)
+        host = _host(found)
+    except ValueError as error:
+        raise SourceError(f"{_shown(url)}: links.next is {link!r}: {error}") from error
     if scheme not in {"http", "https"}:
         raise SourceError(f"{_shown(url)}: the next page is {found!r}, not on the web")
-    if not with_other_hosts and _host(found) not in {_host(url), _host(asked)}:
+    if not with_other_hosts and host not in {_host(url), _host(asked)}:
         raise SourceError(
-            f"{_shown(url)}: the next page is on another host, {_host(found)}; set "
+            f"{_shown(url)}: the next page is on another host, {host}; set "
             "follow_other_hosts if that is meant"
         )
     # behind a proxy that ends the encryption, providers name their plain address
-    if scheme == "http" and url.startswith("https:") and _host(found) == _host(url):
+    if scheme == "http" and url.startswith("https:") and host == _host(url):
         found = urlunsplit(("https", *rest))
     if found in {url, asked}:
         raise SourceError(f"{_shown(url)}: the next page is this page again")

@@ -8,6 +8,7 @@ import time
 import pytest
 
 from crystalgnn_core.errors import SourceError, TransientError
+from crystalgnn_core.sources.optimade_answers import next_url
 from crystalgnn_core.sources.optimade_client import (
     fetch_page,
     find_database,
@@ -155,6 +156,8 @@ def test_no_next_link_is_the_end(site, link):
         ("ftp://a.example/next", "not on the web"),
         ("https://a.example/next", r"another host, a\.example; set follow_other_hosts"),
         ("/page", "this page again"),
+        ("http://a.example:port/next", "port"),
+        ("http://[a/next", "IPv6"),
     ],
 )
 def test_links_that_lead_astray_are_refused(site, link, words):
@@ -166,6 +169,21 @@ def test_another_host_is_followed_when_asked_for(site):
     content = {"data": [], "links": {"next": "https://a.example/next"}}
     page = page_of(site, content, with_other_hosts=True)
     assert page.next_url == "https://a.example/next"
+
+
+@pytest.mark.parametrize(
+    ("link", "found"),
+    [
+        ("http://a.example/2", "https://a.example/2"),
+        ("http://a.example:80/2", "https://a.example:80/2"),
+        ("https://a.example/2", "https://a.example/2"),
+        ("//a.example/2", "https://a.example/2"),
+    ],
+)
+def test_encryption_is_not_given_up(link, found):
+    content = {"links": {"next": link}}
+    asked = "https://a.example/1"
+    assert next_url(content, asked, asked, with_other_hosts=False) == found
 
 
 def test_another_port_is_another_host(site):
@@ -262,6 +280,7 @@ def test_refusals_of_other_kinds_are_errors_of_the_source(site, code):
     ("body", "words"),
     [
         (b'{"data": [', "no JSON"),
+        (b'{"data":' + b"[" * 200_000, "no JSON"),
         (b"[1, 2]", "no list of structures"),
         (b'{"data": {"id": "a"}}', "no list of structures"),
         (b'{"meta": {}}', "no list of structures"),
