@@ -178,8 +178,12 @@ def fractional_coords(
         Fractional coordinates, shape (n_atoms, 3).
 
     Raises:
-        RecordError: `degenerate_cell`.
+        RecordError: `degenerate_cell`, or `unreadable_structure` for what is no number.
     """
+    if not (np.isfinite(lattice).all() and np.isfinite(positions).all()):
+        raise unreadable(
+            "lattice or coordinates hold NaN or infinity, expected numbers; mend the source"
+        )
     volume = abs(float(np.linalg.det(lattice)))
     if not volume > _SINGULAR_CELL:
         raise RecordError(
