@@ -110,7 +110,7 @@ def plan_ingest(store: Path, source: SourceConfig) -> IngestPlan:
     _finish_pending(store, source.name)
     rules = [f"v{VALIDATION_VERSION}", source.require_labels]
     settings = digest_of_strings([*rules, source.reading_digest()])
-    reading = source.plan(stored_source(store, source.name))
+    reading = source.plan(stored_source(store, source.name, settings))
     kept = [] if reading.kept is None else [reading.kept.sha256]
     digest = digest_of_strings([*rules, *(part.digest for part in reading.parts), *kept])
     report = last_report(store, source.name)

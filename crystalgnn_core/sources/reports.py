@@ -78,9 +78,17 @@ def last_report(store: Path, name: str) -> IngestReport | None:
     return report
 
 
-def stored_source(store: Path, name: str) -> StoredSource:
-    """Describe what a store holds of a source."""
+def stored_source(store: Path, name: str, settings: str | None = None) -> StoredSource:
+    """Describe what a store holds of a source.
+
+    Args:
+        store: Store folder.
+        name: Name of the source.
+        settings: Digest of the settings by which it is to be read now.
+    """
     report = last_report(store, name)
     if report is None:
-        return StoredSource(store, name)
-    return StoredSource(store, name, report.digest, report.settings, report.source_version)
+        return StoredSource(store, name, settings=settings)
+    return StoredSource(
+        store, name, report.digest, report.settings, report.source_version, settings
+    )

@@ -30,6 +30,7 @@ class StoredSource:
             store has lost rows of it.
         last_settings: Digest of the settings by which it was read.
         last_version: Release that was read.
+        settings: Digest of the settings by which it is to be read now.
     """
 
     store: Path
@@ -37,6 +38,12 @@ class StoredSource:
     last_digest: str | None = None
     last_settings: str | None = None
     last_version: str | None = None
+    settings: str | None = None
+
+    @property
+    def has_same_settings(self) -> bool:
+        """Whether the stored rows were read by the settings of now."""
+        return self.last_settings is not None and self.last_settings == self.settings
 
     @property
     def folder(self) -> Path:

@@ -220,3 +220,18 @@ def test_a_store_that_lost_rows_tells_nothing_of_the_last_ingest(tmp_path):
         "service", "ingest", RecordStore(tmp_path).rejects().slice(0, 0)
     )
     assert stored_source(tmp_path, "service") == StoredSource(tmp_path, "service")
+
+
+def test_a_source_is_told_whether_its_settings_are_those_of_the_stored_rows(tmp_path):
+    class Telling(SyntheticSource):
+        told: ClassVar[list[bool]] = []
+
+        def plan(self, stored):
+            self.told.append(stored.has_same_settings)
+            return super().plan(stored)
+
+    source = Telling(n_structures=3)
+    for update in ({}, {"part_size": 2}, {"require_labels": "all"}, {"seed": 1}):
+        ingest_source(tmp_path, source.model_copy(update=update))
+        ingest_source(tmp_path, source.model_copy(update=update))
+    assert Telling.told == [False, True, True, True, False, True, False, True]
