@@ -101,7 +101,7 @@ def fetch(file: RemoteFile, folder: Path, patience: Patience = PATIENCE) -> Path
             _check(target, target, file, advice)
         else:
             part = folder / (file.name + PART)
-            _try_often(lambda: _receive(file, part, patience), file.url, patience)
+            try_often(lambda: _receive(file, part, patience), file.url, patience)
             try:
                 _check(part, target, file, f"what {file.url} sent was thrown away")
             except DownloadError:
@@ -119,7 +119,7 @@ def fetch_json(url: str, patience: Patience = PATIENCE) -> Any:  # noqa: ANN401 
         DownloadError: The address does not exist, or answers with something else.
         TransientError: The host cannot be reached.
     """
-    return _try_often(lambda: receive_json(url, _seconds(patience)), url, patience)
+    return try_often(lambda: receive_json(url, _seconds(patience)), url, patience)
 
 
 def fetch_answer(url: str, patience: Patience = PATIENCE) -> Answer:
@@ -129,7 +129,7 @@ def fetch_answer(url: str, patience: Patience = PATIENCE) -> Answer:
         DownloadError: The address is none.
         TransientError: The host cannot be reached, or stays busy.
     """
-    return _try_often(lambda: receive_answer(url, _seconds(patience)), url, patience)
+    return try_often(lambda: receive_answer(url, _seconds(patience)), url, patience)
 
 
 def is_at_hand(file: RemoteFile, folder: Path) -> bool:
@@ -149,8 +149,17 @@ def _receive(file: RemoteFile, part: Path, patience: Patience) -> None:
         raise PassingError(f"{n_bytes} of {file.n_bytes} bytes arrived")
 
 
-def _try_often(work: Callable[[], T], url: str, patience: Patience) -> T:
-    """Repeat what fails for reasons that may pass, with growing pauses."""
+def try_often(work: Callable[[], T], url: str, patience: Patience) -> T:
+    """Repeat what fails for reasons that may pass, with growing pauses.
+
+    Args:
+        work: Raises `PassingError` where a second try may succeed.
+        url: What is asked, for messages.
+        patience: Tries and pauses.
+
+    Raises:
+        TransientError: The last try failed, too.
+    """
     attempt = 1
     while True:
         try:

@@ -390,3 +390,17 @@ def test_json_is_asked_for_again_after_a_failure(site):
         lambda request: send(request, 200, b'{"a": 1}'),
     )
     assert fetch_json(url, QUICK) == {"a": 1}
+
+
+def test_pauses_are_lengthened_by_chance_within_bounds(site, folder, monkeypatch):
+    pauses: list[float] = []
+    monkeypatch.setattr(time, "sleep", pauses.append)
+    url = site.url + "/file"
+    site.answers["/file"] = lambda request: send(request, 503)
+    patience = QUICK.model_copy(update={"first_pause": 1.0, "n_tries": 9, "jitter": 0.5})
+    with pytest.raises(TransientError, match="9 tries"):
+        fetch(unchecked(url), folder, patience)
+    plain = [min(2.0**attempt, 60.0) for attempt in range(8)]
+    shares = [pause / own for pause, own in zip(pauses, plain, strict=True)]
+    assert all(1.0 <= share <= 1.5 for share in shares)
+    assert len(set(shares)) > 1
