@@ -33,6 +33,7 @@ RejectReason = Literal[
     "missing_label",
     "invalid_label",
     "implausible_label",
+    "license_excluded",
     "unseen_element",
     "invalid_prediction",
 ]

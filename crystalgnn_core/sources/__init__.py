@@ -6,11 +6,17 @@ from pydantic import Field
 
 from crystalgnn_core.sources.files import FilesSource
 from crystalgnn_core.sources.jarvis import JarvisSource
+from crystalgnn_core.sources.materials_project import MaterialsProjectSource
 from crystalgnn_core.sources.optimade import OptimadeSource
 from crystalgnn_core.sources.synthetic import SyntheticSource
 from crystalgnn_core.sources.textbook import TextbookSource
 
 AnySource = Annotated[
-    FilesSource | JarvisSource | OptimadeSource | SyntheticSource | TextbookSource,
+    FilesSource
+    | JarvisSource
+    | MaterialsProjectSource
+    | OptimadeSource
+    | SyntheticSource
+    | TextbookSource,
     Field(discriminator="kind"),
 ]

@@ -1,0 +1,166 @@
+"""From documents of the Materials Project to raw records: fields, licences, structures."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from crystalgnn_core.errors import RecordError
+from crystalgnn_core.records.schema import RawRecord
+from crystalgnn_core.sources.convert import crystal_from_any
+from crystalgnn_core.sources.mp_labels import (
+    BANDS,
+    ELASTIC,
+    ENERGY,
+    MIXED,
+    Document,
+    has_unphysical_elasticity,
+    id_of,
+    labels_of,
+    schemes_of,
+)
+from crystalgnn_core.sources.parsing import unreadable
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from crystalgnn_core.records.crystal import Crystal
+    from crystalgnn_core.sources.mp_client import Release
+    from crystalgnn_core.sources.mp_labels import Energy, ThermoType
+
+logger = logging.getLogger(__name__)
+LICENSES = {"BY-C": "CC BY 4.0", "BY-NC": "CC BY-NC 4.0"}
+NONCOMMERCIAL = "BY-NC"
+
+
+class DocumentRules(NamedTuple):
+    """How documents become records.
+
+    Attributes:
+        thermo_type: Hull of the formation energies.
+        allow_noncommercial: Whether rows that exclude commercial use are kept.
+        license: Licence of rows that state none.
+        release: Release that is read.
+    """
+
+    thermo_type: ThermoType
+    allow_noncommercial: bool
+    license: str | None
+    release: Release
+
+
+def summary_fields(thermo_type: ThermoType, *, with_structure: bool) -> tuple[str, ...]:
+    """Name the fields of a summary document that are asked for.
+
+    All labels are few bytes beside a structure, so a listing without structures tells
+    whether any of them changed.
+    """
+    labels = (*BANDS.values(), *ELASTIC.values())
+    mixed = (ENERGY,) if thermo_type == MIXED else ()
+    structure = ("structure",) if with_structure else ()
+    return ("material_id", "last_updated", "builder_meta", *labels, *mixed, *structure)
+
+
+def time_of(document: Document) -> datetime | None:
+    """Return when a document changed last, or None where it does not tell."""
+    found = document.get("last_updated") if isinstance(document, Mapping) else None
+    if isinstance(found, Mapping):
+        found = found.get("$date")
+    try:
+        moment = datetime.fromisoformat(str(found))
+    except ValueError:
+        return None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def state_of(document: Document, energy: Energy | None) -> dict[str, Any]:
+    """Return all that a document says apart from structure, id and time; JSON."""
+    if not isinstance(document, Mapping):
+        return {}
+    meta = _meta(document)
+    fields = (*BANDS.values(), *ELASTIC.values(), ENERGY)
+    return {
+        **{name: document.get(name) for name in fields},
+        "license": meta.get("license"),
+        "batch_id": meta.get("batch_id"),
+        "energy": None if energy is None else list(energy),
+    }
+
+
+def raw_records(
+    documents: Sequence[Document], energies: Mapping[str, Energy], rules: DocumentRules
+) -> list[RawRecord]:
+    """Turn summary documents into raw records, one each; a bad one carries its error."""
+    records = [
+        _raw_record(document, energies.get(id_of(document)), rules)
+        for document in documents
+    ]
+    whole = [document for document in documents if isinstance(document, Mapping)]
+    wanted = summary_fields(rules.thermo_type, with_structure=True)
+    absent = [name for name in wanted if whole and not any(name in doc for doc in whole)]
+    if absent:
+        logger.warning("none of %d documents has %s", len(whole), ", ".join(absent))
+    n_unphysical = sum(has_unphysical_elasticity(document) for document in whole)
+    if n_unphysical:
+        logger.info("%d elastic tensors without meaning left out", n_unphysical)
+    return records
+
+
+def _raw_record(
+    document: Document, energy: Energy | None, rules: DocumentRules
+) -> RawRecord:
+    name = id_of(document)
+    if not isinstance(document, Mapping):
+        found = type(document).__name__
+        message = f"the document is a {found}, expected keys and values"
+        return RawRecord(name, None, error=("unreadable_structure", message))
+    meta = _meta(document)
+    details: dict[str, Any] = {
+        "license": LICENSES.get(str(meta.get("license")), rules.license),
+        "last_updated": time_of(document),
+        "source_version": str(meta.get("database_version") or rules.release.version),
+        "run_type": None if energy is None else energy.run_type,
+    }
+    try:
+        _check_license(meta, rules)
+        if energy is not None and not energy.is_unique:
+            raise RecordError(
+                "invalid_label", f"several formation energies of {rules.thermo_type}"
+            )
+        crystal = _crystal_of(document)
+    except RecordError as error:
+        message = f"{name or '(no id)'}: {error}"
+        return RawRecord(name, None, error=(error.reason, message), **details)  # type: ignore[arg-type]  # a reason of the vocabulary
+    labels = labels_of(document, energy, rules.thermo_type)
+    schemes = schemes_of(rules.thermo_type, str(meta.get("batch_id") or ""))
+    return RawRecord(name, crystal, labels=labels, label_schemes=schemes, **details)
+
+
+def _check_license(meta: Mapping[str, Any], rules: DocumentRules) -> None:
+    batch = meta.get("batch_id")
+    is_restricted = batch is not None and batch in rules.release.restricted
+    if rules.allow_noncommercial or not (
+        is_restricted or meta.get("license") == NONCOMMERCIAL
+    ):
+        return
+    raise RecordError(
+        "license_excluded",
+        f"licence {meta.get('license') or 'not stated'}, batch {batch or 'not stated'}: "
+        "commercial use is excluded; set allow_noncommercial to keep such rows",
+    )
+
+
+def _crystal_of(document: Mapping[str, Any]) -> Crystal | None:
+    structure = document.get("structure")
+    if structure is None:
+        return None
+    if not isinstance(structure, Mapping):
+        raise unreadable(f"structure is a {type(structure).__name__}, expected sites")
+    return crystal_from_any(structure)
+
+
+def _meta(document: Mapping[str, Any]) -> Mapping[str, Any]:
+    meta = document.get("builder_meta")
+    return meta if isinstance(meta, Mapping) else {}

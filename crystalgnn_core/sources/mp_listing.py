@@ -1,0 +1,184 @@
+"""What a release of the Materials Project holds: id, time and state of every material."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from typing import TYPE_CHECKING, NamedTuple
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from crystalgnn_core.artifacts import write_table
+from crystalgnn_core.base import digest_of
+from crystalgnn_core.errors import SourceError, TransientError
+from crystalgnn_core.sources.base import in_chunks
+from crystalgnn_core.sources.mp_client import IDS_A_REQUEST, PAGE_SIZE
+from crystalgnn_core.sources.mp_documents import state_of, summary_fields, time_of
+from crystalgnn_core.sources.mp_labels import (
+    MIXED,
+    THERMO_FIELDS,
+    Energy,
+    ThermoType,
+    energies_of,
+    id_of,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from crystalgnn_core.sources.mp_client import MaterialsClient
+    from crystalgnn_core.sources.mp_filter import MaterialsFilter
+
+logger = logging.getLogger(__name__)
+SCHEMA = pa.schema(
+    [
+        pa.field("material_id", pa.string(), nullable=False),
+        pa.field("last_updated", pa.timestamp("us", tz="UTC")),
+        pa.field("state", pa.string(), nullable=False),
+    ]
+)
+
+
+class Difference(NamedTuple):
+    """How a listing differs from what is stored.
+
+    Attributes:
+        wanted: Ids that are new or have changed, in the order of the listing.
+        kept: Ids of stored rows that stay.
+        n_nameless: Rows without an id, which nobody can ask for.
+    """
+
+    wanted: list[str]
+    kept: list[str]
+    n_nameless: int
+
+
+def listing_path(folder: Path, version: str, settings: str) -> Path:
+    """Return where the listing of a release is kept."""
+    return folder / f"listing-{digest_of([version, settings])}.parquet"
+
+
+def fetch_listing(
+    client: MaterialsClient, wanted: MaterialsFilter, thermo_type: ThermoType, path: Path
+) -> pa.Table:
+    """Return the listing of a release; ask for what is not on disk yet.
+
+    Pages are written as they come, so that an interrupted listing goes on. The `state` is
+    a digest of labels and licence: labels change without `last_updated`, as those of the
+    hull do when another material comes in.
+
+    Args:
+        client: The service.
+        wanted: Which materials.
+        thermo_type: Hull of the formation energies.
+        path: File of the listing.
+
+    Raises:
+        SourceError: No material fits.
+        TransientError: The service did not answer, or its pages do not fit together.
+    """
+    if path.is_file():
+        return pq.read_table(path)
+    pages = path.with_suffix("")
+    n_rows = client.count(wanted.route_parameters())
+    if n_rows == 0:
+        raise SourceError("no material of the Materials Project fits; see filter")
+    tables = []
+    for number in range(1, -(-n_rows // PAGE_SIZE) + 1):
+        file = pages / f"{number:05d}.parquet"
+        if not file.is_file():
+            write_table(file, _fetch_page(client, wanted, thermo_type, number))
+        tables.append(pq.read_table(file))
+    listing = pa.concat_tables(tables)
+    _check_pages(listing, n_rows, pages)
+    write_table(path, listing)
+    shutil.rmtree(pages)
+    logger.info("%d materials listed", n_rows)
+    return listing
+
+
+def fetch_energies(
+    client: MaterialsClient, ids: Sequence[str], thermo_type: ThermoType
+) -> dict[str, Energy]:
+    """Return the formation energies of one hull; the summary holds those of the mixed."""
+    if thermo_type == MIXED:
+        return {}
+    energies: dict[str, Energy] = {}
+    for chunk in in_chunks(filter(None, ids), IDS_A_REQUEST):
+        documents = client.thermo(chunk, thermo_type, THERMO_FIELDS)
+        energies |= energies_of(documents, thermo_type)
+    return energies
+
+
+def compare(listing: pa.Table, earlier: pa.Table, stored: pa.Table) -> Difference:
+    """Find what is new or has changed since a release.
+
+    A row stays if its time is known and that of the store, and its state is the same.
+
+    Args:
+        listing: Release of now.
+        earlier: Listing of the release that is stored.
+        stored: `material_id` and `last_updated` of the stored rows.
+    """
+    times = _pairs(stored, "last_updated")
+    before = dict(
+        zip(*(earlier[name].to_pylist() for name in SCHEMA.names[::2]), strict=True)
+    )
+    wanted, kept, n_nameless = [], [], 0
+    for row in listing.to_pylist():
+        name, time = row["material_id"], row["last_updated"]
+        if not name:
+            n_nameless += 1
+        elif (
+            time is not None
+            and times.get(name) == time
+            and before.get(name) == row["state"]
+        ):
+            kept.append(name)
+        else:
+            wanted.append(name)
+    return Difference(wanted, kept, n_nameless)
+
+
+def _pairs(table: pa.Table, column: str) -> dict[str, object]:
+    names = table["material_id"].to_pylist()
+    return dict(zip(names, table[column].to_pylist(), strict=True))
+
+
+def _fetch_page(
+    client: MaterialsClient, wanted: MaterialsFilter, thermo_type: ThermoType, number: int
+) -> pa.Table:
+    documents = client.summary_page(
+        wanted.search_arguments(),
+        summary_fields(thermo_type, with_structure=False),
+        page=number,
+        size=PAGE_SIZE,
+    )
+    names = [id_of(document) for document in documents]
+    energies = fetch_energies(client, names, thermo_type)
+    columns = {
+        "material_id": names,
+        "last_updated": [time_of(document) for document in documents],
+        "state": [
+            digest_of(state_of(document, energies.get(name)))
+            for name, document in zip(names, documents, strict=True)
+        ],
+    }
+    return pa.table(columns, schema=SCHEMA)
+
+
+def _check_pages(listing: pa.Table, n_rows: int, pages: Path) -> None:
+    """See that pages are of one list: as many rows as announced, no id twice."""
+    names = listing["material_id"]
+    named = names.filter(pc.not_equal(names, ""))
+    n_twice = len(named) - len(pc.unique(named))
+    if len(listing) == n_rows and not n_twice:
+        return
+    shutil.rmtree(pages)
+    raise TransientError(
+        f"the Materials Project announces {n_rows} materials and lists {len(listing)}, "
+        f"{n_twice} of them twice; try again later"
+    )
