@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from crystalgnn_core.sources.reports import IngestReport
 
-KINDS = ("files", "jarvis", "optimade", "synthetic", "textbook")
+KINDS = ("files", "jarvis", "materials-project", "optimade", "synthetic", "textbook")
 SOURCE_COLUMNS = (
     "source",
     "rows in",

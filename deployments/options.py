@@ -71,13 +71,15 @@ def resolve_config(
 
 
 def require_sources(config: PipelineConfig) -> None:
-    """Refuse a job without sources, or with files that are not there, before it starts.
+    """Refuse a job without sources, files or keys, before it starts.
 
     Raises:
         ConfigError: The configuration names no source.
-        SourceError: The path of a source does not exist.
+        SourceError: The path of a source does not exist, or its key is missing.
     """
     from crystalgnn_core.sources.files import FilesSource
+    from crystalgnn_core.sources.materials_project import MaterialsProjectSource
+    from crystalgnn_core.sources.mp_session import key_of_environment
 
     if not config.sources:
         raise ConfigError(
@@ -87,6 +89,8 @@ def require_sources(config: PipelineConfig) -> None:
     for source in config.sources:
         if isinstance(source, FilesSource) and not Path(source.path).expanduser().exists():
             raise SourceError(f"source {source.name}: no file or folder {source.path}")
+        if isinstance(source, MaterialsProjectSource):
+            key_of_environment()
 
 
 def require_names(names: Sequence[str], setting: str) -> None:

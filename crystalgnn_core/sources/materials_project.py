@@ -33,7 +33,11 @@ from crystalgnn_core.sources.mp_listing import (
     listing_path,
 )
 from crystalgnn_core.sources.mp_papers import JAIN, PAPERS
-from crystalgnn_core.sources.mp_session import KEY_VARIABLE, open_client
+from crystalgnn_core.sources.mp_session import (
+    KEY_VARIABLE,
+    key_of_environment,
+    open_client,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -65,7 +69,7 @@ class MaterialsProjectSource(SourceConfig):
     name: Annotated[str, Field(min_length=1, pattern=r"^[A-Za-z0-9._-]+$")] = (
         "materials-project"
     )
-    license: str | None = "CC BY 4.0"
+    license: str | None = "CC-BY-4.0"
     citation: str | None = None
     thermo_type: ThermoType = "GGA_GGA+U"
     filter: MaterialsFilter = MaterialsFilter()
@@ -111,6 +115,7 @@ class MaterialsProjectSource(SourceConfig):
             SourceError: There is no service or key, or no material fits.
             TransientError: The service did not answer, or changed its release meanwhile.
         """
+        key_of_environment()  # told before it is needed
         release = self._release()
         if stored.has_same_settings and stored.last_version == release.version:
             return SourcePlan(source_version=release.version, is_unchanged=True)

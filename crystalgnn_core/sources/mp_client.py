@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 PAGE_SIZE = 1000  # rows; the service answers no longer page
 IDS_A_REQUEST = 500  # they stand in the address, which stays below 8 KiB
+# what the client meets in answers of another form
+DAMAGED = (AttributeError, KeyError, TypeError, ValueError)
 _SORTED = "material_id"
 T = TypeVar("T")
 
@@ -164,7 +166,7 @@ class MaterialsClient:
         except MPRestError as error:
             is_passing = isinstance(error.__context__, RequestException)
             said = " ".join(self._without_key(str(error)).split())[:300]
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
+        except DAMAGED as error:
             is_passing = True
             said = f"the answer is no list of documents ({type(error).__name__})"
         if is_passing:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from crystalgnn_core.sources.mp_labels import Energy, ThermoType
 
 logger = logging.getLogger(__name__)
-LICENSES = {"BY-C": "CC BY 4.0", "BY-NC": "CC BY-NC 4.0"}
+LICENSES = {"BY-C": "CC-BY-4.0", "BY-NC": "CC-BY-NC-4.0"}
 NONCOMMERCIAL = "BY-NC"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import shutil
+import time
 from typing import TYPE_CHECKING, NamedTuple
 
 import pyarrow as pa
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from crystalgnn_core.sources.mp_filter import MaterialsFilter
 
 logger = logging.getLogger(__name__)
+LISTING_SECONDS = 24 * 3600  # for which an interrupted ingest relies on its listing
 SCHEMA = pa.schema(
     [
         pa.field("material_id", pa.string(), nullable=False),
@@ -66,9 +68,10 @@ def fetch_listing(
 ) -> pa.Table:
     """Return the listing of a release; ask for what is not on disk yet.
 
-    Pages are written as they come, so that an interrupted listing goes on. The `state` is
-    a digest of labels and licence: labels change without `last_updated`, as those of the
-    hull do when another material comes in.
+    Pages are written as they come, so that an interrupted listing goes on. What is older
+    than a day is asked for again, should the service mend its data within a release. The
+    `state` is a digest of labels and licence: labels change without `last_updated`, as
+    those of the hull do when another material comes in.
 
     Args:
         client: The service.
@@ -80,12 +83,16 @@ def fetch_listing(
         SourceError: No material fits.
         TransientError: The service did not answer, or its pages do not fit together.
     """
-    if path.is_file():
-        return pq.read_table(path)
     pages = path.with_suffix("")
     n_rows = client.count(wanted.route_parameters())
     if n_rows == 0:
         raise SourceError("no material of the Materials Project fits; see filter")
+    if path.is_file() and _is_recent(path):
+        listing = pq.read_table(path)
+        if len(listing) == n_rows:
+            return listing
+    if pages.is_dir() and not _is_recent(pages):
+        shutil.rmtree(pages)
     tables = []
     for number in range(1, -(-n_rows // PAGE_SIZE) + 1):
         file = pages / f"{number:05d}.parquet"
@@ -168,6 +175,10 @@ def _fetch_page(
         ],
     }
     return pa.table(columns, schema=SCHEMA)
+
+
+def _is_recent(path: Path) -> bool:
+    return time.time() - path.stat().st_mtime < LISTING_SECONDS
 
 
 def _check_pages(listing: pa.Table, n_rows: int, pages: Path) -> None:

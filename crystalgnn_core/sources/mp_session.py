@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import re
 import threading
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
+from http.client import responses
 from typing import TYPE_CHECKING
 
 from crystalgnn_core.downloads import try_often
 from crystalgnn_core.errors import SourceError
-from crystalgnn_core.sources.mp_client import MaterialsClient
+from crystalgnn_core.sources.mp_client import DAMAGED, MaterialsClient
 from crystalgnn_core.transfer import PassingError
 
 if TYPE_CHECKING:
@@ -29,24 +30,12 @@ _KEY_ADVICE = (
 )
 
 
-@contextmanager
-def open_client(endpoint: str, patience: Patience) -> Iterator[MaterialsClient]:
-    """Open the client of the Materials Project, with the key from the environment.
+def key_of_environment() -> str:
+    """Return the key of the Materials Project.
 
     Raises:
-        SourceError: There is no key, or none that could be one.
-        TransientError: The service does not answer.
+        SourceError: There is none, or none that could be one.
     """
-    key = _key_of_environment()
-    rester = try_often(
-        lambda: _start(endpoint, key, patience), f"{endpoint}heartbeat", patience
-    )
-    with rester:
-        rester.session.hooks["response"].append(_refuse_failures)
-        yield MaterialsClient(rester, endpoint, key, patience)
-
-
-def _key_of_environment() -> str:
     key = os.environ.get(KEY_VARIABLE, "").strip()
     if not key:
         raise SourceError(f"no key of the Materials Project: {_KEY_ADVICE}")
@@ -58,6 +47,23 @@ def _key_of_environment() -> str:
     return key
 
 
+@contextmanager
+def open_client(endpoint: str, patience: Patience) -> Iterator[MaterialsClient]:
+    """Open the client of the Materials Project, with the key from the environment.
+
+    Raises:
+        SourceError: There is no key, or none that could be one.
+        TransientError: The service does not answer.
+    """
+    key = key_of_environment()
+    rester = try_often(
+        lambda: _start(endpoint, key, patience), f"{endpoint}heartbeat", patience
+    )
+    with rester:
+        rester.session.hooks["response"].append(_refuse_failures)
+        yield MaterialsClient(rester, endpoint, key, patience)
+
+
 def _start(endpoint: str, key: str, patience: Patience) -> MPRester:
     """Make the client; it asks for a heartbeat without a time limit, so one is set here."""
     from mp_api.client import MPRester
@@ -65,25 +71,27 @@ def _start(endpoint: str, key: str, patience: Patience) -> MPRester:
     from requests import RequestException
 
     made: list[MPRester] = []
+    failed = ["it waits in vain"]
 
     def make() -> None:
-        # the service was asked just now: what goes wrong here may pass
-        with suppress(MPRestError, RequestException, KeyError, TypeError, ValueError):
-            made.append(
-                MPRester(
-                    api_key=key,
-                    endpoint=endpoint,
-                    use_document_model=False,
-                    mute_progress_bars=True,
-                    notify_db_version=False,
-                )
+        try:
+            rester = MPRester(
+                api_key=key,
+                endpoint=endpoint,
+                use_document_model=False,
+                mute_progress_bars=True,
+                notify_db_version=False,
             )
+        except (MPRestError, RequestException, *DAMAGED) as error:
+            failed[0] = f"{type(error).__name__}: {error}".replace(key, "***")[:200]
+        else:
+            made.append(rester)
 
     thread = threading.Thread(target=make, daemon=True)
     thread.start()
     thread.join(patience.connect_seconds + patience.read_seconds)
     if not made:
-        raise PassingError("the client of the Materials Project hears no heartbeat")
+        raise PassingError(f"mp-api hears no heartbeat ({failed[0]})")
     return made[0]
 
 
@@ -93,10 +101,11 @@ def _refuse_failures(response: Response, *_: object, **__: object) -> None:
     The client itself tries 429, 502 and 504 again, and splits what is refused as too long
     (414, 422).
     """
-    code, reason = response.status_code, response.reason or ""
+    code = response.status_code
     if code in {401, 403, 408} or code >= 500 or response.is_redirect:
         response.close()
-    said = f"the service answers {code} {reason}".rstrip()
+    # not the reason that is sent: a service may repeat anything there
+    said = f"the service answers {code} {responses.get(code, '')}".rstrip()
     if code in {401, 403}:
         raise SourceError(f"the Materials Project refuses the key ({said}): {_KEY_ADVICE}")
     if response.is_redirect:

@@ -10,6 +10,7 @@ from deployments.cli import USER_ERROR
 from tests.processes import Outcome
 
 CIF = "data_x\n"
+MATERIALS_PROJECT = "ingest --source materials-project"
 
 
 @pytest.fixture
@@ -69,6 +70,10 @@ def check_user_error(outcome: Outcome, *words: str) -> None:
         ("ingest --source files --path . --target is_metal=x<=@PBE", ["COLUMN<=VALUE@"]),
         ("ingest --source files --path . --target is_metal=x<=low@PBE", ["at_most"]),
         ("ingest --source files --path . --target love=x@PBE", ["love"]),
+        (f"{MATERIALS_PROJECT} --set sources.0.thermo_type=mixed", ["GGA_GGA+U"]),
+        (f"{MATERIALS_PROJECT} --set sources.0.endpoint=http://x.example", ["https"]),
+        (f"{MATERIALS_PROJECT} --set sources.0.filter.nsites=[1,2]", ["nsites", "unknown"]),
+        (f"{MATERIALS_PROJECT} --name mp", ["MP_API_KEY"]),
         ("screen nowhere", ["nowhere"]),
         ("screen .", ["champion", "train a model"]),
         ("rescreen --set screening.sources=[a]", ["champion", "train a model"]),
@@ -81,7 +86,8 @@ def check_user_error(outcome: Outcome, *words: str) -> None:
         ("models rollback", ["no champion"]),
     ],
 )
-def test_user_error_is_one_line(run, arguments, words):
+def test_user_error_is_one_line(run, monkeypatch, arguments, words):
+    monkeypatch.delenv("MP_API_KEY", raising=False)
     check_user_error(run(*arguments.split()), *words)
 
 

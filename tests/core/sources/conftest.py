@@ -5,9 +5,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from crystalgnn_core.errors import RecordError
+from tests.core.sources.mp_service import KEY, Service, running_service
+from tests.core.sources.mp_world import N_MATERIALS, fill
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 
 def reason_and_message(reader: Callable[..., object], value: object) -> tuple[str, str]:
@@ -20,3 +22,13 @@ def reason_and_message(reader: Callable[..., object], value: object) -> tuple[st
 @pytest.fixture(scope="session")
 def refused() -> Callable[..., tuple[str, str]]:
     return reason_and_message
+
+
+@pytest.fixture
+def service(monkeypatch: pytest.MonkeyPatch) -> Iterator[Service]:
+    """An imitation of the Materials Project that holds some materials."""
+    monkeypatch.setenv("MP_API_KEY", KEY)
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    with running_service() as running:
+        fill(running, N_MATERIALS)
+        yield running

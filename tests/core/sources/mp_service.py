@@ -7,7 +7,8 @@ that it does not know are refused, so that a slip in a name fails a test.
 
 import json
 from contextlib import contextmanager
-from typing import NamedTuple
+from functools import partial
+from typing import Any, NamedTuple
 from urllib.parse import parse_qs, urlsplit
 
 from tests.core.web import running_site, send
@@ -58,12 +59,12 @@ class Service:
     def __init__(self, site):
         self.site = site
         self.endpoint = f"{site.url}/"
-        self.documents = {"summary": [], "thermo": []}
+        self.documents: dict[str, list[Any]] = {"summary": [], "thermo": []}
         self.release = "2026.01"
         self.restricted = ["gnome_r2scan_statics"]
         self.max_address = 8192
         self.requests = []
-        self.faults = {"heartbeat": [], "summary": [], "thermo": []}
+        self.faults: dict[str, list[Any]] = {"heartbeat": [], "summary": [], "thermo": []}
         self.before = nothing
         site.answers["/heartbeat"] = self._heartbeat
         site.answers["/materials/summary/"] = lambda r: self._search(r, "summary")
@@ -126,7 +127,7 @@ class Service:
     def _send_documents(self, request, route, query):
         found = [doc for doc in self.documents[route] if fits(doc, query)]
         for name in reversed(query.get("_sort_fields", "").split(",")):
-            found = sorted(found, key=lambda doc, name=name: str(doc.get(name) or ""))
+            found.sort(key=partial(sorting_key, name))
         if "_page" in query:
             limit = int(query.get("_per_page", 100))
             skip = max(int(query["_page"]) - 1, 0) * limit
@@ -142,6 +143,11 @@ class Service:
         data = [{name: doc[name] for name in fields if name in doc} for doc in page]
         meta = {"api_version": "0.87.3", "total_doc": len(found), "max_limit": MAX_LIMIT}
         answer(request, {"data": data, "meta": meta})
+
+
+def sorting_key(field, document):
+    """Return what documents are sorted by; those without the field come first."""
+    return str(document.get(field) or "")
 
 
 def nothing(route, query):
