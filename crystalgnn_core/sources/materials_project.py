@@ -13,6 +13,7 @@ from pydantic import Field, field_validator, model_validator
 from crystalgnn_core.artifacts import FileRef, write_table
 from crystalgnn_core.base import digest_of, digest_of_strings
 from crystalgnn_core.errors import TransientError
+from crystalgnn_core.records.plausibility import ImplausibleLabels
 from crystalgnn_core.records.schema import RawRecord
 from crystalgnn_core.sources.base import SourceConfig, SourcePart, SourcePlan, in_chunks
 from crystalgnn_core.sources.mp_client import (
@@ -71,6 +72,7 @@ class MaterialsProjectSource(SourceConfig):
     )
     license: str | None = "CC-BY-4.0"
     citation: str | None = None
+    implausible: ImplausibleLabels = "drop_label"
     thermo_type: ThermoType = "GGA_GGA+U"
     filter: MaterialsFilter = MaterialsFilter()
     allow_noncommercial: bool = False

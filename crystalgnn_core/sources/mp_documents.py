@@ -13,10 +13,9 @@ from crystalgnn_core.sources.convert import crystal_from_any
 from crystalgnn_core.sources.mp_labels import (
     BANDS,
     ELASTIC,
-    ENERGY,
+    HULL,
     MIXED,
     Document,
-    has_unphysical_elasticity,
     id_of,
     labels_of,
     schemes_of,
@@ -58,7 +57,7 @@ def summary_fields(thermo_type: ThermoType, *, with_structure: bool) -> tuple[st
     whether any of them changed.
     """
     labels = (*BANDS.values(), *ELASTIC.values())
-    mixed = (ENERGY,) if thermo_type == MIXED else ()
+    mixed = HULL if thermo_type == MIXED else ()
     structure = ("structure",) if with_structure else ()
     return ("material_id", "last_updated", "builder_meta", *labels, *mixed, *structure)
 
@@ -80,7 +79,7 @@ def state_of(document: Document, energy: Energy | None) -> dict[str, Any]:
     if not isinstance(document, Mapping):
         return {}
     meta = _meta(document)
-    fields = (*BANDS.values(), *ELASTIC.values(), ENERGY)
+    fields = (*BANDS.values(), *ELASTIC.values(), *HULL)
     return {
         **{name: document.get(name) for name in fields},
         "license": meta.get("license"),
@@ -102,9 +101,6 @@ def raw_records(
     absent = [name for name in wanted if whole and not any(name in doc for doc in whole)]
     if absent:
         logger.warning("none of %d documents has %s", len(whole), ", ".join(absent))
-    n_unphysical = sum(has_unphysical_elasticity(document) for document in whole)
-    if n_unphysical:
-        logger.info("%d elastic tensors without meaning left out", n_unphysical)
     return records
 
 
@@ -127,7 +123,7 @@ def _raw_record(
         _check_license(meta, rules)
         if energy is not None and not energy.is_unique:
             raise RecordError(
-                "invalid_label", f"several formation energies of {rules.thermo_type}"
+                "invalid_label", f"several energies of the hull {rules.thermo_type}"
             )
         crystal = _crystal_of(document)
     except RecordError as error:

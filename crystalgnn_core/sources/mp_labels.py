@@ -2,11 +2,12 @@
 
 Why these schemes:
 
-* Formation energy: it comes from one hull, whose kind the scheme names. PBE and PBE+U share
-  one scale after the MP2020 corrections (Wang et al., Sci. Rep. 11, 15496 (2021)), so
-  `GGA_GGA+U` is `MP GGA/GGA+U MP2020`; `R2SCAN` has no such corrections, `r2SCAN`. The
-  summary shows a mixture of both (Kingsbury et al., npj Comput. Mater. 8, 195 (2022)), in
-  which the functional changes from row to row: `MP GGA/GGA+U/r2SCAN mixed`.
+* Formation energy and distance to the hull: both are of one hull, whose kind the scheme
+  names. PBE and PBE+U share one scale after the MP2020 corrections (Wang et al., Sci. Rep.
+  11, 15496 (2021)), so `GGA_GGA+U` is `MP GGA/GGA+U MP2020`; `R2SCAN` has no such
+  corrections, `r2SCAN`. The summary shows a mixture of both (Kingsbury et al., npj Comput.
+  Mater. 8, 195 (2022)), in which the functional changes from row to row:
+  `MP GGA/GGA+U/r2SCAN mixed`.
 * Band gap, metal and Fermi energy: Kohn-Sham eigenvalues of PBE or PBE+U, which no energy
   correction touches, `MP GGA/GGA+U`. Batches that name r2SCAN hold calculations of that
   functional alone, `r2SCAN`; a gap of it is some tenths of an eV wider. No document
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
 ThermoType = Literal["GGA_GGA+U", "R2SCAN", "GGA_GGA+U_R2SCAN"]
 MIXED: ThermoType = "GGA_GGA+U_R2SCAN"
-ENERGY = "formation_energy_per_atom"
+HULL = ("formation_energy_per_atom", "energy_above_hull")  # also the names of fields
 ENERGY_SCHEMES: dict[ThermoType, str] = {
     "GGA_GGA+U": "MP GGA/GGA+U MP2020",
     "R2SCAN": "r2SCAN",
@@ -43,8 +44,8 @@ ELASTIC = {
     "shear_modulus": "shear_modulus",
     "poisson_ratio": "homogeneous_poisson",
 }
-TARGETS = (ENERGY, *BANDS, *ELASTIC)
-THERMO_FIELDS = ("material_id", "thermo_type", ENERGY, "energy_type")
+TARGETS = (*HULL, *BANDS, *ELASTIC)
+THERMO_FIELDS = ("material_id", "thermo_type", *HULL, "energy_type")
 Document = Any  # a dictionary, unless it is damaged
 
 
@@ -52,12 +53,12 @@ class Energy(NamedTuple):
     """What the thermodynamic document of a material says.
 
     Attributes:
-        value: Formation energy in eV/atom as sent.
+        values: Formation energy and distance to the hull in eV/atom, as sent.
         run_type: Kind of calculation, such as `GGA+U`.
         is_unique: Whether all documents of the material agree.
     """
 
-    value: object
+    values: tuple[object, ...]
     run_type: str | None
     is_unique: bool = True
 
@@ -79,8 +80,9 @@ def energies_of(
         if not name or str(document.get("thermo_type")).upper() != thermo_type:
             continue
         run_type = document.get("energy_type")
-        found = Energy(document.get(ENERGY), None if run_type is None else str(run_type))
-        if energies.setdefault(name, found).value != found.value:
+        values = tuple(document.get(field) for field in HULL)
+        found = Energy(values, None if run_type is None else str(run_type))
+        if energies.setdefault(name, found).values != found.values:
             energies[name] = found._replace(is_unique=False)
     return energies
 
@@ -93,36 +95,41 @@ def labels_of(
     Args:
         document: Summary document.
         energy: Thermodynamic document of the material.
-        thermo_type: Hull of the formation energy; the summary holds that of the mixed one.
+        thermo_type: Hull of the energies; the summary holds those of the mixed one.
     """
-    value = None if energy is None else energy.value
-    labels = {ENERGY: document.get(ENERGY) if thermo_type == MIXED else value}
+    labels: dict[str, Any] = {}
+    if thermo_type == MIXED:
+        labels = {name: document.get(name) for name in HULL}
+    elif energy is not None:
+        labels = dict(zip(HULL, energy.values, strict=True))
     labels |= {target: document.get(field) for target, field in BANDS.items()}
-    return labels if has_unphysical_elasticity(document) else labels | _elastic(document)
+    return labels | _trusted(_elastic(document))
 
 
-def has_unphysical_elasticity(document: Mapping[str, Any]) -> bool:
-    """Tell whether a number from an elastic tensor shows that its fit has failed.
+def _trusted(elastic: dict[str, Any]) -> dict[str, Any]:
+    """Leave out what seems sound where another number of the same tensor is not.
 
-    Moduli that are negative or beyond those of diamond come from such fits; nothing of
-    that tensor is a label then, while the rest of the row is sound.
+    Moduli that are negative or beyond those of diamond tell that the fit of the tensor has
+    failed. They stay: the source's `implausible` says what becomes of them.
     """
-    for name, given in _elastic(document).items():
-        try:
-            value = label_value(given)
-        except RecordError:
-            return False  # no number at all: validation refuses the row
-        target = get_target(name)
-        if value is not None and not target.minimum <= value <= target.maximum:
-            return True
-    return False
+    unsound = {name: value for name, value in elastic.items() if _is_unsound(name, value)}
+    return unsound or elastic
+
+
+def _is_unsound(name: str, given: object) -> bool:
+    try:
+        value = label_value(given)
+    except RecordError:
+        return True  # no number at all
+    target = get_target(name)
+    return value is not None and not target.minimum <= value <= target.maximum
 
 
 def schemes_of(thermo_type: ThermoType, batch: str) -> dict[str, str]:
     """Return target to label scheme for a row of a batch of calculations."""
     bands = R2SCAN_SCHEME if "r2scan" in batch.lower() else BAND_SCHEME
     return {
-        ENERGY: ENERGY_SCHEMES[thermo_type],
+        **dict.fromkeys(HULL, ENERGY_SCHEMES[thermo_type]),
         **dict.fromkeys(BANDS, bands),
         **dict.fromkeys(ELASTIC, ELASTIC_SCHEME),
     }

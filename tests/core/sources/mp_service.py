@@ -245,6 +245,7 @@ def material(number, crystal, **changes):
         "shear_modulus": {"voigt": 51.0, "reuss": 49.0, "vrh": 50.0},
         "homogeneous_poisson": 0.25,
         "formation_energy_per_atom": -9.0,  # of the mixed hull, to be told apart
+        "energy_above_hull": 0.9,
         **changes,
     }
     energies = {"GGA_GGA+U": -1.0, "r2SCAN": -1.5}
@@ -253,7 +254,7 @@ def material(number, crystal, **changes):
             "material_id": name,
             "thermo_type": kind,
             "formation_energy_per_atom": energy - number / 1000,
-            "energy_above_hull": 0.0,
+            "energy_above_hull": 0.125,
             "energy_type": "GGA+U" if kind == "GGA_GGA+U" else "r2SCAN",
         }
         for kind, energy in energies.items()

@@ -1,7 +1,6 @@
 """What documents of the Materials Project become, asked for by the real client."""
 
 import json
-import logging
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -35,6 +34,7 @@ def test_all_rows_arrive_with_labels_schemes_and_origin(service, tmp_path):
     labels = {name: row[name] for name in report.n_labels}
     assert labels == {
         "formation_energy_per_atom": -1.007,
+        "energy_above_hull": 0.125,
         "band_gap": 0.507,
         "fermi_energy": 1.25,
         "is_metal": 0.0,
@@ -43,7 +43,9 @@ def test_all_rows_arrive_with_labels_schemes_and_origin(service, tmp_path):
         "poisson_ratio": 0.25,
     }
     assert {name: row[f"{name}_scheme"] for name in labels} == {
-        "formation_energy_per_atom": "MP GGA/GGA+U MP2020",
+        **dict.fromkeys(
+            ("formation_energy_per_atom", "energy_above_hull"), "MP GGA/GGA+U MP2020"
+        ),
         **dict.fromkeys(("band_gap", "fermi_energy", "is_metal"), "MP GGA/GGA+U"),
         **dict.fromkeys(
             ("bulk_modulus", "shear_modulus", "poisson_ratio"), "MP GGA elastic tensor VRH"
@@ -77,7 +79,9 @@ def test_energies_come_from_the_hull_that_is_named(
     ingest_source(tmp_path, wanted)
     row = stored(tmp_path)["mp-3"]
     assert row["formation_energy_per_atom"] == energy
-    assert row["formation_energy_per_atom_scheme"] == scheme
+    assert row["energy_above_hull"] == (0.9 if run_type is None else 0.125)
+    for name in ("formation_energy_per_atom", "energy_above_hull"):
+        assert row[f"{name}_scheme"] == scheme
     assert row["run_type"] == run_type
     asked = {request.route for request in service.requests}
     assert asked == ({"summary"} if run_type is None else {"summary", "thermo"})
@@ -89,14 +93,15 @@ def test_the_mixed_energy_never_stands_in_for_a_missing_one(service, tmp_path):
     ]
     report = ingest_source(tmp_path, source(service))
     assert report.n_labels["formation_energy_per_atom"] == 11
-    assert stored(tmp_path)["mp-3"]["formation_energy_per_atom"] is None
+    row = stored(tmp_path)["mp-3"]
+    assert row["formation_energy_per_atom"] is row["energy_above_hull"] is None
 
 
 def test_two_energies_of_one_hull_are_none(service, tmp_path):
     twice = {**service.find("mp-4", "thermo"), "formation_energy_per_atom": -2.0}
     service.documents["thermo"].append(twice)
     assert ingest_source(tmp_path, source(service)).rejected == {"invalid_label": 1}
-    assert "several formation energies of GGA_GGA+U" in rejects(tmp_path)["mp-4"][1]
+    assert "several energies of the hull GGA_GGA+U" in rejects(tmp_path)["mp-4"][1]
 
 
 def test_rows_that_exclude_commercial_use_are_counted_and_left_out(service, tmp_path):
@@ -120,7 +125,6 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     "no sites": ({"structure": {"sites": [], "lattice": {}}}, "unreadable_structure"),
     "text as a gap": ({"band_gap": "wide"}, "invalid_label"),
     "list of moduli": ({"bulk_modulus": [1.0]}, "invalid_label"),
-    "negative gap": ({"band_gap": -1.0}, "implausible_label"),
     "no id": ({"material_id": None}, "missing_id"),
 }
 
@@ -137,21 +141,24 @@ def test_a_bad_document_rejects_one_row(service, tmp_path):
     assert len(RecordStore(tmp_path).rejects()) == len(BAD)
 
 
-def test_moduli_may_be_numbers_and_failed_tensors_give_no_label(service, tmp_path, caplog):
+def test_moduli_may_be_numbers_and_nothing_of_a_failed_tensor_is_a_label(service, tmp_path):
     service.find("mp-1")["bulk_modulus"] = 77.0
     service.find("mp-2")["homogeneous_poisson"] = 0.9
     service.find("mp-3")["shear_modulus"] = {"voigt": 1.0, "reuss": -9.0, "vrh": -4.0}
     service.find("mp-4")["bulk_modulus"] = {"voigt": 1.0, "reuss": 1.0}
-    with caplog.at_level(logging.INFO):
-        report = ingest_source(tmp_path, source(service, part_size=20))
+    service.find("mp-5")["band_gap"] = -1.0
+    report = ingest_source(tmp_path / "kept", source(service))
     assert report.n_kept == 12
-    rows = stored(tmp_path)
+    assert report.n_dropped == {"band_gap": 1, "poisson_ratio": 1, "shear_modulus": 1}
+    rows = stored(tmp_path / "kept")
     assert rows["mp-1"]["bulk_modulus"] == 77.0
     for name in ("mp-2", "mp-3"):
-        assert rows[name]["bulk_modulus"] is rows[name]["poisson_ratio"] is None
+        elastic = ("bulk_modulus", "shear_modulus", "poisson_ratio")
+        assert [rows[name][target] for target in elastic] == [None] * 3
         assert rows[name]["band_gap"] is not None
     assert (rows["mp-4"]["bulk_modulus"], rows["mp-4"]["shear_modulus"]) == (None, 50.0)
-    assert "2 elastic tensors without meaning left out" in caplog.text
+    strict = source(service, implausible="reject_row")
+    assert ingest_source(tmp_path, strict).rejected == {"implausible_label": 3}
 
 
 def test_a_new_field_does_no_harm_and_a_missing_one_is_told(service, tmp_path, caplog):
