@@ -15,7 +15,7 @@ from crystalgnn_core.artifacts import FileRef, read_json, write_text
 from crystalgnn_core.base import LATER, FrozenModel, digest_of
 from crystalgnn_core.errors import InputError, IntegrityError
 from crystalgnn_core.learning.cards import read_card
-from crystalgnn_core.records.gate import Changes, compare_contents
+from crystalgnn_core.records.contents import Changes, compare_contents
 from crystalgnn_core.screening.candidates import (
     candidates_digest,
     load_crystals,

@@ -1,4 +1,4 @@
-from crystalgnn_core.records.gate import compare_contents
+from crystalgnn_core.records.contents import compare_contents
 
 
 def test_every_material_is_counted_once():
