@@ -6,7 +6,8 @@ CrystalGNNError
 │   ├── SourceError       a source cannot be read at all
 │   ├── ModelError        a model reference or bundle does not fit the request
 │   ├── DownloadError     a file from elsewhere is not to be had, or is not as expected
-│   └── LabelSchemeError  labels of different schemes would be mixed
+│   ├── LabelSchemeError  labels of different schemes would be mixed
+│   └── SuspiciousDataError  a source changed in a way that somebody should look at
 ├── RecordError           one record is unusable; it becomes a RejectedRecord
 ├── IntegrityError        a stored artifact is missing or damaged, or counts differ
 ├── TrainingDivergedError the loss became NaN, infinite, or ran away
@@ -42,6 +43,10 @@ class DownloadError(InputError):
 
 class LabelSchemeError(InputError):
     """Labels of different schemes would be mixed in one target."""
+
+
+class SuspiciousDataError(InputError):
+    """The newest version of a source is suspicious and was not accepted."""
 
 
 class RecordError(CrystalGNNError):

@@ -76,6 +76,13 @@ class RecordStore:
         except TableNotFoundError:
             return None
 
+    def table_id(self) -> str | None:
+        """Return the id of the record table; one that is made anew has another."""
+        try:
+            return str(DeltaTable(self.records_path).metadata().id)
+        except TableNotFoundError:
+            return None
+
     def replace_records(self, source: str, tables: TableReader) -> RecordCounts:
         """Make the rows of one source those of some tables, in a single commit.
 

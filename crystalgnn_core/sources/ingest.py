@@ -17,10 +17,12 @@ from crystalgnn_core.artifacts import read_json, write_text
 from crystalgnn_core.base import FrozenModel, digest_of_strings
 from crystalgnn_core.errors import IntegrityError
 from crystalgnn_core.parallel import garbage_kept
+from crystalgnn_core.records.ledger import Ledger
 from crystalgnn_core.records.plausibility import without_implausible
 from crystalgnn_core.records.schema import RejectedRecord, record_schema
 from crystalgnn_core.records.store import RecordStore
 from crystalgnn_core.records.validation import validate
+from crystalgnn_core.records.verdict import GateConfig
 from crystalgnn_core.sources.base import BATCH_SIZE, SourcePart, SourcePlan, in_chunks
 from crystalgnn_core.sources.reports import (
     IngestReport,
@@ -76,10 +78,19 @@ class _Pending(FrozenModel):
     plan: IngestPlan
     states: tuple[PartState, ...]
     targets: tuple[str, ...]
+    citation: str | None = None
+    gate: GateConfig = GateConfig()
 
 
-def ingest_source(store: Path, source: SourceConfig) -> IngestReport:
+def ingest_source(
+    store: Path, source: SourceConfig, gate: GateConfig | None = None
+) -> IngestReport:
     """Bring one source into the record table of a store, part after part.
+
+    Args:
+        store: Store folder.
+        source: What to read.
+        gate: From where on the new version is suspicious; the defaults if not given.
 
     Raises:
         SourceError: The source is missing or empty.
@@ -95,7 +106,7 @@ def ingest_source(store: Path, source: SourceConfig) -> IngestReport:
         states.append(state)
         if state.following is not None:
             waiting.append(state.following)
-    return commit_ingest(store, source, plan, states)
+    return commit_ingest(store, source, plan, states, gate)
 
 
 def plan_ingest(store: Path, source: SourceConfig) -> IngestPlan:
@@ -117,12 +128,13 @@ def plan_ingest(store: Path, source: SourceConfig) -> IngestPlan:
     is_unchanged = report is not None and (reading.is_unchanged or report.digest == digest)
     if report is not None and is_unchanged:
         logger.info("source %s: unchanged, %d records", source.name, report.n_kept)
+        report = report.as_unchanged(Ledger(store, source.name).standing())
     return IngestPlan(
         digest=digest,
         settings=settings,
         folder=str(store / "staging" / f"{source.name}-{digest}"),
         reading=reading,
-        report=report.as_unchanged() if report is not None and is_unchanged else None,
+        report=report if is_unchanged else None,
     )
 
 
@@ -180,9 +192,13 @@ class _Following(Generic[T]):
 
 
 def commit_ingest(
-    store: Path, source: SourceConfig, plan: IngestPlan, states: Sequence[PartState]
+    store: Path,
+    source: SourceConfig,
+    plan: IngestPlan,
+    states: Sequence[PartState],
+    gate: GateConfig | None = None,
 ) -> IngestReport:
-    """Move the parts of a source into the record table in one commit, and count.
+    """Move the parts of a source into the record table in one commit; count and judge.
 
     The first row of an id is kept, later ones are rejected as `duplicate_id`. When the
     staged parts are gone because an equal ingest was committed meanwhile, its report is
@@ -200,8 +216,14 @@ def commit_ingest(
                 f"source {source.name}: staged parts in {plan.folder} are missing or "
                 "damaged; ingest the source again"
             )
-        return report.as_unchanged()
-    pending = _Pending(plan=plan, states=tuple(states), targets=source.target_names())
+        return report.as_unchanged(Ledger(store, source.name).standing())
+    pending = _Pending(
+        plan=plan,
+        states=tuple(states),
+        targets=source.target_names(),
+        citation=source.citation,
+        gate=GateConfig() if gate is None else gate,
+    )
     return _commit(store, source.name, pending)
 
 
@@ -219,7 +241,8 @@ def _commit(store: Path, name: str, pending: _Pending) -> IngestReport:
     # an earlier report must not vouch for a table that a crash leaves half changed
     write_text(_pending_path(store, name), pending.model_dump_json())
     report_path(store, name).unlink(missing_ok=True)
-    table = RecordStore(store)
+    table, ledger = RecordStore(store), Ledger(store, name, pending.gate)
+    ledger.begin()
     counts = table.replace_records(name, records.tables)
     table.replace_rejects(name, STAGE, rejects)
     report = IngestReport(
@@ -233,6 +256,8 @@ def _commit(store: Path, name: str, pending: _Pending) -> IngestReport:
         settings=plan.settings,
         source_version=plan.reading.source_version,
         n_dropped=records.n_dropped(),
+        citation=pending.citation,
+        gate=ledger.judge(),
     )
     write_text(report_path(store, name), report.model_dump_json(indent=1) + "\n")
     _pending_path(store, name).unlink()

@@ -11,6 +11,7 @@ from crystalgnn_core.artifacts import read_json
 from crystalgnn_core.base import FrozenModel
 from crystalgnn_core.errors import IntegrityError
 from crystalgnn_core.records.store import RecordCounts, RecordStore
+from crystalgnn_core.records.verdict import GateReport
 from crystalgnn_core.sources.stored import StoredSource
 
 if TYPE_CHECKING:
@@ -34,6 +35,8 @@ class IngestReport(FrozenModel):
         settings: Digest of the settings by which it was read.
         source_version: Release that was read, where the source names one.
         n_dropped: Target to number of implausible labels that rows were kept without.
+        citation: What to cite for the data.
+        gate: The verdict on this version of the rows; None in reports of old.
     """
 
     source: str
@@ -47,12 +50,18 @@ class IngestReport(FrozenModel):
     settings: str | None = None
     source_version: str | None = None
     n_dropped: dict[str, int] = Field(default_factory=dict)
+    citation: str | None = None
+    gate: GateReport | None = None
 
-    def as_unchanged(self) -> IngestReport:
-        """Return the report of a later ingest that found nothing to do."""
+    def as_unchanged(self, gate: GateReport | None) -> IngestReport:
+        """Return the report of a later ingest that found nothing to do.
+
+        Args:
+            gate: The verdict on the rows as they stand.
+        """
         unchanged = {"n_new": 0, "n_changed": 0, "n_removed": 0, "n_unchanged": self.n_kept}
         counts = self.counts.model_copy(update=unchanged)
-        return self.model_copy(update={"was_read": False, "counts": counts})
+        return self.model_copy(update={"was_read": False, "counts": counts, "gate": gate})
 
 
 def report_path(store: Path, name: str) -> Path:

@@ -1,0 +1,103 @@
+"""Two versions of a source side by side, as the checks of the change gate see them."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from crystalgnn_core.records.history import differs
+from crystalgnn_core.records.slips import find_slip_of_pairs
+
+if TYPE_CHECKING:
+    from crystalgnn_core.records.history import RowChanges
+    from crystalgnn_core.records.profile import RecordProfile
+    from crystalgnn_core.records.slips import SlippedPairs, Values
+    from crystalgnn_core.records.verdict import GateConfig
+
+
+class Pairs(NamedTuple):
+    """Labels that changed, row by row, each of shape (n,).
+
+    Attributes:
+        old: As stored before.
+        new: As stored now.
+        n_sites: Atoms in the cell.
+        has_formula: Whether the formula of the row stayed.
+    """
+
+    old: Values
+    new: Values
+    n_sites: Values
+    has_formula: Values
+
+
+class Comparison:
+    """Two versions of a source, side by side.
+
+    Args:
+        before: Profile of the earlier version, which has rows.
+        after: Profile of the later one.
+        rows: What differs row by row; None when that is not known.
+        config: Thresholds.
+    """
+
+    def __init__(
+        self,
+        before: RecordProfile,
+        after: RecordProfile,
+        rows: RowChanges | None,
+        config: GateConfig,
+    ) -> None:
+        self.before = before
+        self.after = after
+        self.rows = rows
+        self.config = config
+
+    @cached_property
+    def targets(self) -> list[str]:
+        """Targets that have labels in both versions."""
+        return [name for name in self.before.targets if name in self.after.targets]
+
+    def pairs(self, target: str) -> Pairs | None:
+        """Return the labels that changed from one number to another; None without rows."""
+        rows = self.rows
+        if rows is None:
+            return None
+        before, after = rows.before[target], rows.after[target]
+        is_pair = pc.fill_null(pc.not_equal(before, after), False)
+        is_same = pc.equal(rows.before["formula"], rows.after["formula"])
+        return Pairs(
+            _numbers(before.filter(is_pair)),
+            _numbers(after.filter(is_pair)),
+            _numbers(rows.after["n_sites"].filter(is_pair)),
+            _numbers(is_same.filter(is_pair)),
+        )
+
+    def slip(self, target: str) -> SlippedPairs | None:
+        """Return the slip that explains many of the labels that changed."""
+        pairs = self.pairs(target)
+        found = None if pairs is None else find_slip_of_pairs(target, *pairs[:3])
+        if pairs is None or found is None or found.n_explained < self.config.min_pairs:
+            return None
+        share = found.n_explained / len(pairs.new)
+        return found if share > self.config.max_explained else None
+
+    def touched(self, target: str) -> tuple[Values, Values] | None:
+        """Return the new and changed labels and the atoms of their cells."""
+        rows = self.rows
+        if rows is None:
+            return None
+        fresh = rows.new.filter(pc.is_valid(rows.new[target]))
+        is_other = pc.and_(differs(rows, target), pc.is_valid(rows.after[target]))
+        changed = rows.after.filter(is_other)
+        tables = [fresh.select([target, "n_sites"]), changed.select([target, "n_sites"])]
+        joined = pa.concat_tables(tables)
+        return _numbers(joined[target]), _numbers(joined["n_sites"])
+
+
+def _numbers(column: pa.ChunkedArray) -> Values:
+    return column.to_numpy().astype(np.float64)
