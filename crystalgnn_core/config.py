@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 import yaml
 from pydantic import Field, TypeAdapter, ValidationError, field_validator, model_validator
 
-from crystalgnn_core.base import DEFAULT_STORE, FrozenModel
+from crystalgnn_core.base import DEFAULT_STORE, LATER, FrozenModel
 from crystalgnn_core.errors import ConfigError
 from crystalgnn_core.graphs.config import GraphConfig
 from crystalgnn_core.learning.config import (
@@ -20,6 +20,7 @@ from crystalgnn_core.learning.config import (
 )
 from crystalgnn_core.models import ModelConfig
 from crystalgnn_core.models.config import CGCNNConfig
+from crystalgnn_core.records.verdict import GateConfig
 from crystalgnn_core.screening.config import ScreeningConfig
 from crystalgnn_core.sources import AnySource
 
@@ -79,6 +80,7 @@ class PipelineConfig(FrozenModel):
     Attributes:
         store: Folder that holds everything the pipeline makes.
         sources: Sources that are ingested.
+        gate: From where on a new version of a source is suspicious.
         graph: How crystals become graphs; by default what the network is made for.
         model: Network.
         training: Data, loss and duration of training.
@@ -91,6 +93,7 @@ class PipelineConfig(FrozenModel):
 
     store: str = DEFAULT_STORE
     sources: tuple[AnySource, ...] = ()
+    gate: Annotated[GateConfig, LATER] = GateConfig()
     graph: GraphConfig = GraphConfig()
     model: ModelConfig = CGCNNConfig()
     training: TrainingConfig = TrainingConfig()

@@ -11,7 +11,7 @@ from crystalgnn_core.base import digest_of
 from crystalgnn_core.errors import ConfigError
 from deployments.options import Config, Set, Store, Verbose, require_sources, resolve_config
 from deployments.session import prefect_session
-from deployments.tables import show_rejects, show_rows
+from deployments.tables import show_rejects, show_rows, show_suspicious
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -28,6 +28,7 @@ SOURCE_COLUMNS = (
     "rows changed",
     "rows unchanged",
     "rows removed",
+    "verdict",
 )
 
 
@@ -92,6 +93,9 @@ def ingest(
 
         summary = with_runner(flow, settings.execution)(settings)
     show_rows("Sources", SOURCE_COLUMNS, map(_source_row, summary.reports))
+    for report in summary.reports:
+        if report.gate is not None and report.gate.is_suspicious:
+            show_suspicious(report.gate)
     show_rejects(summary.rejected, {})
     dropped = [
         (report.source, target, count)
@@ -185,4 +189,5 @@ def _source_row(report: IngestReport) -> tuple[object, ...]:
         counts.n_changed,
         counts.n_unchanged,
         counts.n_removed,
+        "" if report.gate is None else report.gate.verdict,
     )

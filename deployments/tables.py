@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
+    from crystalgnn_core.records.verdict import GateReport
     from crystalgnn_core.reporting.notes import StageNote
     from crystalgnn_core.reporting.screen import ReportState
     from crystalgnn_core.screening.screen import ScreenResult
@@ -81,6 +82,16 @@ def show_stages(title: str, stages: Iterable[StageNote]) -> None:
     """Print what each stage did."""
     rows = [(note.stage, f"{note.seconds:.1f}", note.note) for note in stages]
     show_rows(title, ("stage", "seconds", "what it did"), rows)
+
+
+def show_suspicious(report: GateReport) -> None:
+    """Print why a version of a source is suspicious."""
+    for reason in report.reasons:
+        show_line(f"{report.source} is suspicious: {reason}")
+    show_line(
+        f"Nothing is trained on {report.source} until it is mended, or accepted by "
+        f"`crystalgnn records accept {report.source}`"
+    )
 
 
 def show_rejects(ingested: dict[str, int], screened: dict[str, int]) -> None:

@@ -27,6 +27,7 @@ from tasks.learning import (
     summarise_data_for,
     summarise_training_data,
 )
+from tasks.records import require_trusted_sources
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -52,9 +53,11 @@ class RetrainSummary(FrozenModel):
 def train(config: PipelineConfig) -> TrainedModel:
     """Train the configured model on the records of the training sources.
 
-    1. Build the graphs that are missing.
-    2. Train, continuing an interrupted run; an equal finished model is reused.
+    1. Stop if the newest version of a source is suspicious and was not accepted.
+    2. Build the graphs that are missing.
+    3. Train, continuing an interrupted run; an equal finished model is reused.
     """
+    require_trusted_sources(config.store_path, config.training.sources, config.gate)
     with_runner(build_graphs, config.execution)(config, sources=config.training.sources)
     return fit_model(config.store_path, config.model, config.training, config.graph)
 
@@ -63,11 +66,13 @@ def train(config: PipelineConfig) -> TrainedModel:
 def finetune(config: PipelineConfig, model: str) -> TrainedModel:
     """Fine-tune a model on the records of the training sources.
 
-    1. Find the base model; a published checkpoint is converted.
-    2. Build the graphs that are missing, as the base model expects them.
-    3. Fine-tune, continuing an interrupted run; an equal finished model is reused.
+    1. Stop if the newest version of a source is suspicious and was not accepted.
+    2. Find the base model; a published checkpoint is converted.
+    3. Build the graphs that are missing, as the base model expects them.
+    4. Fine-tune, continuing an interrupted run; an equal finished model is reused.
     """
     store = config.store_path
+    require_trusted_sources(store, config.training.sources, config.gate)
     (base,) = resolve_models(store, (model,))
     _build_as_expected(config, base)
     return refine_model(store, base, config.training, config.finetuning)
@@ -78,15 +83,17 @@ def retrain(config: PipelineConfig) -> RetrainSummary:
     """Train a challenger when labelled records changed; keep the better model.
 
     1. Ingest all sources; unchanged ones are skipped.
-    2. Build the graphs that are missing.
-    3. Stop when the champion was trained on exactly these rows.
-    4. Train a challenger, from fresh weights or from those of the champion.
-    5. Compare both on the champion's frozen test split; promote only a better challenger.
-    6. Screen again with the champion.
+    2. Stop if the newest version of a source is suspicious and was not accepted.
+    3. Build the graphs that are missing.
+    4. Stop when the champion was trained on exactly these rows.
+    5. Train a challenger, from fresh weights or from those of the champion.
+    6. Compare both on the champion's frozen test split; promote only a better challenger.
+    7. Screen again with the champion.
     """
     store, watch = config.store_path, Stopwatch()
     ingested = with_runner(ingest, config.execution)(config)
     watch.note("ingest", ingested.note)
+    require_trusted_sources(store, config.training.sources, config.gate)
     built = with_runner(build_graphs, config.execution)(
         config, sources=config.training.sources
     )

@@ -16,6 +16,7 @@ from flows.screening import ScreenSummary, describe_screen, screen
 from flows.stages import Stopwatch, with_runner
 from tasks.artifacts import publish_summary
 from tasks.learning import fit_model, judge_challenger
+from tasks.records import require_trusted_sources
 
 
 class PipelineSummary(FrozenModel):
@@ -34,14 +35,16 @@ def pipeline(config: PipelineConfig) -> PipelineSummary:
     """Go from sources to a ranked report; every stage skips what is done already.
 
     1. Ingest the sources into the record table.
-    2. Build the graphs of training data and candidates.
-    3. Train the model, continuing an interrupted run.
-    4. Make it the champion if it is the first or better than the present one.
-    5. Screen the candidates with the model just trained, unless others are configured.
+    2. Stop if the newest version of a training source is suspicious and not accepted.
+    3. Build the graphs of training data and candidates.
+    4. Train the model, continuing an interrupted run.
+    5. Make it the champion if it is the first or better than the present one.
+    6. Screen the candidates with the model just trained, unless others are configured.
     """
     store, watch = config.store_path, Stopwatch()
     ingested = with_runner(ingest, config.execution)(config)
     watch.note("ingest", ingested.note)
+    require_trusted_sources(store, config.training.sources, config.gate)
     built = with_runner(build_graphs, config.execution)(config)
     watch.note("graphs", built.note)
     trained = fit_model(store, config.model, config.training, config.graph)

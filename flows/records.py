@@ -12,7 +12,12 @@ from crystalgnn_core.base import FrozenModel
 from crystalgnn_core.config import PipelineConfig
 from crystalgnn_core.sources.reports import IngestReport
 from tasks.artifacts import Progress
-from tasks.records import commit_source, list_source, read_source_part
+from tasks.records import (
+    announce_verdict,
+    commit_source,
+    list_source,
+    read_source_part,
+)
 
 if TYPE_CHECKING:
     from crystalgnn_core.sources import AnySource
@@ -47,16 +52,18 @@ def ingest(config: PipelineConfig) -> IngestSummary:
     1. List the parts of a source; an unchanged source is skipped.
     2. Read and validate each part, and each page that a part names, in a task of its own.
     3. Commit all parts of the source at once; rows in = kept + rejected.
+    4. Judge the new version by the one before; publish the verdict and emit the event.
     """
     store = config.store_path
     reports = []
     for source in config.sources:
         plan = list_source(store, source)
-        if plan.report is not None:
-            reports.append(plan.report)
-            continue
-        states = _read_parts(source, plan)
-        reports.append(commit_source(store, source, plan, states))
+        report = plan.report
+        if report is None:
+            states = _read_parts(source, plan)
+            report = commit_source(store, source, plan, states, config.gate)
+        announce_verdict(store, report)
+        reports.append(report)
     return IngestSummary(reports=tuple(reports))
 
 
@@ -80,13 +87,15 @@ def _read_parts(source: AnySource, plan: IngestPlan) -> list[PartState]:
 
 
 def _describe(report: IngestReport) -> str:
+    gate = report.gate
+    alarm = f"; suspicious: {gate.reasons[0]}" if gate and gate.is_suspicious else ""
     if not report.was_read:
-        return f"{report.source}: unchanged, {report.n_kept:,} records (skipped)"
+        return f"{report.source}: unchanged, {report.n_kept:,} records (skipped){alarm}"
     n_rejected = sum(report.rejected.values())
     counts = report.counts
     removed = f", {counts.n_removed:,} removed" if counts.n_removed else ""
     return (
         f"{report.source}: {report.n_in:,} rows = {report.n_kept:,} kept + "
         f"{n_rejected:,} rejected ({counts.n_new:,} new, {counts.n_changed:,} changed"
-        f"{removed})"
+        f"{removed}){alarm}"
     )

@@ -5,8 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 from prefect import task
+from prefect.artifacts import create_markdown_artifact
+from prefect.events import emit_event
 
 from crystalgnn_core.parallel import run_in_process
+from crystalgnn_core.records.gate_page import describe_report
+from crystalgnn_core.records.ledger import Ledger
+from crystalgnn_core.records.trust import require_trusted
+from crystalgnn_core.records.verdict import GateConfig, GateReport
 from crystalgnn_core.sources import AnySource
 from crystalgnn_core.sources.base import SourcePart
 from crystalgnn_core.sources.ingest import (
@@ -17,7 +23,10 @@ from crystalgnn_core.sources.ingest import (
 )
 from crystalgnn_core.sources.reports import IngestReport
 from crystalgnn_core.sources.staging import PartState
+from tasks.artifacts import artifact_key
 from tasks.options import OPTIONS
+
+UPDATED = "crystalgnn.records.updated"
 
 
 @task(**OPTIONS, task_run_name="list-{source.name}")
@@ -34,7 +43,58 @@ def read_source_part(source: AnySource, part: SourcePart, folder: Path) -> PartS
 
 @task(**OPTIONS, task_run_name="commit-{source.name}")
 def commit_source(
-    store: Path, source: AnySource, plan: IngestPlan, states: list[PartState]
+    store: Path,
+    source: AnySource,
+    plan: IngestPlan,
+    states: list[PartState],
+    gate: GateConfig,
 ) -> IngestReport:
-    """Commit all parts of a source to the record table."""
-    return commit_ingest(store, source, plan, states)
+    """Commit all parts of a source to the record table, and judge the new version."""
+    return commit_ingest(store, source, plan, states, gate)
+
+
+@task(**OPTIONS, task_run_name="announce-{report.source}")
+def announce_verdict(store: Path, report: IngestReport) -> None:
+    """Publish the verdict on a source; emit the event of new rows, if not done before.
+
+    The event follows the commit and the verdict. When a run ends in between, the next one
+    emits it.
+    """
+    if report.gate is not None:
+        key = f"gate-{artifact_key(report.source)}"
+        create_markdown_artifact(describe_report(report.gate), key=key)
+    ledger = Ledger(store, report.source)
+    last = ledger.history().last
+    if last is None or last.is_announced:
+        return
+    if last.report.n_touched:
+        emit_event(
+            UPDATED,
+            resource={
+                "prefect.resource.id": f"crystalgnn.records.{report.source}",
+                "crystalgnn.store": str(store),
+            },
+            payload=event_payload(last.report),
+        )
+    ledger.mark_announced()
+
+
+def event_payload(report: GateReport) -> dict[str, str | int | None]:
+    """Return what the event of new rows tells: names, versions, verdict and counts."""
+    return {
+        "source": report.source,
+        "version_before": report.version_before,
+        "version": report.version,
+        "verdict": report.verdict,
+        "n_new": report.n_new,
+        "n_changed": report.n_changed,
+        "n_removed": report.n_removed,
+    }
+
+
+@task(**OPTIONS)
+def require_trusted_sources(
+    store: Path, sources: tuple[str, ...], gate: GateConfig
+) -> None:
+    """Stop when the newest version of a source is suspicious and was not accepted."""
+    require_trusted(store, sources, gate)
