@@ -9,7 +9,13 @@ from typing import Annotated
 import typer
 
 from crystalgnn_core.errors import CrystalGNNError, InputError
-from deployments import models, pipeline_commands, predict_command, store_commands
+from deployments import (
+    models,
+    pipeline_commands,
+    predict_command,
+    records_command,
+    store_commands,
+)
 from deployments.tables import show_error
 
 USER_ERROR = 2
@@ -23,6 +29,7 @@ app = typer.Typer(
 pipeline_commands.register(app)
 predict_command.register(app)
 app.add_typer(models.app, name="models")
+app.add_typer(records_command.app, name="records")
 app.add_typer(store_commands.app, name="store")
 
 

@@ -1,0 +1,192 @@
+"""The commands `crystalgnn records ...`: look at stored sources, judge and accept them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from crystalgnn_core.base import DEFAULT_STORE
+from deployments.tables import show_line, show_rows
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from crystalgnn_core.records.profile import RecordProfile
+
+app = typer.Typer(
+    no_args_is_help=True, help="Look at stored sources, and accept suspicious versions."
+)
+StorePath = Annotated[Path, typer.Option("--store", help="Folder that holds the records.")]
+Source = Annotated[str, typer.Argument(help="Name of a stored source.")]
+Output = Annotated[
+    Path | None, typer.Option("--output", help="Write the rows: .parquet or .csv.")
+]
+
+
+@app.command()
+def show(store: StorePath = Path(DEFAULT_STORE)) -> None:
+    """List the sources: rows, labels by scheme, licences, citation, version, verdict."""
+    from crystalgnn_core.records.ledger import Ledger, profile_source
+    from crystalgnn_core.records.store import RecordStore
+    from crystalgnn_core.sources.reports import last_report
+
+    records = RecordStore(store)
+    rows, labels, told = [], [], []
+    for source in sorted(records.source_counts()):
+        profile = profile_source(records, source)
+        report, last = last_report(store, source), Ledger(store, source).history().last
+        verdict: str = "not judged" if last is None else last.report.verdict
+        if last is not None and last.acceptance is not None:
+            verdict += " (accepted)"
+        rows.append(
+            (
+                source,
+                f"{profile.n_rows:,}",
+                f"{profile.n_rejected:,}",
+                ", ".join(profile.source_versions),
+                _counted(profile.licenses),
+                "-" if last is None else last.report.version,
+                verdict,
+            )
+        )
+        labels += _label_rows(profile)
+        if report is not None and report.citation:
+            told.append(f"{source}: {report.citation}")
+    show_rows(
+        f"Records in {store}",
+        ("source", "rows", "rows refused", "release", "licences", "#version", "verdict"),
+        rows,
+    )
+    if labels:
+        show_rows("Labels", ("source", "target", "#labels", "label schemes"), labels)
+    for line in told:
+        show_line(line)
+
+
+@app.command()
+def changes(
+    source: Source,
+    since: Annotated[int, typer.Option("--since", min=0, help="Version to compare with.")],
+    output: Output = None,
+    store: StorePath = Path(DEFAULT_STORE),
+) -> None:
+    """Tell which rows are new, changed or removed since a version of the record table."""
+    from crystalgnn_core.records.history import changes_since
+    from crystalgnn_core.records.profile import count_values
+    from crystalgnn_core.records.store import RecordStore
+
+    records = RecordStore(store)
+    table = changes_since(records, source, since)
+    if not table.num_rows:
+        _require_source(store, source)
+    counts = count_values(table["change"])
+    differing = count_values(table["columns"].combine_chunks().flatten())
+    rows: list[tuple[object, ...]] = [
+        (change, "", f"{counts[change]:,}") for change in ("new", "changed", "removed")
+    ]
+    rows += [("", name, f"{n:,}") for name, n in sorted(differing.items())]
+    title = f"{source}: version {since} -> {records.version()}"
+    show_rows(title, ("change", "column that differs", "rows"), rows)
+    _write(table, output)
+
+
+@app.command()
+def verdict(
+    sources: Annotated[list[str], typer.Argument(help="Names of stored sources.")],
+    store: StorePath = Path(DEFAULT_STORE),
+) -> None:
+    """Print what the change gate found in the newest version of sources."""
+    from crystalgnn_core.records.gate_page import describe_history
+    from crystalgnn_core.records.ledger import Ledger
+
+    for source in sources:
+        ledger = Ledger(store, source)
+        if not ledger.path.is_file():
+            _require_source(store, source)
+        for line in describe_history(ledger.history()).splitlines():
+            show_line(line)
+
+
+@app.command()
+def accept(
+    sources: Annotated[list[str], typer.Argument(help="Names of stored sources.")],
+    reason: Annotated[
+        str, typer.Option("--reason", help="Kept in the history.")
+    ] = "looked at by hand",
+    store: StorePath = Path(DEFAULT_STORE),
+) -> None:
+    """Take the suspicious newest version of sources for good: it may be trained on."""
+    from crystalgnn_core.records.ledger import Ledger
+
+    for source in sources:
+        report = Ledger(store, source).accept(reason)
+        show_line(f"{source}: version {report.version} is accepted")
+
+
+@app.command()
+def rejects(
+    source: Source, output: Output = None, store: StorePath = Path(DEFAULT_STORE)
+) -> None:
+    """Count the rows of a source that were refused, by reason, with an example each."""
+    import pyarrow.compute as pc
+
+    from crystalgnn_core.records.store import RecordStore
+
+    table = RecordStore(store).rejects()
+    table = table.filter(pc.equal(table["source"], source))
+    if not table.num_rows:
+        _require_source(store, source)
+    found: dict[str, list[str]] = {}
+    for reason, message in zip(
+        table["reason"].to_pylist(), table["message"].to_pylist(), strict=True
+    ):
+        found.setdefault(reason, []).append(message)
+    rows = [
+        (reason, f"{len(messages):,}", messages[0])
+        for reason, messages in sorted(found.items(), key=lambda entry: -len(entry[1]))
+    ]
+    show_rows(f"Refused rows of {source}", ("reason", "rows", "for example"), rows)
+    _write(table, output)
+
+
+def _label_rows(profile: RecordProfile) -> list[tuple[str, str, str, str]]:
+    return [
+        (profile.source, target, f"{found.labels.n:,}", _counted(found.schemes))
+        for target, found in profile.targets.items()
+    ]
+
+
+def _counted(counts: dict[str, int]) -> str:
+    return ", ".join(f"{name} {n:,}" for name, n in counts.items())
+
+
+def _require_source(store: Path, source: str) -> None:
+    from crystalgnn_core.errors import InputError
+    from crystalgnn_core.records.store import RecordStore
+
+    known = RecordStore(store).source_counts()
+    if source not in known:
+        names = ", ".join(sorted(known)) or "nothing"
+        raise InputError(f"{store} holds no source {source!r} (stored: {names})")
+
+
+def _write(table: pa.Table, output: Path | None) -> None:
+    """Write rows as Parquet or CSV, by the suffix; lists are joined in CSV."""
+    if output is None:
+        return
+    from crystalgnn_core.artifacts import atomic_path, write_table
+    from crystalgnn_core.errors import InputError
+
+    if output.suffix == ".parquet":
+        write_table(output, table)
+    elif output.suffix == ".csv":
+        frame = table.to_pandas()
+        if "columns" in frame:
+            frame["columns"] = [";".join(names) for names in frame["columns"]]
+        with atomic_path(output) as temporary:
+            frame.to_csv(temporary, index=False)
+    else:
+        raise InputError(f"{output}: give a name that ends in .parquet or .csv")
+    show_line(f"rows     {output}")
