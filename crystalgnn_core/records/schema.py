@@ -36,6 +36,9 @@ RejectReason = Literal[
     "license_excluded",
     "unseen_element",
     "invalid_prediction",
+    "not_converged",
+    "incompatible_settings",
+    "missing_reference",
 ]
 REJECT_REASONS: tuple[str, ...] = get_args(RejectReason)
 SPLITS: tuple[str, ...] = get_args(Split)

@@ -31,6 +31,7 @@ def are_clearly_sound(
     *,
     distance: float,
     volume_per_atom: float,
+    max_volume_per_atom: float,
     entry: float,
 ) -> list[bool]:
     """Tell which crystals have arrays, cell and distances right beyond any rounding.
@@ -39,11 +40,17 @@ def are_clearly_sound(
         crystals: Structures, possibly with arrays of wrong shape; None is not sound.
         distance: Smallest allowed distance of two atoms or images in angstrom.
         volume_per_atom: Smallest allowed volume in cubic angstrom.
+        max_volume_per_atom: Largest allowed volume in cubic angstrom.
         entry: Largest allowed component of a lattice vector in angstrom.
     """
     well_formed = [crystal for crystal in crystals if _is_well_formed(crystal)]
     verdicts = np.empty(len(well_formed), dtype=np.bool_)
-    limits = (distance * (1 + _MARGIN), volume_per_atom * (1 + _MARGIN), entry)
+    limits = (
+        distance * (1 + _MARGIN),
+        volume_per_atom * (1 + _MARGIN),
+        max_volume_per_atom * (1 - _MARGIN),
+        entry,
+    )
     _judge(lay_out(well_formed), limits, verdicts)
     verdict = iter(verdicts.tolist())
     return [_is_well_formed(crystal) and next(verdict) for crystal in crystals]
@@ -62,7 +69,9 @@ def _is_well_formed(crystal: Crystal | None) -> TypeGuard[Crystal]:
 
 @compiled
 def _judge(
-    crystals: FlatCrystals, limits: tuple[float, float, float], verdicts: NDArray[np.bool_]
+    crystals: FlatCrystals,
+    limits: tuple[float, float, float, float],
+    verdicts: NDArray[np.bool_],
 ) -> None:
     for index in range(len(verdicts)):
         own = slice(crystals.starts[index], crystals.starts[index + 1])
@@ -79,9 +88,9 @@ def _is_sound(
     numbers: NDArray[np.int16],
     lattice: NDArray[np.float64],
     coords: NDArray[np.float64],
-    limits: tuple[float, float, float],
+    limits: tuple[float, float, float, float],
 ) -> bool:
-    distance, volume_per_atom, entry = limits
+    distance, volume_per_atom, max_volume_per_atom, entry = limits
     for number in numbers:
         if not 1 <= number <= 118:
             return False
@@ -93,6 +102,8 @@ def _is_sound(
             return False
     volume = _volume_of_tall(lattice, 2 * distance)
     if not volume > volume_per_atom * len(numbers):
+        return False
+    if not volume < max_volume_per_atom * len(numbers):
         return False
     return _are_apart(lattice, coords, distance)
 

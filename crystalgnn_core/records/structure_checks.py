@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
 MIN_DISTANCE = 0.5  # angstrom; the shortest bond, H2, is 0.74
 MIN_VOLUME_PER_ATOM = 1.0  # cubic angstrom; diamond, the densest in atoms, has 5.7
+# cubic angstrom: a cube of 10 for each atom, so that even its neighbours are out of reach
+# of a graph; caesium, the most dilute in atoms, has 115
+MAX_VOLUME_PER_ATOM = 1000.0
 MAX_LATTICE_ENTRY = 1e4  # angstrom; beyond, rounding swamps the cell volume
 
 
@@ -75,4 +78,11 @@ def _check_cell(crystal: Crystal) -> None:
             "degenerate_cell",
             f"the cell has {volume:.3g} cubic angstrom an atom, expected at least "
             f"{MIN_VOLUME_PER_ATOM:g}; check the lattice vectors and their units",
+        )
+    if volume > MAX_VOLUME_PER_ATOM:
+        raise RecordError(
+            "degenerate_cell",
+            f"the cell has {volume:.3g} cubic angstrom an atom, expected at most "
+            f"{MAX_VOLUME_PER_ATOM:g}; check the lattice vectors and their units, and leave "
+            "out molecules in a box",
         )

@@ -19,6 +19,7 @@ from crystalgnn_core.records.schema import (
 from crystalgnn_core.records.soundness import are_clearly_sound
 from crystalgnn_core.records.structure_checks import (
     MAX_LATTICE_ENTRY,
+    MAX_VOLUME_PER_ATOM,
     MIN_DISTANCE,
     MIN_VOLUME_PER_ATOM,
     check_structure,
@@ -69,6 +70,7 @@ def validate(
         [raw.crystal for raw in raws],
         distance=MIN_DISTANCE,
         volume_per_atom=MIN_VOLUME_PER_ATOM,
+        max_volume_per_atom=MAX_VOLUME_PER_ATOM,
         entry=MAX_LATTICE_ENTRY,
     )
     accepted: list[Accepted] = []

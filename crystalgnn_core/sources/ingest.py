@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
-VALIDATION_VERSION = 1  # raise it when validation changes: sources are then read again
+VALIDATION_VERSION = 2  # raise it when validation changes: sources are then read again
 
 
 class IngestPlan(FrozenModel):

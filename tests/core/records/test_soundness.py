@@ -9,7 +9,12 @@ from crystalgnn_core.records.crystal import Crystal
 from crystalgnn_core.records.overlap import find_overlap
 from crystalgnn_core.records.soundness import are_clearly_sound
 
-LIMITS: dict[str, float] = {"distance": 0.5, "volume_per_atom": 1.0, "entry": 1e4}
+LIMITS: dict[str, float] = {
+    "distance": 0.5,
+    "volume_per_atom": 1.0,
+    "max_volume_per_atom": 1000.0,
+    "entry": 1e4,
+}
 CUBIC = np.eye(3) * 3.0
 
 
@@ -45,6 +50,7 @@ FAULTS = {
     "NaN": crystal(CUBIC, [0, 0, np.nan]),
     "infinite": crystal(CUBIC, [0, 0, np.inf]),
     "long": crystal(CUBIC * 1e4, [0, 0, 0]),
+    "dilute": crystal(np.diag([10, 20, 10.1]), [0, 0, 0], [0.5, 0.5, 0.5]),
     "dense": crystal(np.eye(3) * 1.2, [0, 0, 0], [0.5, 0.5, 0.5]),
     "flat": crystal(np.diag([0.9, 9, 9]), [0, 0, 0]),
     "close over the border": crystal(CUBIC, [0, 0, 0.05], [0, 0, 0.95]),
