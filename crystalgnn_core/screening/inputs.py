@@ -11,7 +11,7 @@ from crystalgnn_core.errors import InputError, RecordError
 from crystalgnn_core.records.schema import RawRecord
 from crystalgnn_core.sources.convert import crystal_from_any
 from crystalgnn_core.sources.structure_files import (
-    read_structure_file,
+    iter_structure_file,
     read_structure_text,
     structure_files,
     unique_ids,
@@ -89,13 +89,13 @@ def _from_path(path: Path, name: str | None = None) -> Iterator[RawRecord]:
         files = structure_files(path)
         names = [file.relative_to(path).as_posix() for file in files]
         for file, own in zip(files, unique_ids(names), strict=True):
-            yield from read_structure_file(file, own if name is None else f"{name}/{own}")
+            yield from iter_structure_file(file, own if name is None else f"{name}/{own}")
     elif path.is_file() and path.suffix.lower() in TABLE_SUFFIXES:
         for record in read_table(path):
             own = record.material_id
             yield record._replace(material_id=own if name is None else f"{name}/{own}")
     elif path.is_file():
-        yield from read_structure_file(path, name)
+        yield from iter_structure_file(path, name)
     else:
         raise InputError(f"{path}: no such file or folder")
 

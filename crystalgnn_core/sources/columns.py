@@ -6,13 +6,13 @@ import math
 from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from crystalgnn_core.base import FrozenModel
 from crystalgnn_core.errors import ConfigError, RecordError
 from crystalgnn_core.records.labels import class_value, label_value
 from crystalgnn_core.sources.convert import crystal_from_any, crystal_from_json, is_json
-from crystalgnn_core.sources.structure_files import refuse
+from crystalgnn_core.sources.pieces import refuse
 from crystalgnn_core.targets import get_target
 
 if TYPE_CHECKING:
@@ -25,35 +25,61 @@ ID_COLUMNS = ("material_id", "candidate_id", "id")
 STRUCTURE_COLUMNS = ("cif", "structure")
 
 
+def _name_of(value: object) -> object:
+    return str(value) if type(value) is int else value
+
+
 class TargetColumn(FrozenModel):
     """Where a target's labels stand and how they were computed.
 
     Attributes:
-        column: Name of the column.
+        column: Name of the column; in a table without names its place, the ids being 0.
         label_scheme: Label scheme of its values.
         scale: Factor that turns its values into the unit of the target.
         at_most: For a class whose column holds numbers: 1 where the value, after `scale`,
             is not above this, else 0. None takes the column for 0, 1, true and false.
+        divide_by_n_sites: Whether its values are of the whole cell and the target is per
+            atom: they are divided by the number of sites.
     """
 
-    column: str
+    column: Annotated[str, BeforeValidator(_name_of)]
     label_scheme: Annotated[str, Field(min_length=1)]
     scale: Annotated[float, Field(allow_inf_nan=False)] = 1.0
     at_most: Annotated[float, Field(allow_inf_nan=False)] | None = None
+    divide_by_n_sites: bool = False
 
     def check(self, name: str) -> None:
         """Check that the settings fit the target.
 
         Raises:
-            ValueError: `at_most` for a number, or `scale` for classes that are given.
+            ValueError: `at_most` for a number, or `scale` or `divide_by_n_sites` for
+                classes that are given.
         """
         if self.at_most is not None and not get_target(name).is_class:
             raise ValueError(f"{name} is no class, so targets.{name}.at_most has no use")
-        if self.at_most is None and self.scale != 1.0 and get_target(name).is_class:
-            raise ValueError(f"{name} is a class; targets.{name}.scale needs at_most")
+        if self.at_most is None and get_target(name).is_class:
+            for setting, is_used in (
+                ("scale", self.scale != 1.0),
+                ("divide_by_n_sites", self.divide_by_n_sites),
+            ):
+                if is_used:
+                    raise ValueError(
+                        f"{name} is a class; targets.{name}.{setting} needs at_most"
+                    )
 
-    def read(self, name: str, value: object) -> float | None:
+    def unused_fields(self) -> set[str]:
+        """Return the settings that came later and are not used."""
+        settings = {"at_most": self.at_most is None}
+        settings["divide_by_n_sites"] = not self.divide_by_n_sites
+        return {name for name, is_unused in settings.items() if is_unused}
+
+    def read(self, name: str, value: object, n_sites: int) -> float | None:
         """Read the label of a target from a cell of the column.
+
+        Args:
+            name: The target.
+            value: What the cell holds.
+            n_sites: Sites of the structure.
 
         Returns:
             The label in the unit of the target, or None where it is missing.
@@ -66,6 +92,8 @@ class TargetColumn(FrozenModel):
         number = label_value(value)
         if number is None:
             return None
+        if self.divide_by_n_sites:
+            number /= n_sites
         if self.at_most is None:
             return number * self.scale
         if math.isinf(number):
@@ -110,7 +138,8 @@ def find_columns(
     Raises:
         ConfigError: A column is missing; the message lists those there are.
     """
-    found = {"material_id": pick_column(table, given.material_id, ID_COLUMNS)}
+    usual = ID_COLUMNS if table.has_names else table.columns[:1]
+    found = {"material_id": pick_column(table, given.material_id, tuple(usual))}
     if with_structures:
         found["structure"] = pick_column(table, given.structure, STRUCTURE_COLUMNS)
     if given.split is not None or "split" in table.columns:

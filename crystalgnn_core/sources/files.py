@@ -1,55 +1,79 @@
-"""The source of files: a folder, a single structure, or a Parquet or CSV table."""
+"""The source of files: folders, single structures, tables, frames, databases, entries."""
 
 from __future__ import annotations
 
 from functools import cached_property
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
 from crystalgnn_core.artifacts import file_sha256
-from crystalgnn_core.base import DIGEST_LENGTH, digest_of
-from crystalgnn_core.errors import ConfigError, RecordError, SourceError
-from crystalgnn_core.records.schema import RawRecord
+from crystalgnn_core.base import DIGEST_LENGTH, LATER, digest_of
+from crystalgnn_core.errors import ConfigError
 from crystalgnn_core.sources.base import (
     BATCH_SIZE,
     SourceConfig,
     SourcePart,
     in_chunks,
 )
-from crystalgnn_core.sources.columns import (
-    TableColumns,
-    TargetColumn,
-    find_columns,
-    read_id,
-    structure_content,
+from crystalgnn_core.sources.cgcnn_folder import (
+    CIF_PATTERN,
+    ids_without_file,
+    label_table_of,
+    open_labels,
 )
+from crystalgnn_core.sources.columns import TableColumns, TargetColumn, find_columns
+from crystalgnn_core.sources.file_labels import (
+    FORMATION,
+    Labelling,
+    check_values,
+    label_rows,
+    values_beside,
+    with_formation_energy,
+    with_labels,
+    with_run_type,
+)
+from crystalgnn_core.sources.file_parts import (
+    file_pieces,
+    folder_and_files,
+    no_energies,
+    require_values,
+    with_version,
+)
+from crystalgnn_core.sources.formation import FormationEnergy
+from crystalgnn_core.sources.pieces import Piece, read_pieces
+from crystalgnn_core.sources.row_files import RowFile, open_row_file
 from crystalgnn_core.sources.structure_files import (
     STRUCTURE_PATTERNS,
-    Piece,
-    matches,
-    pieces_of,
-    read_pieces,
-    structure_files,
+    changed,
+    existing,
     unique_ids,
 )
-from crystalgnn_core.sources.tables import TABLE_SUFFIXES, Table, open_table
+from crystalgnn_core.sources.table_structures import table_pieces
+from crystalgnn_core.sources.tables import TABLE_SUFFIXES, open_table
 from crystalgnn_core.targets import TargetName
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from crystalgnn_core.records.schema import RawRecord
 
 
 class FilesSource(SourceConfig):
     """Structures in files of the user.
 
     Attributes:
-        path: A folder, one structure file, or a `.parquet` or `.csv` table.
+        path: A folder, one structure file, a `.parquet` or `.csv` table, or a file of many
+            structures with values beside them: extended XYZ, an ASE database, or JSON of
+            pymatgen's `ComputedStructureEntry`.
         pattern: File names that count as structures in a folder, any letter case.
-        labels: Table that holds the labels of a folder's structures.
+        labels: Table that holds the labels of a folder's structures; a folder with CGCNN's
+            `id_prop.csv` needs none.
         columns: Columns of the table, or of the label table.
-        targets: Target name to the column that holds it.
+        targets: Target name to the column, or value beside a structure, that holds it.
+        formation_energy: How total energies beside the structures become formation
+            energies; None leaves them alone.
         license: Licence of the rows.
         source_version: Release of the data; None takes the digest of the file.
     """
@@ -60,6 +84,7 @@ class FilesSource(SourceConfig):
     labels: str | None = None
     columns: TableColumns = TableColumns()
     targets: dict[TargetName, TargetColumn] = Field(default_factory=dict)
+    formation_energy: Annotated[FormationEnergy | None, LATER] = None
     license: str | None = None
     source_version: str | None = None
 
@@ -71,24 +96,37 @@ class FilesSource(SourceConfig):
             )
         for name, target in self.targets.items():
             target.check(name)
+        if self.formation_energy is not None and FORMATION in self.targets:
+            raise ValueError(
+                f"give {FORMATION} in targets or formation_energy, not in both"
+            )
         return self
 
     def target_names(self) -> tuple[str, ...]:
-        """Name the targets for which a column is given."""
-        return tuple(self.targets)
+        """Name the targets for which a column is given, and a computed formation energy."""
+        return (*self.targets, *([] if self.formation_energy is None else [FORMATION]))
 
     def parts(self) -> list[SourcePart]:
-        """List the parts: row ranges of a table, or groups of files.
+        """List the parts: ranges of rows, or groups of files.
 
         Raises:
             SourceError: The path or its content is missing, or of no supported kind.
             ConfigError: A column is missing, or targets are set without a table.
         """
-        path = _existing(self.path)
-        if path.suffix.lower() in TABLE_SUFFIXES and path.is_file():
+        path = existing(self.path)
+        if path.is_dir():
+            payloads = self._folder_payloads(path)
+        elif path.suffix.lower() in TABLE_SUFFIXES:
             payloads = self._table_payloads(path)
+        elif (rows := open_row_file(path)) is not None and self.labels is None:
+            payloads = self._row_file_payloads(rows)
         else:
             payloads = self._folder_payloads(path)
+        if self.formation_energy is not None:
+            from crystalgnn_core.sources.references import reference_energies
+
+            references = {"references": reference_energies(self.formation_energy)}
+            payloads = [payload | references for payload in payloads]
         config = self.reading_digest()
         return [
             SourcePart(index=index, digest=digest_of([config, payload]), payload=payload)
@@ -101,165 +139,127 @@ class FilesSource(SourceConfig):
         Raises:
             SourceError: A file changed after the parts were listed.
         """
-        path = _existing(self.path)
+        path = existing(self.path)
         if "files" in part.payload:
             return self._read_files(path, part.payload)
-        return self._read_rows(path, part.payload)
+        if path.stat().st_size != part.payload["n_bytes"]:
+            raise changed(path)
+        if path.suffix.lower() in TABLE_SUFFIXES:
+            return self._read_table(path, part.payload)
+        return self._read_row_file(path, part.payload)
 
     def reading_digest(self) -> str:
         """Return a digest of the settings that decide how rows are read.
 
-        Settings that came later count only where they are used.
+        Settings that came later count only where they are used, and of references the
+        energies rather than their place.
         """
-        columns = self.targets.items()
-        unused = {name: {"at_most"} for name, column in columns if column.at_most is None}
         apart = ("path", "labels", "pattern", "part_size", "citation")
-        return self.settings_digest(
-            exclude={**dict.fromkeys(apart, True), "targets": unused}
-        )
+        exclude: dict[str, Any] = dict.fromkeys(apart, True)
+        exclude["targets"] = {
+            name: target.unused_fields() for name, target in self.targets.items()
+        }
+        if self.formation_energy is not None:
+            exclude["formation_energy"] = {"references": {"path"}}
+        return self.settings_digest(exclude=exclude)
 
     def _table_payloads(self, path: Path) -> list[dict[str, Any]]:
         if self.labels is not None:
             raise ConfigError(
                 f"{path.name} is a table, so it cannot take a label table too"
             )
+        if self.formation_energy is not None:
+            raise no_energies(path)
         table = open_table(path)
-        self._columns_of(table, with_structures=True)
-        slices = table.slices(self.part_size)
-        if not slices:
-            raise SourceError(f"{path}: the table holds no rows; expected at least one")
-        version = {"sha256": file_sha256(path), "n_bytes": path.stat().st_size}
-        return [version | piece for piece in slices]
+        find_columns(table, self.columns, self.targets, with_structures=True)
+        return with_version(path, table.slices(self.part_size))
+
+    def _row_file_payloads(self, file: RowFile) -> list[dict[str, Any]]:
+        slices = file.slices(self.part_size)
+        check_values(file, slices, self.columns, self.targets)
+        return with_version(file.path, slices)
 
     def _folder_payloads(self, path: Path) -> list[dict[str, Any]]:
-        if self.targets and self.labels is None:
-            raise ConfigError(
-                f"targets are set but {path} is no table; name the label table in labels"
-            )
-        folder, files = _folder_and_files(path, self.pattern)
-        shared = {}
-        if self.labels is not None:
-            labels = _existing(self.labels)
-            self._columns_of(open_table(labels), with_structures=False)
-            shared = {"labels_sha256": file_sha256(labels)}
+        table = self._label_table(path)
+        pattern = self.pattern
+        if self.labels is None and table is not None and pattern == STRUCTURE_PATTERNS:
+            pattern = (CIF_PATTERN,)  # nothing else is read by CGCNN
+        folder, files = folder_and_files(path, pattern)
+        if table is None and (self.targets or self.formation_energy is not None):
+            require_values(path, files, is_energy=not self.targets)
         names = [file.relative_to(folder).as_posix() for file in files]
-        entries = [
-            [name, material_id, file_sha256(file)]
-            for name, material_id, file in zip(names, unique_ids(names), files, strict=True)
-        ]
+        ids = unique_ids(names)
+        digests = map(file_sha256, files)
+        entries = [list(entry) for entry in zip(names, ids, digests, strict=True)]
+        shared = {}
+        if table is not None:
+            opened = open_labels(table, self.columns.material_id)
+            find_columns(opened, self.columns, self.targets, with_structures=False)
+            shared = {"labels_sha256": file_sha256(table)}
+            if not opened.has_names:
+                entries += [["", name, ""] for name in ids_without_file(opened, ids)]
         starts = range(0, len(entries), self.part_size)
         return [shared | {"files": entries[at : at + self.part_size]} for at in starts]
 
-    def _columns_of(self, table: Table, *, with_structures: bool) -> dict[str, str]:
-        return find_columns(
-            table, self.columns, self.targets, with_structures=with_structures
-        )
+    def _label_table(self, path: Path) -> Path | None:
+        """Return the table of labels that was named, or that of a folder of CGCNN."""
+        if self.labels is not None:
+            return existing(self.labels)
+        return label_table_of(path) if self.targets and path.is_dir() else None
 
-    def _read_rows(self, path: Path, payload: Mapping[str, Any]) -> Iterator[RawRecord]:
-        if path.stat().st_size != payload["n_bytes"]:
-            raise _changed(path)
+    def _read_table(self, path: Path, payload: Mapping[str, Any]) -> Iterator[RawRecord]:
         table = open_table(path)
-        columns = self._columns_of(table, with_structures=True)
-        rows = table.rows(payload, list(dict.fromkeys(columns.values())))
-        numbered = enumerate(rows, start=payload["row"] + 1)
-        for chunk in in_chunks(numbered, BATCH_SIZE):
-            fields = [
-                {name: row.get(column) for name, column in columns.items()}
-                for _, row in chunk
-            ]
-            pieces = [
-                Piece(
-                    read_id(values["material_id"]),
-                    f"{path.name} row {number}",
-                    structure_content(
-                        values["structure"], columns["structure"], is_ragged=not row
-                    ),
-                )
-                for (number, row), values in zip(chunk, fields, strict=True)
-            ]
-            for record, values in zip(read_pieces(pieces), fields, strict=True):
-                yield self._with_details(record, values, payload["sha256"])
+        columns = find_columns(table, self.columns, self.targets, with_structures=True)
+        version = self._version(payload["sha256"])
+        for chunk in in_chunks(table_pieces(table, payload, columns), BATCH_SIZE):
+            for piece, record in zip(chunk, read_pieces(chunk), strict=True):
+                yield with_labels(record, piece.values, self._labelling, version)
+
+    def _read_row_file(self, path: Path, payload: Mapping[str, Any]) -> Iterator[RawRecord]:
+        file = open_row_file(path)
+        if file is None:
+            raise changed(path)
+        pieces = file.rows(payload, self.columns.material_id)
+        for chunk in in_chunks(pieces, BATCH_SIZE):
+            for piece, record in zip(chunk, read_pieces(chunk), strict=True):
+                yield self._with_values(record, piece, payload, payload["sha256"])
 
     def _read_files(self, path: Path, payload: Mapping[str, Any]) -> Iterator[RawRecord]:
         folder = path if path.is_dir() else path.parent
-        labels = self._label_rows(payload)
-        for chunk in in_chunks(payload["files"], BATCH_SIZE):
-            pieces, digests = [], []
-            for name, material_id, sha256 in chunk:
-                file = folder / name
-                if not file.is_file() or file_sha256(file) != sha256:
-                    raise _changed(file)
-                own = pieces_of(file, material_id)
-                pieces += own
-                digests += [sha256] * len(own)
-            for record, sha256 in zip(read_pieces(pieces), digests, strict=True):
-                values = labels.get(record.material_id, {})
-                yield self._with_details(record, values, sha256)
+        table = self._label_table(path)
+        labels: dict[str, dict[str, Any]] | None = None
+        if table is not None:
+            if file_sha256(table) != payload["labels_sha256"]:
+                raise changed(table)
+            opened = open_labels(table, self.columns.material_id)
+            labels = label_rows(opened, self.columns, self.targets)
+        for chunk in in_chunks(file_pieces(folder, payload["files"]), BATCH_SIZE):
+            records = read_pieces([piece for piece, _ in chunk])
+            for (piece, sha256), record in zip(chunk, records, strict=True):
+                if labels is not None:
+                    values = labels.get(record.material_id, {})
+                    version = self._version(sha256)
+                    yield with_labels(record, values, self._labelling, version)
+                else:
+                    yield self._with_values(record, piece, payload, sha256)
 
-    def _label_rows(self, payload: Mapping[str, Any]) -> dict[str, dict[str, object]]:
-        if self.labels is None:
-            return {}
-        path = _existing(self.labels)
-        if file_sha256(path) != payload["labels_sha256"]:
-            raise _changed(path)
-        table = open_table(path)
-        columns = self._columns_of(table, with_structures=False)
-        labels: dict[str, dict[str, object]] = {}
-        for piece in table.slices(self.part_size):
-            for row in table.rows(piece, list(dict.fromkeys(columns.values()))):
-                values = {name: row.get(column) for name, column in columns.items()}
-                material_id = read_id(values["material_id"])
-                if material_id in labels:  # two answers to one question are none
-                    values = dict.fromkeys(self.targets, f"given twice in {path.name}")
-                labels[material_id] = values
-        return labels
-
-    def _with_details(
-        self, record: RawRecord, values: Mapping[str, object], sha256: str
+    def _with_values(
+        self, record: RawRecord, piece: Piece, payload: Mapping[str, Any], sha256: str
     ) -> RawRecord:
-        """Add labels, split, version and licence; an unreadable label becomes the error."""
-        if record.error is not None:
-            return record
-        labels: dict[str, float | None] = {}
-        for name, target in self.targets.items():
-            try:
-                labels[name] = target.read(name, values.get(name))
-            except RecordError as error:
-                message = f"{record.material_id}: {target.column}: {error}"
-                return RawRecord(record.material_id, None, error=("invalid_label", message))
-        split = values.get("split")
-        return RawRecord(
-            record.material_id,
-            record.crystal,
-            labels=labels,
-            label_schemes=self._label_schemes,
-            split=str(split).strip() or None if split is not None else None,
-            source_version=self.source_version or sha256[:DIGEST_LENGTH],
-            license=self.license,
-        )
+        """Add what stands beside a structure, and what is computed of it."""
+        values = values_beside(piece.values, self.columns, self.targets)
+        version = self._version(sha256)
+        record = with_labels(record, values, self._labelling, version)
+        if self.formation_energy is not None:
+            record = with_formation_energy(
+                record, piece.values, self.formation_energy, payload["references"]
+            )
+        return with_run_type(record, piece.values)
+
+    def _version(self, sha256: str) -> str:
+        return self.source_version or sha256[:DIGEST_LENGTH]
 
     @cached_property
-    def _label_schemes(self) -> dict[str, str]:
-        return {name: column.label_scheme for name, column in self.targets.items()}
-
-
-def _folder_and_files(path: Path, patterns: Sequence[str]) -> tuple[Path, list[Path]]:
-    if path.is_dir():
-        return path, structure_files(path, patterns)
-    if not matches(path.name, (*patterns, *STRUCTURE_PATTERNS)):
-        known = ", ".join((*STRUCTURE_PATTERNS, *(f"*{end}" for end in TABLE_SUFFIXES)))
-        raise SourceError(f"{path}: no supported kind of file, expected {known}")
-    return path.parent, [path]
-
-
-def _existing(path: str) -> Path:
-    expanded = Path(path).expanduser()
-    if not expanded.exists():
-        raise SourceError(f"{expanded}: no such file or folder")
-    return expanded
-
-
-def _changed(path: Path) -> SourceError:
-    return SourceError(
-        f"{path}: changed or vanished while it was read; start the run again"
-    )
+    def _labelling(self) -> Labelling:
+        schemes = {name: column.label_scheme for name, column in self.targets.items()}
+        return Labelling(self.targets, schemes, self.license)

@@ -217,7 +217,7 @@ class OptimadeSource(SourceConfig):
         try:
             crystal = crystal_from_entry(content)
             labels = {
-                name: self._label(name, target, attributes)
+                name: self._label(name, target, attributes, len(crystal.atomic_numbers))
                 for name, target in self.targets.items()
             }
         except RecordError as error:
@@ -243,11 +243,14 @@ class OptimadeSource(SourceConfig):
             license=place.license or self.license,
         )
 
-    def _label(self, name: str, target: TargetColumn, attributes: object) -> float | None:
+    def _label(
+        self, name: str, target: TargetColumn, attributes: object, n_sites: int
+    ) -> float | None:
         try:
             value = property_value(attributes, target.column)
             is_number = isinstance(value, int | float)
-            return None if is_number and value in self.missing else target.read(name, value)
+            is_missing = is_number and value in self.missing
+            return None if is_missing else target.read(name, value, n_sites)
         except RecordError as error:
             raise RecordError(error.reason, f"{target.column}: {error}") from error
 

@@ -2,27 +2,42 @@
 
 from __future__ import annotations
 
+import gzip
 import json
+import zlib
 from collections import Counter
 from fnmatch import fnmatchcase
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, cast
+from typing import TYPE_CHECKING
 
-from crystalgnn_core.errors import RecordError, SourceError
-from crystalgnn_core.records.schema import RawRecord, RejectReason
-from crystalgnn_core.sources.cif import cif_blocks, crystals_from_cifs, is_cif
+from crystalgnn_core.errors import SourceError
+from crystalgnn_core.sources.base import BATCH_SIZE, in_chunks
+from crystalgnn_core.sources.cif import cif_blocks, is_cif
 from crystalgnn_core.sources.convert import crystal_from_any
-from crystalgnn_core.sources.parsing import unreadable
+from crystalgnn_core.sources.parsing import describe_cause
+from crystalgnn_core.sources.pieces import Piece, read_pieces, refuse
 from crystalgnn_core.sources.poscar import crystal_from_poscar
+from crystalgnn_core.sources.row_files import open_row_file
+from crystalgnn_core.sources.vasp_run import RUN_PATTERNS, read_final_structure
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from crystalgnn_core.records.crystal import Crystal
+    from crystalgnn_core.records.schema import RawRecord
 
-STRUCTURE_PATTERNS = ("*.cif", "POSCAR*", "CONTCAR*", "*.vasp", "*.poscar", "*.json")
-STRUCTURE_SUFFIXES = (".cif", ".vasp", ".poscar", ".json")
+STRUCTURE_PATTERNS = (
+    *("*.cif", "POSCAR*", "CONTCAR*", "*.vasp", "*.poscar", "*.json"),
+    *("*.json.gz", "*.extxyz", "*.xyz"),
+)
+KNOWN_PATTERNS = (*STRUCTURE_PATTERNS, "*.db", *RUN_PATTERNS)
+_SUFFIXES = (
+    *(".json.gz", ".xml.gz", ".xml", ".cif", ".vasp", ".poscar", ".json"),
+    *(".extxyz", ".xyz", ".db"),
+)
+_ATOM_TABLE = "atom_init.json"  # of CGCNN, beside its structures
+_LABEL_TABLE = "id_prop.csv"
 
 
 def matches(name: str, patterns: Sequence[str]) -> bool:
@@ -40,18 +55,48 @@ def structure_files(
     Raises:
         SourceError: There is none.
     """
+    files = find_files(folder, patterns)
+    if not files:
+        raise SourceError(
+            f"no structure files in {folder}, expected names like {', '.join(patterns)}"
+        )
+    return files
+
+
+def find_files(folder: Path, patterns: Sequence[str]) -> list[Path]:
+    """List the files of a folder and the folders in it with one of the patterns.
+
+    Hidden files and folders are left out, and CGCNN's table of atoms beside its table of
+    labels.
+    """
     files = [
         path
         for path in folder.rglob("*")
         if matches(path.name, patterns)
         and not any(part.startswith(".") for part in path.relative_to(folder).parts)
         and path.is_file()
+        and not (path.name == _ATOM_TABLE and (path.parent / _LABEL_TABLE).is_file())
     ]
-    if not files:
-        raise SourceError(
-            f"no structure files in {folder}, expected names like {', '.join(patterns)}"
-        )
     return sorted(files, key=lambda path: path.relative_to(folder).as_posix())
+
+
+def existing(path: str) -> Path:
+    """Return a path that is there, its home folder written out.
+
+    Raises:
+        SourceError: It is not there.
+    """
+    expanded = Path(path).expanduser()
+    if not expanded.exists():
+        raise SourceError(f"{expanded}: no such file or folder")
+    return expanded
+
+
+def changed(path: Path) -> SourceError:
+    """Make the error of a file that is not as it was when the parts were listed."""
+    return SourceError(
+        f"{path}: changed or vanished while it was read; start the run again"
+    )
 
 
 def unique_ids(names: Sequence[str]) -> list[str]:
@@ -66,39 +111,41 @@ def unique_ids(names: Sequence[str]) -> list[str]:
     return [stem if counts[stem] == 1 else name for name, stem in pairs]
 
 
-class Piece(NamedTuple):
-    """A structure that is to be read.
-
-    Attributes:
-        material_id: Identifier, empty if the source gives none.
-        where: File, or file and row, for messages.
-        content: CIF text, or a reader of anything else.
-    """
-
-    material_id: str
-    where: str
-    content: str | Callable[[], Crystal]
-
-
 def read_structure_file(path: Path, material_id: str | None = None) -> list[RawRecord]:
-    """Read every structure of a CIF, POSCAR or JSON file.
+    """Read every structure of a file, see `iter_structure_file`."""
+    return list(iter_structure_file(path, material_id))
+
+
+def iter_structure_file(path: Path, material_id: str | None = None) -> Iterator[RawRecord]:
+    """Yield every structure of a file; one that cannot be read is a record with its error.
 
     Args:
-        path: The file; its suffix tells the format, no known suffix means POSCAR.
+        path: CIF, POSCAR, JSON, extended XYZ, ASE database or `vasprun.xml`; its suffix
+            tells the format, no known suffix means POSCAR.
         material_id: Identifier; None takes the file name without suffix. Several
-            structures in one file get `-1`, `-2` ... appended; a JARVIS `jid` wins.
+            structures in one file get `-1`, `-2` ... appended; a JARVIS `jid` and an
+            identifier beside a structure win.
 
-    Returns:
-        One record a structure, with its error if it cannot be read.
+    Raises:
+        SourceError: An SQLite file is no ASE database.
     """
-    return read_pieces(pieces_of(path, material_id))
+    for pieces in in_chunks(pieces_of(path, material_id), BATCH_SIZE):
+        yield from read_pieces(pieces)
 
 
-def pieces_of(path: Path, material_id: str | None = None) -> list[Piece]:
-    """List the structures of a file without reading them, see `read_structure_file`."""
-    text = decode(path.read_bytes())
+def pieces_of(path: Path, material_id: str | None = None) -> Iterator[Piece]:
+    """Yield the structures of a file without reading them, see `iter_structure_file`."""
     name = material_id or _stem_of(path.name)
-    return _pieces(_contents(text, path.suffix.lower()), name, path.name)
+    if matches(path.name, RUN_PATTERNS):
+        return iter([Piece(name, path.name, partial(read_final_structure, path))])
+    if (found := open_row_file(path, name)) is not None:
+        return found.pieces()
+    try:
+        content = _content_of(path)
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        fault = partial(refuse, f"a damaged archive ({describe_cause(error)})")
+        return iter([Piece(name, path.name, fault)])
+    return iter(_pieces(_contents(decode(content), _suffix_of_name(path)), name, path.name))
 
 
 def read_structure_text(text: str, name: str) -> list[RawRecord]:
@@ -134,47 +181,6 @@ def _pieces(
     return pieces
 
 
-def read_pieces(pieces: Sequence[Piece]) -> list[RawRecord]:
-    """Read structures; what is refused becomes the error of its record.
-
-    CIF texts are read together, so a call for each piece would be slower.
-    """
-    texts = [piece.content for piece in pieces if isinstance(piece.content, str)]
-    crystals = iter(crystals_from_cifs(texts))
-    records = []
-    for piece in pieces:
-        content = piece.content
-        found = next(crystals) if isinstance(content, str) else _call(content)
-        if not (piece.material_id or isinstance(found, RecordError)):
-            found = RecordError("missing_id", "the id is empty; give every row its own id")
-        records.append(_record(piece, found))
-    return records
-
-
-def _call(reader: Callable[[], Crystal]) -> Crystal | RecordError:
-    try:
-        return reader()
-    except RecordError as error:
-        return error
-
-
-def _record(piece: Piece, found: Crystal | RecordError) -> RawRecord:
-    if not isinstance(found, RecordError):
-        return RawRecord(piece.material_id, found)
-    name = f"{piece.material_id}: {piece.where}" if piece.material_id else piece.where
-    reason = cast("RejectReason", found.reason)
-    return RawRecord(piece.material_id, None, error=(reason, f"{name}: {found}"))
-
-
-def refuse(message: str) -> Crystal:
-    """Stand in for the reader of a structure that is not there.
-
-    Raises:
-        RecordError: Always, with this message.
-    """
-    raise unreadable(message)
-
-
 def _contents(text: str, suffix: str) -> list[tuple[str, str | Callable[[], Crystal]]]:
     """Return an id, if the file gives one, and what holds it, for every structure."""
     if suffix == ".cif":
@@ -196,7 +202,23 @@ def _contents(text: str, suffix: str) -> list[tuple[str, str | Callable[[], Crys
     ]
 
 
+def _content_of(path: Path) -> bytes:
+    content = path.read_bytes()
+    return gzip.decompress(content) if path.suffix.lower() == ".gz" else content
+
+
+def _suffix_of_name(path: Path) -> str:
+    suffixes = [suffix.lower() for suffix in path.suffixes]
+    return (
+        suffixes[-2]
+        if suffixes[-1:] == [".gz"] and len(suffixes) > 1
+        else path.suffix.lower()
+    )
+
+
 def _stem_of(name: str) -> str:
     # only known suffixes: POSCAR.mp-149 keeps its ending
-    is_known = Path(name).suffix.lower() in STRUCTURE_SUFFIXES
-    return name.rpartition(".")[0] if is_known else name
+    for suffix in _SUFFIXES:
+        if name.lower().endswith(suffix):
+            return name[: -len(suffix)]
+    return name

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from crystalgnn_core.errors import SourceError
 from crystalgnn_core.sources.base import BATCH_SIZE, in_chunks
@@ -13,14 +13,35 @@ from crystalgnn_core.sources.columns import (
     read_id,
     structure_content,
 )
-from crystalgnn_core.sources.structure_files import Piece, read_pieces
+from crystalgnn_core.sources.pieces import Piece, read_pieces
 from crystalgnn_core.sources.tables import open_table
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from crystalgnn_core.records.schema import RawRecord
+    from crystalgnn_core.sources.tables import Table
+
+
+def table_pieces(
+    table: Table, part: Mapping[str, Any], columns: Mapping[str, str]
+) -> Iterator[Piece]:
+    """Yield the structures of a range of rows, with the values of their other columns.
+
+    Args:
+        table: The table.
+        part: One of its `slices`.
+        columns: Field name, `material_id` and `structure` among them, to column.
+    """
+    rows = table.rows(part, list(dict.fromkeys(columns.values())))
+    for number, row in enumerate(rows, start=part["row"] + 1):
+        values = {name: row.get(column) for name, column in columns.items()}
+        content = structure_content(
+            values["structure"], columns["structure"], is_ragged=not row
+        )
+        where = f"{table.path.name} row {number}"
+        yield Piece(read_id(values["material_id"]), where, content, values)
 
 
 def read_table(path: Path) -> Iterator[RawRecord]:

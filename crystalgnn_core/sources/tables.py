@@ -28,7 +28,10 @@ class ParquetTable:
     Attributes:
         path: The file.
         columns: Names of its columns.
+        has_names: Whether the file names its columns.
     """
+
+    has_names = True
 
     def __init__(self, path: Path) -> None:
         try:
@@ -90,19 +93,27 @@ class ParquetTable:
 class CsvTable:
     """A CSV file, read as text, so that ids keep their leading zeros.
 
+    Args:
+        path: The file.
+        has_names: Whether its first line names the columns; otherwise their names are
+            their places, from 0.
+
     Attributes:
         path: The file.
         columns: Names of its columns.
+        has_names: Whether the file names its columns.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, has_names: bool = True) -> None:
         csv.field_size_limit(sys.maxsize)  # CIF texts pass the default of 128 KiB
         self.path = path
-        header = next(self._records(0), None)
-        if header is None:
+        self.has_names = has_names
+        first = next(self._records(0), None)
+        if first is None:
             raise SourceError(f"{path}: the file is empty; expected a header line")
-        self._start = header[0]
-        self.columns = [name.strip().removeprefix("\ufeff") for name in header[1]]
+        self._start = first[0] if has_names else 0
+        names = first[1] if has_names else map(str, range(len(first[1])))
+        self.columns = [name.strip().removeprefix("\ufeff") for name in names]
 
     def _records(self, offset: int) -> Iterator[tuple[int, list[str]]]:
         """Yield the fields of each record and the byte at which the next one starts."""

@@ -33,8 +33,8 @@ from crystalgnn_core.sources.columns import TargetColumn
 from crystalgnn_core.sources.files import FilesSource
 from crystalgnn_core.sources.gemmi_cif import crystals_with_gemmi
 from crystalgnn_core.sources.ingest import read_part
+from crystalgnn_core.sources.pieces import Piece, read_pieces
 from crystalgnn_core.sources.pymatgen_cif import crystal_with_pymatgen
-from crystalgnn_core.sources.structure_files import Piece, read_pieces
 from deployments.tables import show_line, show_rows
 
 if TYPE_CHECKING:

@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+import gzip
+import json
+
+import ase.db
+import numpy as np
+import pytest
+from ase import Atoms
+from ase.io import write
+from pymatgen.core.structure import Structure
+from pymatgen.entries.computed_entries import ComputedStructureEntry
+
+from crystalgnn_core.screening.inputs import read_inputs
+from tests.core.sources.vasprun_texts import vasprun_text
+
+SALT = Structure(
+    2.8 * np.array([[0, 1, 1], [1, 0, 1], [1, 1, 0]]),
+    ["Na", "Cl"],
+    np.array([[0.0] * 3, [0.5] * 3]),
+)
+ATOMS = Atoms("NaCl", cell=SALT.lattice.matrix, scaled_positions=SALT.frac_coords, pbc=True)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    write(tmp_path / "frames.extxyz", [ATOMS, ATOMS], format="extxyz")
+    write(tmp_path / "one.xyz", ATOMS, format="extxyz")
+    with ase.db.connect(tmp_path / "rows.db") as database:
+        database.write(ATOMS)
+    entry = ComputedStructureEntry(SALT, -6.8, entry_id="mp-1")
+    (tmp_path / "entry.json").write_text(json.dumps(entry.as_dict()))
+    packed = gzip.compress(SALT.to_json().encode())
+    (tmp_path / "bare.json.gz").write_bytes(packed)
+    (tmp_path / "vasprun.xml").write_text(vasprun_text(SALT, -6.8, n_electronic=60))
+    return tmp_path
+
+
+IDS = {
+    "frames.extxyz": ["frames-1", "frames-2"],
+    "one.xyz": ["one"],
+    "rows.db": ["rows"],
+    "entry.json": ["mp-1"],
+    "bare.json.gz": ["bare"],
+    "vasprun.xml": ["vasprun"],
+}
+
+
+@pytest.mark.parametrize("name", IDS)
+def test_structures_of_every_kind_of_file_are_inputs(folder, name):
+    records = list(read_inputs(folder / name))
+    assert [record.material_id for record in records] == IDS[name]
+    for record in records:
+        assert record.error is None
+        assert record.crystal is not None
+        assert record.crystal.atomic_numbers.tolist() == [11, 17]
+        assert np.allclose(record.crystal.lattice, SALT.lattice.matrix)
+
+
+def test_a_name_stands_for_the_rows_of_a_file(folder):
+    records = read_inputs({"mine": folder / "frames.extxyz", "other": folder / "one.xyz"})
+    assert [record.material_id for record in records] == ["mine-1", "mine-2", "other"]
+
+
+def test_a_folder_is_searched_for_structures_but_not_for_databases_or_runs(folder):
+    ids = [record.material_id for record in read_inputs(folder)]
+    assert ids == ["bare", "mp-1", "frames-1", "frames-2", "one"]
+
+
+def test_damaged_files_are_errors_of_their_own(tmp_path):
+    (tmp_path / "cut.json.gz").write_bytes(gzip.compress(SALT.to_json().encode())[:-50])
+    (tmp_path / "vasprun_cut.xml").write_text(vasprun_text(SALT, -6.8)[:3000])
+    (tmp_path / "bad.xyz").write_text("3\n\nNa 0 0 0\n")
+    for name in ("cut.json.gz", "vasprun_cut.xml", "bad.xyz"):
+        [record] = read_inputs(tmp_path / name)
+        assert record.error is not None
+        assert record.error[0] == "unreadable_structure"
