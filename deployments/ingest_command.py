@@ -18,7 +18,15 @@ if TYPE_CHECKING:
 
     from crystalgnn_core.sources.reports import IngestReport
 
-KINDS = ("files", "jarvis", "materials-project", "optimade", "synthetic", "textbook")
+KINDS = (
+    "files",
+    "vasp",
+    "jarvis",
+    "materials-project",
+    "optimade",
+    "synthetic",
+    "textbook",
+)
 SOURCE_COLUMNS = (
     "source",
     "rows in",
@@ -30,6 +38,10 @@ SOURCE_COLUMNS = (
     "rows removed",
     "verdict",
 )
+_PLACES = {
+    "files": "a folder, a structure file or a table",
+    "vasp": "a folder of runs, or a vasprun.xml",
+}
 
 
 def ingest(
@@ -140,11 +152,9 @@ def source_entry(
             "--source optimade needs --url: the base address of a provider; or --provider, "
             "the name of a shipped one"
         )
-    if kind == "files":
+    if kind in _PLACES:
         if "path" not in given:
-            raise ConfigError(
-                "--source files needs --path: a folder, a structure file or a table"
-            )
+            raise ConfigError(f"--source {kind} needs --path: {_PLACES[kind]}")
         given.setdefault("name", _safe_name(given["path"]))
     entry: dict[str, Any] = {"kind": kind, **given}
     columns = dict(map(_target_column, targets))

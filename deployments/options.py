@@ -80,6 +80,7 @@ def require_sources(config: PipelineConfig) -> None:
     from crystalgnn_core.sources.files import FilesSource
     from crystalgnn_core.sources.materials_project import MaterialsProjectSource
     from crystalgnn_core.sources.mp_session import key_of_environment
+    from crystalgnn_core.sources.vasp import VaspSource
 
     if not config.sources:
         raise ConfigError(
@@ -87,7 +88,10 @@ def require_sources(config: PipelineConfig) -> None:
             "(deployments/docs/configuration.md shows one), or try --config demo"
         )
     for source in config.sources:
-        if isinstance(source, FilesSource) and not Path(source.path).expanduser().exists():
+        if (
+            isinstance(source, FilesSource | VaspSource)
+            and not Path(source.path).expanduser().exists()
+        ):
             raise SourceError(f"source {source.name}: no file or folder {source.path}")
         if isinstance(source, MaterialsProjectSource):
             key_of_environment()

@@ -83,6 +83,6 @@ def _check_cell(crystal: Crystal) -> None:
         raise RecordError(
             "degenerate_cell",
             f"the cell has {volume:.3g} cubic angstrom an atom, expected at most "
-            f"{MAX_VOLUME_PER_ATOM:g}; check the lattice vectors and their units, and leave "
-            "out molecules in a box",
+            f"{MAX_VOLUME_PER_ATOM:g}; check the lattice vectors and their units, "
+            "and leave out molecules in a box",
         )

@@ -10,6 +10,7 @@ from crystalgnn_core.sources.materials_project import MaterialsProjectSource
 from crystalgnn_core.sources.optimade import OptimadeSource
 from crystalgnn_core.sources.synthetic import SyntheticSource
 from crystalgnn_core.sources.textbook import TextbookSource
+from crystalgnn_core.sources.vasp import VaspSource
 
 AnySource = Annotated[
     FilesSource
@@ -17,6 +18,7 @@ AnySource = Annotated[
     | MaterialsProjectSource
     | OptimadeSource
     | SyntheticSource
-    | TextbookSource,
+    | TextbookSource
+    | VaspSource,
     Field(discriminator="kind"),
 ]

@@ -89,7 +89,10 @@ STRUCTURE_FAULTS = {
     "inf lattice": (crystal(np.diag([3, 3, math.inf]), [0, 0, 0]), "unreadable_structure"),
     "flat cell": (crystal([[3, 0, 0], [0, 3, 0], [3, 3, 0]], [0, 0, 0]), "degenerate_cell"),
     "dense": (crystal(np.eye(3) * 1.2, [0, 0, 0], [0.5] * 3), "degenerate_cell"),
-    "molecule in a box": (crystal(np.eye(3) * 15, [0] * 3, [0.07, 0, 0]), "degenerate_cell"),
+    "molecule in a box": (
+        crystal(np.eye(3) * 15, [0] * 3, [0.07, 0, 0]),
+        "degenerate_cell",
+    ),
     "nanometres as picometres": (crystal(np.eye(3) * 1e5, [0, 0, 0]), "degenerate_cell"),
     "same place": (crystal(CUBIC, [0.1] * 3, [0.1] * 3), "overlapping_atoms"),
     "near": (crystal(CUBIC, [0, 0, 0], [0.1, 0, 0]), "overlapping_atoms"),

@@ -1,0 +1,188 @@
+"""The source of VASP runs: a folder of `vasprun.xml` files, or one of them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from functools import cached_property
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import Field, model_validator
+
+from crystalgnn_core.artifacts import file_sha256
+from crystalgnn_core.base import DIGEST_LENGTH, digest_of
+from crystalgnn_core.errors import RecordError, SourceError
+from crystalgnn_core.records.schema import RawRecord
+from crystalgnn_core.sources.base import SourceConfig, SourcePart
+from crystalgnn_core.sources.formation import (
+    FormationEnergy,
+    check_run_type,
+    formation_energy_of,
+)
+from crystalgnn_core.sources.structure_files import changed, existing, find_files
+from crystalgnn_core.sources.vasp_run import RUN_PATTERNS, VaspRun, read_vasp_run
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+FORMATION = "formation_energy_per_atom"
+RunTarget = Literal["band_gap", "fermi_energy", "is_metal"]
+
+
+class VaspSource(SourceConfig):
+    """Runs of VASP, one record for each `vasprun.xml`.
+
+    Attributes:
+        path: A folder, searched with the folders in it, or a file.
+        pattern: File names that count as runs, any letter case.
+        formation_energy: How the energy becomes a formation energy; None leaves it out.
+        label_schemes: Label schemes of what else is read: `band_gap` of the eigenvalues,
+            `fermi_energy`, `is_metal` where the gap is zero.
+        run_types: Functionals that are accepted, others are rejected; None takes those of
+            `formation_energy`, or GGA and GGA+U without one.
+        source_version: Release of the data; None takes the digest of each file.
+    """
+
+    kind: Literal["vasp"] = "vasp"
+    path: str
+    pattern: tuple[str, ...] = RUN_PATTERNS
+    formation_energy: FormationEnergy | None = FormationEnergy()
+    label_schemes: dict[RunTarget, Annotated[str, Field(min_length=1)]] = Field(
+        default_factory=dict
+    )
+    run_types: tuple[str, ...] | None = None
+    part_size: Annotated[int, Field(ge=1)] = 100
+    source_version: str | None = None
+
+    @model_validator(mode="after")
+    def _run_types_are_named(self) -> VaspSource:
+        if self.run_types is not None and not self.run_types:
+            raise ValueError("run_types is empty; name those that may share a label scheme")
+        return self
+
+    def target_names(self) -> tuple[str, ...]:
+        """Name the formation energy, if it is read, and the targets with a label scheme."""
+        formation = () if self.formation_energy is None else (FORMATION,)
+        return (*formation, *self.label_schemes)
+
+    def parts(self) -> list[SourcePart]:
+        """List groups of runs; references that are runs or entries are read here.
+
+        Raises:
+            SourceError: There is no such path, no run, or no reference where one is named.
+        """
+        path = existing(self.path)
+        folder, files = (
+            (path, find_files(path, self.pattern))
+            if path.is_dir()
+            else (path.parent, [path])
+        )
+        if not files:
+            raise SourceError(
+                f"no VASP runs in {path}, expected names like {', '.join(self.pattern)}"
+            )
+        names = [file.relative_to(folder).as_posix() for file in files]
+        entries = [
+            [name, material_id, file_sha256(file)]
+            for name, material_id, file in zip(names, run_ids(names), files, strict=True)
+        ]
+        shared = {"references": self._references()}
+        settings = self.reading_digest()
+        payloads = [
+            shared | {"runs": entries[at : at + self.part_size]}
+            for at in range(0, len(entries), self.part_size)
+        ]
+        return [
+            SourcePart(index=index, digest=digest_of([settings, payload]), payload=payload)
+            for index, payload in enumerate(payloads)
+        ]
+
+    def read(self, part: SourcePart) -> Iterator[RawRecord]:
+        """Yield a record for every run of a part, unreadable ones included.
+
+        Raises:
+            SourceError: A file changed after the parts were listed.
+        """
+        path = existing(self.path)
+        folder = path if path.is_dir() else path.parent
+        references = part.payload["references"]
+        for name, material_id, sha256 in part.payload["runs"]:
+            file = folder / name
+            if not file.is_file() or file_sha256(file) != sha256:
+                raise changed(file)
+            try:
+                yield self._record(material_id, read_vasp_run(file), sha256, references)
+            except RecordError as error:
+                message = f"{material_id}: {name}: {error}"
+                yield RawRecord(material_id, None, error=(error.reason, message))  # type: ignore[arg-type]
+
+    def reading_digest(self) -> str:
+        """Return a digest of the settings that decide how runs are read."""
+        apart = ("path", "pattern", "part_size", "citation")
+        where = {"formation_energy": {"references": {"path": True}}}
+        exclude: dict[str, Any] = dict.fromkeys(apart, True)
+        return self.settings_digest(exclude=exclude | where)
+
+    def _references(self) -> dict[str, float]:
+        if self.formation_energy is None:
+            return {}
+        from crystalgnn_core.sources.references import reference_energies
+
+        return reference_energies(self.formation_energy)
+
+    def _record(
+        self, material_id: str, run: VaspRun, sha256: str, references: Mapping[str, float]
+    ) -> RawRecord:
+        calculation = run.calculation
+        check_run_type(calculation.run_type, self._accepted)
+        gap = run.band_gap
+        values = {
+            "band_gap": gap,
+            "fermi_energy": run.fermi_energy,
+            "is_metal": None if gap is None else float(gap == 0.0),
+        }
+        labels = {name: values[name] for name in map(str, self.label_schemes)}
+        if self.formation_energy is not None:
+            labels[FORMATION] = formation_energy_of(
+                calculation, self.formation_energy, references
+            )
+        return RawRecord(
+            material_id,
+            calculation.crystal,
+            labels=labels,
+            label_schemes=self._schemes,
+            run_type=calculation.run_type,
+            source_version=self.source_version or sha256[:DIGEST_LENGTH],
+            license=self.license,
+        )
+
+    @cached_property
+    def _schemes(self) -> dict[str, str]:
+        schemes = {str(name): scheme for name, scheme in self.label_schemes.items()}
+        if self.formation_energy is not None:
+            schemes[FORMATION] = self.formation_energy.scheme
+        return schemes
+
+    @cached_property
+    def _accepted(self) -> tuple[str, ...]:
+        if self.run_types is not None:
+            return self.run_types
+        if self.formation_energy is not None:
+            return self.formation_energy.run_types
+        return ("GGA", "GGA+U")
+
+
+def run_ids(names: Sequence[str]) -> list[str]:
+    """Turn the names of runs into ids: the folder of each, unless it holds several.
+
+    Args:
+        names: Names relative to one folder, such as `NaCl/vasprun.xml.gz`.
+    """
+    paths = [PurePosixPath(name) for name in names]
+    counts = Counter(path.parent for path in paths)
+    return [
+        str(path.parent)
+        if counts[path.parent] == 1 and path.parent.name
+        else str(path.parent / path.name.partition(".xml")[0])
+        for path in paths
+    ]

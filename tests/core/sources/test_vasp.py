@@ -1,0 +1,212 @@
+from __future__ import annotations
+
+import gzip
+from pathlib import Path
+
+import ase.test
+import numpy as np
+import pytest
+from pydantic import TypeAdapter, ValidationError
+from pymatgen.core.structure import Structure
+
+from crystalgnn_core.errors import SourceError
+from crystalgnn_core.records.schema import REJECT_REASONS
+from crystalgnn_core.records.validation import validate
+from crystalgnn_core.sources import AnySource
+from crystalgnn_core.sources.formation import MP2020_SCHEME
+from crystalgnn_core.sources.vasp import VaspSource, run_ids
+from tests.core.sources.vasprun_texts import vasprun_text
+
+REAL = Path(ase.test.__file__).parent / "testdata" / "vasp"
+FCC = np.array([[0, 1, 1], [1, 0, 1], [1, 1, 0]])
+SALT = Structure(2.8 * FCC, ["Na", "Cl"], np.array([[0.0] * 3, [0.5] * 3]))
+SODIUM = Structure(2.1 * (1 - 2 * np.eye(3)), ["Na"], np.zeros((1, 3)))
+CHLORINE = Structure(np.eye(3) * 4.5, ["Cl", "Cl"], np.array([[0.0] * 3, [0.45, 0, 0]]))
+REFERENCES = {"energies": {"Na": -1.3, "Cl": -1.8}, "label_scheme": MP2020_SCHEME}
+GAPS = {"band_gap": "PBE ours", "fermi_energy": "PBE ours", "is_metal": "PBE ours"}
+
+
+def source(path, **settings):
+    values = {"formation_energy": {"references": REFERENCES}, "label_schemes": GAPS}
+    return VaspSource.model_validate(
+        {"name": "runs", "path": str(path)} | values | settings
+    )
+
+
+def read(config):
+    return [record for part in config.parts() for record in config.read(part)]
+
+
+def put(folder, name, text):
+    path = folder / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(
+        gzip.compress(text.encode()) if name.endswith(".gz") else text.encode()
+    )
+    return path
+
+
+@pytest.fixture
+def runs(tmp_path):
+    """Runs of which two are good."""
+    good = vasprun_text(SALT, -6.8)
+    folder = tmp_path / "runs"
+    put(folder, "good/vasprun.xml", good)
+    put(folder, "deep/er/vasprun.xml.gz", good)
+    put(folder, "cut/vasprun.xml", good[:-900])
+    put(folder, "electrons/vasprun.xml", vasprun_text(SALT, -6.8, n_electronic=60))
+    put(folder, "scan/vasprun.xml", vasprun_text(SALT, -9.0, incar={"METAGGA": "R2SCAN"}))
+    others = {"Na": "PAW_PBE Na 08Apr2002", "Cl": "PAW_PBE Cl 06Sep2000"}
+    put(folder, "soft/vasprun.xml", vasprun_text(SALT, -6.8, titles=others))
+    oxide = Structure(SALT.lattice, ["Na", "O"], SALT.frac_coords)
+    put(folder, "oxide/vasprun.xml", vasprun_text(oxide, -6.8))
+    put(folder, ".hidden/vasprun.xml", good)
+    return folder
+
+
+def test_a_folder_of_runs_becomes_records_and_rejects(runs):
+    config = source(runs)
+    records = {record.material_id: record for record in read(config)}
+    reasons = {name: record.error and record.error[0] for name, record in records.items()}
+    assert reasons == {
+        "good": None,
+        "deep/er": None,
+        "cut": "unreadable_structure",
+        "electrons": "not_converged",
+        "scan": "incompatible_settings",
+        "soft": "incompatible_settings",
+        "oxide": "missing_reference",
+    }
+    assert set(reasons.values()) - {None} <= set(REJECT_REASONS)
+    assert "no energy of O" in records["oxide"].error[1]
+    assert records["soft"].error[1].startswith("soft: soft/vasprun.xml: the potentials are")
+
+
+def test_a_run_becomes_a_row_with_energy_gap_and_schemes(runs):
+    checked = validate(
+        read(source(runs, license="CC0")),
+        source="runs",
+        targets=source(runs).target_names(),
+        require_labels="all",
+    )
+    assert (checked.records.num_rows, len(checked.rejects)) == (2, 5)
+    for row in checked.records.to_pylist():
+        # (-6.8 - 0.614 + 1.3 + 1.8) / 2
+        assert row["formation_energy_per_atom"] == pytest.approx(-2.157)
+        assert row["formation_energy_per_atom_scheme"] == MP2020_SCHEME
+        assert (row["band_gap"], row["band_gap_scheme"]) == (3.5, "PBE ours")
+        assert (row["fermi_energy"], row["is_metal"]) == (0.5, 0.0)
+        assert (row["run_type"], row["license"], row["formula"]) == ("GGA", "CC0", "NaCl")
+        assert len(row["source_version"]) == 16
+
+
+def test_a_real_run_becomes_a_record():
+    """The potential of sodium is not that of the Materials Project, so no MP2020."""
+    path = REAL / "vasprun_dfpt.xml"
+    if not path.is_file():
+        pytest.skip("this release of ASE comes without its test data")
+    [refused] = read(source(path))
+    assert refused.error[0] == "incompatible_settings"
+    own = {
+        "corrections": "none",
+        "references": {"energies": {"Na": -1.3, "Cl": -1.8}, "label_scheme": "ours"},
+        "run_types": ["GGA"],
+    }
+    [record] = read(source(path, formation_energy=own))
+    row = validate([record], source="runs", targets=(), require_labels="all").records
+    [row] = row.to_pylist()
+    assert (row["material_id"], row["formula"], row["n_sites"]) == (
+        "vasprun_dfpt",
+        "NaCl",
+        2,
+    )
+    # (-6.74587304 + 3.1) / 2
+    assert row["formation_energy_per_atom"] == pytest.approx(-1.82293652)
+    assert row["formation_energy_per_atom_scheme"] == "ours"
+    assert row["band_gap"] == pytest.approx(5.4988)
+
+
+def test_without_references_every_run_says_what_is_missing(runs):
+    records = read(source(runs / "good", formation_energy={}))
+    assert records[0].error[0] == "missing_reference"
+    assert "Cl, Na" in records[0].error[1]
+    assert "formation_energy.references" in records[0].error[1]
+    [record] = read(source(runs / "good", formation_energy=None))
+    assert record.labels == {"band_gap": 3.5, "fermi_energy": 0.5, "is_metal": 0.0}
+
+
+def test_functionals_are_accepted_by_name(runs):
+    only = {"formation_energy": None, "run_types": ["r2SCAN"]}
+    records = read(source(runs / "scan", **only))
+    assert [record.run_type for record in records] == ["r2SCAN"]
+    [refused] = read(source(runs / "good", **only))
+    assert "the run type is GGA, expected r2SCAN" in refused.error[1]
+    with pytest.raises(ValidationError, match="run_types is empty"):
+        source(runs, run_types=[])
+
+
+def test_references_are_read_from_runs_of_the_elements(runs, tmp_path):
+    elements = tmp_path / "elements"
+    put(elements, "Na/vasprun.xml", vasprun_text(SODIUM, -1.3))
+    put(elements, "Na-high/vasprun.xml.gz", vasprun_text(SODIUM, -1.0))
+    put(elements, "Na-low/vasprun.xml", vasprun_text(SODIUM, -9.9, n_electronic=60))
+    put(elements, "Cl2/vasprun.xml", vasprun_text(CHLORINE, -3.6))
+    put(elements, "Cl-cut/vasprun.xml", vasprun_text(CHLORINE, -9.6)[:-700])
+    scan = vasprun_text(CHLORINE, -9.6, incar={"METAGGA": "SCAN"})
+    put(elements, "Cl-scan/vasprun.xml", scan)
+    put(elements, "NaCl/vasprun.xml", vasprun_text(SALT, -6.8))
+    references = {"path": str(elements), "label_scheme": MP2020_SCHEME}
+    config = source(runs / "good", formation_energy={"references": references})
+    [part] = config.parts()
+    assert part.payload["references"] == {"Cl": -1.8, "Na": -1.3}
+    given = source(runs / "good")
+    assert [r.labels for r in config.read(part)] == [r.labels for r in read(given)]
+    # other references are another part, wherever they are kept
+    elements.rename(tmp_path / "moved")
+    moved = references | {"path": str(tmp_path / "moved")}
+    [same] = source(runs / "good", formation_energy={"references": moved}).parts()
+    assert same.digest == part.digest
+    put(tmp_path / "moved", "Na/vasprun.xml", vasprun_text(SODIUM, -1.4))
+    [other] = source(runs / "good", formation_energy={"references": moved}).parts()
+    assert other.digest != part.digest
+
+
+def test_references_that_are_not_there_are_one_error(runs, tmp_path):
+    for path, words in ((tmp_path / "none", "no file or folder"), (runs, "no usable")):
+        references = {"path": str(path), "label_scheme": MP2020_SCHEME}
+        with pytest.raises(SourceError, match=words):
+            source(runs, formation_energy={"references": references}).parts()
+
+
+def test_parts_are_groups_of_runs_that_know_their_content(runs, tmp_path):
+    config = source(runs, part_size=3)
+    parts = config.parts()
+    assert [len(part.payload["runs"]) for part in parts] == [3, 3, 1]
+    assert len({part.digest for part in parts}) == 3
+    ids = [record.material_id for part in reversed(parts) for record in config.read(part)]
+    assert sorted(ids) == sorted(record.material_id for record in read(config))
+    assert source(runs, part_size=3, license="CC0").parts()[0].digest != parts[0].digest
+    moved = runs.rename(tmp_path / "moved")
+    assert source(moved, part_size=3).parts() == parts
+    put(moved, "cut/vasprun.xml", vasprun_text(SALT, -6.9))
+    with pytest.raises(SourceError, match="changed"):
+        list(source(moved).read(parts[0]))
+
+
+def test_folders_without_runs_are_clear_errors(tmp_path):
+    with pytest.raises(SourceError, match="no VASP runs"):
+        source(tmp_path).parts()
+    with pytest.raises(SourceError, match="no such file"):
+        source(tmp_path / "nowhere").parts()
+
+
+def test_ids_are_folders_unless_one_holds_several():
+    names = ["a/vasprun.xml.gz", "b/vasprun.xml", "b/vasprun2.xml", "vasprun.xml"]
+    assert run_ids(names) == ["a", "b/vasprun", "b/vasprun2", "vasprun"]
+
+
+def test_it_is_a_kind_of_source():
+    entry = {"kind": "vasp", "name": "runs", "path": "runs"}
+    config = TypeAdapter(AnySource).validate_python(entry)
+    assert isinstance(config, VaspSource)
+    assert config.target_names() == ("formation_energy_per_atom",)
