@@ -135,7 +135,11 @@ class EntryFile(_JsonRows):
     def _read(self, value: Any) -> tuple[Callable[[], Crystal], dict[str, Any]]:  # noqa: ANN401
         if not _is_entry(value):
             return partial(refuse, "not a ComputedStructureEntry (structure, energy)"), {}
-        return partial(crystal_from_any, value["structure"]), _values_of(value)
+        structure = value["structure"]
+        if not isinstance(structure, Mapping):
+            given = f"structure is {str(structure)[:40]!r}, expected that of pymatgen"
+            return partial(refuse, given), _values_of(value)
+        return partial(crystal_from_any, structure), _values_of(value)
 
 
 class AseJson(_JsonRows):
@@ -180,14 +184,15 @@ def _is_ase_row(value: object) -> bool:
 
 def _values_of(entry: Mapping[str, Any]) -> dict[str, Any]:
     data = entry.get("data")
-    parameters = entry.get("parameters")
+    given = entry.get("parameters")
+    parameters = given if isinstance(given, Mapping) else {}
     energy, correction = entry["energy"], entry.get("correction")
     is_number = isinstance(energy, int | float) and isinstance(correction, int | float)
     own = {
         "entry_id": entry.get("entry_id"),
-        "parameters": parameters if isinstance(parameters, Mapping) else {},
+        "parameters": parameters,
         "data": data if isinstance(data, Mapping) else {},
-        "run_type": (parameters or {}).get("run_type"),
+        "run_type": parameters.get("run_type"),
         "uncorrected_energy": energy,
         "correction": correction,
         "corrected_energy": energy + correction if is_number else None,

@@ -165,3 +165,28 @@ def test_the_materials_project(service, tmp_path):
     ]
     source = mp_source(service, implausible="reject_row")
     check_all_are_told(tmp_path / "store", source, rows, reasons_for(rows))
+
+
+def test_entries_of_pymatgen(tmp_path):
+    # an entry without an id is named by its file and place
+    left_out = {"id missing", "id empty", "id of blanks", "more coordinates than species"}
+    rows = rows_with(FAULTS, left_out=left_out)
+    entries = [
+        {
+            "@module": "pymatgen.entries.computed_entries",
+            "@class": "ComputedStructureEntry",
+            "entry_id": row.material_id,
+            "structure": None if row.is_empty else pymatgen_structure(row),
+            "energy": -6.8,
+            "composition": {"Na": 1, "Cl": 1},
+            "parameters": {"run_type": "GGA"},
+            "data": row.labels,
+        }
+        if row.content is None
+        else row.content[0]
+        for _, row in rows
+    ]
+    path = tmp_path / "entries.json"
+    path.write_text(json.dumps(entries))
+    source = FilesSource(name="rows", path=str(path), targets=TARGETS, part_size=7)
+    check_all_are_told(tmp_path / "store", source, rows, reasons_for(rows))
