@@ -19,11 +19,13 @@ from crystalgnn_core.errors import IntegrityError
 from crystalgnn_core.parallel import garbage_kept
 from crystalgnn_core.records.ledger import Ledger
 from crystalgnn_core.records.plausibility import without_implausible
+from crystalgnn_core.records.provenance import Provenance, write_provenance
 from crystalgnn_core.records.schema import RejectedRecord, record_schema
 from crystalgnn_core.records.store import RecordStore
 from crystalgnn_core.records.validation import validate
 from crystalgnn_core.records.verdict import GateConfig
 from crystalgnn_core.sources.base import BATCH_SIZE, SourcePart, SourcePlan, in_chunks
+from crystalgnn_core.sources.origin import provenance_of, refresh_provenance
 from crystalgnn_core.sources.reports import (
     IngestReport,
     last_report,
@@ -80,6 +82,7 @@ class _Pending(FrozenModel):
     targets: tuple[str, ...]
     citation: str | None = None
     gate: GateConfig = GateConfig()
+    provenance: Provenance | None = None
 
 
 def ingest_source(
@@ -128,6 +131,9 @@ def plan_ingest(store: Path, source: SourceConfig) -> IngestPlan:
     is_unchanged = report is not None and (reading.is_unchanged or report.digest == digest)
     if report is not None and is_unchanged:
         logger.info("source %s: unchanged, %d records", source.name, report.n_kept)
+        refresh_provenance(
+            store, source, digest=report.digest, source_version=report.source_version
+        )
         report = report.as_unchanged(Ledger(store, source.name).standing())
     return IngestPlan(
         digest=digest,
@@ -223,6 +229,9 @@ def commit_ingest(
         targets=source.target_names(),
         citation=source.citation,
         gate=GateConfig() if gate is None else gate,
+        provenance=provenance_of(
+            source, digest=plan.digest, source_version=plan.reading.source_version
+        ),
     )
     return _commit(store, source.name, pending)
 
@@ -259,6 +268,8 @@ def _commit(store: Path, name: str, pending: _Pending) -> IngestReport:
         citation=pending.citation,
         gate=ledger.judge(),
     )
+    if pending.provenance is not None:
+        write_provenance(store, pending.provenance)
     write_text(report_path(store, name), report.model_dump_json(indent=1) + "\n")
     _pending_path(store, name).unlink()
     shutil.rmtree(plan.folder, ignore_errors=True)

@@ -1,0 +1,72 @@
+"""The provenance of a source, from its settings and what was read of it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit, urlunsplit
+
+from crystalgnn_core.records.provenance import (
+    Provenance,
+    read_provenance,
+    write_provenance,
+)
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from crystalgnn_core.sources.base import SourceConfig
+
+_PLACES = ("url", "endpoint", "path")  # settings that say where a source is
+
+
+def provenance_of(
+    source: SourceConfig, *, digest: str, source_version: str | None
+) -> Provenance:
+    """Tell where the rows of a source come from that are read now.
+
+    Args:
+        source: The source.
+        digest: Digest of what is read.
+        source_version: Release that is read; None takes that of the settings.
+    """
+    given = source_version or getattr(source, "source_version", None)
+    return Provenance(
+        source=source.name,
+        kind=str(getattr(source, "kind", type(source).__name__)),
+        license=source.license,
+        citation=source.citation,
+        source_version=given,
+        place=_place_of(source),
+        ingested=datetime.now(UTC).isoformat(timespec="seconds"),
+        digest=digest,
+    )
+
+
+def refresh_provenance(
+    store: Path, source: SourceConfig, *, digest: str, source_version: str | None
+) -> None:
+    """Write the provenance of an unchanged source again where the settings tell more.
+
+    A corrected citation counts although no row is read for it; the time of reading stays.
+    """
+    before = read_provenance(store, source.name)
+    now = provenance_of(source, digest=digest, source_version=source_version)
+    if before is not None:
+        now = now.model_copy(update={"ingested": before.ingested})
+    if now != before:
+        write_provenance(store, now)
+
+
+def _place_of(source: SourceConfig) -> str | None:
+    """Return address or path; of an address neither user nor query, which hold keys."""
+    for name in _PLACES:
+        value = getattr(source, name, None)
+        if isinstance(value, str) and value:
+            return _without_secrets(value) if "://" in value else value
+    return None
+
+
+def _without_secrets(address: str) -> str:
+    parts = urlsplit(address)
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
