@@ -13,6 +13,7 @@ from crystalgnn_core.graphs.config import GraphConfig
 from crystalgnn_core.learning.metrics import Metrics
 from crystalgnn_core.learning.scaling import TargetScaler
 from crystalgnn_core.models import ModelConfig
+from crystalgnn_core.records.provenance import SourceFacts, name_noncommercial
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -38,6 +39,8 @@ class DataSummary(FrozenModel):
         n_unlabelled: Rows left out because they carry none of the targets.
         refused: Reject reason to number of rows left out.
         leaks: Val and test rows whose composition occurs in training.
+        data_sources: Rows used of each source, with licences, release and citation; empty
+            in the card of an older version.
     """
 
     sources: tuple[str, ...]
@@ -51,6 +54,7 @@ class DataSummary(FrozenModel):
     n_unlabelled: int
     refused: dict[str, int]
     leaks: dict[str, int]
+    data_sources: tuple[SourceFacts, ...] = ()
 
 
 class BaseReference(FrozenModel):
@@ -65,6 +69,7 @@ class BaseReference(FrozenModel):
         metrics: Its own errors on the rows of the fine-tuned model's card, as it was:
             split to target to errors, for the targets that were kept.
         base: The model from which it started itself.
+        data_sources: What it learned from, see `DataSummary`.
     """
 
     model_id: str
@@ -74,6 +79,7 @@ class BaseReference(FrozenModel):
     n_seen: dict[str, int] = Field(default_factory=dict)
     metrics: dict[str, dict[str, Metrics]] = Field(default_factory=dict)
     base: BaseReference | None = None
+    data_sources: tuple[SourceFacts, ...] = ()
 
 
 class ModelCard(FrozenModel):
@@ -126,6 +132,31 @@ class ModelCard(FrozenModel):
     remarks: tuple[str, ...] = ()
     weights_sha256: str = ""
     files_sha256: dict[str, str] = Field(default_factory=dict)
+
+
+def noncommercial_data(card: ModelCard) -> tuple[str, ...]:
+    """Name the data under a licence without commercial use, that of base models, too.
+
+    Returns:
+        Entries such as `mp (CC BY-NC 4.0)`, each once.
+    """
+    known, base = list(facts_of(card.data)), card.base
+    while base is not None:
+        known += base.data_sources
+        base = base.base
+    return name_noncommercial(known)
+
+
+def facts_of(data: DataSummary) -> tuple[SourceFacts, ...]:
+    """Return what is known of the data; an old card tells sources and licences alone."""
+    if data.data_sources:
+        return data.data_sources
+    joined = SourceFacts(
+        source=", ".join(data.sources),
+        n_rows=sum(data.n_rows.values()),
+        licenses=dict.fromkeys(data.licenses, 0),
+    )
+    return (joined,)
 
 
 def read_card(folder: Path) -> ModelCard:

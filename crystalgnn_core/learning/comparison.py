@@ -20,6 +20,7 @@ from crystalgnn_core.learning.data import load_training_data
 from crystalgnn_core.learning.fitting import evaluate
 from crystalgnn_core.learning.metrics import Metrics, scaled_error
 from crystalgnn_core.learning.registry import champion_key
+from crystalgnn_core.learning.scheme_checks import refuse_other_schemes
 from crystalgnn_core.shardset import KEY, ShardSet
 
 if TYPE_CHECKING:
@@ -73,6 +74,7 @@ def compare_models(
 
     Raises:
         ModelError: The models have other targets or label schemes, or share no test row.
+        LabelSchemeError: The labels follow several schemes, or others than the models'.
     """
     device = choose_device(training.device)
     models = [load_bundle(folder, device) for folder in (champion, challenger)]
@@ -81,6 +83,8 @@ def compare_models(
     # rows that the first cannot take are not among its test rows
     elements = second.model.known_elements()
     data = load_training_data(store, training, second.graph, elements)
+    if not training.allow_mixed_schemes:
+        refuse_other_schemes(first, data.summary)
     rows = _shared_test_rows(data, champion, challenger)
     folders = [graph_folder(store, card.graph) for _, card in models]
     rows = _rows_with_graphs(data, rows, folders)

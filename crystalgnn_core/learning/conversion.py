@@ -16,6 +16,8 @@ from crystalgnn_core.learning.scaling import TargetScaler
 from crystalgnn_core.models.published import PublishedModel, read_cgcnn
 from crystalgnn_core.models.published_alignn import read_alignn
 from crystalgnn_core.models.published_megnet import read_megnet
+from crystalgnn_core.records.provenance import NOT_STATED, SourceFacts
+from crystalgnn_core.records.schemes import MP_LEGACY, checked_scheme
 from crystalgnn_core.targets import get_target
 
 if TYPE_CHECKING:
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
     from crystalgnn_core.models.published_entry import PublishedEntry
 
 FORMAT = 2  # of what is made here; bundles in the cache that an older version made stay
-SCHEMES = {"cgcnn": "MP legacy", "megnet": "MP legacy"}  # of files that do not say it
+SCHEMES = {"cgcnn": MP_LEGACY, "megnet": MP_LEGACY}  # of files that do not say it
 READERS = {".pth.tar": read_cgcnn, ".hdf5": read_megnet, ".zip": read_alignn}
 
 
@@ -53,7 +55,8 @@ def convert(
 
     Raises:
         ModelError: The file cannot be read, does not say what it predicts or by which label
-            scheme, or predicts a number where the target is a class or the other way.
+            scheme, or predicts a number where the target is a class or the other way; or
+            the scheme is a known one in another spelling.
         ConfigError: No target has the given name.
     """
     model = _read(path)
@@ -74,6 +77,8 @@ def convert(
         raise ModelError(
             f"{path}: a model for {model.kind}, but {name} is for {get_target(name).kind}"
         )
+    if scheme is not None and entry is None:
+        _check_scheme(path, scheme)
     labels = scheme or model.scheme or SCHEMES.get(model.config.kind)
     if labels is None:
         raise ModelError(
@@ -89,6 +94,13 @@ def convert(
         card = _card(path, model, (name, labels), entry)
         write_bundle(folder, _network(path, model), card)
     return folder
+
+
+def _check_scheme(path: Path, scheme: str) -> None:
+    try:
+        checked_scheme(scheme)
+    except ValueError as error:
+        raise ModelError(f"{path}: {error}") from error
 
 
 def _read(path: Path) -> PublishedModel:
@@ -148,12 +160,26 @@ def _card(
             n_unlabelled=0,
             refused={},
             leaks={},
+            data_sources=() if entry is None else (_facts(model, entry),),
         ),
         training={},
         epoch=model.epoch,
         metrics=_metrics(model, target),
         environment=environment(),
         remarks=_remarks(model, entry),
+    )
+
+
+def _facts(model: PublishedModel, entry: PublishedEntry) -> SourceFacts:
+    """Tell what is known of the data; the licence is that of the weights."""
+    n_rows = sum(model.n_rows.values())
+    return SourceFacts(
+        source=entry.data_set,
+        n_rows=n_rows,
+        licenses={f"{entry.license or NOT_STATED} (weights)": n_rows},
+        kind="published model",
+        citation=entry.citation,
+        address=entry.source,
     )
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow.compute as pc
 
 from crystalgnn_core.base import digest_of_strings
-from crystalgnn_core.errors import InputError, LabelSchemeError
+from crystalgnn_core.errors import InputError
 from crystalgnn_core.graphs.batches import GraphDataset
 from crystalgnn_core.graphs.mapped import map_graphs
 from crystalgnn_core.graphs.shards import graph_folder
@@ -18,7 +18,9 @@ from crystalgnn_core.learning.cards import DataSummary
 from crystalgnn_core.learning.splits import assign_splits, count_leaks
 from crystalgnn_core.models.elements import element_table, elements_in
 from crystalgnn_core.records.elements import SYMBOLS
+from crystalgnn_core.records.provenance import FACT_COLUMNS, describe_sources
 from crystalgnn_core.records.schema import SPLITS
+from crystalgnn_core.records.schemes import JOINED, count_schemes, refuse_mixture
 from crystalgnn_core.records.store import RecordStore
 from crystalgnn_core.shardset import KEY, ShardSet
 from crystalgnn_core.targets import is_class, scheme_column
@@ -90,7 +92,7 @@ def load_training_data(
         raise InputError("no source to train on; name one in training.sources")
     records = RecordStore(store)
     version = records.version()
-    columns = ["formula", "atomic_numbers", KEY, "content_digest", "split", "license"]
+    columns = ["formula", "atomic_numbers", KEY, "content_digest", "split", *FACT_COLUMNS]
     for name in config.targets:
         columns += [name, scheme_column(name)]
     table = records.read(config.sources, columns, version=version)
@@ -109,6 +111,7 @@ def load_training_data(
             "record_version": version,
             "n_unlabelled": int((~is_labelled).sum()),
             "refused": dict(sorted(refused.items())),
+            "data_sources": describe_sources(store, rows),
         }
     )
     _check_splits(summary, labels, splits, config)
@@ -173,14 +176,17 @@ def _refusals(
 def _label_schemes(rows: pa.Table, config: TrainingConfig) -> dict[str, str]:
     schemes = {}
     for name in config.targets:
-        present = rows.filter(pc.is_valid(rows[name]))[scheme_column(name)]
-        found = sorted(pc.unique(present).to_pylist())
-        if len(found) > 1 and not config.allow_mixed_schemes:
-            raise LabelSchemeError(
-                f"{name}: labels of different schemes ({', '.join(found)}) in one training "
-                "set; train on one of them, or set training.allow_mixed_schemes"
+        present = rows.filter(pc.is_valid(rows[name]))
+        labels = (present[column].to_pylist() for column in (scheme_column(name), "source"))
+        counts = count_schemes(*labels)
+        if not config.allow_mixed_schemes:
+            refuse_mixture(
+                name,
+                counts,
+                where="one training set",
+                setting="training.allow_mixed_schemes",
             )
-        schemes[name] = " + ".join(found)
+        schemes[name] = JOINED.join(counts)
     return schemes
 
 

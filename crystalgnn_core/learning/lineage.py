@@ -106,6 +106,7 @@ def _refer(
         n_seen=seen,
         metrics=errors,
         base=base.base,
+        data_sources=base.data.data_sources,
     )
 
 

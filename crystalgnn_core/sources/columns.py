@@ -11,6 +11,7 @@ from pydantic import BeforeValidator, Field
 from crystalgnn_core.base import FrozenModel
 from crystalgnn_core.errors import ConfigError, RecordError
 from crystalgnn_core.records.labels import class_value, label_value
+from crystalgnn_core.records.schemes import SchemeName
 from crystalgnn_core.sources.convert import crystal_from_any, crystal_from_json, is_json
 from crystalgnn_core.sources.pieces import refuse
 from crystalgnn_core.targets import get_target
@@ -34,7 +35,8 @@ class TargetColumn(FrozenModel):
 
     Attributes:
         column: Name of the column; in a table without names its place, the ids being 0.
-        label_scheme: Label scheme of its values.
+        label_scheme: Label scheme of its values; a known one under its own name, see
+            `records.schemes`.
         scale: Factor that turns its values into the unit of the target.
         at_most: For a class whose column holds numbers: 1 where the value, after `scale`,
             is not above this, else 0. None takes the column for 0, 1, true and false.
@@ -43,7 +45,7 @@ class TargetColumn(FrozenModel):
     """
 
     column: Annotated[str, BeforeValidator(_name_of)]
-    label_scheme: Annotated[str, Field(min_length=1)]
+    label_scheme: SchemeName
     scale: Annotated[float, Field(allow_inf_nan=False)] = 1.0
     at_most: Annotated[float, Field(allow_inf_nan=False)] | None = None
     divide_by_n_sites: bool = False

@@ -10,6 +10,7 @@ from pydantic import Field, field_validator, model_validator
 from crystalgnn_core.base import FrozenModel
 from crystalgnn_core.errors import RecordError
 from crystalgnn_core.records.elements import NUMBER_OF_SYMBOL, SYMBOLS
+from crystalgnn_core.records.schemes import SchemeName
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -56,7 +57,7 @@ class ElementalReferences(FrozenModel):
 
     energies: dict[str, FiniteFloat] = Field(default_factory=dict)
     path: str | None = None
-    label_scheme: str | None = None
+    label_scheme: SchemeName | None = None
 
     @field_validator("energies")
     @classmethod
@@ -93,7 +94,7 @@ class FormationEnergy(FrozenModel):
 
     corrections: Corrections = "MP2020"
     references: ElementalReferences = ElementalReferences()
-    label_scheme: Annotated[str, Field(min_length=1)] | None = None
+    label_scheme: SchemeName | None = None
     run_types: tuple[str, ...] = ("GGA", "GGA+U")
 
     @model_validator(mode="after")

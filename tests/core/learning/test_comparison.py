@@ -2,14 +2,20 @@ import json
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
 import pytest
 
-from crystalgnn_core.errors import ModelError
+from crystalgnn_core.errors import LabelSchemeError, ModelError
 from crystalgnn_core.learning.comparison import compare_models, decide
 from crystalgnn_core.learning.config import RetrainingConfig
+from crystalgnn_core.learning.evaluation import evaluate_model
 from crystalgnn_core.learning.metrics import ClassMetrics, Metrics
 from crystalgnn_core.learning.splits import SplitConfig
-from tests.core.worlds import TRAINING, train
+from crystalgnn_core.records.content import content_digest
+from crystalgnn_core.records.schema import record_schema
+from crystalgnn_core.records.schemes import MBJ
+from crystalgnn_core.records.store import RecordStore
+from tests.core.worlds import TRAINING, in_memory, train
 
 ENERGY, GAP = "formation_energy_per_atom", "band_gap"
 
@@ -102,6 +108,25 @@ def test_models_without_a_common_test_row_are_not_judged(store, model, challenge
     path.unlink()
     with pytest.raises(ModelError, match="is missing"):
         compare(store, model, challenger)
+
+
+def test_labels_of_another_scheme_judge_nobody(store, model, challenger):
+    records = RecordStore(store)
+    rows = records.read(["synthetic"]).to_pylist()
+    for row in rows:
+        row["band_gap_scheme"] = MBJ
+        row["content_digest"] = content_digest(row)
+    changed = pa.Table.from_pylist(rows, record_schema())
+    records.replace_records("synthetic", in_memory(changed))
+    with pytest.raises(LabelSchemeError) as caught:
+        compare(store, model, challenger)
+    message = str(caught.value)
+    assert f"band_gap: {model.name} learned from labels of 'synthetic-1'" in message
+    assert "those of synthetic are now of 'MBJ'" in message
+    with pytest.raises(LabelSchemeError, match="are now of 'MBJ'"):
+        evaluate_model(store, model, "test")
+    asked = TRAINING.model_copy(update={"allow_mixed_schemes": True})
+    assert compare(store, model, challenger, asked).n_test > 0
 
 
 def test_other_label_schemes_and_targets_are_refused(store, model, challenger):

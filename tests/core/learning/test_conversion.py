@@ -301,6 +301,13 @@ def test_other_names_are_refused(tmp_path):
         convert(tmp_path / "model.pt")
 
 
+def test_a_known_scheme_in_another_spelling_is_refused(tmp_path):
+    path = tmp_path / "model_best.pth.tar"
+    checkpoint(path)
+    with pytest.raises(ModelError, match="write 'MP legacy'"):
+        convert(path, target="band_gap", scheme="mp Legacy")
+
+
 def test_another_label_scheme_makes_another_bundle(tmp_path):
     path = tmp_path / "model_best.pth.tar"
     checkpoint(path)

@@ -10,7 +10,9 @@ from crystalgnn_core.graphs.shards import graph_folder
 from crystalgnn_core.learning.data import load_training_data
 from crystalgnn_core.models.config import CGCNNConfig, MEGNetConfig, SchNetConfig
 from crystalgnn_core.records.content import content_digest
+from crystalgnn_core.records.provenance import Provenance, provenance_path
 from crystalgnn_core.records.schema import record_schema
+from crystalgnn_core.records.schemes import MP_2020
 from crystalgnn_core.records.store import RecordStore
 from tests.core.worlds import GRAPH, TRAINING, copy, in_memory
 
@@ -54,6 +56,43 @@ def test_label_schemes_are_not_mixed_unless_asked_for(own_store):
     mixed = TRAINING.model_copy(update={"allow_mixed_schemes": True})
     schemes = load_training_data(own_store, mixed, GRAPH).summary.label_schemes
     assert schemes == {ENERGY: "synthetic-1", GAP: "PBE + synthetic-1"}
+
+
+def test_a_mixture_is_told_by_source_scheme_and_setting(own_store):
+    edit(own_store, lambda _, row: row.update(band_gap_scheme="MBJ"), source="candidates")
+    both = TRAINING.model_copy(update={"sources": ("synthetic", "candidates")})
+    with pytest.raises(LabelSchemeError) as caught:
+        load_training_data(own_store, both, GRAPH)
+    message = str(caught.value)
+    assert "'MBJ' (gaps of the modified Becke-Johnson potential" in message
+    assert "10 rows of candidates" in message
+    assert "30 rows of candidates, 80 rows of synthetic" in message
+    assert "set training.allow_mixed_schemes: true" in message
+
+
+def test_run_types_of_one_scheme_are_one_set(own_store):
+    def corrected(index, row):
+        row["band_gap_scheme"] = row[f"{ENERGY}_scheme"] = MP_2020
+        row["run_type"] = ("GGA", "GGA+U")[index % 2]
+
+    edit(own_store, corrected, n=80)
+    run_types = RecordStore(own_store).read(["synthetic"], ["run_type"])["run_type"]
+    assert set(run_types.to_pylist()) == {"GGA", "GGA+U"}
+    summary = load_training_data(own_store, TRAINING, GRAPH).summary
+    assert summary.label_schemes == {ENERGY: MP_2020, GAP: MP_2020}
+    assert sum(summary.n_rows.values()) == 80
+
+
+def test_sources_licences_and_citations_are_told(own_store):
+    path = provenance_path(own_store, "synthetic")
+    known = Provenance.model_validate_json(path.read_text())
+    path.write_text(known.model_copy(update={"citation": "me"}).model_dump_json())
+    edit(own_store, lambda _, row: row.update(license="CC BY-NC 4.0"), n=3)
+    [facts] = load_training_data(own_store, TRAINING, GRAPH).summary.data_sources
+    assert (facts.source, facts.kind, facts.n_rows) == ("synthetic", "synthetic", 80)
+    assert facts.licenses == {"CC0-1.0": 77, "CC BY-NC 4.0": 3}
+    assert facts.noncommercial == ("CC BY-NC 4.0",)
+    assert (facts.citation, facts.source_version) == ("me", "synthetic-1")
 
 
 def test_a_scheme_of_a_missing_label_does_not_count(own_store):

@@ -5,10 +5,11 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 import torch
 
-from crystalgnn_core.errors import ModelError
+from crystalgnn_core.errors import LabelSchemeError, ModelError
 from crystalgnn_core.graphs.config import GraphConfig
 from crystalgnn_core.learning import training as module
 from crystalgnn_core.learning.cards import read_card
@@ -23,7 +24,18 @@ from crystalgnn_core.learning.fitting import predict_dataset
 from crystalgnn_core.learning.resume import CheckpointFolder
 from crystalgnn_core.models.config import ALIGNNConfig, CGCNNConfig
 from crystalgnn_core.models.parts import output_layer
-from tests.core.worlds import GRAPH, MODEL, SOURCE, TRAINING, build_graphs, ingest
+from crystalgnn_core.records.content import content_digest
+from crystalgnn_core.records.schema import record_schema
+from crystalgnn_core.records.store import RecordStore
+from tests.core.worlds import (
+    GRAPH,
+    MODEL,
+    SOURCE,
+    TRAINING,
+    build_graphs,
+    in_memory,
+    ingest,
+)
 
 ENERGY, GAP = TRAINING.targets
 GENTLE = FinetuningConfig(epochs=2, batch_size=16)
@@ -128,6 +140,24 @@ def test_the_card_names_the_base_and_its_errors_on_the_same_rows(tune, model, tr
     oxygen = card.element_counts[8]
     assert oxygen > old.element_counts[8]
     assert read_card(model) == trained.card  # the base is left as it is
+
+
+def test_two_schemes_of_a_target_are_refused_in_fine_tuning_too(store, tune):
+    records = RecordStore(store)
+    rows = records.read(["synthetic"]).to_pylist()
+    for row in rows[:9]:
+        row["band_gap_scheme"] = "MBJ"
+        row["content_digest"] = content_digest(row)
+    changed = pa.Table.from_pylist(rows, record_schema())
+    records.replace_records("synthetic", in_memory(changed))
+    with pytest.raises(LabelSchemeError, match=r"MBJ.*9 rows of synthetic"):
+        tune(TRAINING)
+
+
+def test_the_card_tells_the_data_of_both_models(tune, model):
+    card = tune().card
+    assert card.base.data_sources == read_card(model).data.data_sources
+    assert [facts.source for facts in card.base.data_sources] == ["synthetic"]
 
 
 def test_a_second_generation_names_both_ancestors(store, tune, other):
