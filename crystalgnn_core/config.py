@@ -20,6 +20,7 @@ from crystalgnn_core.learning.config import (
 )
 from crystalgnn_core.models import ModelConfig
 from crystalgnn_core.models.config import CGCNNConfig
+from crystalgnn_core.records.link_config import LinkConfig
 from crystalgnn_core.records.verdict import GateConfig
 from crystalgnn_core.screening.config import ScreeningConfig
 from crystalgnn_core.sources import AnySource
@@ -81,6 +82,7 @@ class PipelineConfig(FrozenModel):
         store: Folder that holds everything the pipeline makes.
         sources: Sources that are ingested.
         gate: From where on a new version of a source is suspicious.
+        linking: When rows of two sources count as one material.
         graph: How crystals become graphs; by default what the network is made for.
         model: Network.
         training: Data, loss and duration of training.
@@ -94,6 +96,7 @@ class PipelineConfig(FrozenModel):
     store: str = DEFAULT_STORE
     sources: tuple[AnySource, ...] = ()
     gate: Annotated[GateConfig, LATER] = GateConfig()
+    linking: Annotated[LinkConfig, LATER] = LinkConfig()
     graph: GraphConfig = GraphConfig()
     model: ModelConfig = CGCNNConfig()
     training: TrainingConfig = TrainingConfig()

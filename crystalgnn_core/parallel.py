@@ -7,10 +7,11 @@ import gc
 import multiprocessing
 import os
 import threading
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from collections import deque
+from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, ParamSpec, TypeVar, cast
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
 
 from crystalgnn_core.errors import TransientError
 
@@ -83,6 +84,28 @@ def run_in_process(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) 
     except BrokenProcessPool as error:
         _pool.discard(executor)
         raise TransientError(f"a worker process died during {function.__name__}") from error
+
+
+def map_in_processes(
+    function: Callable[..., R], jobs: Iterable[tuple[Any, ...]]
+) -> Generator[R]:
+    """Call a module-level function for every tuple of arguments, in worker processes.
+
+    Results come in the order of the jobs, of which a few are prepared ahead.
+
+    Raises:
+        TransientError: A worker died, for example for want of memory.
+    """
+    ahead = 2 * n_cores()
+    waiting: deque[Future[R]] = deque()
+    # each thread waits for one worker
+    with ThreadPoolExecutor(n_cores(), thread_name_prefix="worker") as threads:
+        for job in jobs:
+            waiting.append(threads.submit(run_in_process, function, *job))
+            if len(waiting) > ahead:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
 
 
 def prefetch(items: Iterable[T]) -> Generator[T]:

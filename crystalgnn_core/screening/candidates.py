@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from crystalgnn_core.base import digest_of_strings
 from crystalgnn_core.errors import InputError
-from crystalgnn_core.records.crystal import Crystal
+from crystalgnn_core.records.reading import stream_crystals
 from crystalgnn_core.records.store import RecordStore
 from crystalgnn_core.shardset import KEY
 from crystalgnn_core.targets import TARGETS, scheme_column
@@ -19,6 +17,8 @@ if TYPE_CHECKING:
 
     import pandas as pd
     import pyarrow as pa
+
+    from crystalgnn_core.records.crystal import Crystal
 
 
 def read_candidates(store: Path, sources: Sequence[str]) -> pd.DataFrame:
@@ -56,15 +56,4 @@ def load_crystals(
     store: Path, sources: Sequence[str], digests: Collection[str]
 ) -> dict[str, Crystal]:
     """Read the structures with the given digests, each once."""
-    wanted = set(digests)
-    found: dict[str, Crystal] = {}
-    columns = [KEY, "atomic_numbers", "lattice", "frac_coords"]
-    for table in RecordStore(store).scan(sources, columns) if wanted else ():
-        for index, key in enumerate(table[KEY].to_pylist()):
-            if key in wanted and key not in found:
-                found[key] = Crystal(
-                    np.array(table["atomic_numbers"][index].as_py(), dtype=np.int16),
-                    np.array(table["lattice"][index].as_py()).reshape(3, 3),
-                    np.array(table["frac_coords"][index].as_py()).reshape(-1, 3),
-                )
-    return found
+    return dict(stream_crystals(store, sources, digests))

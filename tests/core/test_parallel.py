@@ -14,6 +14,7 @@ from crystalgnn_core.errors import TransientError
 from crystalgnn_core.parallel import (
     close_pool,
     garbage_kept,
+    map_in_processes,
     n_cores,
     prefetch,
     run_in_process,
@@ -34,6 +35,20 @@ def test_work_runs_in_another_process_and_errors_come_back():
 
 def test_a_worker_process_starts_no_workers_of_its_own():
     assert run_in_process(run_in_process, os.getppid) == os.getpid()
+
+
+def test_results_come_in_the_order_of_the_jobs_whose_reading_is_bounded():
+    read = []
+
+    def jobs():
+        for number in range(50):
+            read.append(number)
+            yield (number, 2)
+
+    results = map_in_processes(pow, jobs())
+    assert next(results) == 0
+    assert len(read) <= 2 * n_cores() + 2
+    assert list(results) == [number**2 for number in range(1, 50)]
 
 
 def test_dead_worker_is_transient_and_the_next_call_works():
