@@ -9,7 +9,7 @@ import typer
 
 from crystalgnn_core.base import DEFAULT_STORE
 from crystalgnn_core.targets import TARGETS
-from deployments.tables import show_line, show_rows
+from deployments.tables import show_error, show_line, show_rows
 
 if TYPE_CHECKING:
     from crystalgnn_core.models.published_entry import StatedError
@@ -42,10 +42,14 @@ def list_models(store: StorePath = Path(DEFAULT_STORE)) -> None:
 @app.command()
 def show(reference: Reference, store: StorePath = Path(DEFAULT_STORE)) -> None:
     """Print a model's card."""
-    from crystalgnn_core.learning.cards import read_card
+    from crystalgnn_core.learning.cards import noncommercial_data, read_card
     from crystalgnn_core.learning.registry import Registry
 
-    show_line(read_card(Registry(store).resolve(reference)).model_dump_json(indent=2))
+    card = read_card(Registry(store).resolve(reference))
+    show_line(card.model_dump_json(indent=2))
+    for named in noncommercial_data(card):
+        # not among the JSON, which programs read
+        show_error(f"{card.model_id}: not for commercial use: learned from {named}")
 
 
 @app.command("convert")

@@ -110,7 +110,7 @@ def show_screen(
     """Print the top of a ranking, how good it is where that is known, and where it lies."""
     import pandas as pd
 
-    from crystalgnn_core.reporting.screen import describe_quality
+    from crystalgnn_core.reporting.judging import describe_quality
 
     ranking = pd.read_parquet(f"{result.folder}/ranking.parquet").head(n_top)
     show_rows(
@@ -121,6 +121,8 @@ def show_screen(
     if report.quality is not None:
         title = f"How good the ranking is, by the known values{label}"
         show_rows(title, ("", "value"), list(describe_quality(report.quality).items()))
+    for reason in report.not_judged:
+        show_line(f"not judged  {reason}")
     show_line(f"ranking  {result.folder}/ranking.csv")
     show_line(f"report   {report.page.path}")
 

@@ -16,6 +16,7 @@ from markupsafe import Markup
 
 from crystalgnn_core.artifacts import write_text
 from crystalgnn_core.errors import IntegrityError
+from crystalgnn_core.records.provenance import is_noncommercial, name_noncommercial
 from crystalgnn_core.reporting import text
 from crystalgnn_core.reporting.panels import draw_panels
 from crystalgnn_core.reporting.reliability import ReliabilityData
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
+    from crystalgnn_core.reporting.data_sources import DataUse
     from crystalgnn_core.reporting.parity import ParityData
     from crystalgnn_core.reporting.recovery import RecoveryCurve
 
@@ -83,7 +85,8 @@ class ScreenReport:
         versions: Package and data versions.
         gap_window: Wanted band gaps in eV; a bound may be infinite.
         label_schemes: Target to label scheme.
-        licenses: Licences of the data.
+        data: What data models and candidates come from, with licences and citations.
+        data_facts: What else is told of the data, such as how far the two overlap.
         funnel: Steps with the number of candidates left, beginning with those that came in.
         rejects: Reject reason to count; adds up to `counts.n_rejected`.
         reject_examples: Id, reason and message of some rejected candidates.
@@ -92,6 +95,7 @@ class ScreenReport:
         scatter: See `plots.plane_figure`; None without a predicted band gap.
         n_top: Number of leading candidates highlighted in the map.
         quality: How good the ranking is; only where the truth is known.
+        not_judged: Why that, or a part of it, is not told although values are known.
         recovery: How early the ranking meets the truly best; only where the truth is known.
         history: Training history, see `history.history_panels`.
         stages: Stage, seconds and note.
@@ -115,7 +119,8 @@ class ScreenReport:
     versions: Mapping[str, str] = field(default_factory=dict)
     gap_window: tuple[float, float] | None = None
     label_schemes: Mapping[str, str] = field(default_factory=dict)
-    licenses: Sequence[str] = ()
+    data: Sequence[DataUse] = ()
+    data_facts: Mapping[str, str] = field(default_factory=dict)
     funnel: Sequence[tuple[str, int]] = ()
     rejects: Mapping[str, int] = field(default_factory=dict)
     reject_examples: Sequence[tuple[str, str, str]] = ()
@@ -123,6 +128,7 @@ class ScreenReport:
     scatter: pd.DataFrame | None = None
     n_top: int = 50
     quality: Mapping[str, str] | None = None
+    not_judged: Sequence[str] = ()
     recovery: RecoveryCurve | None = None
     history: pd.DataFrame | None = None
     stages: Sequence[tuple[str, float, str]] = ()
@@ -165,6 +171,7 @@ def render_report(report: ScreenReport) -> str:
             plot_data=_embed_json({"plots": panels.specs, "dark": dark_colors()}),
             key_numbers=_key_numbers(report),
             examples=_examples_by_reason(report),
+            noncommercial=name_noncommercial(use.facts for use in report.data),
             targets=TARGETS,
             suffix=" (synthetic data)" if report.is_synthetic else "",
             light=LIGHT,
@@ -192,6 +199,7 @@ def _environment() -> Environment:
         "share": text.format_share,
         "seconds": text.format_seconds,
         "formula": text.formula_markup,
+        "is_noncommercial": is_noncommercial,
     }
     return environment
 

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from crystalgnn_core.errors import LabelSchemeError
 from crystalgnn_core.screening.candidates import read_candidates
 from crystalgnn_core.screening.cifs import cif_name
-from crystalgnn_core.screening.quality import true_hull_distances
+from crystalgnn_core.screening.quality import refuse_mixed_values, true_hull_distances
+from crystalgnn_core.targets import TARGETS, scheme_column
 
 if TYPE_CHECKING:
     from crystalgnn_core.screening.config import ScreeningConfig
@@ -19,15 +21,41 @@ KEYS = ["source", "candidate_id"]
 KNOWN = ("_true", "_scheme", "license")
 
 
-def with_truth(store: Path, config: ScreeningConfig, ranking: pd.DataFrame) -> pd.DataFrame:
-    """Add the known values of the records, their schemes and licences, in order of rank."""
-    candidates = read_candidates(store, config.sources)
-    hull = true_hull_distances(store, candidates)
-    if hull is not None:
-        candidates["energy_above_hull_true"] = hull
+def with_truth(
+    store: Path, config: ScreeningConfig, ranking: pd.DataFrame
+) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    """Add the known values of the records, their schemes and licences, in order of rank.
+
+    Values of several label schemes of one target are left out unless asked for.
+
+    Returns:
+        The ranking, and why values that are known are left out.
+    """
+    candidates, refusals = _with_hull(store, config, read_candidates(store, config.sources))
     known = [name for name in map(str, candidates) if name.endswith(KNOWN)]
     merged = ranking.merge(candidates[[*KEYS, *known]], on=KEYS, how="left", validate="1:1")
-    return merged.sort_values("rank").reset_index(drop=True)
+    for target in () if config.allow_mixed_schemes else TARGETS:
+        try:
+            refuse_mixed_values(merged, target)
+        except LabelSchemeError as error:
+            refusals.append(str(error))
+            merged = merged.drop(columns=[f"{target}_true", scheme_column(target)])
+    return merged.sort_values("rank").reset_index(drop=True), tuple(refusals)
+
+
+def _with_hull(
+    store: Path, config: ScreeningConfig, candidates: pd.DataFrame
+) -> tuple[pd.DataFrame, list[str]]:
+    """Add the true hull distances where there are any, or tell why they are left out."""
+    try:
+        hull = true_hull_distances(
+            store, candidates, allow_mixed_schemes=config.allow_mixed_schemes
+        )
+    except LabelSchemeError as error:
+        return candidates, [str(error)]
+    if hull is None:
+        return candidates, []
+    return candidates.assign(energy_above_hull_true=hull), []
 
 
 def with_links(

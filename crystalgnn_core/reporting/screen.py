@@ -5,15 +5,17 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import pandas as pd
 from pydantic import ValidationError
 
 from crystalgnn_core.artifacts import FileRef, read_json, write_text
-from crystalgnn_core.base import FrozenModel
-from crystalgnn_core.errors import IntegrityError
+from crystalgnn_core.base import LATER, FrozenModel, digest_of
+from crystalgnn_core.errors import IntegrityError, LabelSchemeError
 from crystalgnn_core.learning.cards import HISTORY, TEST_PREDICTIONS, read_card
+from crystalgnn_core.records.schemes import SYNTHETIC_PREFIX
+from crystalgnn_core.reporting.data_sources import data_of_screen, overlap_facts
 from crystalgnn_core.reporting.facts import (
     change_facts,
     funnel_steps,
@@ -21,6 +23,7 @@ from crystalgnn_core.reporting.facts import (
     scheme_facts,
     settings_facts,
 )
+from crystalgnn_core.reporting.judging import describe_quality, judge_screen
 from crystalgnn_core.reporting.page import (
     MAX_TABLE_ROWS,
     ScreenCounts,
@@ -32,10 +35,7 @@ from crystalgnn_core.reporting.ranked import with_links, with_truth
 from crystalgnn_core.reporting.recovery import recovery_curve
 from crystalgnn_core.reporting.reliability import ReliabilityData
 from crystalgnn_core.screening.quality import (
-    SYNTHETIC,
     RankingQuality,
-    judge_ranking,
-    true_best_kept,
     true_scores,
 )
 from crystalgnn_core.screening.ranking import describe_score
@@ -60,12 +60,15 @@ class ReportState(FrozenModel):
     Attributes:
         page: The HTML file.
         quality: Agreement with the truth, where it is known.
+        not_judged: Why the agreement, or a part of it, is not told although values are
+            known: they follow several label schemes.
         result_digest: Digest of the screen that the page shows.
         was_written: False when a sound page of this screen was there already.
     """
 
     page: FileRef
     quality: RankingQuality | None = None
+    not_judged: Annotated[tuple[str, ...], LATER] = ()
     result_digest: str = ""
     was_written: bool = True
 
@@ -79,24 +82,43 @@ def report_screen(
     earlier screen.
     """
     folder = Path(result.folder)
-    digest = result.settings_digest(exclude={"was_ranked"})
+    digest = _page_digest(config, result)
     state = _earlier_state(folder / ENTRY)
     if state is not None and state.result_digest == digest:
         return state.model_copy(update={"was_written": False})
     cards = [read_card(Path(model)) for model in result.models]
-    ranking = with_truth(store, config, pd.read_parquet(folder / "ranking.parquet"))
-    quality = judge_ranking(ranking, config.score, config.top_k)
-    if quality is not None and result.prescreened is not None:
-        quality = quality.model_copy(
-            update={"kept": true_best_kept(store, config, result.prescreened)}
-        )
-    report = _compose(config, result, cards, with_links(ranking, config, result), quality)
-    write_report(folder / "report.html", replace(report, stages=_rows(stages)))
-    state = ReportState(
-        page=FileRef.of(folder / "report.html"), quality=quality, result_digest=digest
+    ranking, not_judged = with_truth(
+        store, config, pd.read_parquet(folder / "ranking.parquet")
     )
-    write_text(folder / ENTRY, state.model_dump_json(indent=1) + "\n")
+    quality = None
+    try:
+        quality = judge_screen(store, config, result, ranking)
+    except LabelSchemeError as error:
+        not_judged = (*not_judged, str(error))
+    report = _compose(config, result, cards, with_links(ranking, config, result), quality)
+    report = replace(
+        report,
+        stages=_rows(stages),
+        not_judged=not_judged,
+        data=data_of_screen(store, config.sources, cards),
+        data_facts=overlap_facts(store, config.sources, cards),
+    )
+    write_report(folder / "report.html", report)
+    state = ReportState(
+        page=FileRef.of(folder / "report.html"),
+        quality=quality,
+        not_judged=not_judged,
+        result_digest=digest,
+    )
+    content = state.model_dump_json(indent=1, exclude=state.unused_fields())
+    write_text(folder / ENTRY, content + "\n")
     return state
+
+
+def _page_digest(config: ScreeningConfig, result: ScreenResult) -> str:
+    """Name what the page shows: the screen, and by which values it is judged."""
+    digest = result.settings_digest(exclude={"was_ranked"})
+    return digest_of([digest, "mixed schemes"]) if config.allow_mixed_schemes else digest
 
 
 def _earlier_state(entry: Path) -> ReportState | None:
@@ -137,14 +159,13 @@ def _compose(
         ranking=shown.drop(columns=["license"]).head(MAX_TABLE_ROWS),
         n_ranked=result.n_scored,
         score_description=describe_score(config.score),
-        is_synthetic=any(text.startswith(SYNTHETIC) for text in schemes.values()),
+        is_synthetic=any(text.startswith(SYNTHETIC_PREFIX) for text in schemes.values()),
         model=model_facts(cards),
         settings=settings_facts(config, result),
         versions=cards[0].environment
         | {"record version": str(cards[0].data.record_version)},
         gap_window=config.score.gap_window,
         label_schemes=scheme_facts(schemes, ranking),
-        licenses=_licenses(cards, ranking),
         funnel=funnel_steps(config, result),
         rejects=result.rejected,
         reject_examples=_examples(result),
@@ -164,11 +185,6 @@ def _rows(stages: Sequence[StageNote]) -> list[tuple[str, float, str]]:
     return [(note.stage, note.seconds, note.note) for note in stages]
 
 
-def _licenses(cards: Sequence[ModelCard], ranking: pd.DataFrame) -> list[str]:
-    trained_on = {text for card in cards for text in card.data.licenses}
-    return sorted(trained_on | set(ranking["license"].dropna()))
-
-
 def _recovery(
     ranking: pd.DataFrame, config: ScreeningConfig, quality: RankingQuality
 ) -> RecoveryCurve:
@@ -181,35 +197,6 @@ def _history(folders: Sequence[Path]) -> pd.DataFrame | None:
     """Return the training history of the first model that has one."""
     paths = [folder / HISTORY for folder in folders if (folder / HISTORY).is_file()]
     return pd.read_parquet(paths[0]) if paths else None
-
-
-def describe_quality(quality: RankingQuality) -> dict[str, str]:
-    """Put the agreement with the truth into labelled numbers."""
-    facts = {
-        "candidates with known values": f"{quality.n:,}",
-        f"of the top {quality.k}, truly among the best {quality.k}": (
-            f"{quality.precision:.0%} ({quality.enrichment:.1f} times a random order)"
-        ),
-        "rank correlation of the score": f"{quality.score_spearman:.3f}",
-        "formation energy": (
-            f"MAE {quality.energy_mae:.3f} eV/atom, mean offset "
-            f"{quality.energy_offset:+.3f}, rank correlation {quality.energy_spearman:.3f}"
-        ),
-        "band gap": (
-            f"MAE {quality.gap_mae:.3f} eV, rank correlation {quality.gap_spearman:.3f}"
-        ),
-        f"of the top {quality.k}, true gap in the window": (
-            f"{quality.in_window:.0%} (all candidates: {quality.in_window_base:.0%})"
-        ),
-    }
-    if quality.near_hull is not None and quality.near_hull_base is not None:
-        facts[f"of the top {quality.k}, within 0.05 eV/atom of the true hull"] = (
-            f"{quality.near_hull:.0%} (all candidates: {quality.near_hull_base:.0%})"
-        )
-    if quality.kept is not None:
-        label = f"of the truly best {quality.k} of all candidates, kept by the pre-screen"
-        facts[label] = f"{quality.kept:.0%}"
-    return facts
 
 
 def _examples(result: ScreenResult) -> list[tuple[str, str, str]]:

@@ -87,6 +87,8 @@ class ScreeningConfig(FrozenModel):
             predict formation energy and band gap; empty takes the champion.
         score: What makes a good candidate.
         prescreen: A fast model that leaves the worst candidates out; None screens all.
+        allow_mixed_schemes: Judge the ranking, where true values are known, also by values
+            of several label schemes of one target, as if they were one.
         top_k: Candidates whose CIF files are written.
         batch_size: Graphs a forward pass.
         device: `auto` takes a CUDA device when there is one.
@@ -97,6 +99,7 @@ class ScreeningConfig(FrozenModel):
     models: tuple[str, ...] = ()
     score: ScoreConfig = ScoreConfig()
     prescreen: Annotated[PrescreenConfig | None, LATER] = None
+    allow_mixed_schemes: Annotated[bool, LATER] = False
     top_k: Annotated[int, Field(ge=1)] = 50
     batch_size: Annotated[int, Field(ge=1)] = 256
     device: str = Field(default="auto", pattern="^(auto|cpu|cuda)$")

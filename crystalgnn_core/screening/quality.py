@@ -10,6 +10,11 @@ from pymatgen.core.composition import Composition
 from scipy.stats import spearmanr
 
 from crystalgnn_core.base import FrozenModel
+from crystalgnn_core.records.schemes import (
+    SYNTHETIC_PREFIX,
+    count_schemes,
+    refuse_mixture,
+)
 from crystalgnn_core.records.store import RecordStore
 from crystalgnn_core.screening.candidates import read_candidates
 from crystalgnn_core.screening.prescreening import KEPT, Prescreened, read_prescreened
@@ -25,7 +30,7 @@ if TYPE_CHECKING:
     from crystalgnn_core.screening.config import ScoreConfig, ScreeningConfig
 
 ENERGY, GAP = "formation_energy_per_atom", "band_gap"
-SYNTHETIC = "synthetic-"
+SETTING = "screening.allow_mixed_schemes"
 NEAR_HULL = 0.05  # eV/atom, a usual bound for compounds that may be synthesisable
 
 
@@ -72,22 +77,35 @@ class RankingQuality(FrozenModel):
 
 
 def judge_ranking(
-    ranking: pd.DataFrame, config: ScoreConfig, k: int
+    ranking: pd.DataFrame,
+    config: ScoreConfig,
+    k: int,
+    *,
+    allow_mixed_schemes: bool = False,
 ) -> RankingQuality | None:
     """Compare a ranking with the truth.
 
     Args:
         ranking: In order of rank, with the predicted targets, `<target>_true`, `score` and
-            optionally `energy_above_hull_true`.
+            optionally `energy_above_hull_true`; with `source` and the schemes of the true
+            values where these may be several.
         config: The score that was used.
         k: Length of the top list.
+        allow_mixed_schemes: Take true values of several schemes as one.
 
     Returns:
         None when fewer than 2 candidates have both true values.
+
+    Raises:
+        LabelSchemeError: The true values of a target follow several schemes, and mixing
+            was not asked for.
     """
     known = ranking.dropna(subset=[f"{ENERGY}_true", f"{GAP}_true"])
     if len(known) < 2:
         return None
+    if not allow_mixed_schemes:
+        for target in (ENERGY, GAP):
+            refuse_mixed_values(known, target)
     k = min(k, len(known))
     error = known[ENERGY] - known[f"{ENERGY}_true"]
     true_score = true_scores(known, config)
@@ -115,6 +133,25 @@ def judge_ranking(
     )
 
 
+def refuse_mixed_values(candidates: pd.DataFrame, target: str) -> None:
+    """Refuse known values of several schemes of one target.
+
+    Args:
+        candidates: `<target>_true`; with `source` and the scheme of the values where these
+            may be several.
+        target: The target.
+
+    Raises:
+        LabelSchemeError: The values follow more than one scheme.
+    """
+    column = scheme_column(target)
+    if column in candidates:
+        known = candidates[candidates[f"{target}_true"].notna()]
+        counts = count_schemes(known[column], known["source"])
+        where = "the known values of one ranking"
+        refuse_mixture(target, counts, where=where, setting=SETTING)
+
+
 def true_scores(ranking: pd.DataFrame, config: ScoreConfig) -> NDArray[np.float64]:
     """Score candidates from their true values, NaN where one is missing."""
     return score_candidates(
@@ -132,16 +169,24 @@ def true_best_kept(
     Returns:
         None when the true score of some candidate is not known. Of candidates that tie for
         the last places, each counts with the share that has room.
+
+    Raises:
+        LabelSchemeError: See `judge_ranking`.
     """
     candidates = read_prescreened(prescreened, read_candidates(store, config.sources))
     if candidates[[f"{ENERGY}_true", f"{GAP}_true"]].isna().to_numpy().any():
         return None
+    if not config.allow_mixed_schemes:
+        for target in (ENERGY, GAP):
+            refuse_mixed_values(candidates, target)
     scores = true_scores(candidates, config.score)
     k = min(config.top_k, len(scores))
     return _share_of_best(scores, k, candidates[KEPT].to_numpy())
 
 
-def true_hull_distances(store: Path, candidates: pd.DataFrame) -> pd.Series | None:
+def true_hull_distances(
+    store: Path, candidates: pd.DataFrame, *, allow_mixed_schemes: bool = False
+) -> pd.Series | None:
     """Return the true energy above hull of synthetic candidates, eV/atom.
 
     Only the synthetic source knows all competing phases: its hull is that of all synthetic
@@ -150,16 +195,23 @@ def true_hull_distances(store: Path, candidates: pd.DataFrame) -> pd.Series | No
     Args:
         store: Store folder.
         candidates: Columns `source`, `candidate_id` and the schemes of the true values.
+        allow_mixed_schemes: Take energies of several schemes as one.
+
+    Raises:
+        LabelSchemeError: The records follow several schemes, and mixing was not asked for.
     """
     column = scheme_column(ENERGY)
-    if not len(candidates) or not candidates[column].str.startswith(SYNTHETIC).all():
+    if not len(candidates) or not candidates[column].str.startswith(SYNTHETIC_PREFIX).all():
         return None
     records = RecordStore(store)
     table = records.read(
         sorted(records.source_counts()), ["formula", ENERGY, column]
     ).to_pandas()
-    is_synthetic = table[column].str.startswith(SYNTHETIC).fillna(value=False)
+    is_synthetic = table[column].str.startswith(SYNTHETIC_PREFIX).fillna(value=False)
     table = table[is_synthetic.astype(bool)]
+    if not allow_mixed_schemes:
+        counts = count_schemes(table[column], table["source"])
+        refuse_mixture(ENERGY, counts, where="one convex hull", setting=SETTING)
     compositions = [Composition(formula).get_el_amt_dict() for formula in table["formula"]]
     distances = energies_above_hull(compositions, table[ENERGY].to_list())
     by_id = pd.Series(

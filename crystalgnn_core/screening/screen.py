@@ -221,7 +221,8 @@ def _name_screen(
     candidates: pd.DataFrame,
     prescreened: Prescreened | None,
 ) -> str:
-    named_otherwise = {"device", "batch_size", "models", "prescreen"}
+    # what does not decide the ranking, or is named by what it comes to
+    named_otherwise = {"device", "batch_size", "models", "prescreen", "allow_mixed_schemes"}
     content = {
         "format": SCREEN_FORMAT,
         "models": [card.weights_sha256 for card in cards],

@@ -171,6 +171,18 @@ def test_models_are_listed_shown_promoted_and_rolled_back(run, own_store):
     assert yaml.safe_load(shown.out)["model_id"] == own_store.champion
 
 
+def test_a_model_of_data_without_commercial_use_is_shown_with_a_warning(run, own_store):
+    path = own_store.path / "models" / own_store.champion / "card.json"
+    path.write_text(path.read_text().replace('"CC0-1.0":', '"CC BY-NC 4.0":'))
+    shown = run("models", "show", "champion", "--store", own_store.path)
+    card = yaml.safe_load(shown.out)
+    assert card["data"]["data_sources"][0]["licenses"] == {"CC BY-NC 4.0": 120}
+    assert "not for commercial use" in shown.err
+    assert "synthetic (CC BY-NC 4.0)" in shown.err
+    other = run("models", "show", own_store.other, "--store", own_store.path)
+    assert (other.code, other.err) == (0, "")
+
+
 def test_empty_store_lists_no_models(run):
     assert run("models", "list", "--store", "none").code == 0
 

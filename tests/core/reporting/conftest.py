@@ -8,6 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from crystalgnn_core.records.provenance import SourceFacts
+from crystalgnn_core.reporting.data_sources import DataUse
 from crystalgnn_core.reporting.page import ScreenCounts, ScreenReport
 from crystalgnn_core.reporting.parity import ParityData
 from crystalgnn_core.reporting.recovery import recovery_curve
@@ -132,7 +134,21 @@ def build_report(n: int = 3000, n_table: int = 1000, **changes: object) -> Scree
             "formation_energy_per_atom": "synthetic-lj",
             "band_gap": "synthetic-gap",
         },
-        "licenses": ["CC0-1.0"],
+        "data": [
+            DataUse("training", SourceFacts(source="synthetic", n_rows=12406)),
+            DataUse(
+                "candidates",
+                SourceFacts(
+                    source="ternaries",
+                    n_rows=n_in,
+                    licenses={"CC BY 4.0": n_in - 25, "not stated": 25},
+                    kind="files",
+                    source_version="2026.1",
+                    citation="A. Author, A journal 1, 2 (2026)",
+                    ingested="2026-03-13",
+                ),
+            ),
+        ],
         "funnel": [
             ("candidates in", n_in),
             ("readable", n_in - 40),

@@ -8,6 +8,8 @@ import pandas as pd
 import pytest
 
 from crystalgnn_core.errors import IntegrityError
+from crystalgnn_core.records.provenance import SourceFacts
+from crystalgnn_core.reporting.data_sources import DataUse
 from crystalgnn_core.reporting.page import (
     MAX_TABLE_ROWS,
     ScreenCounts,
@@ -17,6 +19,17 @@ from crystalgnn_core.reporting.page import (
 )
 
 ATTACK = "</script><script>alert(1)</script><img src=x onerror=alert(2)>"
+
+HOSTILE_SOURCE = SourceFacts(
+    source=ATTACK,
+    n_rows=1,
+    licenses={f"{ATTACK} BY-NC": 1},
+    kind=ATTACK,
+    source_version=ATTACK,
+    citation=ATTACK,
+    address=ATTACK,
+    ingested=ATTACK,
+)
 
 
 @pytest.fixture(scope="module")
@@ -114,7 +127,9 @@ def test_hostile_text_is_escaped_everywhere(make_report):
         settings={ATTACK: ATTACK},
         versions={ATTACK: ATTACK},
         label_schemes={ATTACK: ATTACK},
-        licenses=[ATTACK],
+        not_judged=[ATTACK],
+        data_facts={ATTACK: ATTACK},
+        data=[DataUse(ATTACK, HOSTILE_SOURCE)],
     )
     page = render_report(hostile)
     assert page.count("<script") == 3  # plot data, packed library, page script

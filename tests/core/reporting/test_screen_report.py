@@ -5,9 +5,10 @@ import pandas as pd
 import pytest
 
 from crystalgnn_core.reporting.facts import model_facts
+from crystalgnn_core.reporting.judging import describe_quality
 from crystalgnn_core.reporting.notes import StageNote
 from crystalgnn_core.reporting.ranked import with_links
-from crystalgnn_core.reporting.screen import describe_quality, report_screen
+from crystalgnn_core.reporting.screen import report_screen
 from crystalgnn_core.screening.quality import RankingQuality
 from crystalgnn_core.sources.synthetic import SyntheticSource
 from tests.core.worlds import SCREENING, copy, ingest, screen

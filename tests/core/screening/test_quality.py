@@ -1,13 +1,16 @@
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 
+from crystalgnn_core.errors import LabelSchemeError
+from crystalgnn_core.records.schemes import MBJ, MP_2020
 from crystalgnn_core.records.store import RecordStore
 from crystalgnn_core.screening.candidates import read_candidates
 from crystalgnn_core.screening.config import ScoreConfig
 from crystalgnn_core.screening.quality import judge_ranking, true_hull_distances
 from crystalgnn_core.sources.synthetic import truth
-from tests.core.worlds import CANDIDATES, SOURCE, ingest
+from tests.core.worlds import CANDIDATES, SOURCE, in_memory, ingest
 
 ENERGY, GAP = "formation_energy_per_atom", "band_gap"
 CONFIG = ScoreConfig(energy_weight=1.0, gap_window=(1.0, 2.0))
@@ -99,6 +102,50 @@ def test_the_true_hull_is_that_of_all_synthetic_records(built_store):
     assert found.to_numpy() == pytest.approx(
         expected.loc[known["candidate_id"], "energy_above_hull"].to_numpy(), abs=1e-9
     )
+
+
+def with_schemes(frame, energies, gaps):
+    return frame.assign(
+        source="own",
+        formation_energy_per_atom_scheme=energies,
+        band_gap_scheme=gaps,
+    )
+
+
+def test_known_values_of_two_schemes_are_refused_unless_asked_for():
+    energies = [-4.0, -3.0, -2.0]
+    plain = ranking(energies, energies)
+    mixed = with_schemes(plain, MP_2020, [MP_2020, MBJ, MBJ])
+    with pytest.raises(LabelSchemeError) as caught:
+        judge(mixed, CONFIG, 2)
+    message = str(caught.value)
+    assert "band_gap: labels of different schemes" in message
+    assert "2 rows of own" in message
+    assert "set screening.allow_mixed_schemes: true" in message
+    allowed = judge_ranking(mixed, CONFIG, 2, allow_mixed_schemes=True)
+    assert allowed == judge(plain, CONFIG, 2)
+    # one scheme for each target, and values that are missing, mix nothing
+    assert judge(with_schemes(plain, MP_2020, MBJ), CONFIG, 2) == allowed
+    lost = ranking(energies, [-4.0, -3.0, np.nan])
+    judge(with_schemes(lost, [MP_2020, MP_2020, "own"], MBJ), CONFIG, 2)
+
+
+def test_a_hull_of_two_schemes_is_refused_unless_asked_for(tmp_path):
+    ingest(tmp_path, SOURCE.model_copy(update={"n_structures": 6}))
+    older = RecordStore(tmp_path).read(["synthetic"])
+    names = ["source", "formation_energy_per_atom_scheme"]
+    for name, value in zip(names, ("older", "synthetic-0"), strict=True):
+        place = older.column_names.index(name)
+        older = older.set_column(place, older.field(name), pa.repeat(value, len(older)))
+    RecordStore(tmp_path).replace_records("older", in_memory(older))
+    own = read_candidates(tmp_path, ["synthetic"])
+    with pytest.raises(LabelSchemeError) as caught:
+        true_hull_distances(tmp_path, own)
+    assert "(synthetic-0, synthetic-1) in one convex hull" in str(caught.value)
+    assert "6 rows of older" in str(caught.value)
+    mixed = true_hull_distances(tmp_path, own, allow_mixed_schemes=True)
+    assert mixed is not None
+    assert mixed.notna().all()
 
 
 def test_there_is_no_hull_for_candidates_of_another_kind(tmp_path):
