@@ -10,7 +10,6 @@ import typer
 
 from crystalgnn_core.errors import CrystalGNNError, InputError
 from deployments import (
-    link_command,
     models,
     pipeline_commands,
     predict_command,
@@ -29,7 +28,6 @@ app = typer.Typer(
 )
 pipeline_commands.register(app)
 predict_command.register(app)
-app.command()(link_command.link)
 app.add_typer(models.app, name="models")
 app.add_typer(records_command.app, name="records")
 app.add_typer(store_commands.app, name="store")

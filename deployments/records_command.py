@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from crystalgnn_core.base import DEFAULT_STORE
+from deployments.link_command import link
 from deployments.tables import show_line, show_rows
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 app = typer.Typer(
     no_args_is_help=True, help="Look at stored sources, and accept suspicious versions."
 )
+app.command()(link)
 StorePath = Annotated[Path, typer.Option("--store", help="Folder that holds the records.")]
 Source = Annotated[str, typer.Argument(help="Name of a stored source.")]
 Output = Annotated[

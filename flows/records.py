@@ -10,8 +10,11 @@ from prefect import flow
 
 from crystalgnn_core.base import FrozenModel
 from crystalgnn_core.config import PipelineConfig
+from crystalgnn_core.records.link_table import LinkReport
+from crystalgnn_core.records.links import linkable_sources
 from crystalgnn_core.sources.reports import IngestReport
 from tasks.artifacts import Progress
+from tasks.links import link_sources
 from tasks.records import (
     announce_verdict,
     commit_source,
@@ -29,6 +32,7 @@ class IngestSummary(FrozenModel):
     """What came of all sources: rows in = kept + rejected for each."""
 
     reports: tuple[IngestReport, ...]
+    links: LinkReport | None = None
 
     @property
     def rejected(self) -> dict[str, int]:
@@ -42,7 +46,10 @@ class IngestSummary(FrozenModel):
     @property
     def note(self) -> str:
         """One line on what was read and what was skipped."""
-        return "; ".join(_describe(report) for report in self.reports) or "no sources"
+        parts = [_describe(report) for report in self.reports]
+        if self.links is not None:
+            parts.append(f"materials in several sources: {self.links.n_groups:,}")
+        return "; ".join(parts) or "no sources"
 
 
 @flow
@@ -53,6 +60,7 @@ def ingest(config: PipelineConfig) -> IngestSummary:
     2. Read and validate each part, and each page that a part names, in a task of its own.
     3. Commit all parts of the source at once; rows in = kept + rejected.
     4. Judge the new version by the one before; publish the verdict and emit the event.
+    5. Link the rows of several sources that are one material.
     """
     store = config.store_path
     reports = []
@@ -64,7 +72,10 @@ def ingest(config: PipelineConfig) -> IngestSummary:
             report = commit_source(store, source, plan, states, config.gate)
         announce_verdict(store, report)
         reports.append(report)
-    return IngestSummary(reports=tuple(reports))
+    links = None
+    if config.linking.after_ingest and len(linkable_sources(store)) > 1:
+        links = link_sources(store, config.linking)
+    return IngestSummary(reports=tuple(reports), links=links)
 
 
 def _read_parts(source: AnySource, plan: IngestPlan) -> list[PartState]:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field, field_validator
 
-from crystalgnn_core.base import FrozenModel
+from crystalgnn_core.base import LATER, FrozenModel
 
 
 class LinkConfig(FrozenModel):
@@ -26,6 +26,7 @@ class LinkConfig(FrozenModel):
             volume per atom.
         within_sources: Link rows of one source with each other, too; otherwise only those
             that a row of another source connects.
+        after_ingest: Link the records at the end of each ingest flow.
     """
 
     symprecs: Annotated[tuple[Annotated[float, Field(gt=0)], ...], Field(min_length=1)] = (
@@ -37,6 +38,7 @@ class LinkConfig(FrozenModel):
     angle_tolerance: Annotated[float, Field(gt=0)] = 5.0
     site_tolerance: Annotated[float, Field(gt=0, lt=1)] = 0.2
     within_sources: bool = False
+    after_ingest: Annotated[bool, LATER] = True
 
     @field_validator("symprecs")
     @classmethod
@@ -45,6 +47,10 @@ class LinkConfig(FrozenModel):
             raise ValueError(f"{values} do not ascend; give the smallest tolerance first")
         return values
 
+    def result_digest(self) -> str:
+        """Return a digest of what decides which rows are linked."""
+        return self.settings_digest(exclude=("after_ingest",))
+
     def matching_digest(self) -> str:
         """Return a digest of what decides whether two structures match."""
-        return self.settings_digest(exclude=("within_sources",))
+        return self.settings_digest(exclude=("within_sources", "after_ingest"))

@@ -78,7 +78,7 @@ def link_records(
     with locked(folder / ".lock", timeout=LOCK_SECONDS):
         version = RecordStore(store).version()
         chosen = _choose(store, sources)
-        settings = digest_of([METHOD, config.settings_digest()])
+        settings = digest_of([METHOD, config.result_digest()])
         last = read_link_report(store)
         if last is not None and last.table.is_sound():
             now = (version, settings, chosen)

@@ -13,19 +13,19 @@ def ingest_cifs(run, folder, names):
 def test_links_are_counted_by_pair_of_sources(run, tmp_path, prefect_api):
     for folder, names in (("first", NAMES), ("second", NAMES[:2])):
         assert ingest_cifs(run, tmp_path / folder, names).code == 0
-    linked = run("link", "--store", "own")
+    linked = run("records", "link", "--store", "own")
     assert (linked.code, linked.err) == (0, "")
     [line] = [text for text in linked.out.splitlines() if "first & second" in text]
     assert line.split("\N{BOX DRAWINGS LIGHT VERTICAL}")[2].strip() == "2"
     assert "4 of 5 rows are linked, in 2 groups" in linked.out
-    again = run("link", "--store", "own")
+    again = run("records", "link", "--store", "own")
     assert "nothing changed since the last time (skipped)" in again.out
-    alone = run("link", "--store", "own", "--set", "linking.within_sources=true")
+    alone = run("records", "link", "--store", "own", "--set", "linking.within_sources=true")
     assert "4 of 5 rows are linked" in alone.out
 
 
 def test_a_store_without_records_is_a_user_error(run, tmp_path):
-    outcome = run("link", "--store", "nothing-here")
+    outcome = run("records", "link", "--store", "nothing-here")
     assert outcome.code == 2
     assert "no records in" in outcome.err
     assert not (tmp_path / "nothing-here").exists()

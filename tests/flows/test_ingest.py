@@ -7,6 +7,7 @@ import pytest
 from crystalgnn_core.config import PipelineConfig
 from crystalgnn_core.errors import SourceError
 from crystalgnn_core.records.store import RecordStore
+from crystalgnn_core.sources.textbook import textbook_structure
 from tasks.records import list_source
 
 if TYPE_CHECKING:
@@ -61,3 +62,24 @@ def test_a_part_that_cannot_be_read_leaves_the_records_as_they_are(tmp_path, mon
     with pytest.raises(SourceError, match="changed or vanished while it was read"):
         ingest(config)
     assert RecordStore(config.store_path).source_counts() == {"mine": 4}
+
+
+def test_rows_of_two_sources_are_linked_at_the_end_unless_that_is_left_out(tmp_path):
+    from flows.records import ingest
+
+    for name in ("first", "second"):
+        (tmp_path / name).mkdir()
+        textbook_structure("Si").to(filename=str(tmp_path / name / "Si.cif"))
+    sources = [
+        {"kind": "files", "name": name, "path": str(tmp_path / name)}
+        for name in ("first", "second")
+    ]
+    for linking, is_linked in ({"after_ingest": False}, False), ({}, True):
+        config = PipelineConfig.model_validate(
+            {"store": str(tmp_path / "store"), "sources": sources, "linking": linking}
+        )
+        summary = ingest(config)
+        assert (summary.links is not None) == is_linked
+    assert summary.links is not None
+    assert summary.links.n_joint == {"first & second": 1}
+    assert summary.note.endswith("materials in several sources: 1")
