@@ -1,4 +1,4 @@
-"""Random crystals of given sizes, of about one density, without symmetry."""
+"""Crystals for tests: random ones of one density, and one with a lonely atom."""
 
 from collections.abc import Iterable
 
@@ -16,3 +16,17 @@ def draw_crystals(sizes: Iterable[int], seed: int) -> list[Crystal]:
         numbers = generator.integers(3, 84, size).astype(np.int16)
         made.append(Crystal(numbers, lattice, generator.random((size, 3))))
     return made
+
+
+def with_lonely_atom(number: int) -> Crystal:
+    """Put a block of 27 atoms and one that has no neighbour within 17 angstrom in a box.
+
+    A box of one atom that is as lonely holds too little to be a crystal.
+
+    Args:
+        number: Atomic number of all atoms.
+    """
+    block = 3.0 * np.stack(np.meshgrid(*[range(3)] * 3), axis=-1).reshape(-1, 3)
+    positions = np.concatenate([block, [[16.0] * 3]])
+    numbers = np.full(len(positions), number, np.int16)
+    return Crystal(numbers, 26.0 * np.eye(3), positions / 26.0)

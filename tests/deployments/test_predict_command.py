@@ -12,7 +12,9 @@ import pytest
 from pymatgen.core.lattice import Lattice
 from pymatgen.core.structure import Structure
 
+from crystalgnn_core.records.crystal import structure_from_crystal
 from deployments.cli import main
+from tests.core.random_crystals import with_lonely_atom
 
 SHARED = Path(__file__).parents[3] / "shared" / "pretrained"
 SALT = Structure.from_spacegroup(
@@ -31,7 +33,7 @@ INPUTS: dict[str, tuple[Structure | None, str]] = {
         Structure(Lattice.cubic(4), ["Cu", "Cu"], [[0.0, 0, 0], [0.02, 0, 0]]),
         "overlapping_atoms",
     ),
-    "e-isolated": (Structure(Lattice.cubic(60), ["Cu"], [[0, 0, 0]]), "isolated_atom"),
+    "e-isolated": (structure_from_crystal(with_lonely_atom(29)), "isolated_atom"),
     "f-one-atom": (COPPER, "ok"),
     "g-skewed": (SALT.make_supercell(SKEW.tolist(), in_place=False), "ok"),
     "h-unseen": (Structure(Lattice.cubic(4), ["Pu"], [[0, 0, 0]]), "unseen_element"),

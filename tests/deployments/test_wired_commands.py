@@ -102,7 +102,7 @@ def test_labels_that_a_database_row_is_kept_without_are_shown(tmp_path):
     path.write_text(json.dumps([record("a"), record("b", bulk_modulus_kv=-3.0)]))
     out = crystalgnn("ingest", "--source", "jarvis", "--path", path, "--store", tmp_path)
     assert rows(out.stdout, "jarvis") == [
-        ["jarvis", "2", "2", "0", "2", "0", "0", "0"],
+        ["jarvis", "2", "2", "0", "2", "0", "0", "0", "large"],
         ["jarvis", "bulk_modulus", "1"],
     ]
 

@@ -27,6 +27,7 @@ from crystalgnn_core.screening.prediction import (
     prediction_folder,
 )
 from crystalgnn_core.shardset import KEY, ShardSet
+from tests.core.random_crystals import with_lonely_atom
 
 TARGETS = ("formation_energy_per_atom", "bulk_modulus")
 SILENT = settings(
@@ -186,7 +187,7 @@ def test_unusable_rows_keep_their_place_with_a_reason(model, tmp_path):
     mixed = Structure(Lattice.cubic(4), [{"Fe": 0.5, "Ni": 0.5}], [[0, 0, 0]])
     overlap = Structure(Lattice.cubic(4), ["Fe", "Fe"], [[0.0, 0, 0], [0, 0, 0.01]])
     mercury = Structure(Lattice.cubic(3), ["Hg"], [[0, 0, 0]])
-    lonely = Structure(Lattice.cubic(20), ["He"], [[0, 0, 0]])
+    lonely = with_lonely_atom(2)
     inputs = [structure(1), mixed, overlap, mercury, structure(2), lonely, broken]
     frame = predict(inputs, model, batch_size=1)
     assert frame["status"].tolist() == [
@@ -224,7 +225,7 @@ def test_nothing_in_gives_an_empty_table(model):
 
 
 def test_only_unusable_rows_give_a_table_without_values(model):
-    frame = predict([Structure(Lattice.cubic(20), ["He"], [[0, 0, 0]])], model)
+    frame = predict([with_lonely_atom(2)], model)
     assert frame["status"].tolist() == ["isolated_atom"]
     assert np.isnan(values(frame)).all()
 

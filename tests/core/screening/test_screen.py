@@ -14,6 +14,7 @@ from crystalgnn_core.screening.config import ScoreConfig, ScreeningConfig
 from crystalgnn_core.screening.screen import previous_screen, rank_screen
 from crystalgnn_core.sources.base import LabelRequirement
 from crystalgnn_core.sources.synthetic import SyntheticSource
+from tests.core.random_crystals import with_lonely_atom
 from tests.core.worlds import (
     SCREENING,
     build_graphs,
@@ -51,7 +52,7 @@ class Mixed(SyntheticSource):
         )
         numbers = rows[1].crystal.atomic_numbers.copy()
         numbers[0] = UNKNOWN
-        alone = Crystal(np.array([11], np.int16), 40.0 * np.eye(3), np.zeros((1, 3)))
+        alone = with_lonely_atom(11)
         last = rows[2].crystal
         stretched = last._replace(lattice=last.lattice * self.stretch)
         return iter(
