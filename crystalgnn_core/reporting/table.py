@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import pandas as pd
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 CellKind = Literal["rank", "number", "text", "formula", "flags", "change", "link"]
 NUMERIC_KINDS = ("rank", "number")
+TRUE = "_true"  # what names of known values end in
 
 
 @dataclass(frozen=True)
@@ -66,12 +67,22 @@ class Cell:
 
 
 def table_columns(ranking: pd.DataFrame) -> list[Column]:
-    """List the columns to show; those without any value are left out."""
-    return [
+    """List the columns to show; those without any value are left out.
+
+    A true value without a predicted one beside it says in full what it is.
+    """
+    shown = [
         column
         for column in _known_columns()
         if column.name in ranking.columns
         and any(not _is_missing(value) for value in ranking[column.name])
+    ]
+    names = {column.name for column in shown}
+    return [
+        replace(column, header=column.description)
+        if column.name.endswith(TRUE) and column.name.removesuffix(TRUE) not in names
+        else column
+        for column in shown
     ]
 
 
@@ -126,7 +137,7 @@ def _target_columns(target: Target) -> list[Column]:
             f"standard deviation of the {title}",
             digits,
         ),
-        Column(f"{target.name}_true", "true", unit, "number", f"true {title}", digits),
+        Column(f"{target.name}{TRUE}", "true", unit, "number", f"true {title}", digits),
     ]
 
 
