@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import lzma
 import zipfile
 import zlib
 from contextlib import ExitStack, contextmanager
@@ -15,12 +16,16 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _BLOCK = 2**18  # bytes
-_ZIP, _GZIP = b"PK\x03\x04", b"\x1f\x8b"
+_ZIPS = (b"PK\x03\x04", b"PK\x05\x06")  # the second one of an archive without members
+_GZIP = b"\x1f\x8b"
 _DAMAGE = (
     zipfile.BadZipFile,
     gzip.BadGzipFile,
     zlib.error,
+    lzma.LZMAError,
     EOFError,
+    OSError,  # also of bzip2, and of a disk that cannot be read
+    UnicodeDecodeError,  # of the name of a member
     RuntimeError,  # of a member with a password
     NotImplementedError,  # of an unknown compression
 )
@@ -66,11 +71,11 @@ def reading(path: Path) -> Iterator[None]:
 
 
 def _unpacked(file: IO[bytes], stack: ExitStack) -> IO[bytes]:
-    start = file.read(len(_ZIP))
+    start = file.read(len(_ZIPS[0]))
     file.seek(0)
     if start.startswith(_GZIP):
         return cast("IO[bytes]", gzip.open(file))
-    if start != _ZIP:
+    if start not in _ZIPS:
         return file
     archive = stack.enter_context(zipfile.ZipFile(file))
     return archive.open(_json_member(archive))

@@ -134,9 +134,31 @@ def test_a_damaged_file_is_one_clear_error(tmp_path, name, damage):
         find_ranges(read_blocks(path), 5)
 
 
+@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_a_damaged_archive_of_another_compression_is_one_clear_error(tmp_path, method):
+    path = tmp_path / "a.zip"
+    with zipfile.ZipFile(path, "w", method) as archive:
+        archive.writestr("a.json", TEXT)
+    content = bytearray(path.read_bytes())
+    content[60:90] = bytes(30)
+    path.write_bytes(content)
+    with pytest.raises(SourceError, match=r"a\.zip: the file is damaged"), reading(path):
+        find_ranges(read_blocks(path), 5)
+
+
+def test_a_member_whose_name_cannot_be_read_is_one_clear_error(tmp_path):
+    path = tmp_path / "a.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("\u00e9.json", b"[1]")  # a flag says that the name is UTF-8
+    path.write_bytes(path.read_bytes().replace("\u00e9".encode(), b"\xff\xff"))
+    with pytest.raises(SourceError, match=r"a\.zip: the file is damaged"), reading(path):
+        find_ranges(read_blocks(path), 5)
+
+
 @pytest.mark.parametrize(
     ("members", "words"),
     [
+        ({}, "0 JSON files"),
         ({"readme.txt": b"x"}, "0 JSON files"),
         ({"a.json": b"[]", "b.json": b"[]"}, "2 JSON files in the archive, expected one"),
     ],
