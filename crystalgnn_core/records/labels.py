@@ -42,7 +42,12 @@ def label_value(value: object) -> float | None:
         raise RecordError(
             "invalid_label", f"label {value!r} is not a number; mend the source"
         )
-    number = float(value) + 0.0  # -0.0 and 0.0 are the same label
+    try:
+        number = float(value) + 0.0  # -0.0 and 0.0 are the same label
+    except OverflowError as error:  # an integer of hundreds of digits
+        raise RecordError(
+            "invalid_label", "label is not a number that fits into 64 bits; mend the source"
+        ) from error
     return None if math.isnan(number) else number
 
 

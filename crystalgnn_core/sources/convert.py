@@ -102,8 +102,11 @@ def crystal_from_pymatgen_dict(value: Mapping[str, Any]) -> Crystal:
         sites = value["sites"]
         coords = np.array([site["abc"] for site in sites], dtype=np.float64)
         species = [site["species"] for site in sites]
-        elements = [[(kind["element"], kind["occu"]) for kind in site] for site in species]
-    except (KeyError, TypeError, ValueError):
+        elements = [
+            [(str(kind["element"]), float(kind["occu"])) for kind in site]
+            for site in species
+        ]
+    except (KeyError, TypeError, ValueError, OverflowError):
         return _crystal_through_pymatgen(value)
     numbers = [_sole_element(index, site) for index, site in enumerate(elements)]
     # other shapes are for the checks to name
@@ -137,9 +140,11 @@ def _crystal_from_jarvis(atoms: Mapping[str, Any]) -> Crystal:
         coords: NDArray[np.float64] = np.array(atoms["coords"], dtype=np.float64)
         coords = coords.reshape(-1, 3)
         symbols = [str(symbol) for symbol in atoms["elements"]]
-        is_cartesian = bool(atoms.get("cartesian", False))
-    except (KeyError, TypeError, ValueError) as error:
+        is_cartesian = atoms.get("cartesian", False)
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise unreadable(f"not JARVIS atoms ({describe_cause(error)})") from error
+    if not isinstance(is_cartesian, bool):
+        raise unreadable(f"cartesian is {is_cartesian!r}, expected true or false")
     if len(symbols) != len(coords):
         raise unreadable(f"{len(symbols)} elements but {len(coords)} coordinates")
     numbers = np.array([atomic_number_of(symbol) for symbol in symbols], dtype=np.int16)

@@ -16,7 +16,8 @@ PHASE, DEPTH, IN_STRING, IS_ESCAPED, IS_BLANK = range(5)  # what the state holds
 
 _SPACE, _QUOTE, _BACKSLASH, _COMMA, _OPEN_LIST, _CLOSE_LIST, _OPEN, _CLOSE = range(1, 9)
 _KINDS = np.zeros(256, dtype=np.uint8)  # byte to what it is; 0 is anything else
-_KINDS[list(b" \t\r\n")] = _SPACE
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"  # in front of the list; in an element it stays a fault
+_KINDS[list(b" \t\r\n" + _BYTE_ORDER_MARK)] = _SPACE
 _KINDS[list(b'"\\,[]{}')] = np.arange(_QUOTE, _CLOSE + 1)
 
 

@@ -166,7 +166,7 @@ def _numbers(attributes: Mapping[str, Any], name: str) -> NDArray[np.float64]:
         raise unreadable(f"{name} hold other things than numbers")
     try:
         return np.array(values, dtype=np.float64)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise unreadable(f"{name}: {describe_cause(error)}") from error
 
 

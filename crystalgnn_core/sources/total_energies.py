@@ -70,7 +70,7 @@ def _hubbards(parameters: Mapping[str, Any]) -> dict[str, float]:
     given = _mapping(parameters.get("hubbards"))
     try:
         return {str(element): float(value) for element, value in given.items()}
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise RecordError(
             "incompatible_settings", f"the Hubbard U are {dict(given)}, expected numbers"
         ) from error

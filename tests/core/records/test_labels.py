@@ -21,7 +21,9 @@ def test_missing_label_value_is_none(value):
     assert label_value(value) is None
 
 
-@pytest.mark.parametrize("value", ["metal", "1,5", True, [1.0], 1j])
+@pytest.mark.parametrize(
+    "value", ["metal", "1,5", True, [1.0], 1j, pytest.param(10**400, id="large")]
+)
 def test_label_value_that_is_no_number_is_refused(value):
     with pytest.raises(RecordError, match="not a number"):
         label_value(value)

@@ -84,6 +84,10 @@ def test_a_dictionary_that_gives_the_cell_by_its_lengths_goes_through_pymatgen()
             "disordered_site",
         ),
         ([], "disordered_site"),
+        ([{"element": ["Na"], "occu": 1}], "unknown_element"),
+        ([{"element": "Na", "occu": None}], "unreadable_structure"),
+        ([{"element": "Na", "occu": "half"}], "unreadable_structure"),
+        ([{"element": "Na", "occu": 10**400}], "unreadable_structure"),
     ],
 )
 def test_sites_that_hold_no_single_element_are_refused(species, reason):
@@ -115,6 +119,8 @@ def test_jarvis_objects_are_read(form):
         ({"coords": [[0.0, 0.0], [0.5, 0.5]]}, "unreadable_structure"),
         ({"coords": "na"}, "unreadable_structure"),
         ({"lattice_mat": None}, "unreadable_structure"),
+        ({"coords": [[10**400, 0, 0], [0, 0, 0]]}, "unreadable_structure"),
+        ({"cartesian": "no"}, "unreadable_structure"),
         ({"lattice_mat": np.zeros((3, 3)), "cartesian": True}, "degenerate_cell"),
     ],
 )

@@ -306,6 +306,37 @@ def test_the_place_of_a_file_does_not_matter_and_how_it_is_read_does(tmp_path):
     assert len({digest(), *others}) == len(others) + 1
 
 
+def test_a_byte_order_mark_does_no_harm(tmp_path):
+    path = write(tmp_path / "a.json", [record("JVASP-1"), record("JVASP-2")])
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    source = JarvisSource(path=str(path), part_size=1)
+    assert ingest_source(tmp_path / "store", source).n_kept == 2
+
+
+@pytest.mark.parametrize(
+    ("faulty", "name", "reason"),
+    [
+        ({"jid": "\ud800"}, "\\ud800", "missing_id"),
+        ({"func": "a \ud800"}, "JVASP-1", "invalid_label"),
+        ({"optb88vdw_bandgap": "\ud800"}, "JVASP-1", "invalid_label"),
+        ({"atoms": {"\ud800": 1}}, "JVASP-1", "unreadable_structure"),
+        ({"optb88vdw_bandgap": 10**400}, "JVASP-1", "invalid_label"),
+        (
+            {"atoms": {**CELL, "coords": [[10**400, 0, 0], [0, 0, 0]]}},
+            "JVASP-1",
+            "unreadable_structure",
+        ),
+        ({"atoms": {**CELL, "cartesian": "no"}}, "JVASP-1", "unreadable_structure"),
+    ],
+    ids=["id", "functional", "label", "atoms", "large label", "large coordinate", "form"],
+)
+def test_what_no_table_can_hold_costs_one_row(tmp_path, faulty, name, reason):
+    path = write(tmp_path / "a.json", [{**record("JVASP-1"), **faulty}, record("JVASP-2")])
+    report = ingest_source(tmp_path / "store", JarvisSource(path=str(path)))
+    assert (report.n_kept, report.rejected) == (1, {reason: 1})
+    assert list(rejects(tmp_path / "store")) == [name]
+
+
 @pytest.mark.parametrize(
     ("content", "words"),
     [
