@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from itertools import repeat
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 from urllib.parse import urlsplit
 
@@ -14,7 +15,6 @@ from crystalgnn_core.artifacts import FileRef, write_table
 from crystalgnn_core.base import digest_of, digest_of_strings
 from crystalgnn_core.errors import TransientError
 from crystalgnn_core.records.plausibility import ImplausibleLabels
-from crystalgnn_core.records.schema import RawRecord
 from crystalgnn_core.sources.base import SourceConfig, SourcePart, SourcePlan, in_chunks
 from crystalgnn_core.sources.mp_client import (
     IDS_A_REQUEST,
@@ -24,7 +24,12 @@ from crystalgnn_core.sources.mp_client import (
     ServicePatience,
     read_release,
 )
-from crystalgnn_core.sources.mp_documents import DocumentRules, raw_records, summary_fields
+from crystalgnn_core.sources.mp_documents import (
+    DocumentRules,
+    nameless_record,
+    raw_records,
+    summary_fields,
+)
 from crystalgnn_core.sources.mp_filter import MaterialsFilter
 from crystalgnn_core.sources.mp_labels import TARGETS, Document, ThermoType, id_of
 from crystalgnn_core.sources.mp_listing import (
@@ -44,9 +49,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from crystalgnn_core.records.schema import RawRecord
     from crystalgnn_core.sources.stored import StoredSource
 
-READING_VERSION = 1  # raise it when documents are read in another way
+READING_VERSION = 2  # raise it when documents are read in another way
 _LOCAL = {"localhost", "127.0.0.1", "::1"}
 
 
@@ -124,7 +130,7 @@ class MaterialsProjectSource(SourceConfig):
         folder, settings = stored.folder, self.reading_digest()
         path = listing_path(folder, release.version, settings)
         with open_client(self.endpoint, self.patience) as client:
-            listing = fetch_listing(client, self.filter, self.thermo_type, path)
+            listing = fetch_listing(client, self.filter, self.thermo_type, release, path)
         if self._release() != release:
             path.unlink()
             raise _changed(release)
@@ -146,10 +152,7 @@ class MaterialsProjectSource(SourceConfig):
         """
         payload = part.payload
         if "n_nameless" in payload:
-            for _ in range(payload["n_nameless"]):
-                yield RawRecord(
-                    "", None, error=("missing_id", "the document has no material_id")
-                )
+            yield from repeat(nameless_record(), payload["n_nameless"])
             return
         release = self._release()
         if release.version != payload["release"]:

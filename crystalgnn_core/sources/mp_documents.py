@@ -23,7 +23,7 @@ from crystalgnn_core.sources.mp_labels import (
 from crystalgnn_core.sources.parsing import unreadable
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from crystalgnn_core.records.crystal import Crystal
     from crystalgnn_core.sources.mp_client import Release
@@ -69,18 +69,28 @@ def time_of(document: Document) -> datetime | None:
         found = found.get("$date")
     try:
         moment = datetime.fromisoformat(str(found))
-    except ValueError:
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, OverflowError):  # the latter at the ends of the calendar
         return None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
-def state_of(document: Document, energy: Energy | None) -> dict[str, Any]:
-    """Return all that a document says apart from structure, id and time; JSON."""
+def state_of(
+    document: Document, energy: Energy | None, restricted: Collection[str]
+) -> dict[str, Any]:
+    """Return all that decides about a row apart from structure, id and time; JSON.
+
+    Args:
+        document: Summary document.
+        energy: Thermodynamic document of the material.
+        restricted: Batches under terms of their own.
+    """
     if not isinstance(document, Mapping):
         return {}
     meta = _meta(document)
     fields = (*BANDS.values(), *ELASTIC.values(), *HULL)
+    terms = {"is_restricted": True} if _is_restricted(meta, restricted) else {}
     return {
+        **terms,
         **{name: document.get(name) for name in fields},
         "license": meta.get("license"),
         "batch_id": meta.get("batch_id"),
@@ -104,17 +114,21 @@ def raw_records(
     return records
 
 
+def nameless_record() -> RawRecord:
+    """Return the record of a document that nobody can ask for."""
+    message = "the document has no material_id such as mp-149"
+    return RawRecord("", None, error=("missing_id", message))
+
+
 def _raw_record(
     document: Document, energy: Energy | None, rules: DocumentRules
 ) -> RawRecord:
     name = id_of(document)
-    if not isinstance(document, Mapping):
-        found = type(document).__name__
-        message = f"the document is a {found}, expected keys and values"
-        return RawRecord(name, None, error=("unreadable_structure", message))
+    if not name:
+        return nameless_record()
     meta = _meta(document)
     details: dict[str, Any] = {
-        "license": LICENSES.get(str(meta.get("license")), rules.license),
+        "license": _license_of(meta, rules),
         "last_updated": time_of(document),
         "source_version": str(meta.get("database_version") or rules.release.version),
         "run_type": None if energy is None else energy.run_type,
@@ -127,7 +141,7 @@ def _raw_record(
             )
         crystal = _crystal_of(document)
     except RecordError as error:
-        message = f"{name or '(no id)'}: {error}"
+        message = f"{name}: {error}"
         return RawRecord(name, None, error=(error.reason, message), **details)  # type: ignore[arg-type]  # a reason of the vocabulary
     labels = labels_of(document, energy, rules.thermo_type)
     schemes = schemes_of(rules.thermo_type, str(meta.get("batch_id") or ""))
@@ -135,17 +149,35 @@ def _raw_record(
 
 
 def _check_license(meta: Mapping[str, Any], rules: DocumentRules) -> None:
-    batch = meta.get("batch_id")
-    is_restricted = batch is not None and batch in rules.release.restricted
-    if rules.allow_noncommercial or not (
-        is_restricted or meta.get("license") == NONCOMMERCIAL
-    ):
+    if rules.allow_noncommercial or not _is_noncommercial(meta, rules.release.restricted):
         return
     raise RecordError(
         "license_excluded",
-        f"licence {meta.get('license') or 'not stated'}, batch {batch or 'not stated'}: "
+        f"licence {meta.get('license') or 'not stated'}, "
+        f"batch {meta.get('batch_id') or 'not stated'}: "
         "commercial use is excluded; set allow_noncommercial to keep such rows",
     )
+
+
+def _license_of(meta: Mapping[str, Any], rules: DocumentRules) -> str | None:
+    """Return the licence that a document states, or else that of its batch."""
+    stated = str(meta.get("license") or "")
+    if stated in LICENSES:
+        return LICENSES[stated]
+    if stated:
+        return stated
+    if _is_restricted(meta, rules.release.restricted):
+        return LICENSES[NONCOMMERCIAL]
+    return rules.license
+
+
+def _is_noncommercial(meta: Mapping[str, Any], restricted: Collection[str]) -> bool:
+    stated = str(meta.get("license") or "").upper().replace("_", "-").split("-")
+    return "NC" in stated or _is_restricted(meta, restricted)
+
+
+def _is_restricted(meta: Mapping[str, Any], restricted: Collection[str]) -> bool:
+    return str(meta.get("batch_id")) in restricted
 
 
 def _crystal_of(document: Mapping[str, Any]) -> Crystal | None:

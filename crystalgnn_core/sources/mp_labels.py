@@ -18,6 +18,7 @@ Why these schemes:
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
@@ -46,6 +47,8 @@ ELASTIC = {
 }
 TARGETS = (*HULL, *BANDS, *ELASTIC)
 THERMO_FIELDS = ("material_id", "thermo_type", *HULL, "energy_type")
+# the client refuses other ids, and with one of them a whole list
+_ID = re.compile(r"([a-z]+-)?([0-9]+|[a-z]+)")
 Document = Any  # a dictionary, unless it is damaged
 
 
@@ -64,9 +67,10 @@ class Energy(NamedTuple):
 
 
 def id_of(document: Document) -> str:
-    """Return the id of a document; empty where it has none."""
+    """Return the id of a document; empty where it has none that can be asked for."""
     found = document.get("material_id") if isinstance(document, Mapping) else None
-    return "" if found is None else str(found).strip()
+    name = str(found).strip()
+    return name if found is not None and _ID.fullmatch(name) else ""
 
 
 def energies_of(

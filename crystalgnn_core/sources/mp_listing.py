@@ -20,6 +20,7 @@ from crystalgnn_core.sources.mp_documents import state_of, summary_fields, time_
 from crystalgnn_core.sources.mp_labels import (
     MIXED,
     THERMO_FIELDS,
+    Document,
     Energy,
     ThermoType,
     energies_of,
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from crystalgnn_core.sources.mp_client import MaterialsClient
+    from crystalgnn_core.sources.mp_client import MaterialsClient, Release
     from crystalgnn_core.sources.mp_filter import MaterialsFilter
 
 logger = logging.getLogger(__name__)
@@ -64,7 +65,11 @@ def listing_path(folder: Path, version: str, settings: str) -> Path:
 
 
 def fetch_listing(
-    client: MaterialsClient, wanted: MaterialsFilter, thermo_type: ThermoType, path: Path
+    client: MaterialsClient,
+    wanted: MaterialsFilter,
+    thermo_type: ThermoType,
+    release: Release,
+    path: Path,
 ) -> pa.Table:
     """Return the listing of a release; ask for what is not on disk yet.
 
@@ -77,6 +82,7 @@ def fetch_listing(
         client: The service.
         wanted: Which materials.
         thermo_type: Hull of the formation energies.
+        release: What the service offers now.
         path: File of the listing.
 
     Raises:
@@ -97,7 +103,8 @@ def fetch_listing(
     for number in range(1, -(-n_rows // PAGE_SIZE) + 1):
         file = pages / f"{number:05d}.parquet"
         if not file.is_file():
-            write_table(file, _fetch_page(client, wanted, thermo_type, number))
+            documents = _page(client, wanted, thermo_type, number)
+            write_table(file, _listed(client, documents, thermo_type, release))
         tables.append(pq.read_table(file))
     listing = pa.concat_tables(tables)
     _check_pages(listing, n_rows, pages)
@@ -155,22 +162,30 @@ def _pairs(table: pa.Table, column: str) -> dict[str, object]:
     return dict(zip(names, table[column].to_pylist(), strict=True))
 
 
-def _fetch_page(
+def _page(
     client: MaterialsClient, wanted: MaterialsFilter, thermo_type: ThermoType, number: int
-) -> pa.Table:
-    documents = client.summary_page(
+) -> list[Document]:
+    return client.summary_page(
         wanted.search_arguments(),
         summary_fields(thermo_type, with_structure=False),
         page=number,
         size=PAGE_SIZE,
     )
+
+
+def _listed(
+    client: MaterialsClient,
+    documents: list[Document],
+    thermo_type: ThermoType,
+    release: Release,
+) -> pa.Table:
     names = [id_of(document) for document in documents]
     energies = fetch_energies(client, names, thermo_type)
     columns = {
         "material_id": names,
         "last_updated": [time_of(document) for document in documents],
         "state": [
-            digest_of(state_of(document, energies.get(name)))
+            digest_of(state_of(document, energies.get(name), release.restricted))
             for name, document in zip(names, documents, strict=True)
         ],
     }

@@ -130,6 +130,16 @@ def test_a_release_that_changes_nothing_keeps_all_rows(service, tmp_path):
     assert RecordStore(tmp_path).version() == version
 
 
+def test_a_batch_that_is_restricted_later_leaves(service, tmp_path):
+    service.find("mp-3")["builder_meta"]["batch_id"] = "shared"
+    ingest_source(tmp_path, source(service))
+    for release, restricted, kept in (("2026.02", ["shared"], 11), ("2026.03", [], 12)):
+        service.release, service.restricted = release, restricted
+        service.forget()
+        assert ingest_source(tmp_path, source(service)).n_kept == kept
+        assert service.structures_sent == ["mp-3"]
+
+
 def test_rows_without_a_time_are_fetched_at_every_release(service, tmp_path):
     service.find("mp-3")["last_updated"] = None
     service.find("mp-4")["last_updated"] = {"$date": "2025-01-01T00:00:00Z"}

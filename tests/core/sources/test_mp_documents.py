@@ -116,6 +116,24 @@ def test_rows_that_exclude_commercial_use_are_counted_and_left_out(service, tmp_
     row = stored(tmp_path / "open")["mp-2"]
     assert (report.n_kept, row["license"]) == (12, "CC-BY-NC-4.0")
     assert row["band_gap_scheme"] == "r2SCAN"
+    assert stored(tmp_path / "open")["mp-5"]["license"] == "CC-BY-NC-4.0"
+
+
+@pytest.mark.parametrize("stated", ["by-nc", "BY-NC-ND", "CC-BY-NC-SA-4.0"])
+def test_every_licence_without_commercial_use_is_left_out(service, tmp_path, stated):
+    service.find("mp-2")["builder_meta"] = {"license": stated}
+    report = ingest_source(tmp_path / "strict", source(service))
+    assert report.rejected == {"license_excluded": 1}
+    ingest_source(tmp_path / "open", source(service, allow_noncommercial=True))
+    assert stored(tmp_path / "open")["mp-2"]["license"] == stated
+
+
+def test_a_licence_of_another_name_is_kept_as_stated(service, tmp_path):
+    service.find("mp-2")["builder_meta"] = {"license": "BY-SA"}
+    service.find("mp-3")["builder_meta"] = None
+    ingest_source(tmp_path, source(service))
+    found = {name: row["license"] for name, row in stored(tmp_path).items()}
+    assert [found[f"mp-{n}"] for n in (1, 2, 3)] == ["CC-BY-4.0", "BY-SA", "CC-BY-4.0"]
 
 
 BAD: dict[str, tuple[dict[str, Any], str]] = {
@@ -126,6 +144,11 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     "text as a gap": ({"band_gap": "wide"}, "invalid_label"),
     "list of moduli": ({"bulk_modulus": [1.0]}, "invalid_label"),
     "no id": ({"material_id": None}, "missing_id"),
+    "id that cannot be asked for": ({"material_id": "mp-57 (old)"}, "missing_id"),
+    "no id and no licence": (
+        {"material_id": None, "builder_meta": {"license": "BY-NC"}},
+        "missing_id",
+    ),
 }
 
 
@@ -139,6 +162,23 @@ def test_a_bad_document_rejects_one_row(service, tmp_path):
     }
     assert (report.n_in, report.n_kept) == (N_MATERIALS + len(BAD), N_MATERIALS)
     assert len(RecordStore(tmp_path).rejects()) == len(BAD)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"last_updated": "9999-12-31T23:59:59-14:00"},
+        {"last_updated": "0001-01-01T00:00:00+14:00"},
+        {"last_updated": ["2025-01-01"]},
+        {"builder_meta": {"batch_id": ["gnome_r2scan_statics"]}},
+        {"builder_meta": "none"},
+    ],
+)
+def test_odd_notes_about_a_document_cost_no_row(service, tmp_path, changes):
+    service.find("mp-3").update(changes)
+    for release in ("2026.01", "2026.02"):
+        service.release = release
+        assert ingest_source(tmp_path, source(service)).n_kept == N_MATERIALS
 
 
 def test_moduli_may_be_numbers_and_nothing_of_a_failed_tensor_is_a_label(service, tmp_path):
