@@ -130,36 +130,31 @@ def fetch_energies(
 def compare(listing: pa.Table, earlier: pa.Table, stored: pa.Table) -> Difference:
     """Find what is new or has changed since a release.
 
-    A row stays if its time is known and that of the store, and its state is the same.
+    A row stays if it is stored, its time is known, and time and state are as before. The
+    time that counts is that of the earlier listing: the store writes no row anew whose
+    content is the same, so that its time may be an older one.
 
     Args:
         listing: Release of now.
         earlier: Listing of the release that is stored.
-        stored: `material_id` and `last_updated` of the stored rows.
+        stored: `material_id` of the stored rows.
     """
-    times = _pairs(stored, "last_updated")
-    before = dict(
-        zip(*(earlier[name].to_pylist() for name in SCHEMA.names[::2]), strict=True)
-    )
+    is_stored = set(stored["material_id"].to_pylist())
+    before = {row["material_id"]: row for row in earlier.to_pylist()}
     wanted, kept, n_nameless = [], [], 0
     for row in listing.to_pylist():
-        name, time = row["material_id"], row["last_updated"]
+        name = row["material_id"]
         if not name:
             n_nameless += 1
         elif (
-            time is not None
-            and times.get(name) == time
-            and before.get(name) == row["state"]
+            row["last_updated"] is not None
+            and name in is_stored
+            and before.get(name) == row
         ):
             kept.append(name)
         else:
             wanted.append(name)
     return Difference(wanted, kept, n_nameless)
-
-
-def _pairs(table: pa.Table, column: str) -> dict[str, object]:
-    names = table["material_id"].to_pylist()
-    return dict(zip(names, table[column].to_pylist(), strict=True))
 
 
 def _page(

@@ -130,6 +130,16 @@ def test_a_release_that_changes_nothing_keeps_all_rows(service, tmp_path):
     assert RecordStore(tmp_path).version() == version
 
 
+def test_a_new_date_alone_is_fetched_once(service, tmp_path):
+    ingest_source(tmp_path, source(service))
+    service.find("mp-3")["last_updated"] = "2026-02-01T00:00:00"
+    for release, fetched in (("2026.02", ["mp-3"]), ("2026.03", [])):
+        service.release = release
+        service.forget()
+        ingest_source(tmp_path, source(service))
+        assert service.structures_sent == fetched
+
+
 def test_a_batch_that_is_restricted_later_leaves(service, tmp_path):
     service.find("mp-3")["builder_meta"]["batch_id"] = "shared"
     ingest_source(tmp_path, source(service))
