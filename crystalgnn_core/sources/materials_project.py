@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import shutil
 from itertools import repeat
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 from urllib.parse import urlsplit
 
@@ -37,6 +37,7 @@ from crystalgnn_core.sources.mp_listing import (
     fetch_energies,
     fetch_listing,
     listing_path,
+    tidy,
 )
 from crystalgnn_core.sources.mp_papers import JAIN, PAPERS
 from crystalgnn_core.sources.mp_session import (
@@ -47,7 +48,6 @@ from crystalgnn_core.sources.mp_session import (
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from crystalgnn_core.records.schema import RawRecord
     from crystalgnn_core.sources.stored import StoredSource
@@ -125,7 +125,8 @@ class MaterialsProjectSource(SourceConfig):
         """
         key_of_environment()  # told before it is needed
         release = self._release()
-        if stored.has_same_settings and stored.last_version == release.version:
+        is_same = stored.has_same_settings and stored.last_version == release.version
+        if is_same and (stored.is_trusted or self._has_all(stored)):
             return SourcePlan(source_version=release.version, is_unchanged=True)
         folder, settings = stored.folder, self.reading_digest()
         path = listing_path(folder, release.version, settings)
@@ -135,11 +136,11 @@ class MaterialsProjectSource(SourceConfig):
             path.unlink()
             raise _changed(release)
         earlier = None
-        if stored.has_same_settings and stored.last_version is not None:
+        if stored.has_same_settings and stored.last_version is not None and not is_same:
             earlier = listing_path(folder, stored.last_version, settings)
-        _tidy(folder, path, earlier)
+        tidy(folder, path, earlier)
         if earlier is None or not earlier.is_file():
-            return self._plan_all(listing, release)
+            return self._plan_all(listing, release, path)
         return self._plan_changes(listing, pq.read_table(earlier), stored, release, path)
 
     def read(self, part: SourcePart) -> Iterator[RawRecord]:
@@ -162,6 +163,7 @@ class MaterialsProjectSource(SourceConfig):
             names = [id_of(document) for document in documents]
             energies = fetch_energies(client, names, self.thermo_type)
         if _digest(names) != payload["ids"]:
+            Path(payload["listing"]).unlink(missing_ok=True)  # it is asked for again
             raise TransientError(
                 f"the Materials Project sends other materials than it has listed "
                 f"({len(names)} came); start the run again"
@@ -173,10 +175,19 @@ class MaterialsProjectSource(SourceConfig):
         )
         yield from raw_records(documents, energies, rules)
 
+    def _has_all(self, stored: StoredSource) -> bool:
+        """Tell whether as many rows are stored as the service holds now.
+
+        A listing that a fault of the service has cut short makes a version suspicious.
+        """
+        with open_client(self.endpoint, self.patience) as client:
+            n_rows = client.count(self.filter.route_parameters())
+        return n_rows == stored.rows().num_rows
+
     def _release(self) -> Release:
         return read_release(self.endpoint, self.patience)
 
-    def _plan_all(self, listing: pa.Table, release: Release) -> SourcePlan:
+    def _plan_all(self, listing: pa.Table, release: Release, path: Path) -> SourcePlan:
         """Read by pages; the ids that each page is to hold are known from the listing."""
         n_pages = -(-self.part_size // PAGE_SIZE)
         size = -(-self.part_size // n_pages)
@@ -189,7 +200,7 @@ class MaterialsProjectSource(SourceConfig):
                 {"pages": list(range(first, last)), "size": size, "ids": _digest(names)}
             )
         return SourcePlan(
-            parts=self._parts(payloads, release),
+            parts=self._parts(payloads, release, path),
             source_version=release.version,
             n_expected=len(listing),
         )
@@ -213,21 +224,22 @@ class MaterialsProjectSource(SourceConfig):
         kept = path.with_name(path.name.replace("listing", "kept"))
         write_table(kept, pa.table({"material_id": pa.array(found.kept, pa.string())}))
         return SourcePlan(
-            parts=self._parts(payloads, release),
+            parts=self._parts(payloads, release, path),
             kept=FileRef.of(kept, n_rows=len(found.kept)),
             source_version=release.version,
             n_expected=len(found.wanted) + found.n_nameless,
         )
 
     def _parts(
-        self, payloads: list[dict[str, Any]], release: Release
+        self, payloads: list[dict[str, Any]], release: Release, listing: Path
     ) -> tuple[SourcePart, ...]:
         settings, known = self.reading_digest(), {"release": release.version}
+        place = {"listing": str(listing)}
         return tuple(
             SourcePart(
                 index=index,
                 digest=digest_of([settings, known | payload]),
-                payload=known | payload,
+                payload=known | payload | place,
             )
             for index, payload in enumerate(payloads)
         )
@@ -256,14 +268,3 @@ def _changed(release: Release, planned: str | None = None) -> TransientError:
     return TransientError(
         f"the Materials Project was to be read in {before}, {now}; start the run again"
     )
-
-
-def _tidy(folder: Path, *needed: Path | None) -> None:
-    """Remove what was noted down of releases that are neither stored nor read."""
-    for file in (*folder.glob("listing-*"), *folder.glob("kept-*")):
-        if file in needed:
-            continue
-        if file.is_dir():
-            shutil.rmtree(file)
-        else:
-            file.unlink()

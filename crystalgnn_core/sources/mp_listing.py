@@ -64,6 +64,17 @@ def listing_path(folder: Path, version: str, settings: str) -> Path:
     return folder / f"listing-{digest_of([version, settings])}.parquet"
 
 
+def tidy(folder: Path, *needed: Path | None) -> None:
+    """Remove what was noted down of releases that are neither stored nor read."""
+    for file in (*folder.glob("listing-*"), *folder.glob("kept-*")):
+        if file in needed:
+            continue
+        if file.is_dir():
+            shutil.rmtree(file)
+        else:
+            file.unlink()
+
+
 def fetch_listing(
     client: MaterialsClient,
     wanted: MaterialsFilter,

@@ -10,6 +10,7 @@ from pydantic import Field, ValidationError
 from crystalgnn_core.artifacts import read_json
 from crystalgnn_core.base import FrozenModel
 from crystalgnn_core.errors import IntegrityError
+from crystalgnn_core.records.ledger import Ledger
 from crystalgnn_core.records.store import RecordCounts, RecordStore
 from crystalgnn_core.records.verdict import GateReport
 from crystalgnn_core.sources.stored import StoredSource
@@ -98,6 +99,13 @@ def stored_source(store: Path, name: str, settings: str | None = None) -> Stored
     report = last_report(store, name)
     if report is None:
         return StoredSource(store, name, settings=settings)
+    last = Ledger(store, name).history().last
     return StoredSource(
-        store, name, report.digest, report.settings, report.source_version, settings
+        store,
+        name,
+        report.digest,
+        report.settings,
+        report.source_version,
+        settings,
+        is_trusted=last is None or last.is_trusted,
     )

@@ -31,6 +31,8 @@ class StoredSource:
         last_settings: Digest of the settings by which it was read.
         last_version: Release that was read.
         settings: Digest of the settings by which it is to be read now.
+        is_trusted: Whether the last ingest left rows that are not suspicious, or that
+            somebody accepted.
     """
 
     store: Path
@@ -39,6 +41,7 @@ class StoredSource:
     last_settings: str | None = None
     last_version: str | None = None
     settings: str | None = None
+    is_trusted: bool = True
 
     @property
     def has_same_settings(self) -> bool:

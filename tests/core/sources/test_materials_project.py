@@ -12,6 +12,7 @@ import pytest
 
 from crystalgnn_core.config import load_config
 from crystalgnn_core.errors import ConfigError, SourceError, TransientError
+from crystalgnn_core.records.ledger import Ledger
 from crystalgnn_core.records.store import RecordStore
 from crystalgnn_core.sources.ingest import ingest_source, plan_ingest, read_part
 from tests.core.sources.mp_service import KEY, fault, nothing, species_of
@@ -148,6 +149,41 @@ def test_a_batch_that_is_restricted_later_leaves(service, tmp_path):
         service.forget()
         assert ingest_source(tmp_path, source(service)).n_kept == kept
         assert service.structures_sent == ["mp-3"]
+
+
+@pytest.mark.parametrize("is_accepted", [False, True])
+def test_what_a_fault_of_the_service_took_away_comes_back(service, tmp_path, is_accepted):
+    fill(service, 40)
+    ingest_source(tmp_path, source(service))
+    whole, service.release = service.documents["summary"], "2026.02"
+    service.documents["summary"] = whole[:20]
+    report = ingest_source(tmp_path, source(service))
+    assert report.gate is not None
+    assert (report.n_kept, report.gate.verdict) == (20, "suspicious")
+    assert not ingest_source(tmp_path, source(service)).was_read
+    if is_accepted:
+        Ledger(tmp_path, "materials-project").accept("it has shrunk")
+    service.documents["summary"] = whole  # mended without a new release
+    service.forget()
+    if is_accepted:
+        assert not ingest_source(tmp_path, source(service)).was_read
+        assert service.requests == []
+    else:
+        plan = plan_ingest(tmp_path, source(service))
+        read_part(source(service), plan.parts[0], Path(plan.folder))  # and killed
+        report = ingest_source(tmp_path, source(service))
+        assert report.gate is not None
+        assert (report.n_kept, report.gate.verdict) == (40, "unchanged")
+        assert len(service.structures_sent) == 40
+
+
+def test_a_listing_that_the_documents_contradict_is_asked_for_again(service, tmp_path):
+    plan = plan_ingest(tmp_path, source(service))
+    service.documents["summary"].remove(service.find("mp-1"))
+    add(service, 30)  # so that the number of rows is as before
+    with pytest.raises(TransientError, match="other materials than it has listed"):
+        read_part(source(service), plan.parts[0], Path(plan.folder))
+    assert ingest_source(tmp_path, source(service)).n_kept == 12
 
 
 def test_rows_without_a_time_are_fetched_at_every_release(service, tmp_path):
