@@ -71,7 +71,7 @@ class MaterialsClient:
     """The real `MPRester`, asked for raw documents, a filter and fields always given.
 
     A search without a filter would read a public bulk table in place of the endpoint.
-    What the client does not try again itself (500, cut connections) is tried again here.
+    What may pass is tried again here, not by the client, so that one patience counts.
 
     Args:
         rester: The client.

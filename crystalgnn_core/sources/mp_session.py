@@ -55,12 +55,17 @@ def open_client(endpoint: str, patience: Patience) -> Iterator[MaterialsClient]:
         SourceError: There is no key, or none that could be one.
         TransientError: The service does not answer.
     """
+    from requests.adapters import HTTPAdapter
+
     key = key_of_environment()
     rester = try_often(
         lambda: _start(endpoint, key, patience), f"{endpoint}heartbeat", patience
     )
     with rester:
         rester.session.hooks["response"].append(_refuse_failures)
+        # the client's own tries would wait up to 6 hours, as Retry-After says
+        for scheme in ("http://", "https://"):
+            rester.session.mount(scheme, HTTPAdapter(max_retries=0))
         yield MaterialsClient(rester, endpoint, key, patience)
 
 
@@ -98,11 +103,11 @@ def _start(endpoint: str, key: str, patience: Patience) -> MPRester:
 def _refuse_failures(response: Response, *_: object, **__: object) -> None:
     """Tell failures apart before the client makes one kind of error of them all.
 
-    The client itself tries 429, 502 and 504 again, and splits what is refused as too long
-    (414, 422).
+    The client itself splits what is refused as too long (414, 422).
     """
     code = response.status_code
-    if code in {401, 403, 408} or code >= 500 or response.is_redirect:
+    is_passing = code in {408, 425, 429} or code >= 500
+    if code in {401, 403} or is_passing or response.is_redirect:
         response.close()
     # not the reason that is sent: a service may repeat anything there
     said = f"the service answers {code} {responses.get(code, '')}".rstrip()
@@ -112,7 +117,7 @@ def _refuse_failures(response: Response, *_: object, **__: object) -> None:
         raise SourceError(
             f"{said} and names another address; set endpoint to where the service is"
         )
-    if code == 408 or code >= 500:
+    if is_passing:
         raise PassingError(said, _retry_after(response))
 
 
