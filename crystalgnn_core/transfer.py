@@ -206,7 +206,7 @@ def _excerpt(content: bytes) -> str:
 def _retry_after(response: httpx.Response) -> float:
     """Read the seconds that a busy host asks to wait, given as a number or a date."""
     text = response.headers.get("retry-after", "").strip()
-    if text.isdigit():
+    if text.isdecimal():
         return float(text)
     try:
         until = parsedate_to_datetime(text)
@@ -225,7 +225,7 @@ def _state_of(url: str, response: httpx.Response) -> _PartState:
     return _PartState(
         url=url,
         etag="" if etag.startswith("W/") else etag,
-        n_bytes=int(text) if text.isdigit() else None,
+        n_bytes=int(text) if text.isdecimal() else None,
     )
 
 

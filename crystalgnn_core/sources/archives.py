@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _BLOCK = 2**18  # bytes
 _ZIPS = (b"PK\x03\x04", b"PK\x05\x06")  # the second one of an archive without members
 _GZIP = b"\x1f\x8b"
-_DAMAGE = (
+DAMAGE = (
     zipfile.BadZipFile,
     gzip.BadGzipFile,
     zlib.error,
@@ -64,7 +64,7 @@ def reading(path: Path) -> Iterator[None]:
         raise SourceError(f"{path}: no such file") from error
     except IsADirectoryError as error:
         raise SourceError(f"{path}: a folder, expected a file") from error
-    except _DAMAGE as error:
+    except DAMAGE as error:
         raise SourceError(
             f"{path}: the file is damaged or cut off ({error}); fetch it again"
         ) from error

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import gzip
 import json
-import zlib
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from crystalgnn_core.sources.archives import read_blocks
+from crystalgnn_core.sources.archives import DAMAGE, read_blocks
 from crystalgnn_core.sources.json_borders import INSIDE, PHASE, initial_state, scan
 
 if TYPE_CHECKING:
@@ -15,7 +13,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _LONGEST_MEMBER = 2**28  # bytes; where quotes are missing all the rest would be one member
-_DAMAGE = (EOFError, gzip.BadGzipFile, zlib.error)
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 Shape = Literal["list", "object"]
 
@@ -128,5 +125,6 @@ def _blocks(path: Path, offset: int) -> Iterator[bytes]:
     """Yield the text of a file in blocks; a damaged archive ends where it is damaged."""
     try:
         yield from read_blocks(path, offset)
-    except _DAMAGE:
-        return
+    except DAMAGE as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise  # of the disk, not of the archive

@@ -187,7 +187,6 @@ def _values_of(entry: Mapping[str, Any]) -> dict[str, Any]:
     given = entry.get("parameters")
     parameters = given if isinstance(given, Mapping) else {}
     energy, correction = entry["energy"], entry.get("correction")
-    is_number = isinstance(energy, int | float) and isinstance(correction, int | float)
     own = {
         "entry_id": entry.get("entry_id"),
         "parameters": parameters,
@@ -195,6 +194,15 @@ def _values_of(entry: Mapping[str, Any]) -> dict[str, Any]:
         "run_type": parameters.get("run_type"),
         "uncorrected_energy": energy,
         "correction": correction,
-        "corrected_energy": energy + correction if is_number else None,
+        "corrected_energy": _sum_of(energy, correction),
     }
     return {**own["data"], **own}
+
+
+def _sum_of(energy: object, correction: object) -> float | None:
+    if not (isinstance(energy, int | float) and isinstance(correction, int | float)):
+        return None
+    try:
+        return energy + correction
+    except OverflowError:  # an integer of hundreds of digits, which is no energy
+        return None

@@ -197,7 +197,13 @@ def test_a_failing_server_is_asked_again(site, folder):
 
 @pytest.mark.parametrize(
     ("wait", "seconds"),
-    [("2", 2.0), ("600", 5.0), ("Wed, 21 Oct 2015 07:28:00 GMT", 0.01), ("soon", 0.01)],
+    [
+        ("2", 2.0),
+        ("600", 5.0),
+        ("Wed, 21 Oct 2015 07:28:00 GMT", 0.01),
+        ("soon", 0.01),
+        ("\u00b2", 0.01),
+    ],
 )
 def test_a_busy_server_says_how_long_to_wait(site, folder, monkeypatch, wait, seconds):
     pauses: list[float] = []

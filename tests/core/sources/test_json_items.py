@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import zipfile
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -103,6 +104,16 @@ def test_a_missing_quote_does_not_fill_the_memory(path, monkeypatch):
     assert found[0] == 1
     assert "does not end" in str(found[1])
     assert len(found) == 2
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2])
+def test_a_damaged_archive_ends_with_a_reason(path, method):
+    with zipfile.ZipFile(path, "w", method) as archive:
+        archive.writestr("a.json", json.dumps([{"a": i * i} for i in range(99_999)]))
+    packed = bytearray(path.read_bytes())
+    packed[len(packed) // 2] ^= 0xFF
+    *_, last = values_of(path, bytes(packed))
+    assert isinstance(last, ValueError)
 
 
 def test_a_cut_archive_ends_with_a_reason(path):

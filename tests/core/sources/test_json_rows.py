@@ -58,6 +58,12 @@ def test_a_list_of_entries_has_structures_energies_and_data(tmp_path, name):
     assert records[0].crystal.atomic_numbers.tolist() == [11, 17]
 
 
+def test_an_energy_that_is_no_number_is_for_the_labels_to_name(tmp_path):
+    given = {**entry(0).as_dict(), "energy": 10**400}
+    values = next(rows_of(put(tmp_path / "e.json", [given])).pieces()).values
+    assert (values["uncorrected_energy"], values["corrected_energy"]) == (10**400, None)
+
+
 def test_an_object_of_entries_takes_its_keys_for_ids(tmp_path):
     path = put(tmp_path / "e.json", {"mine": entry(0), "yours": entry(1)})
     assert [piece.material_id for piece in rows_of(path).pieces()] == ["mine", "yours"]
