@@ -8,7 +8,7 @@ from prefect import task
 from prefect.artifacts import create_markdown_artifact
 from prefect.events import emit_event
 
-from crystalgnn_core.parallel import run_in_process
+from crystalgnn_core.parallel import close_pool, run_in_process
 from crystalgnn_core.records.gate_page import describe_report
 from crystalgnn_core.records.ledger import Ledger
 from crystalgnn_core.records.trust import require_trusted
@@ -26,6 +26,7 @@ from crystalgnn_core.sources.staging import PartState
 from tasks.artifacts import artifact_key
 from tasks.options import OPTIONS
 
+MANY_PARTS = 10  # of a source whose commit needs memory, and takes longer than new workers
 UPDATED = "crystalgnn.records.updated"
 
 
@@ -49,7 +50,12 @@ def commit_source(
     states: list[PartState],
     gate: GateConfig,
 ) -> IngestReport:
-    """Commit all parts of a source to the record table, and judge the new version."""
+    """Commit all parts of a source to the record table, and judge the new version.
+
+    Idle workers, which hold 0.2 GB each, make room for the commit of a large source.
+    """
+    if len(states) >= MANY_PARTS:
+        close_pool()
     return commit_ingest(store, source, plan, states, gate)
 
 
