@@ -17,6 +17,7 @@ from crystalgnn_core.records.schema import (
     reject_schema,
 )
 from crystalgnn_core.records.soundness import are_clearly_sound
+from crystalgnn_core.records.storable import storable
 from crystalgnn_core.records.structure_checks import (
     MAX_LATTICE_ENTRY,
     MAX_VOLUME_PER_ATOM,
@@ -66,6 +67,7 @@ def validate(
     Raises:
         ConfigError: The source gave a label of an unknown target.
     """
+    raws = [storable(raw) for raw in raws]
     is_sound = are_clearly_sound(
         [raw.crystal for raw in raws],
         distance=MIN_DISTANCE,

@@ -240,3 +240,31 @@ def test_records_that_are_checked_together_do_not_touch_each_other():
 def test_formulas_with_noble_gases_raise_no_warning():
     structure = crystal(CUBIC, [0, 0, 0], [0.5] * 3, numbers=[2, 11])
     assert check(raw(structure))["formula"] == "NaHe"
+
+
+@pytest.mark.parametrize(
+    "name", ["material_id", "run_type", "source_version", "license", "error"]
+)
+def test_halves_of_characters_do_not_stop_a_table(name):
+    text = "mp-\ud800-é"
+    given = ("unreadable_structure", text) if name == "error" else text
+    found = check(raw(**{name: given}))
+    if name == "error":
+        [found] = rejects_table([found]).to_pylist()
+        assert found["message"] == "mp-5229: mp-?-é"
+    else:
+        assert found[name] == "mp-?-é"
+
+
+@pytest.mark.parametrize(
+    ("text", "stored"),
+    [
+        ("9999-12-31T23:59:59-23:59", None),
+        ("0001-01-01T00:00:00+23:59", None),
+        ("9999-12-31T23:59:59+00:00", "9999-12-31T23:59:59+00:00"),
+        ("2024-05-06T09:08:09+02:00", "2024-05-06T07:08:09+00:00"),
+    ],
+)
+def test_a_date_that_no_table_holds_counts_as_missing(text, stored):
+    date = check(raw(last_updated=datetime.fromisoformat(text)))["last_updated"]
+    assert (date and date.isoformat()) == stored
