@@ -206,11 +206,11 @@ def _excerpt(content: bytes) -> str:
 def _retry_after(response: httpx.Response) -> float:
     """Read the seconds that a busy host asks to wait, given as a number or a date."""
     text = response.headers.get("retry-after", "").strip()
-    if text.isdecimal():
+    if text.isascii() and text.isdigit():
         return float(text)
     try:
         until = parsedate_to_datetime(text)
-    except ValueError:
+    except (ValueError, OverflowError):
         return 0.0
     until = until if until.tzinfo else until.replace(tzinfo=UTC)
     return max(0.0, (until - datetime.now(UTC)).total_seconds())
