@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin, urlsplit, urlunsplit
 
-from crystalgnn_core.errors import SourceError
+from crystalgnn_core.errors import SourceError, TransientError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,6 +35,8 @@ def content_of(answer: Answer, filter_: str = "") -> Mapping[str, Any]:
     Raises:
         SourceError: It is an HTML page or no JSON, or the provider refuses or reports
             errors; the message repeats what it says.
+        TransientError: The answer breaks off, which goes unnoticed when its length was not
+            announced.
     """
     if is_page_for_people(answer):
         raise SourceError(
@@ -44,6 +46,12 @@ def content_of(answer: Answer, filter_: str = "") -> Mapping[str, Any]:
     try:
         content = json.loads(answer.content)
     except (ValueError, RecursionError) as error:
+        is_cut = isinstance(error, ValueError) and _is_cut(answer.content)
+        if answer.code == 200 and is_cut:
+            raise TransientError(
+                f"{_shown(answer.url)}: the answer breaks off after "
+                f"{len(answer.content)} bytes; try again later"
+            ) from error
         if answer.code == 200:
             raise SourceError(f"{answer.url}: the answer is no JSON ({error})") from error
         content = {}
@@ -97,7 +105,8 @@ def next_url(
         )
     # behind a proxy that ends the encryption, providers name their plain address
     if scheme == "http" and url.startswith("https:") and host == _host(url):
-        found = urlunsplit(("https", *rest))
+        place, *rest = rest
+        found = urlunsplit(("https", place.removesuffix(":80"), *rest))
     if found in {url, asked}:
         raise SourceError(f"{_shown(url)}: the next page is this page again")
     return found
@@ -130,6 +139,11 @@ def child_url(entry: object) -> Iterator[str]:
         url = url.get("href") if isinstance(url, Mapping) else url
         if isinstance(url, str):
             yield url
+
+
+def _is_cut(content: bytes) -> bool:
+    text = content.strip()
+    return text.startswith(b"{") and not text.endswith(b"}")
 
 
 def _describe_error(error: object) -> str:

@@ -7,7 +7,6 @@ refused or ignored, errors inside an answer that claims success.
 
 from __future__ import annotations
 
-import csv
 import logging
 import re
 from collections.abc import Mapping
@@ -151,8 +150,8 @@ def _versioned(base: str, patience: Patience) -> str:
     """Ask an unversioned base address which versions there are."""
     answer = _ask(f"{base}/versions", patience)
     if answer.code == 200 and answer.kind != "text/html":
-        rows = list(csv.reader(answer.content.decode(errors="replace").splitlines()))
-        cells = [row[0].strip() for row in rows if row]
+        lines = answer.content.decode(errors="replace").strip().splitlines()
+        cells = [line.partition(",")[0].strip(' "') for line in lines]
         if cells and cells[0] == "version" and MAJOR not in cells[1:]:
             raise SourceError(
                 f"{base}: serves versions {', '.join(cells[1:]) or 'none'} of OPTIMADE, "
@@ -181,7 +180,8 @@ def _ask(url: str, patience: Patience) -> Answer:
 
 def _describe_index(base: str, patience: Patience) -> str:
     entries = content_of(_ask(f"{base}/links", patience)).get("data")
-    found = [url for entry in entries or () for url in child_url(entry)]
+    listed = entries if isinstance(entries, list) else []
+    found = [url for entry in listed for url in child_url(entry)]
     names = ", ".join(found) or "none that it names"
     return f"{base}: an index of databases, not one of structures; give one of {names}"
 

@@ -69,6 +69,19 @@ def test_an_answer_of_another_version_is_refused(site):
         find_database(provider.base, QUICK)
 
 
+@pytest.mark.parametrize("databases", [5, "abc", {"id": "a"}, None])
+def test_an_index_that_names_nothing_says_so(site, databases):
+    provider = Provider(site, [], info={"is_index": True})
+    site.answers["/optimade/v1/links"] = answer_json({"data": databases})
+    with pytest.raises(SourceError, match=r"give one of none that it names$"):
+        find_database(provider.base, QUICK)
+
+
+def test_a_list_of_versions_that_is_something_else_does_no_harm(provider):
+    provider.site.serve("/optimade/versions", b"x" * 200_000, kind="text/plain")
+    assert find_database(provider.base, QUICK).url == f"{provider.base}/v1"
+
+
 @pytest.mark.parametrize("versions", [b"version \n1\n", b"version,note\n1,x\n", b"1"])
 def test_lists_of_versions_are_read_leniently(provider, versions):
     provider.site.serve("/optimade/versions", versions, kind="text/plain")
@@ -175,7 +188,7 @@ def test_another_host_is_followed_when_asked_for(site):
     ("link", "found"),
     [
         ("http://a.example/2", "https://a.example/2"),
-        ("http://a.example:80/2", "https://a.example:80/2"),
+        ("http://a.example:80/2", "https://a.example/2"),
         ("https://a.example/2", "https://a.example/2"),
         ("//a.example/2", "https://a.example/2"),
     ],
@@ -279,7 +292,8 @@ def test_refusals_of_other_kinds_are_errors_of_the_source(site, code):
 @pytest.mark.parametrize(
     ("body", "words"),
     [
-        (b'{"data": [', "no JSON"),
+        (b"{'data': []}", "no JSON"),
+        (b"", "no JSON"),
         (b'{"data":' + b"[" * 200_000, "no JSON"),
         (b"[1, 2]", "no list of structures"),
         (b'{"data": {"id": "a"}}', "no list of structures"),
@@ -334,6 +348,17 @@ def test_a_slow_or_cut_answer_may_pass(provider):
     url = provider.site.serve("/cut", b'{"data": []}' + b" " * 999, stops_at=5, kind=KIND)
     with pytest.raises(TransientError, match="RemoteProtocolError"):
         fetch_page(url, "", patience)
+
+
+@pytest.mark.parametrize("encoding", ["identity", "gzip"])
+def test_an_answer_that_is_cut_unnoticed_may_pass(site, encoding):
+    body = json.dumps({"data": list(range(1000))}).encode()
+    body = (gzip.compress(body) if encoding == "gzip" else body)[:-200]
+    site.answers["/page"] = lambda request: send(
+        request, 200, body, announced=-1, Content_Type=KIND, Content_Encoding=encoding
+    )
+    with pytest.raises(TransientError, match=r"breaks off after \d+ bytes"):
+        fetch_page(f"{site.url}/page", "", QUICK)
 
 
 def test_compressed_answers_are_read(site):
