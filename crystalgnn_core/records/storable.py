@@ -12,9 +12,9 @@ if TYPE_CHECKING:
 
 
 def storable(raw: RawRecord) -> RawRecord:
-    """Return a record whose texts are Unicode and whose date is one of the years 1 to 9999.
+    r"""Return a record whose texts are Unicode and whose date has a year up to 9999.
 
-    JSON can hold halves of characters (`"\\ud800"`), which no table takes; each becomes a
+    JSON can hold halves of characters (`"\ud800"`), which no table takes; each becomes a
     question mark. A date that is out of the range in UTC counts as missing.
     """
     changes: dict[str, object] = {}
