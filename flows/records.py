@@ -24,7 +24,7 @@ from tasks.records import (
 
 if TYPE_CHECKING:
     from crystalgnn_core.sources import AnySource
-    from crystalgnn_core.sources.ingest import IngestPlan
+    from crystalgnn_core.sources.commits import IngestPlan
     from crystalgnn_core.sources.staging import PartState
 
 

@@ -15,12 +15,8 @@ from crystalgnn_core.records.trust import require_trusted
 from crystalgnn_core.records.verdict import GateConfig, GateReport
 from crystalgnn_core.sources import AnySource
 from crystalgnn_core.sources.base import SourcePart
-from crystalgnn_core.sources.ingest import (
-    IngestPlan,
-    commit_ingest,
-    plan_ingest,
-    read_part,
-)
+from crystalgnn_core.sources.commits import IngestPlan, commit_ingest
+from crystalgnn_core.sources.ingest import plan_ingest, read_part
 from crystalgnn_core.sources.reports import IngestReport
 from crystalgnn_core.sources.staging import PartState
 from tasks.artifacts import artifact_key

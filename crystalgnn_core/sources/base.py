@@ -6,7 +6,7 @@ from abc import abstractmethod
 from itertools import islice
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, TypeVar
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from crystalgnn_core.artifacts import FileRef
 from crystalgnn_core.base import LATER, FrozenModel
@@ -82,6 +82,16 @@ class SourceConfig(FrozenModel):
     license: Annotated[str | None, LATER] = None
     citation: Annotated[str | None, LATER] = None
     implausible: Annotated[ImplausibleLabels, LATER] = "reject_row"
+
+    @field_validator("name")
+    @classmethod
+    def _names_files(cls, name: str) -> str:
+        if not name.strip(".") or name.endswith(".pending"):
+            raise ValueError(
+                f"{name!r} names other files of a store; take a name that is not of dots "
+                "alone and does not end in .pending"
+            )
+        return name
 
     def plan(self, stored: StoredSource) -> SourcePlan:
         """Tell what is to be read.

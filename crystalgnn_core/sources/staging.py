@@ -43,6 +43,7 @@ class PartState(FrozenModel):
         n_in: Rows that the part holds.
         following: The part that it names as the next one.
         n_dropped: Target to number of implausible labels that kept rows go without.
+        part: Digest of the part; empty in states of old.
     """
 
     records: FileRef
@@ -50,6 +51,7 @@ class PartState(FrozenModel):
     n_in: int
     following: SourcePart | None = None
     n_dropped: dict[str, int] = Field(default_factory=dict)
+    part: str = ""
 
     def is_sound(self) -> bool:
         """Tell whether both files are there and undamaged."""
@@ -58,6 +60,7 @@ class PartState(FrozenModel):
 
 def write_part(
     entry: Path,
+    part: SourcePart,
     records: pa.Table,
     rejects: Sequence[RejectedRecord],
     *,
@@ -69,6 +72,7 @@ def write_part(
 
     Args:
         entry: Path of the entry, such as `00003.json`; the tables stand beside it.
+        part: What was read.
         records: Rows of the record table.
         rejects: Rejected rows.
         n_in: Rows that the part holds.
@@ -81,15 +85,17 @@ def write_part(
         n_in=n_in,
         following=following,
         n_dropped=dict(n_dropped),
+        part=part.digest,
     )
     write_text(entry, state.model_dump_json())
     return state
 
 
-def staged_part(entry: Path) -> PartState | None:
+def staged_part(entry: Path, part: SourcePart) -> PartState | None:
     """Return what an interrupted ingest has read of a part, if it is undamaged.
 
-    Rows without columns that came into use meanwhile are to be read again.
+    Rows without columns that came into use meanwhile are to be read again, and so are those
+    of a page that stood at this position before: one that was read anew may name another.
     """
     if not entry.is_file():
         return None
@@ -97,7 +103,7 @@ def staged_part(entry: Path) -> PartState | None:
         state = PartState.model_validate(read_json(entry))
     except (IntegrityError, ValidationError):
         return None
-    if not state.is_sound():
+    if state.part != part.digest or not state.is_sound():
         return None
     is_current = all(
         pq.read_schema(file.path).names == schema.names

@@ -1,13 +1,22 @@
+import json
+import os
 import shutil
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
-from crystalgnn_core.errors import IntegrityError
+from crystalgnn_core.errors import IntegrityError, TransientError
+from crystalgnn_core.locks import locked
 from crystalgnn_core.records.store import RecordStore
+from crystalgnn_core.sources import commits
 from crystalgnn_core.sources import ingest as module
+from crystalgnn_core.sources.commits import commit_ingest
 from crystalgnn_core.sources.files import FilesSource
-from crystalgnn_core.sources.ingest import commit_ingest, plan_ingest, read_part
+from crystalgnn_core.sources.ingest import plan_ingest, read_part
+from crystalgnn_core.sources.reports import last_report
 from crystalgnn_core.sources.synthetic import SyntheticSource
 from crystalgnn_core.sources.textbook import textbook_structure
 from tests.core.worlds import ingest
@@ -118,6 +127,91 @@ def test_a_damaged_staged_part_is_read_again(tmp_path, monkeypatch, name):
     seen = count_reads(monkeypatch)
     assert ingest(tmp_path, SOURCE).n_kept == 12
     assert seen == [1]
+
+
+def test_a_staged_part_of_another_digest_is_read_again(tmp_path, monkeypatch):
+    """A chain whose first page was read anew may go on with other pages than before."""
+    plan, _ = plan_and_read(tmp_path)
+    seen = count_reads(monkeypatch)
+    other = plan.parts[1].model_copy(update={"digest": "of other pages"})
+    read_part(SOURCE, other, Path(plan.folder))
+    read_part(SOURCE, other, Path(plan.folder))
+    assert seen == [1]
+
+
+def test_what_was_staged_and_given_up_is_removed_when_it_is_old(tmp_path):
+    staging = tmp_path / "staging"
+    now = time.time()
+    ages = {"synthetic-aaa": 3, "synthetic-bbb": 1, "synthetic-b-aaa": 3, "other-aaa": 3}
+    plan, _ = plan_and_read(tmp_path)
+    for name, days in (*ages.items(), (Path(plan.folder).name, 3)):
+        (staging / name).mkdir(exist_ok=True)
+        (staging / name / "00000.json").touch()
+        os.utime(staging / name, (now, now - days * 86400))
+    assert plan_ingest(tmp_path, SOURCE).digest == plan.digest
+    left = {path.name for path in staging.iterdir()}
+    assert left == {*ages, Path(plan.folder).name} - {"synthetic-aaa"}
+
+
+def test_what_a_kill_leaves_of_a_finished_ingest_is_removed(tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "rmtree", lambda _, **__: None)
+        ingest(tmp_path, SOURCE)
+    assert list((tmp_path / "staging").iterdir())
+    assert not ingest(tmp_path, SOURCE).was_read
+    assert not list((tmp_path / "staging").iterdir())
+
+
+def test_a_commit_waits_for_another_of_the_same_source(tmp_path, monkeypatch):
+    plan, states = plan_and_read(tmp_path)
+    (tmp_path / "ingests").mkdir()
+    monkeypatch.setattr(commits, "LOCK_SECONDS", 0.05)
+    with (
+        locked(tmp_path / "ingests" / ".synthetic.commit.lock", timeout=1),
+        pytest.raises(TransientError, match="held by another process"),
+    ):
+        commit_ingest(tmp_path, SOURCE, plan, states)
+    assert commit_ingest(tmp_path, SOURCE, plan, states).n_kept == 12
+
+
+def test_two_commits_at_once_leave_the_rows_of_one_and_its_report(tmp_path):
+    """The rows, rejects and report of two versions must not mix."""
+    sources = [BROKEN, BROKEN.model_copy(update={"seed": 1, "n_structures": 13})]
+    given = [(source, *plan_and_read(tmp_path, source)) for source in sources]
+    with ThreadPoolExecutor(2) as pool:
+        runs = [pool.submit(commit_ingest, tmp_path, *one) for one in given]
+        reports = {run.result().digest: run.result() for run in runs}
+    last = last_report(tmp_path, "synthetic")
+    assert last is not None
+    assert last == reports[last.digest]
+    [source] = [source for source, plan, _ in given if plan.digest == last.digest]
+    ingest(tmp_path / "alone", source)
+    assert content(tmp_path) == content(tmp_path / "alone")
+
+
+def test_a_killed_commit_that_no_longer_fits_does_not_stop_ingests(tmp_path, monkeypatch):
+    def die(*args):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(RecordStore, "replace_records", die)
+        with pytest.raises(KeyboardInterrupt):
+            ingest(tmp_path, SOURCE)
+    [path] = (tmp_path / "ingests").glob("*.pending.json")
+    pending = json.loads(path.read_text())
+    pending["states"][0]["n_in"] += 1
+    path.write_text(json.dumps(pending))
+    for entry in (tmp_path / "staging").rglob("00000.json"):
+        entry.unlink()
+    report = ingest(tmp_path, SOURCE)
+    assert (report.n_in, report.n_kept) == (12, 12)
+    assert not path.exists()
+
+
+@pytest.mark.parametrize("name", [".", "..", "mine.pending"])
+def test_names_of_other_files_of_a_store_are_refused(name):
+    with pytest.raises(ValidationError, match="names other files of a store"):
+        SyntheticSource(name=name)
 
 
 @pytest.mark.parametrize("step", ["replace_records", "replace_rejects"])
