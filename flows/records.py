@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import deque
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,6 +11,7 @@ from prefect import flow
 
 from crystalgnn_core.base import FrozenModel
 from crystalgnn_core.config import PipelineConfig
+from crystalgnn_core.errors import CrystalGNNError
 from crystalgnn_core.records.link_table import LinkReport
 from crystalgnn_core.records.links import linkable_sources
 from crystalgnn_core.sources.reports import IngestReport
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
     from crystalgnn_core.sources import AnySource
     from crystalgnn_core.sources.commits import IngestPlan
     from crystalgnn_core.sources.staging import PartState
+
+logger = logging.getLogger(__name__)
 
 
 class IngestSummary(FrozenModel):
@@ -61,21 +65,40 @@ def ingest(config: PipelineConfig) -> IngestSummary:
     3. Commit all parts of the source at once; rows in = kept + rejected.
     4. Judge the new version by the one before; publish the verdict and emit the event.
     5. Link the rows of several sources that are one material.
+
+    A source that fails does not keep the others from being read.
+
+    Raises:
+        CrystalGNNError: A source failed: the first failure, after all sources had their
+            turn.
     """
-    store = config.store_path
-    reports = []
+    reports, failures = [], []
     for source in config.sources:
-        plan = list_source(store, source)
-        report = plan.report
-        if report is None:
-            states = _read_parts(source, plan)
-            report = commit_source(store, source, plan, states, config.gate)
-        announce_verdict(store, report)
-        reports.append(report)
+        try:
+            reports.append(_ingest_one(config, source))
+        except CrystalGNNError as error:
+            logger.error("source %s failed: %s", source.name, error)
+            failures.append(error)
     links = None
-    if config.linking.after_ingest and len(linkable_sources(store)) > 1:
-        links = link_sources(store, config.linking)
-    return IngestSummary(reports=tuple(reports), links=links)
+    if config.linking.after_ingest and len(linkable_sources(config.store_path)) > 1:
+        links = link_sources(config.store_path, config.linking)
+    summary = IngestSummary(reports=tuple(reports), links=links)
+    if failures:
+        if reports:
+            logger.warning("the other sources were ingested: %s", summary.note)
+        raise failures[0]
+    return summary
+
+
+def _ingest_one(config: PipelineConfig, source: AnySource) -> IngestReport:
+    store = config.store_path
+    plan = list_source(store, source)
+    report = plan.report
+    if report is None:
+        states = _read_parts(source, plan)
+        report = commit_source(store, source, plan, states, config.gate)
+    announce_verdict(store, report)
+    return report
 
 
 def _read_parts(source: AnySource, plan: IngestPlan) -> list[PartState]:

@@ -83,3 +83,21 @@ def test_rows_of_two_sources_are_linked_at_the_end_unless_that_is_left_out(tmp_p
     assert summary.links is not None
     assert summary.links.n_joint == {"first & second": 1}
     assert summary.note.endswith("materials in several sources: 1")
+
+
+def test_a_source_that_fails_does_not_keep_the_others_out(tmp_path, caplog):
+    from flows.records import ingest
+
+    sources = [
+        {"kind": "files", "name": "gone", "path": str(tmp_path / "gone")},
+        {"kind": "synthetic", "name": "there", "n_structures": 3},
+        {"kind": "files", "name": "lost", "path": str(tmp_path / "lost")},
+    ]
+    config = PipelineConfig.model_validate(
+        {"store": str(tmp_path / "store"), "sources": sources}
+    )
+    with pytest.raises(SourceError, match="gone"):
+        ingest(config)
+    assert RecordStore(config.store_path).source_counts() == {"there": 3}
+    assert "source lost failed" in caplog.text
+    assert "the other sources were ingested: there: 3 rows" in caplog.text
