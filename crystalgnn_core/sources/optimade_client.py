@@ -60,6 +60,7 @@ class Page(NamedTuple):
         next_url: Address of the following page; None at the end.
         n_rows: Rows of all pages together as the provider states it, or None.
         has_more: Whether the provider says that rows follow, or None.
+        n_stored: Rows of the database, whatever fits the filter, or None.
     """
 
     url: str
@@ -67,6 +68,7 @@ class Page(NamedTuple):
     next_url: str | None
     n_rows: int | None
     has_more: bool | None
+    n_stored: int | None = None
 
 
 def find_database(url: str, patience: Patience) -> Database:
@@ -137,12 +139,14 @@ def fetch_page(
         raise SourceError(f"{url}: the answer holds no list of structures in `data`")
     meta = _part(content, "meta")
     n_rows, has_more = meta.get("data_returned"), meta.get("more_data_available")
+    n_stored = meta.get("data_available")
     return Page(
         url=answer.url,
         entries=entries,
         next_url=next_url(content, answer.url, url, with_other_hosts=with_other_hosts),
         n_rows=n_rows if type(n_rows) is int else None,
         has_more=has_more if isinstance(has_more, bool) else None,
+        n_stored=n_stored if type(n_stored) is int else None,
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import uuid
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import AwareDatetime, ValidationError
 
 from crystalgnn_core.artifacts import read_json, write_text
-from crystalgnn_core.base import FrozenModel, short_digest
+from crystalgnn_core.base import FrozenModel, digest_of, short_digest
 from crystalgnn_core.errors import IntegrityError, SourceError, TransientError
 
 if TYPE_CHECKING:
@@ -55,6 +56,9 @@ class Place(FrozenModel):
         anchor: Digest of an earlier address, which must not come again.
         n_steps: Pages since the anchor.
         reach: Pages after which the anchor moves on; doubles each time.
+        content: Digest of the ids of an earlier page, which must not come again; empty
+            where they tell nothing.
+        longest: Rows of the longest page so far.
     """
 
     crawl: str
@@ -66,6 +70,8 @@ class Place(FrozenModel):
     anchor: str = ""
     n_steps: int = 0
     reach: int = 1
+    content: str = ""
+    longest: int = 0
 
     def after(self, page: Page) -> Place:
         """Return the place behind a page.
@@ -74,15 +80,24 @@ class Place(FrozenModel):
         BIT Numerical Mathematics 20, 176 (1980).
 
         Raises:
-            SourceError: The next page came before.
+            SourceError: The next page came before, the rows are those of an earlier page
+                although the address is another, or there are far more than announced.
         """
         counts = [n for n in (self.n_rows, page.n_rows) if n is not None]
         changes: dict[str, Any] = {
             "n_seen": self.n_seen + len(page.entries),
             "n_rows": max(counts, default=None),
+            "longest": max(self.longest, len(page.entries)),
         }
         if page.next_url is None:
             return self.model_copy(update=changes)
+        content = _digest_of_ids(page)
+        if content and content == self.content:
+            raise SourceError(
+                f"{page.url}: the pages repeat; these rows came before from another address"
+            )
+        following = self.model_copy(update=changes)
+        following._require_bound(page)
         digest = short_digest(page.next_url)
         if digest == self.anchor:
             raise SourceError(
@@ -91,7 +106,31 @@ class Place(FrozenModel):
         changes |= {"url": page.next_url, "n_steps": self.n_steps + 1}
         if self.n_steps + 1 >= self.reach:
             changes |= {"anchor": digest, "n_steps": 0, "reach": 2 * self.reach}
+            changes["content"] = content
         return self.model_copy(update=changes)
+
+    def _require_bound(self, page: Page) -> None:
+        """See that pages which go on are not without end.
+
+        Databases grow during a crawl, and some count the rows of a page alone; such a
+        count bounds nothing.
+        """
+        announced = max(self.n_rows or 0, page.n_stored or 0)
+        if announced > self.longest and self.n_seen > 2 * announced:
+            raise SourceError(
+                f"{page.url}: {self.n_seen} rows came and more follow, but {announced} are "
+                "announced; the provider leads in a circle or miscounts"
+            )
+
+
+def _digest_of_ids(page: Page) -> str:
+    """Digest the ids of a page; empty if some are none, or where one page may come twice.
+
+    A row that is added during the crawl shows a page of one row again.
+    """
+    entries = [entry for entry in page.entries if isinstance(entry, Mapping)]
+    ids = [name for entry in entries if isinstance(name := entry.get("id"), str)]
+    return digest_of(ids) if len(ids) == len(page.entries) > 1 else ""
 
 
 def new_crawl(settings: str, url: str, license_: str | None, n_rows: int | None) -> Crawl:

@@ -3,6 +3,7 @@
 import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from pydantic import ValidationError
@@ -285,6 +286,51 @@ def test_pages_in_a_circle_are_noticed(provider, tmp_path, loop, part_size):
         ingest_source(tmp_path, provider.source(part_size=part_size))
     assert len(provider.pages) < 6 * loop
     assert not crawl_file(tmp_path).exists()
+
+
+def serve_for_ever(provider, rows_of):
+    """Serve pages whose links never end and never repeat."""
+
+    def answer(request):
+        number = int(parse_qs(urlsplit(request.path).query).get("number", ["0"])[0])
+        more = f"{provider.base}/v1/structures?number={number + 1}"
+        content = {"data": rows_of(number), "links": {"next": more}, "meta": provider.meta}
+        answer_json(content)(request)
+
+    provider.site.answers["/optimade/v1/structures"] = answer
+
+
+@pytest.mark.parametrize("part_size", [3, 2000])
+@pytest.mark.parametrize("n_pages", [1, 2, 5])
+def test_pages_that_repeat_under_new_addresses_are_noticed(
+    provider, tmp_path, n_pages, part_size
+):
+    serve_for_ever(provider, lambda number: salts(3, start=3 * (number % n_pages)))
+    with pytest.raises(SourceError, match="the pages repeat"):
+        ingest_source(tmp_path, provider.source(part_size=part_size))
+    assert len(provider.pages) <= 6 * n_pages
+    assert not crawl_file(tmp_path).exists()
+
+
+@pytest.mark.parametrize("part_size", [3, 2000])
+@pytest.mark.parametrize("count", ["data_returned", "data_available"])
+def test_new_rows_without_end_are_bounded_by_what_is_announced(
+    provider, tmp_path, count, part_size
+):
+    provider.meta = {"data_returned": 3, count: 15}
+    serve_for_ever(provider, lambda number: salts(3, start=3 * number))
+    with pytest.raises(SourceError, match="33 rows came and more follow, but 15 are"):
+        ingest_source(tmp_path, provider.source(part_size=part_size))
+    assert len(provider.pages) == 11
+
+
+def test_a_page_of_one_row_that_comes_twice_is_a_duplicate(provider, tmp_path):
+    source = provider.source(page_limit=1, part_size=1)
+    read_some(tmp_path, source, 2)
+    provider.entries.insert(0, entry("s-new"))
+    report = ingest_source(tmp_path, source)
+    assert (report.n_in, report.n_kept) == (26, 25)
+    assert report.rejected == {"duplicate_id": 1}
 
 
 def test_a_refused_page_begins_the_crawl_anew(provider, tmp_path):
