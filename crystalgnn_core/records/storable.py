@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -17,7 +17,7 @@ def storable(raw: RawRecord) -> RawRecord:
     JSON can hold halves of characters (`"\ud800"`), which no table takes; each becomes a
     question mark. A date that is out of the range in UTC counts as missing.
     """
-    changes: dict[str, object] = {}
+    changes: dict[str, Any] = {}
     for name in ("material_id", "split", "run_type", "source_version", "license"):
         text = getattr(raw, name)
         if text is not None and not _is_unicode(text):
