@@ -32,6 +32,7 @@ _FAMILIES = {
     "US": "LDA",
 }
 _NAMES = {"PBE": "GGA", "R2SCAN": "r2SCAN"}
+_KBAR_PER_EV = 1602.1766  # an eV per cubic angstrom
 _HEAD = 2**22  # bytes in which the atoms of a run are listed
 _N_TYPES = re.compile(rb"<types>\s*(\d+)\s*</types>")
 
@@ -144,7 +145,7 @@ def _check_convergence(run: Vasprun) -> None:
 
 
 def _calculation_of(run: Vasprun) -> Calculation:
-    energy = float(run.final_energy)
+    energy = float(run.final_energy) - _pressure_times_volume(run)
     if not math.isfinite(energy):
         raise RecordError(
             "incompatible_settings", "the run has no total energy; is it a GW run?"
@@ -156,6 +157,12 @@ def _calculation_of(run: Vasprun) -> Calculation:
         hubbards={str(key): float(value) for key, value in run.hubbards.items()},
         potcars=tuple(run.potcar_symbols),
     )
+
+
+def _pressure_times_volume(run: Vasprun) -> float:
+    """Return in eV what VASP adds to the energy of a step under pressure (PSTRESS, kbar)."""
+    pressure = float(run.parameters.get("PSTRESS", 0.0))
+    return pressure / _KBAR_PER_EV * float(run.final_structure.volume)
 
 
 def _run_type(run: Vasprun) -> str:

@@ -56,10 +56,17 @@ def test_a_real_run_of_sodium_chloride_is_read():
 def test_a_real_run_with_potentials_of_the_lda_is_no_gga():
     run = read_vasp_run(real("vasprun_pstress.xml"))
     assert run.calculation.run_type == "LDA"  # no GGA tag; potential `PAW C 22Mar2012`
-    assert run.calculation.energy == -20.24010135
     assert run.band_gap == pytest.approx(14.5994 - 9.0490)
     assert is_of_one_element(real("vasprun_pstress.xml"))
     assert not is_of_one_element(real("vasprun_dfpt.xml"))
+
+
+def test_the_energy_under_pressure_is_no_enthalpy(written):
+    """The file ends with E + PV; E stands in its last electronic step."""
+    energy = read_vasp_run(real("vasprun_pstress.xml")).calculation.energy
+    assert energy == pytest.approx(-20.24720095, abs=1e-7)
+    pressed = read_vasp_run(written(PSTRESS=10.0)).calculation.energy  # 1 GPa
+    assert pressed == pytest.approx(-6.8 - SALT.volume / 160.21766, abs=1e-6)
 
 
 def test_a_written_run_gives_back_what_was_written(written):
