@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from crystalgnn_core.artifacts import file_sha256
 from crystalgnn_core.errors import ConfigError, SourceError
+from crystalgnn_core.sources.folders import matches
 from crystalgnn_core.sources.pieces import Piece, refuse
 from crystalgnn_core.sources.row_files import may_hold_values
 from crystalgnn_core.sources.structure_files import (
     KNOWN_PATTERNS,
     changed,
-    matches,
     pieces_of,
     structure_files,
 )

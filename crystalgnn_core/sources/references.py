@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from crystalgnn_core.errors import RecordError, SourceError
+from crystalgnn_core.sources.folders import find_files, matches
 from crystalgnn_core.sources.formation import (
     Calculation,
     check_run_type,
     correction_of,
 )
 from crystalgnn_core.sources.json_rows import EntryFile, open_json_rows
-from crystalgnn_core.sources.structure_files import find_files, matches
 from crystalgnn_core.sources.total_energies import calculation_of
 from crystalgnn_core.sources.vasp_run import RUN_PATTERNS, is_of_one_element, read_vasp_run
 

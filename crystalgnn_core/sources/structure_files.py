@@ -6,7 +6,6 @@ import gzip
 import json
 import zlib
 from collections import Counter
-from fnmatch import fnmatchcase
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +14,7 @@ from crystalgnn_core.errors import SourceError
 from crystalgnn_core.sources.base import BATCH_SIZE, in_chunks
 from crystalgnn_core.sources.cif import cif_blocks, is_cif
 from crystalgnn_core.sources.convert import crystal_from_any
+from crystalgnn_core.sources.folders import find_files, matches
 from crystalgnn_core.sources.parsing import describe_cause
 from crystalgnn_core.sources.pieces import Piece, read_pieces, refuse
 from crystalgnn_core.sources.poscar import crystal_from_poscar
@@ -36,13 +36,6 @@ _SUFFIXES = (
     *(".json.gz", ".xml.gz", ".xml", ".cif", ".vasp", ".poscar", ".json"),
     *(".extxyz", ".xyz", ".db"),
 )
-_ATOM_TABLE = "atom_init.json"  # of CGCNN, beside its structures
-_LABEL_TABLE = "id_prop.csv"
-
-
-def matches(name: str, patterns: Sequence[str]) -> bool:
-    """Say whether a file name has one of the patterns, in any letter case."""
-    return any(fnmatchcase(name.lower(), pattern.lower()) for pattern in patterns)
 
 
 def structure_files(
@@ -61,23 +54,6 @@ def structure_files(
             f"no structure files in {folder}, expected names like {', '.join(patterns)}"
         )
     return files
-
-
-def find_files(folder: Path, patterns: Sequence[str]) -> list[Path]:
-    """List the files of a folder and the folders in it with one of the patterns.
-
-    Hidden files and folders are left out, and CGCNN's table of atoms beside its table of
-    labels.
-    """
-    files = [
-        path
-        for path in folder.rglob("*")
-        if matches(path.name, patterns)
-        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
-        and path.is_file()
-        and not (path.name == _ATOM_TABLE and (path.parent / _LABEL_TABLE).is_file())
-    ]
-    return sorted(files, key=lambda path: path.relative_to(folder).as_posix())
 
 
 def existing(path: str) -> Path:

@@ -14,12 +14,13 @@ from crystalgnn_core.base import DIGEST_LENGTH, digest_of
 from crystalgnn_core.errors import RecordError, SourceError
 from crystalgnn_core.records.schema import RawRecord
 from crystalgnn_core.sources.base import SourceConfig, SourcePart
+from crystalgnn_core.sources.folders import find_files
 from crystalgnn_core.sources.formation import (
     FormationEnergy,
     check_run_type,
     formation_energy_of,
 )
-from crystalgnn_core.sources.structure_files import changed, existing, find_files
+from crystalgnn_core.sources.structure_files import changed, existing
 from crystalgnn_core.sources.vasp_run import RUN_PATTERNS, VaspRun, read_vasp_run
 
 if TYPE_CHECKING:

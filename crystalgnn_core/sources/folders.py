@@ -1,0 +1,69 @@
+"""The files of a folder: those in the folders below it, and behind links to folders."""
+
+from __future__ import annotations
+
+import logging
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING
+
+from crystalgnn_core.errors import SourceError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+logger = logging.getLogger(__name__)
+_ATOM_TABLE = "atom_init.json"  # of CGCNN, beside its structures
+_LABEL_TABLE = "id_prop.csv"
+
+
+def matches(name: str, patterns: Sequence[str]) -> bool:
+    """Say whether a file name has one of the patterns, in any letter case."""
+    return any(fnmatchcase(name.lower(), pattern.lower()) for pattern in patterns)
+
+
+def find_files(folder: Path, patterns: Sequence[str]) -> list[Path]:
+    """List the files of a folder and the folders in it with one of the patterns.
+
+    Hidden files and folders are left out, and CGCNN's table of atoms beside its table of
+    labels. Links to folders are followed, but for those to a folder of the same tree, whose
+    files are found without them. A link to nothing is a line in the log.
+
+    Raises:
+        SourceError: A folder cannot be listed.
+    """
+    files = [
+        path
+        for path in _walk(folder, folder.resolve(), ())
+        if matches(path.name, patterns) and _is_there(path)
+    ]
+    return sorted(files, key=lambda path: path.relative_to(folder).as_posix())
+
+
+def _walk(folder: Path, root: Path, above: tuple[Path, ...]) -> Iterator[Path]:
+    """Yield what is no folder; `above` holds the folders that lead here, links resolved."""
+    here = folder.resolve()
+    if here in above:
+        return
+    try:
+        entries = list(folder.iterdir())
+    except OSError as error:
+        raise SourceError(
+            f"{folder}: the folder cannot be listed ({error.strerror}); make it readable or "
+            "move it elsewhere"
+        ) from error
+    for entry in entries:
+        if entry.name.startswith("."):
+            continue
+        if not entry.is_dir():
+            yield entry
+        elif not (entry.is_symlink() and entry.resolve().is_relative_to(root)):
+            yield from _walk(entry, root, (*above, here))
+
+
+def _is_there(path: Path) -> bool:
+    if path.is_symlink() and not path.exists():
+        logger.warning("%s: left out, a link to a file that is not there", path)
+    return path.is_file() and not (
+        path.name == _ATOM_TABLE and (path.parent / _LABEL_TABLE).is_file()
+    )
