@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from ase import Atoms
 
 _HEADER_MARKS = (b"lattice=", b"properties=")
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_KEY_AND_TEXT = re.compile(r"""([^\s="']+)\s*=\s*(?:"([^"]*)"|'([^']*)'|(\S+))""")
 
 
 class _Frame(NamedTuple):
@@ -56,9 +59,11 @@ class XyzFile(RowFile):
                     content, values = partial(refuse, str(error)), {}
                 else:
                     content, values = partial(crystal_from_any, atoms), _values_of(atoms)
-                yield Piece(
-                    self.id_of(piece, values, row + 1, id_key), where, content, values
-                )
+                names = _texts_of(frame) | {
+                    key: value for key, value in values.items() if isinstance(value, str)
+                }
+                name = self.id_of(piece, names, row + 1, id_key)
+                yield Piece(name, where, content, values)
 
 
 def _frames(stream: BinaryIO) -> Iterator[_Frame]:
@@ -124,7 +129,7 @@ class _Lines:
 
 
 def _count_of(line: bytes) -> int | None:
-    text = line.strip()
+    text = line.removeprefix(_BYTE_ORDER_MARK).strip()
     return int(text) if text.isdigit() else None
 
 
@@ -142,7 +147,7 @@ def _atoms_of(frame: _Frame) -> Atoms:
         raise unreadable(f"{frame.fault}; mend the file")
     from ase.io.extxyz import read_xyz
 
-    text = b"".join(frame.lines).decode("utf-8", errors="replace")
+    text = b"".join(frame.lines).decode("utf-8-sig", errors="replace")
     try:
         with parsing("a readable frame of extended XYZ"):
             return next(read_xyz(io.StringIO(text), index=slice(0, 1)))
@@ -155,3 +160,12 @@ def _atoms_of(frame: _Frame) -> Atoms:
 def _values_of(atoms: Atoms) -> dict[str, Any]:
     results = {} if atoms.calc is None else atoms.calc.results
     return results | atoms.info
+
+
+def _texts_of(frame: _Frame) -> dict[str, str]:
+    """Return the values of a comment line as they are written, even of a broken frame.
+
+    ASE turns the identifier 007 into a number, and T into a truth value.
+    """
+    comment = b"".join(frame.lines[1:2]).decode("utf-8", errors="replace")
+    return {key: "".join(texts) for key, *texts in _KEY_AND_TEXT.findall(comment)}

@@ -49,8 +49,8 @@ def _walk(folder: Path, root: Path, above: tuple[Path, ...]) -> Iterator[Path]:
         entries = list(folder.iterdir())
     except OSError as error:
         raise SourceError(
-            f"{folder}: the folder cannot be listed ({error.strerror}); make it readable or "
-            "move it elsewhere"
+            f"{folder}: the folder cannot be listed ({error.strerror}); make it readable "
+            "or move it elsewhere"
         ) from error
     for entry in entries:
         if entry.name.startswith("."):

@@ -160,7 +160,7 @@ def _calculation_of(run: Vasprun) -> Calculation:
 
 
 def _pressure_times_volume(run: Vasprun) -> float:
-    """Return in eV what VASP adds to the energy of a step under pressure (PSTRESS, kbar)."""
+    """Return in eV what VASP adds to the energy of a step under PSTRESS, in kbar."""
     pressure = float(run.parameters.get("PSTRESS", 0.0))
     return pressure / _KBAR_PER_EV * float(run.final_structure.volume)
 

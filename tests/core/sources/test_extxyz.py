@@ -117,3 +117,16 @@ def test_slabs_and_molecules_are_no_crystals(file):
 
 def test_an_empty_file_has_no_frames(file):
     assert file("").slices(10) == []
+
+
+@pytest.mark.parametrize("name", ["007", "1e5", "T", "12-5", '"a b"', "'a b'"])
+def test_identifiers_stay_as_they_are_written(file, name):
+    named = [frame.replace("tag=", f"id={name} tag=") for frame in frames(1, 2)]
+    named[1] = named[1].replace("Cl 2.0", "Qq 2.0")  # a broken frame keeps its id as well
+    found = [piece.material_id for piece in file(*named).pieces()]
+    assert found == [name.strip("\"'")] * 2
+
+
+def test_a_byte_order_mark_costs_no_frame(file):
+    records = read_pieces(list(file("\ufeff", *frames(1, 2)).pieces()))
+    assert [record.error for record in records] == [None, None]
