@@ -162,6 +162,8 @@ def _calculation_of(run: Vasprun) -> Calculation:
 def _pressure_times_volume(run: Vasprun) -> float:
     """Return in eV what VASP adds to the energy of a step under PSTRESS, in kbar."""
     pressure = float(run.parameters.get("PSTRESS", 0.0))
+    if pressure == 0.0:
+        return 0.0  # also for a cell that is not a number, which is refused as such
     return pressure / _KBAR_PER_EV * float(run.final_structure.volume)
 
 
