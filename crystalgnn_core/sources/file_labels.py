@@ -159,6 +159,9 @@ def label_rows(
         for row in table.rows(piece, list(dict.fromkeys(places.values()))):
             values: dict[str, Any] = {name: row.get(at) for name, at in places.items()}
             material_id = read_id(values["material_id"])
+            if len(row) < len(set(places.values())):  # no place is sure but that of the id
+                fault = f"on an uneven line of {table.path.name}"
+                values = dict.fromkeys(targets, fault)
             if material_id in labels:  # two answers to one question are none
                 values = dict.fromkeys(targets, f"given twice in {table.path.name}")
             labels[material_id] = values

@@ -146,11 +146,16 @@ class CsvTable:
     def rows(
         self, piece: Mapping[str, Any], columns: list[str]
     ) -> Iterator[dict[str, object]]:
-        """Yield the wanted columns of each row; nothing of a row of the wrong length."""
+        """Yield the wanted columns of each row.
+
+        Of a row of the wrong length there is nothing, without names the first column.
+        """
         places = {name: self.columns.index(name) for name in columns}
+        first = {} if self.has_names else {n: at for n, at in places.items() if at == 0}
         for _, fields in islice(self._records(piece["offset"]), piece["n_rows"]):
             is_whole = len(fields) == len(self.columns)
-            yield {name: fields[at] for name, at in places.items()} if is_whole else {}
+            found = places if is_whole else first
+            yield {name: fields[at] for name, at in found.items()}
 
 
 Table = ParquetTable | CsvTable

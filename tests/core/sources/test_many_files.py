@@ -97,6 +97,21 @@ def test_a_folder_of_cgcnn_is_read_by_places(cgcnn):
     assert counts(config, "none") == (3, ["unreadable_structure"])
 
 
+def test_lines_of_another_length_are_told(cgcnn):
+    """A decimal comma makes three fields of two, and the second another number."""
+    (cgcnn / "id_prop.csv").write_text("a,1.5\nb,2,5\nc\ngone,3,5\n   \n")
+    targets = {"band_gap": {"column": 1, "label_scheme": "PBE"}}
+    records = {
+        record.material_id: record for record in read(source(cgcnn, targets=targets))
+    }
+    assert records["a"].labels == {"band_gap": 1.5}
+    for name in ("b", "c"):
+        assert records[name].error[0] == "invalid_label"
+        assert "uneven line of id_prop.csv" in records[name].error[1]
+    assert "no file gone.cif" in records["gone"].error[1]
+    assert len(records) == 4
+
+
 def test_the_table_of_cgcnn_may_stand_elsewhere_and_may_have_names(cgcnn, tmp_path):
     table = tmp_path / "elsewhere" / "id_prop.csv"
     table.parent.mkdir()
