@@ -1,14 +1,20 @@
 """Record tables made from random numbers, and ways in which a source goes wrong."""
 
+import re
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from crystalgnn_core.records.content import content_digest
+from crystalgnn_core.records.gate import judge
+from crystalgnn_core.records.history import ROW_COLUMNS, RowChanges
 from crystalgnn_core.records.ledger import Ledger
+from crystalgnn_core.records.profile import profile_rows
 from crystalgnn_core.records.schema import RejectedRecord, record_schema
 from crystalgnn_core.records.store import RecordStore
 from crystalgnn_core.records.validation import rejects_table
+from crystalgnn_core.records.verdict import GateConfig
 from crystalgnn_core.targets import TARGETS, scheme_column
 from tests.core.worlds import in_memory
 
@@ -68,7 +74,7 @@ def plausible(table):
             pc.less_equal(table[name], target.maximum),
         )
         keep = pc.and_(keep, pc.fill_null(is_in, True))
-    return table.filter(keep), len(table) - pc.sum(keep).as_py()
+    return table.filter(keep), len(table) - pc.sum(keep, min_count=0).as_py()
 
 
 def slipped(table, factors, first=0):
@@ -95,3 +101,38 @@ def commit(store, table, n_rejected=0):
         for index in range(n_rejected)
     ]
     records.replace_rejects("s", "ingest", rejects_table(rejects))
+
+
+def compare_tables(before, after):
+    """Compare two tables as `compare_versions` does, without a store."""
+    columns = ["content_digest", *ROW_COLUMNS]
+    then, now = (t.select(columns).sort_by("material_id") for t in (before, after))
+    is_there = pc.is_in(now["material_id"], value_set=then["material_id"])
+    stays = pc.is_in(then["material_id"], value_set=now["material_id"])
+    first, last = then.filter(stays), now.filter(is_there)
+    is_other = pc.not_equal(first["content_digest"], last["content_digest"])
+    return RowChanges(
+        new=now.filter(pc.invert(is_there)),
+        before=first.filter(is_other),
+        after=last.filter(is_other),
+        removed=then["material_id"].filter(pc.invert(stays)),
+        n_same=len(last) - pc.sum(is_other, min_count=0).as_py(),
+    )
+
+
+def judge_tables(before, after, rejected=(0, 0), **history):
+    """Judge two tables, the second as the version that follows the first."""
+    profiles = [
+        profile_rows("s", version, [table], {"invalid_label": n} if n else {})
+        for version, (table, n) in enumerate(zip((before, after), rejected, strict=True))
+    ]
+    changes = compare_tables(before, after)
+    return judge(profiles[0], profiles[1], changes, GateConfig(), **history)
+
+
+def read_formula(text):
+    """Read the formula of a CIF text, and its atoms, element by element."""
+    line = next(line for line in text.splitlines() if "_chemical_formula_sum" in line)
+    words = re.findall("([A-Z][a-z]?)([0-9]*)", line.split(None, 1)[1])
+    elements = [element for element, n in words for _ in range(int(n or 1))]
+    return "".join(element + n for element, n in words), elements

@@ -1,6 +1,5 @@
 """The gate on made cases: each slip is found and named, and growth is no alarm."""
 
-import re
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from crystalgnn_core.records.gate import judge
-from crystalgnn_core.records.history import ROW_COLUMNS, RowChanges, compare_versions
+from crystalgnn_core.records.history import compare_versions
 from crystalgnn_core.records.profile import profile_rows
 from crystalgnn_core.records.store import RecordStore
 from crystalgnn_core.records.verdict import GateConfig
@@ -23,7 +22,9 @@ from tests.core.records.made_rows import (
     SCHEME,
     commit,
     ingest,
+    judge_tables,
     plausible,
+    read_formula,
     rows,
     slipped,
     with_columns,
@@ -246,29 +247,6 @@ def test_thresholds_are_settings(tmp_path):
     assert judge(before, after, changes, lenient).verdict == "large update"
 
 
-def compare_tables(before, after):
-    """Compare two tables as `compare_versions` does, without a store."""
-    columns = ["content_digest", *ROW_COLUMNS]
-    then, now = (t.select(columns).sort_by("material_id") for t in (before, after))
-    is_there = pc.is_in(now["material_id"], value_set=then["material_id"])
-    stays = pc.is_in(then["material_id"], value_set=now["material_id"])
-    first, last = then.filter(stays), now.filter(is_there)
-    is_other = pc.not_equal(first["content_digest"], last["content_digest"])
-    return RowChanges(
-        new=now.filter(pc.invert(is_there)),
-        before=first.filter(is_other),
-        after=last.filter(is_other),
-        removed=then["material_id"].filter(pc.invert(stays)),
-        n_same=len(last) - pc.sum(is_other).as_py(),
-    )
-
-
-def judge_tables(before, after):
-    profiles = [profile_rows("s", v, [t], {}) for v, t in enumerate((before, after))]
-    changes = compare_tables(before, after)
-    return judge(profiles[0], profiles[1], changes, GateConfig())
-
-
 @given(seed=st.integers(0, 2**32 - 1))
 @settings(max_examples=10)
 def test_the_order_of_the_rows_does_not_matter(seed):
@@ -284,7 +262,7 @@ def mp20():
         pytest.skip(f"{MP20} is not there")
     table = pq.read_table(MP20, columns=["material_id", ENERGY, GAP, "cif"])
     # only the formula of the CIF texts is needed
-    formulas = [_formula(text) for text in table["cif"].to_pylist()]
+    formulas = [read_formula(text) for text in table["cif"].to_pylist()]
     n = len(table)
     return with_columns(
         None,
@@ -297,13 +275,6 @@ def mp20():
         **{name: table[name].to_pylist() for name in (ENERGY, GAP)},
         **{scheme_column(name): [SCHEME] * n for name in (ENERGY, GAP)},
     )
-
-
-def _formula(text):
-    line = next(line for line in text.splitlines() if "_chemical_formula_sum" in line)
-    words = re.findall("([A-Z][a-z]?)([0-9]*)", line.split(None, 1)[1])
-    elements = [element for element, n in words for _ in range(int(n or 1))]
-    return "".join(element + n for element, n in words), elements
 
 
 @given(seed=st.integers(0, 2**32 - 1), share=st.sampled_from([0.01, 0.3]))
