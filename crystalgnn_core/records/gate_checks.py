@@ -15,6 +15,13 @@ from crystalgnn_core.records.gate_labels import (
     check_ranges,
     check_slips,
 )
+from crystalgnn_core.records.gate_repeats import check_repeats
+from crystalgnn_core.records.gate_rows import (
+    check_drift,
+    check_ids,
+    check_rejects,
+    check_rows,
+)
 from crystalgnn_core.records.gate_wording import counts, named, percent
 from crystalgnn_core.records.history import differs
 from crystalgnn_core.records.profile import NONE
@@ -28,48 +35,7 @@ if TYPE_CHECKING:
 
 Check = Callable[[Comparison], Iterator[Finding]]
 FEW_LEFT = 0.2  # of the rows with an element that would be expected
-MIN_REJECTS = 10
 NEARLY_ALL = 0.9  # of the rows have a label
-
-
-def check_rows(given: Comparison) -> Iterator[Finding]:
-    """Compare the numbers of rows."""
-    before, after, rows = given.before.n_rows, given.after.n_rows, given.rows
-    lost = (before - after) / before
-    is_alarm = lost > given.config.max_rows_lost
-    detail = "what differs row by row is not known, as the rows before are gone"
-    if rows is not None:
-        detail = (
-            f"{rows.new.num_rows:,} new, {rows.after.num_rows:,} changed, "
-            f"{len(rows.removed):,} removed"
-        )
-    share = f", {percent(lost)} lost" if lost > 0 else ""
-    yield Finding(
-        check="rows",
-        message=f"rows {before:,} -> {after:,}{share}: {detail}",
-        is_alarm=is_alarm,
-    )
-
-
-def check_rejects(given: Comparison) -> Iterator[Finding]:
-    """Compare the share of rows that are refused, of all and of those that came."""
-    before, after, config = given.before, given.after, given.config
-    if before.rejected == after.rejected:
-        return
-    reasons = counts(before.rejected, after.rejected)
-    risen = after.n_rejected - before.n_rejected
-    n_new = after.n_rows if given.rows is None else given.rows.new.num_rows
-    is_many = after.reject_share - before.reject_share > config.max_rejects
-    share = risen / max(risen + n_new, 1)
-    is_many_new = share - before.reject_share > config.max_new_rejects
-    yield Finding(
-        check="rejects",
-        message=(
-            f"share of refused rows {percent(before.reject_share)} -> "
-            f"{percent(after.reject_share)}: {reasons}"
-        ),
-        is_alarm=risen >= MIN_REJECTS and (is_many or is_many_new),
-    )
 
 
 def check_labels(given: Comparison) -> Iterator[Finding]:
@@ -82,7 +48,8 @@ def check_labels(given: Comparison) -> Iterator[Finding]:
         shares = [profile.label_share(target) for profile in (given.before, given.after)]
         limit = given.config.max_labels_lost
         expected = before * min(given.after.n_rows / given.before.n_rows, 1.0)
-        is_lost = expected - after > limit * expected
+        lost = expected - after
+        is_lost = lost > limit * expected and lost >= given.config.min_pairs
         is_alarm = is_lost or shares[0] - shares[1] > limit
         if not is_alarm and before and after:
             continue
@@ -187,10 +154,13 @@ def check_licenses(given: Comparison) -> Iterator[Finding]:
 CHECKS: tuple[Check, ...] = (
     check_slips,
     check_rows,
+    check_ids,
+    check_drift,
     check_rejects,
     check_labels,
     check_new_labels,
     check_schemes,
+    check_repeats,
     check_moves,
     check_means,
     check_ranges,

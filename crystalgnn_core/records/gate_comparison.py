@@ -11,12 +11,13 @@ import pyarrow.compute as pc
 
 from crystalgnn_core.records.history import differs
 from crystalgnn_core.records.slips import find_slip_of_pairs
+from crystalgnn_core.targets import is_class
 
 if TYPE_CHECKING:
     from crystalgnn_core.records.history import RowChanges
     from crystalgnn_core.records.profile import RecordProfile
     from crystalgnn_core.records.slips import SlippedPairs, Values
-    from crystalgnn_core.records.verdict import GateConfig
+    from crystalgnn_core.records.verdict import GateConfig, GateReport
 
 
 class Pairs(NamedTuple):
@@ -43,6 +44,7 @@ class Comparison:
         after: Profile of the later one.
         rows: What differs row by row; None when that is not known.
         config: Thresholds.
+        fullest: The verdict on the version with the most rows since the last acceptance.
     """
 
     def __init__(
@@ -51,11 +53,19 @@ class Comparison:
         after: RecordProfile,
         rows: RowChanges | None,
         config: GateConfig,
+        fullest: GateReport | None = None,
     ) -> None:
         self.before = before
         self.after = after
         self.rows = rows
         self.config = config
+        self.fullest = fullest
+
+    @property
+    def is_much_lost(self) -> bool:
+        """Whether more rows are gone than may be."""
+        lost = (self.before.n_rows - self.after.n_rows) / self.before.n_rows
+        return lost > self.config.max_rows_lost
 
     @cached_property
     def targets(self) -> list[str]:
@@ -83,17 +93,22 @@ class Comparison:
         found = None if pairs is None else find_slip_of_pairs(target, *pairs[:3])
         if pairs is None or found is None or found.n_explained < self.config.min_pairs:
             return None
-        share = found.n_explained / len(pairs.new)
+        # any class that changes was exchanged, so those count among all
+        known = self.before.targets[target].labels.n
+        share = found.n_explained / (known if is_class(target) else len(pairs.new))
         return found if share > self.config.max_explained else None
 
     def touched(self, target: str) -> tuple[Values, Values] | None:
-        """Return the new and changed labels and the atoms of their cells."""
+        """Return the new and changed labels and the atoms of their cells.
+
+        Of classes the new ones: one that changed is always the other one.
+        """
         rows = self.rows
         if rows is None:
             return None
         fresh = rows.new.filter(pc.is_valid(rows.new[target]))
         is_other = pc.and_(differs(rows, target), pc.is_valid(rows.after[target]))
-        changed = rows.after.filter(is_other)
+        changed = rows.after.filter(is_other).slice(0, 0 if is_class(target) else None)
         tables = [fresh.select([target, "n_sites"]), changed.select([target, "n_sites"])]
         joined = pa.concat_tables(tables)
         return _numbers(joined[target]), _numbers(joined["n_sites"])

@@ -66,6 +66,14 @@ class GateHistory(FrozenModel):
         return next((entry for entry in self.entries[::-1] if entry.is_trusted), None)
 
     @property
+    def fullest(self) -> GateEntry | None:
+        """The version with the most rows, of those trusted since the last acceptance."""
+        places = [n for n, entry in enumerate(self.entries) if entry.acceptance is not None]
+        since = self.entries[places[-1] if places else 0 :]
+        trusted = [entry for entry in since if entry.is_trusted]
+        return max(trusted, key=lambda entry: entry.report.n_rows, default=None)
+
+    @property
     def base(self) -> GateEntry | None:
         """The version that the newest one was compared with."""
         if self.last is None or self.last.report.version_before is None:

@@ -92,10 +92,14 @@ class Ledger:
         """
         with self._changing() as history:
             profile, table_id = self._profile()
-            base = history.trusted
+            base, fullest = history.trusted, history.fullest
             rows = None if base is None else self._rows_since(base, profile, table_id)
             report = judge(
-                None if base is None else base.profile, profile, rows, self.config
+                None if base is None else base.profile,
+                profile,
+                rows,
+                self.config,
+                None if fullest is None else fullest.report,
             )
             entries, last = history.entries, history.last
             entry = GateEntry(

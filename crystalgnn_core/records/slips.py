@@ -21,10 +21,10 @@ TOLERANCE = 1e-3  # relative; sources round their labels
 SMALLEST = 1e-6  # labels nearer to zero say nothing about a factor
 MUCH_NEARER = 0.5  # of the distance to what was stored before
 
-PER_ATOM = ("formation_energy_per_atom",)
+PER_ATOM = ("formation_energy_per_atom", "energy_above_hull")
 ENERGIES = (*PER_ATOM, "band_gap", "fermi_energy")
 MODULI = ("bulk_modulus", "shear_modulus")
-SIGNED = (*PER_ATOM, "fermi_energy", "poisson_ratio")
+SIGNED = ("formation_energy_per_atom", "fermi_energy", "poisson_ratio")
 KJ_PER_MOL = 96.48533212  # 1 eV, CODATA 2018
 KCAL_PER_MOL = 23.06054783
 HARTREE = 27.211386245988  # eV

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from crystalgnn_core.base import FrozenModel
+from crystalgnn_core.base import LATER, FrozenModel
 
 Verdict = Literal["unchanged", "small update", "large update", "suspicious"]
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
@@ -20,7 +20,9 @@ class GateConfig(FrozenModel):
     Attributes:
         small_update: Largest share of rows that are new, changed or removed in a small
             update.
-        max_rows_lost: Largest loss of rows, as a share of those before.
+        max_rows_lost: Largest loss of rows, as a share of those before, and of the most
+            that there were since the last acceptance.
+        max_ids_lost: Largest share of the ids that may be gone.
         max_labels_lost: Largest loss of labels of a target beside that of rows, as a share
             of those before, and largest decrease of the share of rows that have one.
         max_new_unlabelled: Largest share of the new rows without a label of a target that
@@ -40,15 +42,16 @@ class GateConfig(FrozenModel):
             unit or sign may explain.
         max_scheme_shift: Largest share of labels of a target whose scheme is another.
         max_license_shift: Largest share of rows whose licence is another.
-        min_element_rows: Rows with an element that must be expected before its absence
-            counts.
+        min_element_rows: Rows with an element, or labels of other values than the most
+            frequent one, that must be expected before their absence counts.
         min_labels: Labels before, below which means and ranges are not compared.
         min_new_labels: New and changed labels, below which they are not.
-        min_pairs: Changed labels that a slip must explain.
+        min_pairs: Changed labels that a slip must explain, and lost ones that count.
     """
 
     small_update: Share = 0.05
     max_rows_lost: Share = 0.1
+    max_ids_lost: Annotated[Share, LATER] = 0.5
     max_labels_lost: Share = 0.1
     max_new_unlabelled: Share = 0.25
     max_rejects: Share = 0.05

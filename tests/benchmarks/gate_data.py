@@ -2,9 +2,8 @@
 
 import gzip
 import json
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -12,6 +11,9 @@ import pyarrow as pa
 
 from crystalgnn_core.targets import scheme_column
 from tests.core.records.made_rows import read_formula, with_columns
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
 MAX_ROWS = 6000

@@ -120,14 +120,14 @@ def compare_tables(before, after):
     )
 
 
-def judge_tables(before, after, rejected=(0, 0), **history):
+def judge_tables(before, after, rejected=(0, 0)):
     """Judge two tables, the second as the version that follows the first."""
     profiles = [
         profile_rows("s", version, [table], {"invalid_label": n} if n else {})
         for version, (table, n) in enumerate(zip((before, after), rejected, strict=True))
     ]
     changes = compare_tables(before, after)
-    return judge(profiles[0], profiles[1], changes, GateConfig(), **history)
+    return judge(profiles[0], profiles[1], changes, GateConfig())
 
 
 def read_formula(text):

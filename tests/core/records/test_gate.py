@@ -247,6 +247,73 @@ def test_thresholds_are_settings(tmp_path):
     assert judge(before, after, changes, lenient).verdict == "large update"
 
 
+def classes(n_ones, n=N, **facts):
+    """Make classes; the first ones are 1."""
+    labels = [1.0] * n_ones + [0.0] * (n - n_ones)
+    return {"is_metal": labels, scheme_column("is_metal"): [SCHEME] * n, **facts}
+
+
+def test_a_few_classes_that_changed_are_no_exchange():
+    before, after = (with_columns(OLD, **classes(n)) for n in (300, 312))
+    assert judge_tables(before, after).verdict == "small update"
+    exchanged = with_columns(before, is_metal=1.0 - before["is_metal"].to_numpy())
+    assert "classes exchanged" in alarms(judge_tables(before, exchanged))["slip"]
+
+
+def test_classes_that_changed_at_random_do_not_move_the_mean():
+    before = with_columns(OLD, **classes(510))  # 85 %
+    labels = before["is_metal"].to_numpy().copy()
+    labels[::20] = 1.0 - labels[::20]
+    assert not judge_tables(before, with_columns(before, is_metal=labels)).is_suspicious
+
+
+def test_slips_of_hull_distances_are_named():
+    distances = np.random.default_rng(0).gamma(1.0, 0.05, N) + 1e-4
+    name = "energy_above_hull"
+    before = with_columns(OLD, **{name: distances, scheme_column(name): [SCHEME] * N})
+    for factor, slip in ((1000.0, "meV"), (sites(OLD), "eV instead of eV/atom")):
+        after, n_rejected = plausible(with_columns(before, **{name: distances * factor}))
+        found = alarms(judge_tables(before, after, (0, n_rejected)))
+        assert slip in found["slip"]
+
+
+@pytest.mark.parametrize("value", [0.0, -1.0])
+def test_one_value_for_all_new_rows_is_noticed(value):
+    energies = np.full(60, value)
+    same = with_columns(NEW.slice(0, 60), **{ENERGY: energies})
+    found = alarms(judge_tables(OLD, pa.concat_tables([OLD, same])))
+    assert f"60 of 60 new and changed labels are {value:g} eV/atom" in found["repeats"]
+
+
+def test_gaps_that_all_became_zero_are_noticed():
+    found = alarms(judge_tables(OLD, with_columns(OLD, **{GAP: np.zeros(N)})))
+    assert "600 of 600 labels are 0 eV" in found["repeats"]
+
+
+def test_more_metals_than_before_are_no_alarm():
+    gaps = np.where(np.arange(100) < 85, 0.0, 1.0 + np.arange(100) / 50)
+    metals = with_columns(NEW.slice(0, 100), **{GAP: gaps})
+    assert not judge_tables(OLD, pa.concat_tables([OLD, metals])).is_suspicious
+
+
+def test_ids_that_nearly_all_changed_are_noticed():
+    names = [f"other-{name}" for name in OLD["material_id"].to_pylist()]
+    found = alarms(judge_tables(OLD, with_columns(OLD, material_id=names)))
+    assert "100.0 % of the ids are gone" in found["ids"]
+
+
+def test_a_label_less_of_a_rare_target_is_no_alarm():
+    before, after = (
+        with_columns(
+            OLD,
+            bulk_modulus=[50.0] * n + [None] * (N - n),
+            bulk_modulus_scheme=["PBE"] * n + [None] * (N - n),
+        )
+        for n in (4, 3)
+    )
+    assert judge_tables(before, after).verdict == "small update"
+
+
 @given(seed=st.integers(0, 2**32 - 1))
 @settings(max_examples=10)
 def test_the_order_of_the_rows_does_not_matter(seed):

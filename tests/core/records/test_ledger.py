@@ -61,6 +61,25 @@ def test_a_second_bad_version_is_not_excused_by_the_first(tmp_path):
     assert report.version_before == first.version
 
 
+def test_small_losses_add_up_until_they_are_accepted(tmp_path):
+    for n in (200, 190, 181):
+        assert not ingest(tmp_path, OLD.slice(0, n)).is_suspicious
+    report = ingest(tmp_path, OLD.slice(0, 175))
+    assert report.reasons == (
+        "rows 200 -> 175 since version 1, 12.5 % lost in several steps",
+    )
+    Ledger(tmp_path, "s").accept("old rows are withdrawn")
+    for n in (170, 175, 160):
+        assert not ingest(tmp_path, OLD.slice(0, n)).is_suspicious
+    assert ingest(tmp_path, OLD.slice(0, 155)).is_suspicious
+
+
+def test_rows_that_come_back_after_small_losses_are_no_alarm(tmp_path):
+    for n in (200, 185, 181):
+        ingest(tmp_path, OLD.slice(0, n))
+    assert not ingest(tmp_path, OLD.slice(0, 182)).is_suspicious
+
+
 def test_the_same_bad_version_is_entered_once(tmp_path):
     ingest(tmp_path, OLD)
     ingest(tmp_path, BAD)

@@ -19,6 +19,7 @@ LABELS = {
     "bulk_modulus": RNG.gamma(3.0, 30.0, N) + 5.0,
     "shear_modulus": RNG.gamma(3.0, 15.0, N) + 3.0,
     "poisson_ratio": RNG.uniform(0.1, 0.45, N),
+    "energy_above_hull": RNG.gamma(1.0, 0.05, N) + 1e-4,
     "is_metal": (RNG.random(N) < 0.7).astype(float),
 }
 CASES = [(slip, target) for slip in SLIPS for target in slip.targets]
