@@ -30,6 +30,7 @@ from crystalgnn_core.records.verdict import GateConfig, GateReport
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from crystalgnn_core.records.history import RowChanges
@@ -65,12 +66,26 @@ class Ledger:
 
         Raises:
             IntegrityError: The file is damaged.
+            TransientError: Another process changes the rows for longer than a minute.
         """
         history = self._read()
         if not history.is_pending:
             return history
-        self.judge()
+        with self._committing():  # what another process is writing, it will judge itself
+            if self._read().is_pending:
+                self.judge()
         return self._read()
+
+    @contextmanager
+    def committing(self) -> Iterator[None]:
+        """Change the rows inside, and judge them at the end; others wait for the verdict.
+
+        Raises:
+            TransientError: Another process changes them for longer than a minute.
+        """
+        with self._committing():
+            self.begin()
+            yield
 
     def begin(self) -> None:
         """Note that rows are about to be committed, before they are.
@@ -135,17 +150,20 @@ class Ledger:
         Raises:
             InputError: The newest version is not suspicious, or was accepted before.
         """
-        last = self.history().last
-        if last is None or last.is_trusted:
-            found = "has no verdict yet" if last is None else _describe_trust(last)
-            raise InputError(f"source {self.source} {found}; there is nothing to accept")
+        self.history()
         with self._changing() as history:
+            last = history.last
+            if last is None or last.is_trusted:
+                found = "has no verdict yet" if last is None else _describe_trust(last)
+                raise InputError(
+                    f"source {self.source} {found}; there is nothing to accept"
+                )
             acceptance = Acceptance(
                 by=getpass.getuser() if by is None else by,
                 at=datetime.now(UTC),
                 reason=reason,
             )
-            accepted = history.entries[-1].model_copy(update={"acceptance": acceptance})
+            accepted = last.model_copy(update={"acceptance": acceptance})
             self._write((*history.entries[:-1], accepted), is_pending=history.is_pending)
         return accepted.report
 
@@ -185,6 +203,10 @@ class Ledger:
                 f"{self.path}: damaged verdicts; restore the file from a backup, or delete "
                 f"it and ingest {self.source} again"
             ) from error
+
+    def _committing(self) -> AbstractContextManager[None]:
+        lock = self.path.with_name(f".{self.source}.commit.lock")
+        return locked(lock, timeout=LOCK_SECONDS)
 
     @contextmanager
     def _changing(self) -> Iterator[GateHistory]:

@@ -164,9 +164,10 @@ def _commit(
     write_text(_pending_path(store, name), pending.model_dump_json())
     report_path(store, name).unlink(missing_ok=True)
     table, ledger = RecordStore(store), Ledger(store, name, pending.gate)
-    ledger.begin()
-    counts = table.replace_records(name, records.tables)
-    table.replace_rejects(name, STAGE, rejects)
+    with ledger.committing():
+        counts = table.replace_records(name, records.tables)
+        table.replace_rejects(name, STAGE, rejects)
+        gate = ledger.judge()
     report = IngestReport(
         source=name,
         digest=plan.digest,
@@ -179,7 +180,7 @@ def _commit(
         source_version=plan.reading.source_version,
         n_dropped=records.n_dropped(),
         citation=pending.citation,
-        gate=ledger.judge(),
+        gate=gate,
     )
     if pending.provenance is not None:
         write_provenance(store, pending.provenance)

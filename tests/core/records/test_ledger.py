@@ -10,8 +10,10 @@ from crystalgnn_core.errors import (
     InputError,
     IntegrityError,
     SuspiciousDataError,
+    TransientError,
 )
 from crystalgnn_core.records.ledger import Ledger
+from crystalgnn_core.records.store import RecordStore
 from crystalgnn_core.records.trust import require_trusted
 from crystalgnn_core.sources.ingest import ingest_source, plan_ingest
 from crystalgnn_core.sources.synthetic import SyntheticSource
@@ -104,6 +106,28 @@ def test_a_verdict_lost_to_a_crash_is_made_up(tmp_path):
     with pytest.raises(SuspiciousDataError, match="sign turned"):
         require_trusted(tmp_path, ["s"])
     assert not Ledger(tmp_path, "s").history().is_pending
+
+
+def test_rows_that_are_being_changed_are_left_to_their_ingest(tmp_path, monkeypatch):
+    monkeypatch.setattr("crystalgnn_core.records.ledger.LOCK_SECONDS", 0.05)
+    ingest(tmp_path, OLD)
+    with Ledger(tmp_path, "s").committing():
+        with pytest.raises(TransientError, match="held by another process"):
+            require_trusted(tmp_path, ["s"])
+        commit(tmp_path, BAD)  # and the process ends here
+    with pytest.raises(SuspiciousDataError, match="sign turned"):
+        require_trusted(tmp_path, ["s"])
+
+
+def test_what_came_meanwhile_is_not_accepted(tmp_path, monkeypatch):
+    ingest(tmp_path, OLD)
+    ingest(tmp_path, BAD)
+    ledger = Ledger(tmp_path, "s")
+    look = ledger.history
+    # the source is mended after the look and before the acceptance
+    monkeypatch.setattr(ledger, "history", lambda: (look(), ingest(tmp_path, OLD))[0])
+    with pytest.raises(InputError, match=r"not suspicious \(unchanged\)"):
+        ledger.accept("a new sign")
 
 
 def test_a_first_ingest_that_crashed_is_a_first_version_still(tmp_path):
@@ -201,3 +225,44 @@ def test_a_kill_between_commit_and_verdict_loses_neither(tmp_path, monkeypatch):
     assert report is not None
     assert report.gate is not None
     assert report.gate.is_suspicious
+
+
+STEPS = [
+    (Ledger, "begin"),
+    (RecordStore, "replace_records"),
+    (RecordStore, "replace_rejects"),
+    (Ledger, "judge"),
+    (Ledger, "_write"),
+]
+
+
+@pytest.mark.parametrize(("owner", "name"), STEPS, ids=[name for _, name in STEPS])
+@pytest.mark.parametrize("is_done", [False, True], ids=["before", "after"])
+def test_a_kill_at_any_step_of_a_commit_is_mended(
+    tmp_path, monkeypatch, owner, name, is_done
+):
+    source = SyntheticSource(n_structures=40)
+    fewer = source.model_copy(update={"n_structures": 20})
+    ingest_source(tmp_path, source)
+    step = getattr(owner, name)
+
+    def die(*args, **settings):
+        if is_done:
+            step(*args, **settings)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(owner, name, die)
+        with pytest.raises(KeyboardInterrupt):
+            ingest_source(tmp_path, fewer)
+    is_committed = RecordStore(tmp_path).source_counts() == {"synthetic": 20}
+    if is_committed:
+        with pytest.raises(SuspiciousDataError, match=r"50\.0 % lost"):
+            require_trusted(tmp_path, ["synthetic"])
+    else:
+        require_trusted(tmp_path, ["synthetic"])
+    report = ingest_source(tmp_path, fewer).gate
+    assert report is not None
+    assert (report.verdict, report.n_removed) == ("suspicious", 20)
+    entries = Ledger(tmp_path, "synthetic").history().entries
+    assert [entry.report.verdict for entry in entries] == ["large update", "suspicious"]
