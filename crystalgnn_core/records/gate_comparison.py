@@ -98,6 +98,17 @@ class Comparison:
         share = found.n_explained / (known if is_class(target) else len(pairs.new))
         return found if share > self.config.max_explained else None
 
+    def mean_before(self, target: str, n: int) -> float:
+        """Return the mean that n new and changed labels had, or would be expected to have.
+
+        Which labels change is no random choice: zeros, of gaps, mostly stay.
+        """
+        known, pairs = self.before.targets[target].labels, self.pairs(target)
+        if pairs is None or is_class(target):
+            return known.mean
+        n_pairs = len(pairs.old)
+        return float(pairs.old.sum() + (n - n_pairs) * known.mean) / n
+
     def touched(self, target: str) -> tuple[Values, Values] | None:
         """Return the new and changed labels and the atoms of their cells.
 

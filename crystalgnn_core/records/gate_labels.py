@@ -152,12 +152,13 @@ def _compare_means(
     given: Comparison, target: str, whose: str, now: Distribution, hint: str
 ) -> Finding | None:
     known = given.before.targets[target].labels
+    expected = given.mean_before(target, now.n) if whose == NEW else known.mean
     scale = max(known.std, MIN_SPREAD)
-    shift = abs(now.mean - known.mean) / scale
+    shift = abs(now.mean - expected) / scale
     error = max(now.std, scale) / scale / math.sqrt(now.n)
     if shift <= given.config.max_mean_shift + N_ERRORS * error:
         return None
-    told = change(known.mean, now.mean, TARGETS[target].unit)
+    told = change(expected, now.mean, TARGETS[target].unit)
     message = f"{target}: mean of {whose} {told}, {shift:.2g} standard deviations off{hint}"
     return Finding(check="mean", message=message, is_alarm=True)
 

@@ -103,12 +103,16 @@ def _more(share: float, *, with_labels: bool = True) -> Make:
 
 
 def _noisy(share: float, size: float) -> Make:
-    """Move labels other than zero; those that cannot be negative stay so."""
+    """Move labels other than zero; those that cannot be negative stay so.
+
+    Of classes half as many are exchanged, as each moves by more than a standard deviation.
+    """
 
     def make(before, more, target, rng) -> Outcome:
         values = _values(before, target)
         chosen = rng.random(len(before)) < share
         if target == "is_metal":
+            chosen &= rng.random(len(before)) < 0.5
             return _with(before, target, np.where(chosen, 1.0 - values, values)), (0, 0)
         chosen &= values != 0.0
         moved = values + chosen * rng.normal(0.0, size * np.nanstd(values), len(values))

@@ -267,6 +267,13 @@ def test_classes_that_changed_at_random_do_not_move_the_mean():
     assert not judge_tables(before, with_columns(before, is_metal=labels)).is_suspicious
 
 
+def test_gaps_that_changed_a_little_do_not_move_the_mean():
+    gaps = OLD[GAP].to_numpy() * np.where(np.random.default_rng(0).random(N) < 0.6, 0, 1)
+    before = with_columns(OLD, **{GAP: gaps})  # most are zero, and stay
+    after = with_columns(OLD, **{GAP: gaps * 1.05})
+    assert not judge_tables(before, after).is_suspicious
+
+
 def test_slips_of_hull_distances_are_named():
     distances = np.random.default_rng(0).gamma(1.0, 0.05, N) + 1e-4
     name = "energy_above_hull"
