@@ -107,7 +107,7 @@ def ingest(
     show_rows("Sources", SOURCE_COLUMNS, map(_source_row, summary.reports))
     for report in summary.reports:
         if report.gate is not None and report.gate.is_suspicious:
-            show_suspicious(report.gate)
+            show_suspicious(report.gate, settings.store_path)
     show_rejects(summary.rejected, {})
     dropped = [
         (report.source, target, count)

@@ -14,6 +14,7 @@ from deployments.tables import show_line, show_rows
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from crystalgnn_core.records.gate_history import GateEntry
     from crystalgnn_core.records.profile import RecordProfile
 
 app = typer.Typer(
@@ -35,34 +36,25 @@ def show(store: StorePath = Path(DEFAULT_STORE)) -> None:
     from crystalgnn_core.sources.reports import last_report
 
     records = RecordStore(store)
-    rows, labels, told = [], [], []
+    rows, origins, labels, told = [], [], [], []
     for source in sorted(records.source_counts()):
         profile = profile_source(records, source)
         report, last = last_report(store, source), Ledger(store, source).history().last
-        verdict: str = "not judged" if last is None else last.report.verdict
-        if last is not None and last.acceptance is not None:
-            verdict += " (accepted)"
-        rows.append(
-            (
-                source,
-                f"{profile.n_rows:,}",
-                f"{profile.n_rejected:,}",
-                ", ".join(profile.source_versions),
-                _counted(profile.licenses),
-                "-" if last is None else last.report.version,
-                verdict,
-            )
-        )
+        counts = (f"{profile.n_rows:,}", f"{profile.n_rejected:,}")
+        rows.append((source, *counts, *_standing(last)))
+        releases = ", ".join(profile.source_versions)
+        origins.append((source, releases, _counted(profile.licenses)))
         labels += _label_rows(profile)
         if report is not None and report.citation:
             told.append(f"{source}: {report.citation}")
-    show_rows(
-        f"Records in {store}",
-        ("source", "rows", "rows refused", "release", "licences", "#version", "verdict"),
-        rows,
-    )
+    columns = ("source", "rows", "rows refused", "#version", "verdict")
+    show_rows(f"Records in {store}", columns, rows, n_whole=1)
+    if rows:
+        columns = ("source", "release", "licences, with rows")
+        show_rows("Origin", columns, origins, n_whole=1)
     if labels:
-        show_rows("Labels", ("source", "target", "#labels", "label schemes"), labels)
+        columns = ("source", "target", "#labels", "label schemes")
+        show_rows("Labels", columns, labels, n_whole=2)
     for line in told:
         show_line(line)
 
@@ -123,6 +115,9 @@ def accept(
     from crystalgnn_core.records.ledger import Ledger
 
     for source in sources:
+        if not Ledger(store, source).path.is_file():
+            _require_source(store, source)
+    for source in sources:
         report = Ledger(store, source).accept(reason)
         show_line(f"{source}: version {report.version} is accepted")
 
@@ -151,6 +146,14 @@ def rejects(
     ]
     show_rows(f"Refused rows of {source}", ("reason", "rows", "for example"), rows)
     _write(table, output)
+
+
+def _standing(last: GateEntry | None) -> tuple[str, str]:
+    """Tell which version was judged last, and how."""
+    if last is None:
+        return "-", "not judged"
+    accepted = "" if last.acceptance is None else " (accepted)"
+    return str(last.report.version), f"{last.report.verdict}{accepted}"
 
 
 def _label_rows(profile: RecordProfile) -> list[tuple[str, str, str, str]]:

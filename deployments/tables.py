@@ -11,6 +11,7 @@ from rich.text import Text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+    from pathlib import Path
 
     import pandas as pd
 
@@ -84,13 +85,13 @@ def show_stages(title: str, stages: Iterable[StageNote]) -> None:
     show_rows(title, ("stage", "seconds", "what it did"), rows)
 
 
-def show_suspicious(report: GateReport) -> None:
+def show_suspicious(report: GateReport, store: Path) -> None:
     """Print why a version of a source is suspicious."""
     for reason in report.reasons:
         show_line(f"{report.source} is suspicious: {reason}")
     show_line(
         f"Nothing is trained on {report.source} until it is mended, or accepted by "
-        f"`crystalgnn records accept {report.source}`"
+        f"`crystalgnn records accept {report.source} --store {store}`"
     )
 
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from crystalgnn_core.records.distribution import Distribution
 from crystalgnn_core.records.gate_wording import change, percent
-from crystalgnn_core.records.profile import Distribution
 from crystalgnn_core.records.slips import find_slip_of_values
 from crystalgnn_core.records.verdict import Finding
 from crystalgnn_core.targets import TARGETS

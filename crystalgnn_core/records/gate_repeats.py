@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from crystalgnn_core.records.distribution import QUANTILES
 from crystalgnn_core.records.gate_labels import NEW
-from crystalgnn_core.records.profile import QUANTILES
 from crystalgnn_core.records.verdict import Finding
 from crystalgnn_core.targets import TARGETS, is_class
 

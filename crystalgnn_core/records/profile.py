@@ -10,6 +10,7 @@ import pandas as pd
 import pyarrow.compute as pc
 
 from crystalgnn_core.base import FrozenModel
+from crystalgnn_core.records.distribution import Distribution
 from crystalgnn_core.targets import TARGETS, scheme_column
 
 if TYPE_CHECKING:
@@ -18,17 +19,6 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from numpy.typing import NDArray
 
-QUANTILES = (
-    0.0,
-    0.005,
-    0.01,
-    0.05,
-    *(n / 10 for n in range(1, 10)),
-    0.95,
-    0.99,
-    0.995,
-    1.0,
-)
 NONE = "(none)"
 OTHERS = "(others)"
 MAX_VERSIONS = 20  # files of a folder have a version each
@@ -41,45 +31,6 @@ PROFILE_COLUMNS = (
     *FACTS,
     *(column for name in TARGETS for column in (name, scheme_column(name))),
 )
-
-
-class Distribution(FrozenModel):
-    """Where some numbers lie.
-
-    Attributes:
-        n: How many there are.
-        minimum: The smallest.
-        maximum: The largest.
-        mean: Their mean.
-        std: Their standard deviation, with n in the denominator.
-        quantiles: Values at `QUANTILES`, by linear interpolation.
-    """
-
-    n: int
-    minimum: float
-    maximum: float
-    mean: float
-    std: float
-    quantiles: tuple[float, ...]
-
-    @classmethod
-    def of(cls, values: NDArray[np.float64]) -> Distribution | None:
-        """Describe numbers in any order, shape (n,); None if there are none."""
-        if not len(values):
-            return None
-        ordered = np.sort(values)  # so that the sums do not depend on the order
-        return cls(
-            n=len(ordered),
-            minimum=float(ordered[0]),
-            maximum=float(ordered[-1]),
-            mean=float(ordered.mean()),
-            std=float(ordered.std()),
-            quantiles=tuple(np.quantile(ordered, QUANTILES).tolist()),
-        )
-
-    def quantile(self, probability: float) -> float:
-        """Return the value at one of `QUANTILES`."""
-        return self.quantiles[QUANTILES.index(probability)]
 
 
 class TargetProfile(FrozenModel):

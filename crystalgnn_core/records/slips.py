@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from crystalgnn_core.records.profile import QUANTILES
+from crystalgnn_core.records.distribution import QUANTILES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from crystalgnn_core.records.profile import Distribution
+    from crystalgnn_core.records.distribution import Distribution
 
 Values = NDArray[np.float64]
 Conversion = Callable[[Values, Values], Values]  # of labels and atoms a cell, both (n,)

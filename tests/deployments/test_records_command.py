@@ -31,6 +31,21 @@ def test_sources_are_shown_with_labels_and_verdict(run, store):
         assert words in outcome.out
 
 
+def test_names_stay_whole_in_a_narrow_terminal(run, tmp_path, monkeypatch):
+    from crystalgnn_core.sources.ingest import ingest_source
+    from crystalgnn_core.sources.synthetic import SyntheticSource
+
+    monkeypatch.setattr("deployments.tables.PIPED_WIDTH", 80)
+    source = SyntheticSource(name="materials-project-legacy", n_structures=5)
+    ingest_source(tmp_path / "store", source)
+    outcome = run("records", "show", "--store", tmp_path / "store")
+    assert outcome.out.count("materials-project-legacy") == 4
+    assert "formation_energy_per_atom" in outcome.out
+    assert max(len(line) for line in outcome.out.splitlines()[1:]) <= 80
+    for words in ("synthetic-1", "CC0-1.0 5", "large update", "rows refused", "verdict"):
+        assert words in outcome.out
+
+
 def test_the_citation_of_a_source_is_shown(run, tmp_path):
     from crystalgnn_core.sources.ingest import ingest_source
     from crystalgnn_core.sources.synthetic import SyntheticSource
@@ -100,7 +115,8 @@ def test_rejects_are_counted_and_written(run, store, tmp_path):
         ("changes s --since 99", "version 99 is not before the newest, 2"),
         ("changes s --since 1 --output rows.xlsx", ".parquet or .csv"),
         ("verdict nobody", "holds no source 'nobody'"),
-        ("accept nobody", "has no verdict yet"),
+        ("accept nobody", "holds no source 'nobody'"),
+        ("accept s nobody", "holds no source 'nobody'"),
         ("rejects nobody", "holds no source 'nobody'"),
     ],
 )

@@ -4,11 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from crystalgnn_core.records.distribution import QUANTILES, Distribution
 from crystalgnn_core.records.profile import (
     MAX_VERSIONS,
     OTHERS,
-    QUANTILES,
-    Distribution,
     RecordProfile,
     profile_rows,
 )

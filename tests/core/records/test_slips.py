@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from crystalgnn_core.records.profile import Distribution
+from crystalgnn_core.records.distribution import Distribution
 from crystalgnn_core.records.slips import (
     SLIPS,
     distance,
