@@ -21,6 +21,9 @@ app = typer.Typer(
     no_args_is_help=True, help="Look at stored sources, and accept suspicious versions."
 )
 app.command()(link)
+RECORD_COLUMNS = ("source", "rows", "rows refused", "#version", "verdict")
+ORIGIN_COLUMNS = ("source", "release", "licences, with rows")
+LABEL_COLUMNS = ("source", "target", "#labels", "label schemes")
 StorePath = Annotated[Path, typer.Option("--store", help="Folder that holds the records.")]
 Source = Annotated[str, typer.Argument(help="Name of a stored source.")]
 Output = Annotated[
@@ -36,7 +39,10 @@ def show(store: StorePath = Path(DEFAULT_STORE)) -> None:
     from crystalgnn_core.sources.reports import last_report
 
     records = RecordStore(store)
-    rows, origins, labels, told = [], [], [], []
+    rows: list[tuple[str, ...]] = []
+    origins: list[tuple[str, ...]] = []
+    labels: list[tuple[str, ...]] = []
+    told = []
     for source in sorted(records.source_counts()):
         profile = profile_source(records, source)
         report, last = last_report(store, source), Ledger(store, source).history().last
@@ -47,14 +53,13 @@ def show(store: StorePath = Path(DEFAULT_STORE)) -> None:
         labels += _label_rows(profile)
         if report is not None and report.citation:
             told.append(f"{source}: {report.citation}")
-    columns = ("source", "rows", "rows refused", "#version", "verdict")
-    show_rows(f"Records in {store}", columns, rows, n_whole=1)
-    if rows:
-        columns = ("source", "release", "licences, with rows")
-        show_rows("Origin", columns, origins, n_whole=1)
-    if labels:
-        columns = ("source", "target", "#labels", "label schemes")
-        show_rows("Labels", columns, labels, n_whole=2)
+    for title, columns, found, n_whole in (
+        (f"Records in {store}", RECORD_COLUMNS, rows, 1),
+        ("Origin", ORIGIN_COLUMNS, origins, 1),
+        ("Labels", LABEL_COLUMNS, labels, 2),
+    ):
+        if found or found is rows:
+            show_rows(title, columns, found, n_whole=n_whole)
     for line in told:
         show_line(line)
 

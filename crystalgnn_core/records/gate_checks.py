@@ -34,8 +34,9 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 Check = Callable[[Comparison], Iterator[Finding]]
-FEW_LEFT = 0.2  # of the rows with an element that would be expected
+FEW_LEFT = 0.2  # of the rows with an element, or with a label, that would be expected
 NEARLY_ALL = 0.9  # of the rows have a label
+MOST = 0.5
 
 
 def check_labels(given: Comparison) -> Iterator[Finding]:
@@ -64,14 +65,23 @@ def check_labels(given: Comparison) -> Iterator[Finding]:
 
 
 def check_new_labels(given: Comparison) -> Iterator[Finding]:
-    """Tell whether new rows lack labels that nearly all rows had before."""
+    """Tell whether new rows lack labels that nearly all rows had, or all that most had."""
     if given.rows is None or given.rows.new.num_rows < given.config.min_new_labels:
         return
     n_new = given.rows.new.num_rows
     for target in given.before.targets:
         share = given.before.label_share(target)
         n_missing = given.rows.new[target].null_count
-        if share < NEARLY_ALL or n_missing <= given.config.max_new_unlabelled * n_new:
+        expected = share * n_new
+        is_more = (
+            share >= NEARLY_ALL and n_missing > given.config.max_new_unlabelled * n_new
+        )
+        is_none = (
+            share >= MOST
+            and expected >= given.config.min_element_rows
+            and n_new - n_missing < FEW_LEFT * expected
+        )
+        if not is_more and not is_none:
             continue
         yield Finding(
             check="new labels",

@@ -88,12 +88,16 @@ def _slip(convert: Conversion, where: str) -> Make:
     return make
 
 
-def _same(before, more, target, rng) -> Outcome:
+def _same(
+    before: pa.Table, more: pa.Table, target: str, rng: np.random.Generator
+) -> Outcome:
     return before.take(rng.permutation(len(before))), (0, 0)
 
 
 def _more(share: float, *, with_labels: bool = True) -> Make:
-    def make(before, more, target, rng) -> Outcome:
+    def make(
+        before: pa.Table, more: pa.Table, target: str, rng: np.random.Generator
+    ) -> Outcome:
         new = more.take(rng.permutation(len(more))).slice(0, round(share * len(before)))
         if not with_labels:
             new = _with(new, target, np.full(len(new), np.nan))
@@ -108,7 +112,9 @@ def _noisy(share: float, size: float) -> Make:
     Of classes half as many are exchanged, as each moves by more than a standard deviation.
     """
 
-    def make(before, more, target, rng) -> Outcome:
+    def make(
+        before: pa.Table, more: pa.Table, target: str, rng: np.random.Generator
+    ) -> Outcome:
         values = _values(before, target)
         chosen = rng.random(len(before)) < share
         if target == "is_metal":
@@ -124,63 +130,85 @@ def _noisy(share: float, size: float) -> Make:
     return make
 
 
-def _relaxed(before, more, target, rng) -> Outcome:
+def _relaxed(
+    before: pa.Table, more: pa.Table, target: str, rng: np.random.Generator
+) -> Outcome:
     digests = [f"{name}-relaxed" for name in before["structure_digest"].to_pylist()]
     return with_columns(before, structure_digest=digests), (0, 0)
 
 
-def _renamed(before, more, target, rng) -> Outcome:
+def _renamed(
+    before: pa.Table, more: pa.Table, target: str, rng: np.random.Generator
+) -> Outcome:
     names = [f"other-{name}" for name in before["material_id"].to_pylist()]
     return with_columns(before, material_id=names), (0, 0)
 
 
-def _replaced(before, more, target, rng) -> Outcome:
+def _replaced(
+    before: pa.Table, more: pa.Table, target: str, rng: np.random.Generator
+) -> Outcome:
     n = min(len(before) // 10, len(more))
     return pa.concat_tables([before.slice(n), more.slice(0, n)]), (0, 0)
 
 
 def _fewer(share: float) -> Make:
-    def make(before, more, target, rng) -> Outcome:
+    def make(
+        before: pa.Table, more: pa.Table, target: str, rng: np.random.Generator
+    ) -> Outcome:
         kept = rng.permutation(len(before))[: round((1 - share) * len(before))]
         return before.take(np.sort(kept)), (0, 0)
 
     return make
 
 
-def _shuffled(before, more, target, rng) -> Outcome:
+def _shuffled(
+    before: pa.Table, more: pa.Table, target: str, rng: np.random.Generator
+) -> Outcome:
     return _with(before, target, rng.permutation(_values(before, target))), (0, 0)
 
 
-def _new_shuffled(before, more, target, rng) -> Outcome:
+def _new_shuffled(
+    before: pa.Table, more: pa.Table, target: str, rng: np.random.Generator
+) -> Outcome:
     new = more.slice(0, len(before) // 10)
     mixed = _with(new, target, rng.permutation(_values(new, target)))
     return pa.concat_tables([before, mixed]), (0, 0)
 
 
-def _shifted_by_one(before, more, target, rng) -> Outcome:
+def _shifted_by_one(
+    before: pa.Table, more: pa.Table, target: str, rng: np.random.Generator
+) -> Outcome:
     return _with(before, target, np.roll(_values(before, target), 1)), (0, 0)
 
 
-def _constant(before, more, target, rng) -> Outcome:
+def _constant(
+    before: pa.Table, more: pa.Table, target: str, rng: np.random.Generator
+) -> Outcome:
     values = _values(before, target)
     return _with(
         before, target, np.where(np.isnan(values), values, values[~np.isnan(values)][0])
     ), (0, 0)
 
 
-def _new_constant(before, more, target, rng) -> Outcome:
+def _new_constant(
+    before: pa.Table, more: pa.Table, target: str, rng: np.random.Generator
+) -> Outcome:
     new = more.slice(0, len(before) // 10)
     values = np.full(len(new), np.nanmedian(_values(before, target)))
     return pa.concat_tables([before, _with(new, target, values)]), (0, 0)
 
 
-def _new_zero(before, more, target, rng) -> Outcome:
+def _new_zero(
+    before: pa.Table, more: pa.Table, target: str, rng: np.random.Generator
+) -> Outcome:
     new = more.slice(0, len(before) // 10)
     after, n = plausible(pa.concat_tables([before, _with(new, target, np.zeros(len(new)))]))
     return after, (0, n)
 
 
-def _unlabelled(before, more, target, rng) -> Outcome:
+def _unlabelled(
+    before: pa.Table, more: pa.Table, target: str, rng: np.random.Generator
+) -> Outcome:
     values = _values(before, target)
     return _with(before, target, np.where(rng.random(len(values)) < 0.3, np.nan, values)), (
         0,
@@ -189,7 +217,9 @@ def _unlabelled(before, more, target, rng) -> Outcome:
 
 
 def _scheme(share: float) -> Make:
-    def make(before, more, target, rng) -> Outcome:
+    def make(
+        before: pa.Table, more: pa.Table, target: str, rng: np.random.Generator
+    ) -> Outcome:
         column = scheme_column(target)
         schemes = [
             "r2SCAN" if scheme and rng.random() < share else scheme
@@ -201,7 +231,9 @@ def _scheme(share: float) -> Make:
 
 
 def _license(share: float) -> Make:
-    def make(before, more, target, rng) -> Outcome:
+    def make(
+        before: pa.Table, more: pa.Table, target: str, rng: np.random.Generator
+    ) -> Outcome:
         n = round(share * len(before))
         licenses = ["CC-BY-NC-4.0"] * n + before["license"].to_pylist()[n:]
         return with_columns(before, license=licenses), (0, 0)
@@ -209,7 +241,9 @@ def _license(share: float) -> Make:
     return make
 
 
-def _element(before, more, target, rng) -> Outcome:
+def _element(
+    before: pa.Table, more: pa.Table, target: str, rng: np.random.Generator
+) -> Outcome:
     parts = [name.split("-") for name in before["chemsys"].to_pylist()]
     counts = Counter(element for part in parts for element in part)
     # in some 5 % of the rows, so that the loss of rows alone is no alarm
@@ -218,7 +252,9 @@ def _element(before, more, target, rng) -> Outcome:
     return before.filter(pa.array([gone not in part for part in parts])), (0, 0)
 
 
-def _rejects(before, more, target, rng) -> Outcome:
+def _rejects(
+    before: pa.Table, more: pa.Table, target: str, rng: np.random.Generator
+) -> Outcome:
     n = round(0.04 * len(before))
     return before.slice(2 * n), (n, 3 * n)
 

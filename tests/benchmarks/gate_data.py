@@ -42,7 +42,7 @@ def _mp20() -> pa.Table:
     frame = pd.read_parquet(DATA / "mp20.parquet")
     names = (ENERGY, GAP, "energy_above_hull")
     labels = {name: frame[name].to_numpy() for name in names}
-    return _from_cif(frame["cif"], labels | {"is_metal": 1.0 * (frame[GAP] == 0.0)})
+    return _from_cif(frame["cif"], labels | {"is_metal": 1.0 * (labels[GAP] == 0.0)})
 
 
 def _perovskites() -> pa.Table:

@@ -175,6 +175,23 @@ def test_new_rows_without_labels_that_all_had_are_counted(tmp_path):
     }
 
 
+def test_new_rows_that_all_lack_labels_that_most_had_are_noticed():
+    def with_gaps(table, n):
+        gaps = table[GAP].to_pylist()[:n] + [None] * (len(table) - n)
+        schemes = [SCHEME] * n + [None] * (len(table) - n)
+        return with_columns(table, **{GAP: gaps, scheme_column(GAP): schemes})
+
+    before, few = with_gaps(OLD, 450), NEW.slice(0, 30)
+    bare = pa.concat_tables([before, with_gaps(few, 2)])
+    assert "25.0 % -> 93.3 % of the 30" in alarms(judge_tables(before, bare))["new labels"]
+    fewer = pa.concat_tables([before, with_gaps(few, 15)])
+    assert not judge_tables(before, fewer).is_suspicious
+    rare = with_gaps(OLD, 200)  # such as moduli, which are computed later
+    assert not judge_tables(
+        rare, pa.concat_tables([rare, with_gaps(NEW.slice(0, 60), 0)])
+    ).is_suspicious
+
+
 def test_a_switched_scheme_is_named(tmp_path):
     after = with_columns(OLD, **{scheme_column(GAP): [SCHEME] * 400 + ["r2SCAN"] * 200})
     assert alarms(verdict_of(tmp_path, OLD, after)) == {
