@@ -205,7 +205,7 @@ class Ledger:
             ) from error
 
     def _committing(self) -> AbstractContextManager[None]:
-        lock = self.path.with_name(f".{self.source}.commit.lock")
+        lock = self.path.with_name(f".{self.source}.verdict.lock")
         return locked(lock, timeout=LOCK_SECONDS)
 
     @contextmanager
