@@ -77,7 +77,8 @@ def ingest(config: PipelineConfig) -> IngestSummary:
         try:
             reports.append(_ingest_one(config, source))
         except CrystalGNNError as error:
-            logger.error("source %s failed: %s", source.name, error)
+            if len(config.sources) > 1:  # the only failure is told at the end
+                logger.error("source %s failed: %s", source.name, error)
             failures.append(error)
     links = None
     if config.linking.after_ingest and len(linkable_sources(config.store_path)) > 1:

@@ -106,11 +106,6 @@ def _checked_crystal(raw: RawRecord, *, is_sound: bool) -> Crystal:
         raise RecordError(*raw.error)
     if not raw.material_id.strip():
         raise RecordError("missing_id", "the row has no id; give every row its own id")
-    if _storable(raw.material_id) != raw.material_id:
-        raise RecordError(
-            "missing_id",
-            f"id {raw.material_id[:40]!a} holds half characters; give the row another id",
-        )
     if raw.crystal is None:
         raise RecordError(
             "unreadable_structure", "there is no structure; mend the source row"
@@ -129,22 +124,13 @@ def _check_split(split: str | None) -> None:
 
 
 def _rejected(raw: RawRecord, source: str, error: RecordError) -> RejectedRecord:
-    material_id, message = _storable(raw.material_id), _storable(str(error))
-    name = material_id or "(no id)"
+    message = str(error)
+    name = raw.material_id or "(no id)"
     return RejectedRecord(
         source=source,
-        material_id=material_id,
+        material_id=raw.material_id,
         stage="ingest",
         reason=cast("RejectReason", error.reason),
         message=message if message.startswith(name) else f"{name}: {message}",
         last_updated=raw.last_updated,
     )
-
-
-def _storable(text: str) -> str:
-    """Escape halves of surrogate pairs, which JSON can hold and no table can."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return text.encode(errors="backslashreplace").decode()
-    return text

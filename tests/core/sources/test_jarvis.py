@@ -316,7 +316,6 @@ def test_a_byte_order_mark_does_no_harm(tmp_path):
 @pytest.mark.parametrize(
     ("faulty", "name", "reason"),
     [
-        ({"jid": "\ud800"}, "\\ud800", "missing_id"),
         ({"func": "a \ud800"}, "JVASP-1", "invalid_label"),
         ({"optb88vdw_bandgap": "\ud800"}, "JVASP-1", "invalid_label"),
         ({"atoms": {"\ud800": 1}}, "JVASP-1", "unreadable_structure"),
@@ -328,7 +327,7 @@ def test_a_byte_order_mark_does_no_harm(tmp_path):
         ),
         ({"atoms": {**CELL, "cartesian": "no"}}, "JVASP-1", "unreadable_structure"),
     ],
-    ids=["id", "functional", "label", "atoms", "large label", "large coordinate", "form"],
+    ids=["functional", "label", "atoms", "large label", "large coordinate", "form"],
 )
 def test_what_no_table_can_hold_costs_one_row(tmp_path, faulty, name, reason):
     path = write(tmp_path / "a.json", [{**record("JVASP-1"), **faulty}, record("JVASP-2")])
