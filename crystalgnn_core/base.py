@@ -4,10 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import json
+import warnings
 from collections.abc import Iterable, Mapping
-from typing import Any
+from functools import reduce
+from importlib.metadata import entry_points
+from operator import or_
+from typing import TYPE_CHECKING, Annotated, Any, get_args
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Discriminator, Tag
+
+if TYPE_CHECKING:
+    from types import UnionType
 
 DEFAULT_STORE = "crystalgnn-store"
 DIGEST_LENGTH = 16
@@ -48,6 +55,59 @@ class FrozenModel(BaseModel):
             for name, field in type(self).model_fields.items()
             if LATER in field.metadata and getattr(self, name) == field.default
         }
+
+
+def union_by_kind(builtin: UnionType, *, group: str, default: str | None = None) -> Any:  # noqa: ANN401  a type that is made at run time
+    """Return the union of configurations that are distinguished by their field `kind`.
+
+    Beside the given classes it holds those that installed packages register: an entry point
+    of the group whose object is a class of the same form. One that cannot be loaded, or
+    that takes a kind there is already, is left out with a warning, so that a broken package
+    does not stop runs that have no use for it.
+
+    Args:
+        builtin: Union of this package's classes, each with a field `kind` of one literal.
+        group: Entry-point group, such as `crystalgnn.networks`.
+        default: Kind of a mapping that names none; None requires the name.
+    """
+    classes = {kind_of(cls): cls for cls in get_args(builtin)}
+    for entry in entry_points(group=group):
+        try:
+            cls = entry.load()
+            kind = kind_of(cls)
+        except Exception as error:  # noqa: BLE001  whatever a foreign package does on import
+            warnings.warn(
+                f"{group}: {entry.value} cannot be used ({error})", RuntimeWarning, 2
+            )
+            continue
+        if classes.setdefault(kind, cls) is not cls:
+            warnings.warn(
+                f"{group}: {entry.value} takes the kind {kind!r} of "
+                f"{classes[kind].__module__}.{classes[kind].__name__} and is left out",
+                RuntimeWarning,
+                2,
+            )
+
+    def find_kind(value: object) -> str | None:
+        if isinstance(value, Mapping):
+            return value.get("kind", default)
+        return getattr(value, "kind", None)
+
+    tagged = [Annotated[cls, Tag(kind)] for kind, cls in classes.items()]
+    return Annotated[reduce(or_, tagged), Discriminator(find_kind)]
+
+
+def kind_of(cls: type[FrozenModel]) -> str:
+    """Return the literal of a class's field `kind`.
+
+    Raises:
+        TypeError: The class is no configuration, or its `kind` is not one literal string.
+    """
+    is_model = isinstance(cls, type) and issubclass(cls, FrozenModel)
+    literals = get_args(cls.model_fields["kind"].annotation) if is_model else ()
+    if len(literals) != 1 or not isinstance(literals[0], str):
+        raise TypeError(f"{cls!r} has no field `kind` of one literal string")
+    return literals[0]
 
 
 def digest_of(value: Any) -> str:  # noqa: ANN401  any JSON value

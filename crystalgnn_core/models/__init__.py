@@ -1,9 +1,8 @@
 """Graph networks and models of the composition; `ModelConfig` is the union of them."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING
 
-from pydantic import Discriminator, Tag
-
+from crystalgnn_core.base import union_by_kind
 from crystalgnn_core.models.composition_config import (
     CompositionMLPConfig,
     CompositionTreesConfig,
@@ -15,20 +14,15 @@ from crystalgnn_core.models.config import (
     SchNetConfig,
 )
 
-
-def _kind(value: object) -> str | None:
-    """Tell a network's settings by `kind`, which CGCNN's may lack."""
-    if isinstance(value, dict):
-        return value.get("kind", "cgcnn")
-    return getattr(value, "kind", None)
-
-
-ModelConfig = Annotated[
-    Annotated[ALIGNNConfig, Tag("alignn")]
-    | Annotated[CGCNNConfig, Tag("cgcnn")]
-    | Annotated[CompositionMLPConfig, Tag("composition_mlp")]
-    | Annotated[CompositionTreesConfig, Tag("composition_trees")]
-    | Annotated[MEGNetConfig, Tag("megnet")]
-    | Annotated[SchNetConfig, Tag("schnet")],
-    Discriminator(_kind),
-]
+BuiltinModel = (
+    ALIGNNConfig
+    | CGCNNConfig
+    | CompositionMLPConfig
+    | CompositionTreesConfig
+    | MEGNetConfig
+    | SchNetConfig
+)
+if TYPE_CHECKING:
+    ModelConfig = BuiltinModel
+else:  # with those of installed packages; settings without a kind are CGCNN's
+    ModelConfig = union_by_kind(BuiltinModel, group="crystalgnn.networks", default="cgcnn")

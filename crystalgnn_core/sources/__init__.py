@@ -1,9 +1,8 @@
 """Where records come from; `AnySource` is the union of sources, told apart by `kind`."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING
 
-from pydantic import Field
-
+from crystalgnn_core.base import union_by_kind
 from crystalgnn_core.sources.files import FilesSource
 from crystalgnn_core.sources.jarvis import JarvisSource
 from crystalgnn_core.sources.materials_project import MaterialsProjectSource
@@ -12,13 +11,16 @@ from crystalgnn_core.sources.synthetic import SyntheticSource
 from crystalgnn_core.sources.textbook import TextbookSource
 from crystalgnn_core.sources.vasp import VaspSource
 
-AnySource = Annotated[
+BuiltinSource = (
     FilesSource
     | JarvisSource
     | MaterialsProjectSource
     | OptimadeSource
     | SyntheticSource
     | TextbookSource
-    | VaspSource,
-    Field(discriminator="kind"),
-]
+    | VaspSource
+)
+if TYPE_CHECKING:
+    AnySource = BuiltinSource
+else:  # with those of installed packages
+    AnySource = union_by_kind(BuiltinSource, group="crystalgnn.sources")
