@@ -162,7 +162,7 @@ def _header(name: str, unit: str) -> str:
 
 
 def _write(output: Path, table: pd.DataFrame) -> None:
-    from crystalgnn_core.artifacts import atomic_path
+    from crystalgnn_core.storage.files import atomic_path
 
     with atomic_path(output) as temporary:
         if output.suffix == ".parquet":

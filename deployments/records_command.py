@@ -186,8 +186,8 @@ def _write(table: pa.Table, output: Path | None) -> None:
     """Write rows as Parquet or CSV, by the suffix; lists are joined in CSV."""
     if output is None:
         return
-    from crystalgnn_core.artifacts import atomic_path, write_table
     from crystalgnn_core.errors import InputError
+    from crystalgnn_core.storage.files import atomic_path, write_table
 
     if output.suffix == ".parquet":
         write_table(output, table)

@@ -10,6 +10,8 @@ import pytest
 ROOT = Path(__file__).parents[1]
 LAYERS = ("crystalgnn_core", "tasks", "flows", "deployments")  # each imports to its left
 STAGES = (
+    "storage",
+    "remote",
     "records",
     "sources",
     "graphs",

@@ -5,9 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from crystalgnn_core.artifacts import file_sha256
 from crystalgnn_core.base import digest_of
-from crystalgnn_core.cache import cache_folder
 from crystalgnn_core.errors import ModelError
 from crystalgnn_core.learning.cards import CARD, DataSummary, ModelCard
 from crystalgnn_core.learning.checkpoints import environment, write_bundle
@@ -18,6 +16,8 @@ from crystalgnn_core.models.published_alignn import read_alignn
 from crystalgnn_core.models.published_megnet import read_megnet
 from crystalgnn_core.records.provenance import NOT_STATED, SourceFacts
 from crystalgnn_core.records.schemes import MP_LEGACY, checked_scheme
+from crystalgnn_core.remote.cache import cache_folder
+from crystalgnn_core.storage.files import file_sha256
 from crystalgnn_core.targets import get_target
 
 if TYPE_CHECKING:

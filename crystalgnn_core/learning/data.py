@@ -22,7 +22,7 @@ from crystalgnn_core.records.provenance import FACT_COLUMNS, describe_sources
 from crystalgnn_core.records.schema import SPLITS
 from crystalgnn_core.records.schemes import JOINED, count_schemes, refuse_mixture
 from crystalgnn_core.records.store import RecordStore
-from crystalgnn_core.shardset import KEY, ShardSet
+from crystalgnn_core.storage.shards import KEY, ShardSet
 from crystalgnn_core.targets import is_class, scheme_column
 
 if TYPE_CHECKING:

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 
 from pydantic import TypeAdapter, ValidationError
 
-from crystalgnn_core.artifacts import read_json, write_json
 from crystalgnn_core.base import FrozenModel
 from crystalgnn_core.errors import IntegrityError, ModelError
 from crystalgnn_core.learning.cards import CARD, ModelCard, read_card
-from crystalgnn_core.locks import locked
+from crystalgnn_core.storage.files import read_json, write_json
+from crystalgnn_core.storage.locks import locked
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence

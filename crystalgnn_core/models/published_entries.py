@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from crystalgnn_core.downloads import RemoteFile
 from crystalgnn_core.models.published_entry import PublishedEntry, StatedError
+from crystalgnn_core.remote.downloads import RemoteFile
 
 _CGCNN = "https://github.com/txie-93/cgcnn"
 _MEGNET = "https://github.com/materialsvirtuallab/megnet"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from crystalgnn_core.base import FrozenModel
-from crystalgnn_core.downloads import RemoteFile
+from crystalgnn_core.remote.downloads import RemoteFile
 
 
 class StatedError(FrozenModel):

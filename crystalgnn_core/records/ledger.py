@@ -11,9 +11,7 @@ from typing import TYPE_CHECKING
 import pyarrow.compute as pc
 from pydantic import ValidationError
 
-from crystalgnn_core.artifacts import read_json, write_text
 from crystalgnn_core.errors import ConfigError, InputError, IntegrityError
-from crystalgnn_core.locks import locked
 from crystalgnn_core.records.gate import judge
 from crystalgnn_core.records.gate_history import (
     Acceptance,
@@ -27,6 +25,8 @@ from crystalgnn_core.records.history import compare_versions
 from crystalgnn_core.records.profile import PROFILE_COLUMNS, RecordProfile, profile_rows
 from crystalgnn_core.records.store import RecordStore
 from crystalgnn_core.records.verdict import GateConfig, GateReport
+from crystalgnn_core.storage.files import read_json, write_text
+from crystalgnn_core.storage.locks import locked
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

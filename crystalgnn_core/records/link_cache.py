@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, NamedTuple
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from crystalgnn_core.artifacts import write_table
 from crystalgnn_core.base import digest_of
 from crystalgnn_core.records.fingerprints import Fingerprint
+from crystalgnn_core.storage.files import write_table
 
 if TYPE_CHECKING:
     from collections.abc import Collection

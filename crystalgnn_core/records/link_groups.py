@@ -6,9 +6,9 @@ from collections import Counter, defaultdict
 from itertools import combinations
 from typing import TYPE_CHECKING, NamedTuple
 
-from crystalgnn_core.manifest import KEY
 from crystalgnn_core.records.link_search import Material
 from crystalgnn_core.records.store import KEYS, RecordStore
+from crystalgnn_core.storage.manifest import KEY
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -10,10 +10,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import Field, ValidationError
 
-from crystalgnn_core.artifacts import FileRef, read_json
 from crystalgnn_core.base import FrozenModel
 from crystalgnn_core.errors import IntegrityError
-from crystalgnn_core.manifest import KEY
+from crystalgnn_core.storage.files import FileRef, read_json
+from crystalgnn_core.storage.manifest import KEY
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

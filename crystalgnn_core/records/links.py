@@ -14,11 +14,8 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from crystalgnn_core.artifacts import FileRef, write_table, write_text
 from crystalgnn_core.base import digest_of
 from crystalgnn_core.errors import InputError
-from crystalgnn_core.locks import locked
-from crystalgnn_core.manifest import KEY
 from crystalgnn_core.records.link_cache import METHOD, LinkCache
 from crystalgnn_core.records.link_config import LinkConfig
 from crystalgnn_core.records.link_groups import (
@@ -46,6 +43,9 @@ from crystalgnn_core.records.provenance import read_provenance
 from crystalgnn_core.records.reading import stream_crystals
 from crystalgnn_core.records.schemes import SYNTHETIC_PREFIX
 from crystalgnn_core.records.store import RecordStore
+from crystalgnn_core.storage.files import FileRef, write_table, write_text
+from crystalgnn_core.storage.locks import locked
+from crystalgnn_core.storage.manifest import KEY
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

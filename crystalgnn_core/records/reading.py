@@ -8,9 +8,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from crystalgnn_core.manifest import KEY
 from crystalgnn_core.records.crystal import Crystal
 from crystalgnn_core.records.store import RecordStore
+from crystalgnn_core.storage.manifest import KEY
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence

@@ -14,7 +14,6 @@ from pyarrow.dataset import ParquetFragmentScanOptions
 
 from crystalgnn_core.base import FrozenModel
 from crystalgnn_core.errors import InputError, TransientError
-from crystalgnn_core.locks import locked
 from crystalgnn_core.records.changes import (
     KEY_COLUMNS,
     TableReader,
@@ -27,6 +26,7 @@ from crystalgnn_core.records.schema import (
     reject_schema,
     with_all_columns,
 )
+from crystalgnn_core.storage.locks import locked
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

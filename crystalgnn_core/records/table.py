@@ -13,7 +13,7 @@ from crystalgnn_core.records.content import content_digest
 from crystalgnn_core.records.crystal import structure_digests
 from crystalgnn_core.records.naming import name_composition
 from crystalgnn_core.records.schema import record_schema
-from crystalgnn_core.rows import ragged
+from crystalgnn_core.storage.rows import ragged
 from crystalgnn_core.targets import TARGETS, scheme_column
 
 if TYPE_CHECKING:

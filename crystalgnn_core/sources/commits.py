@@ -10,10 +10,8 @@ from typing import TYPE_CHECKING
 import pyarrow.parquet as pq
 from pydantic import ValidationError
 
-from crystalgnn_core.artifacts import read_json, write_text
 from crystalgnn_core.base import FrozenModel
 from crystalgnn_core.errors import IntegrityError
-from crystalgnn_core.locks import locked
 from crystalgnn_core.records.ledger import Ledger
 from crystalgnn_core.records.provenance import Provenance, write_provenance
 from crystalgnn_core.records.store import RecordStore
@@ -23,6 +21,8 @@ from crystalgnn_core.sources.origin import provenance_of
 from crystalgnn_core.sources.reports import IngestReport, last_report, report_path
 from crystalgnn_core.sources.staging import STAGE, PartState, StagedRecords
 from crystalgnn_core.sources.stored import KeptRows, StoredSource
+from crystalgnn_core.storage.files import read_json, write_text
+from crystalgnn_core.storage.locks import locked
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

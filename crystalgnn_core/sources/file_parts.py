@@ -5,7 +5,6 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from crystalgnn_core.artifacts import file_sha256
 from crystalgnn_core.errors import ConfigError, SourceError
 from crystalgnn_core.sources.folders import matches
 from crystalgnn_core.sources.pieces import Piece, refuse
@@ -17,6 +16,7 @@ from crystalgnn_core.sources.structure_files import (
     structure_files,
 )
 from crystalgnn_core.sources.tables import TABLE_SUFFIXES
+from crystalgnn_core.storage.files import file_sha256
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

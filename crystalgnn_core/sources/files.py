@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from crystalgnn_core.artifacts import file_sha256
 from crystalgnn_core.base import DIGEST_LENGTH, LATER, digest_of
 from crystalgnn_core.errors import ConfigError
 from crystalgnn_core.sources.base import (
@@ -51,6 +50,7 @@ from crystalgnn_core.sources.structure_files import (
 )
 from crystalgnn_core.sources.table_structures import table_pieces
 from crystalgnn_core.sources.tables import TABLE_SUFFIXES, open_table
+from crystalgnn_core.storage.files import file_sha256
 from crystalgnn_core.targets import TargetName
 
 if TYPE_CHECKING:

@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
-from crystalgnn_core.artifacts import file_sha256, read_json, write_json
 from crystalgnn_core.base import DIGEST_LENGTH, digest_of
-from crystalgnn_core.cache import cache_folder
-from crystalgnn_core.downloads import PATIENCE, Patience
 from crystalgnn_core.errors import IntegrityError, SourceError
-from crystalgnn_core.figshare import API
 from crystalgnn_core.records.plausibility import ImplausibleLabels
+from crystalgnn_core.remote.cache import cache_folder
+from crystalgnn_core.remote.downloads import PATIENCE, Patience
+from crystalgnn_core.remote.figshare import API
 from crystalgnn_core.sources.archives import read_blocks, reading
 from crystalgnn_core.sources.base import SourceConfig, SourcePart, SourcePlan
 from crystalgnn_core.sources.jarvis_records import TARGETS, Gap, Reading, read_record
@@ -24,6 +23,7 @@ from crystalgnn_core.sources.jarvis_releases import (
     obtain_release,
 )
 from crystalgnn_core.sources.json_range import Range
+from crystalgnn_core.storage.files import file_sha256, read_json, write_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -10,9 +10,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 from crystalgnn_core.base import FrozenModel
-from crystalgnn_core.downloads import PATIENCE, Patience, RemoteFile, fetch, is_at_hand
 from crystalgnn_core.errors import DownloadError, TransientError
-from crystalgnn_core.figshare import API, article_file
+from crystalgnn_core.remote.downloads import (
+    PATIENCE,
+    Patience,
+    RemoteFile,
+    fetch,
+    is_at_hand,
+)
+from crystalgnn_core.remote.figshare import API, article_file
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -11,7 +11,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import Field, field_validator, model_validator
 
-from crystalgnn_core.artifacts import FileRef, write_table
 from crystalgnn_core.base import digest_of, digest_of_strings
 from crystalgnn_core.errors import TransientError
 from crystalgnn_core.records.plausibility import ImplausibleLabels
@@ -45,6 +44,7 @@ from crystalgnn_core.sources.mp_session import (
     key_of_environment,
     open_client,
 )
+from crystalgnn_core.storage.files import FileRef, write_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

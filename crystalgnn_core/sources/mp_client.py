@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, TypeVar
 
 from pydantic import Field
 
-from crystalgnn_core.downloads import Patience, fetch_json, try_often
 from crystalgnn_core.errors import DownloadError, SourceError
-from crystalgnn_core.transfer import PassingError
+from crystalgnn_core.remote.downloads import Patience, fetch_json, try_often
+from crystalgnn_core.remote.http import PassingError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

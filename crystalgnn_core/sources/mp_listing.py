@@ -11,7 +11,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from crystalgnn_core.artifacts import write_table
 from crystalgnn_core.base import digest_of
 from crystalgnn_core.errors import SourceError, TransientError
 from crystalgnn_core.sources.base import in_chunks
@@ -26,6 +25,7 @@ from crystalgnn_core.sources.mp_labels import (
     energies_of,
     id_of,
 )
+from crystalgnn_core.storage.files import write_table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -9,10 +9,10 @@ from contextlib import contextmanager
 from http.client import responses
 from typing import TYPE_CHECKING
 
-from crystalgnn_core.downloads import try_often
 from crystalgnn_core.errors import SourceError
+from crystalgnn_core.remote.downloads import try_often
+from crystalgnn_core.remote.http import PassingError
 from crystalgnn_core.sources.mp_client import DAMAGED, MaterialsClient
-from crystalgnn_core.transfer import PassingError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from mp_api.client import MPRester
     from requests import Response
 
-    from crystalgnn_core.downloads import Patience
+    from crystalgnn_core.remote.downloads import Patience
 
 KEY_VARIABLE = "MP_API_KEY"
 _KEY = re.compile(r"[!-~]{32}")

@@ -9,9 +9,9 @@ from urllib.parse import urlsplit
 from pydantic import Field, field_validator, model_validator
 
 from crystalgnn_core.base import digest_of
-from crystalgnn_core.downloads import Patience
 from crystalgnn_core.errors import RecordError, SourceError, TransientError
 from crystalgnn_core.records.schema import RawRecord, RejectReason
+from crystalgnn_core.remote.downloads import Patience
 from crystalgnn_core.sources.base import SourceConfig, SourcePart, SourcePlan
 from crystalgnn_core.sources.columns import TargetColumn, read_id
 from crystalgnn_core.sources.optimade_client import (

@@ -14,7 +14,7 @@ from crystalgnn_core.errors import SourceError, TransientError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from crystalgnn_core.transfer import Answer
+    from crystalgnn_core.remote.http import Answer
 
 logger = logging.getLogger(__name__)
 _N_WARNINGS, _N_CHARACTERS = 5, 200

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote, urlencode
 
 from crystalgnn_core.base import FrozenModel
-from crystalgnn_core.downloads import Patience, fetch_answer
 from crystalgnn_core.errors import DownloadError, SourceError
+from crystalgnn_core.remote.downloads import Patience, fetch_answer
 from crystalgnn_core.sources.optimade_answers import (
     child_url,
     content_of,
@@ -26,7 +26,7 @@ from crystalgnn_core.sources.optimade_answers import (
 )
 
 if TYPE_CHECKING:
-    from crystalgnn_core.transfer import Answer
+    from crystalgnn_core.remote.http import Answer
 
 logger = logging.getLogger(__name__)
 MAJOR = "1"  # version of the interface that is spoken

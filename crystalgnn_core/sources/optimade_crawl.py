@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import AwareDatetime, ValidationError
 
-from crystalgnn_core.artifacts import read_json, write_text
 from crystalgnn_core.base import FrozenModel, digest_of, short_digest
 from crystalgnn_core.errors import IntegrityError, SourceError, TransientError
+from crystalgnn_core.storage.files import read_json, write_text
 
 if TYPE_CHECKING:
     from crystalgnn_core.sources.optimade_client import Page

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field, ValidationError
 
-from crystalgnn_core.artifacts import read_json
 from crystalgnn_core.base import FrozenModel
 from crystalgnn_core.errors import IntegrityError
 from crystalgnn_core.records.ledger import Ledger
 from crystalgnn_core.records.store import RecordCounts, RecordStore
 from crystalgnn_core.records.verdict import GateReport
 from crystalgnn_core.sources.stored import StoredSource
+from crystalgnn_core.storage.files import read_json
 
 if TYPE_CHECKING:
     from pathlib import Path

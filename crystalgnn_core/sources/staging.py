@@ -13,7 +13,6 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pydantic import Field, ValidationError
 
-from crystalgnn_core.artifacts import FileRef, read_json, write_table, write_text
 from crystalgnn_core.base import FrozenModel
 from crystalgnn_core.errors import IntegrityError
 from crystalgnn_core.records.schema import (
@@ -24,6 +23,7 @@ from crystalgnn_core.records.schema import (
 )
 from crystalgnn_core.records.validation import rejects_table
 from crystalgnn_core.sources.base import SourcePart
+from crystalgnn_core.storage.files import FileRef, read_json, write_table, write_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from crystalgnn_core.artifacts import file_sha256
 from crystalgnn_core.base import DIGEST_LENGTH, digest_of
 from crystalgnn_core.errors import RecordError, SourceError
 from crystalgnn_core.records.schema import RawRecord
@@ -22,6 +21,7 @@ from crystalgnn_core.sources.formation import (
 )
 from crystalgnn_core.sources.structure_files import changed, existing
 from crystalgnn_core.sources.vasp_run import RUN_PATTERNS, VaspRun, read_vasp_run
+from crystalgnn_core.storage.files import file_sha256
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

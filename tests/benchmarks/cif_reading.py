@@ -36,13 +36,13 @@ from crystalgnn_core.sources.ingest import read_part
 from crystalgnn_core.sources.pieces import Piece, read_pieces
 from crystalgnn_core.sources.pymatgen_cif import crystal_with_pymatgen
 from deployments.tables import show_line, show_rows
+from tests.paths import DATA
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from crystalgnn_core.sources.base import SourcePart
 
-DATA = Path(__file__).parents[3] / "shared" / "data"
 FILES = ("mp20", "wbm_candidates", "perov5_val", "aflow_elastic")
 SCHEME = "MP 2021 (MP-20)"
 N_PYMATGEN, N_FAST = 200, 2000

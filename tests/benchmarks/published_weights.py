@@ -23,8 +23,8 @@ from crystalgnn_core.models.catalogue import catalogue
 from crystalgnn_core.records.crystal import Crystal
 from crystalgnn_core.sources.cif import crystals_from_cifs
 from deployments.tables import show_line, show_rows
+from tests.paths import SHARED
 
-SHARED = Path(__file__).parents[3] / "shared"
 WEIGHTS = {
     "CGCNN": (
         "cgcnn/{}.pth.tar",

@@ -4,7 +4,7 @@ import json
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
 
-from crystalgnn_core.downloads import Patience
+from crystalgnn_core.remote.downloads import Patience
 from crystalgnn_core.sources.columns import TargetColumn
 from crystalgnn_core.sources.optimade import OptimadeSource
 from tests.core.web import send

@@ -12,9 +12,9 @@ from crystalgnn_core.screening.candidates import read_candidates
 from crystalgnn_core.screening.config import ScreeningConfig
 from crystalgnn_core.screening.prediction import plan_prediction_shards, predict_shard
 from crystalgnn_core.screening.screen import rank_screen
-from crystalgnn_core.shardset import KEY
 from crystalgnn_core.sources.ingest import ingest_source
 from crystalgnn_core.sources.synthetic import SyntheticSource
+from crystalgnn_core.storage.shards import KEY
 
 GRAPH = GraphConfig(cutoff=5.0, n_neighbors=6)
 MODEL = CGCNNConfig(atom_width=8, n_convolutions=1, hidden_width=8)

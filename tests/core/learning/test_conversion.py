@@ -24,8 +24,8 @@ from crystalgnn_core.models.published import read_cgcnn
 from crystalgnn_core.records.crystal import Crystal
 from crystalgnn_core.screening.prediction import predict
 from crystalgnn_core.sources.cif import crystals_from_cifs
+from tests.paths import SHARED
 
-SHARED = Path(__file__).parents[4] / "shared"
 ORIGIN, QUARTER, HALF = [0, 0, 0], [0.25] * 3, [0.5] * 3
 ROCK_SALT = [ORIGIN, HALF]
 

@@ -1,7 +1,5 @@
 """The gate on made cases: each slip is found and named, and growth is no alarm."""
 
-from pathlib import Path
-
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -29,8 +27,9 @@ from tests.core.records.made_rows import (
     slipped,
     with_columns,
 )
+from tests.paths import DATA
 
-MP20 = Path(__file__).parents[4] / "shared" / "data" / "mp20.parquet"
+MP20 = DATA / "mp20.parquet"
 OLD = rows()
 NEW = rows(seed=1)
 N = len(OLD)

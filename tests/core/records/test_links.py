@@ -23,8 +23,8 @@ from crystalgnn_core.sources.synthetic import SyntheticSource
 from crystalgnn_core.sources.textbook import TextbookSource
 from tests.core.records.disguises import disguise, store_crystals, textbook
 from tests.core.worlds import in_memory
+from tests.paths import DATA
 
-SHARED = Path(__file__).parents[4] / "shared" / "data"
 NAMES = ("SrTiO3", "MgO", "Si", "GaAs", "TiO2-rutile")
 
 
@@ -291,10 +291,10 @@ def test_settings_without_a_meaning_are_refused(settings):
         LinkConfig(**settings)
 
 
-@pytest.mark.skipif(not SHARED.is_dir(), reason="the samples are not at hand")
+@pytest.mark.skipif(not DATA.is_dir(), reason="the samples are not at hand")
 def test_real_materials_are_found_again_and_kept_apart(tmp_path):
     """40 MP-20 materials among 400, as another calculation would write them down."""
-    rows = pd.read_parquet(SHARED / "mp20.parquet").head(400)
+    rows = pd.read_parquet(DATA / "mp20.parquet").head(400)
     rows[["material_id", "cif"]].to_parquet(tmp_path / "mp.parquet")
     store = tmp_path / "store"
     ingest_source(store, FilesSource(name="mp", path=str(tmp_path / "mp.parquet")))

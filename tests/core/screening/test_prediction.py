@@ -26,7 +26,7 @@ from crystalgnn_core.screening.prediction import (
     predict_shard,
     prediction_folder,
 )
-from crystalgnn_core.shardset import KEY, ShardSet
+from crystalgnn_core.storage.shards import KEY, ShardSet
 from tests.core.random_crystals import with_lonely_atom
 
 TARGETS = ("formation_energy_per_atom", "bulk_modulus")

@@ -29,7 +29,7 @@ from crystalgnn_core.screening.prescreening import kept_digests, only_kept, pres
 from crystalgnn_core.screening.quality import true_best_kept
 from crystalgnn_core.screening.ranking import score_candidates
 from crystalgnn_core.screening.screen import rank_screen
-from crystalgnn_core.shardset import KEY
+from crystalgnn_core.storage.shards import KEY
 from tests.core import worlds
 from tests.core.screening.test_screen import MIXED, Mixed, N
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -18,8 +17,8 @@ from crystalgnn_core.errors import RecordError
 from crystalgnn_core.sources.cif import crystal_from_cif
 from crystalgnn_core.sources.gemmi_cif import crystals_with_gemmi
 from crystalgnn_core.sources.pymatgen_cif import crystal_with_pymatgen
+from tests.paths import DATA
 
-SHARED = Path(__file__).parents[4] / "shared" / "data"
 CELL = """_cell_length_a 5.64
 _cell_length_b 5.64
 _cell_length_c 5.64
@@ -260,10 +259,10 @@ def test_damaged_text_is_never_read_differently(data):
         assert is_equal(fast, crystal_with_pymatgen(text))
 
 
-@pytest.mark.skipif(not SHARED.is_dir(), reason="the samples are not at hand")
+@pytest.mark.skipif(not DATA.is_dir(), reason="the samples are not at hand")
 @pytest.mark.parametrize("name", ["mp20", "wbm_candidates", "perov5_val"])
 def test_shared_cifs_take_the_fast_path_and_agree(name):
-    texts = pq.read_table(SHARED / f"{name}.parquet", columns=["cif"])["cif"].to_pylist()
+    texts = pq.read_table(DATA / f"{name}.parquet", columns=["cif"])["cif"].to_pylist()
     n_fast = 0
     for text in texts[:: len(texts) // 100][:100]:
         fast = read_one(text)

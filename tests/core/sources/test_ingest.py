@@ -9,7 +9,6 @@ import pytest
 from pydantic import ValidationError
 
 from crystalgnn_core.errors import IntegrityError, TransientError
-from crystalgnn_core.locks import locked
 from crystalgnn_core.records.store import RecordStore
 from crystalgnn_core.sources import commits
 from crystalgnn_core.sources import ingest as module
@@ -19,6 +18,7 @@ from crystalgnn_core.sources.ingest import plan_ingest, read_part
 from crystalgnn_core.sources.reports import last_report
 from crystalgnn_core.sources.synthetic import SyntheticSource
 from crystalgnn_core.sources.textbook import textbook_structure
+from crystalgnn_core.storage.locks import locked
 from tests.core.worlds import ingest
 
 SOURCE = SyntheticSource(n_structures=12, part_size=5)

@@ -15,8 +15,8 @@ from crystalgnn_core.sources import jarvis as module
 from crystalgnn_core.sources.ingest import ingest_source, plan_ingest, read_part
 from crystalgnn_core.sources.jarvis import LICENSE, JarvisSource
 from crystalgnn_core.sources.stored import StoredSource
+from tests.paths import DATA
 
-DATA = Path(__file__).parents[4] / "shared" / "data"
 CELL = {
     "lattice_mat": [[3.9, 0.0, 0.0], [0.0, 3.9, 0.0], [0.0, 0.0, 3.9]],
     "coords": [[0.0, 0.0, 0.0], [0.5, 0.5, 0.5]],

@@ -7,8 +7,8 @@ import zipfile
 
 import pytest
 
-from crystalgnn_core.downloads import Patience
 from crystalgnn_core.errors import DownloadError, TransientError
+from crystalgnn_core.remote.downloads import Patience
 from crystalgnn_core.sources.ingest import ingest_source
 from crystalgnn_core.sources.jarvis import JarvisSource
 from crystalgnn_core.sources.jarvis_releases import ARTICLE, RELEASES, obtain_release

@@ -2,7 +2,6 @@
 
 import json
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,8 +21,7 @@ from tests.core.sources.mp_world import (
     source,
     stored,
 )
-
-SHARED = Path(__file__).parents[3].parent / "shared" / "data"
+from tests.paths import DATA
 
 
 def test_all_rows_arrive_with_labels_schemes_and_origin(service, tmp_path):
@@ -212,7 +210,7 @@ def test_a_new_field_does_no_harm_and_a_missing_one_is_told(service, tmp_path, c
 
 @pytest.fixture
 def summary_documents():
-    path = SHARED / "mp_summary_docs.json"
+    path = DATA / "mp_summary_docs.json"
     if not path.is_file():
         pytest.skip(f"{path} is not there")
     return json.loads(path.read_text())
@@ -245,7 +243,7 @@ def test_real_documents_arrive_complete(service, tmp_path, summary_documents, wi
 
 
 def test_thousands_of_rows_in_pages_arrive_complete_and_unchanged(service, tmp_path):
-    path = SHARED / "mp20.parquet"
+    path = DATA / "mp20.parquet"
     if not path.is_file():
         pytest.skip(f"{path} is not there")
     table = pq.read_table(path).slice(0, 2500).to_pylist()

@@ -11,7 +11,6 @@ import json
 import re
 from collections import Counter
 from functools import cache
-from pathlib import Path
 
 import pytest
 
@@ -20,8 +19,9 @@ from crystalgnn_core.records.store import RecordStore
 from crystalgnn_core.sources.ingest import ingest_source
 from tests.core.optimade_provider import Provider, answer_json
 from tests.core.web import running_site
+from tests.paths import DATA
 
-FILE = Path(__file__).parents[4] / "shared" / "data" / "optimade_structures.json"
+FILE = DATA / "optimade_structures.json"
 pytestmark = pytest.mark.skipif(not FILE.is_file(), reason="the answers are not at hand")
 MC3D, MP = (
     "https://aiida.materialscloud.org/mc3d/optimade",

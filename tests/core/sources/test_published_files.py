@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import json
-from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -12,9 +11,9 @@ import pytest
 from crystalgnn_core.records.validation import validate
 from crystalgnn_core.sources.columns import TargetColumn
 from crystalgnn_core.sources.files import FilesSource
+from tests.paths import DATA
 
-SHARED = Path(__file__).parents[4] / "shared" / "data"
-pytestmark = pytest.mark.skipif(not SHARED.is_dir(), reason="the samples are not at hand")
+pytestmark = pytest.mark.skipif(not DATA.is_dir(), reason="the samples are not at hand")
 
 
 def mine(path, **settings):
@@ -37,9 +36,9 @@ def test_mp20_rows_are_all_good():
         name: TargetColumn(column=name, label_scheme="MP 2021 (MP-20)")
         for name in ("formation_energy_per_atom", "band_gap")
     }
-    config = mine(SHARED / "mp20.parquet", targets=targets, part_size=200)
+    config = mine(DATA / "mp20.parquet", targets=targets, part_size=200)
     rows = validated(config, 200)
-    frame = pd.read_parquet(SHARED / "mp20.parquet").head(200)
+    frame = pd.read_parquet(DATA / "mp20.parquet").head(200)
     assert [row["material_id"] for row in rows] == frame["material_id"].tolist()
     assert [row["band_gap"] for row in rows] == frame["band_gap"].tolist()
     assert [row["split"] for row in rows] == frame["split"].tolist()
@@ -56,18 +55,18 @@ def test_perovskite_heats_are_read_as_a_target():
         ),
         "band_gap": TargetColumn(column="ind_gap", label_scheme="GLLB-SC"),
     }
-    config = mine(SHARED / "perov5_val.parquet", targets=targets, part_size=100)
+    config = mine(DATA / "perov5_val.parquet", targets=targets, part_size=100)
     rows = validated(config, 100)
     assert all(row["n_sites"] == 5 for row in rows)
-    heats = pd.read_parquet(SHARED / "perov5_val.parquet")["heat_all"].head(100)
+    heats = pd.read_parquet(DATA / "perov5_val.parquet")["heat_all"].head(100)
     assert [row["formation_energy_per_atom"] for row in rows] == heats.tolist()
 
 
 def test_jarvis_records_are_read_from_json(tmp_path):
-    with gzip.open(SHARED / "jarvis_dft3d_subset.json.gz", "rt") as stream:
+    with gzip.open(DATA / "jarvis_dft3d_subset.json.gz", "rt") as stream:
         records = json.load(stream)[:300]
     (tmp_path / "subset.json").write_text(json.dumps(records))
-    full = SHARED / "real_full_record_JVASP-90856.json"
+    full = DATA / "real_full_record_JVASP-90856.json"
     (tmp_path / "full.json").write_text(full.read_text())
     rows = validated(mine(tmp_path), 301)
     assert [row["material_id"] for row in rows[1:]] == [record["jid"] for record in records]

@@ -8,7 +8,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from crystalgnn_core.artifacts import FileRef, write_table
 from crystalgnn_core.base import digest_of
 from crystalgnn_core.errors import IntegrityError
 from crystalgnn_core.records.store import RecordStore
@@ -17,6 +16,7 @@ from crystalgnn_core.sources.ingest import ingest_source, plan_ingest, read_part
 from crystalgnn_core.sources.reports import stored_source
 from crystalgnn_core.sources.stored import StoredSource
 from crystalgnn_core.sources.synthetic import SyntheticSource
+from crystalgnn_core.storage.files import FileRef, write_table
 
 PAGE = 4
 WORLD = SyntheticSource(n_structures=10)

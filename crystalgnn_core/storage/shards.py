@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from crystalgnn_core.artifacts import park_table, read_parked
 from crystalgnn_core.base import FrozenModel, digest_of_strings
 from crystalgnn_core.errors import IntegrityError
-from crystalgnn_core.locks import locked
-from crystalgnn_core.manifest import KEY, Manifest, Refusal, ShardEntry
-from crystalgnn_core.rows import rows_in_order
+from crystalgnn_core.storage.files import park_table, read_parked
+from crystalgnn_core.storage.locks import locked
+from crystalgnn_core.storage.manifest import KEY, Manifest, Refusal, ShardEntry
+from crystalgnn_core.storage.rows import rows_in_order
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Sequence

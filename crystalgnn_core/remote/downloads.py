@@ -11,17 +11,17 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, TypeVar
 
 from pydantic import Field
 
-from crystalgnn_core.artifacts import read_json, write_json
 from crystalgnn_core.base import FrozenModel
 from crystalgnn_core.errors import DownloadError, IntegrityError, TransientError
-from crystalgnn_core.locks import locked
-from crystalgnn_core.transfer import (
+from crystalgnn_core.remote.http import (
     Answer,
     PassingError,
     receive,
     receive_answer,
     receive_json,
 )
+from crystalgnn_core.storage.files import read_json, write_json
+from crystalgnn_core.storage.locks import locked
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -8,11 +8,11 @@ import pyarrow as pa
 import pytest
 from filelock import FileLock
 
-from crystalgnn_core import shardset
-from crystalgnn_core.artifacts import read_parked
 from crystalgnn_core.errors import IntegrityError, TransientError
-from crystalgnn_core.rows import rows_in_order
-from crystalgnn_core.shardset import KEY, Refusal, ShardSet
+from crystalgnn_core.storage import shards as module
+from crystalgnn_core.storage.files import read_parked
+from crystalgnn_core.storage.rows import rows_in_order
+from crystalgnn_core.storage.shards import KEY, Refusal, ShardSet
 
 
 def table(keys, value=0.0):
@@ -93,16 +93,16 @@ def test_writer_finishing_in_between_is_no_error(tmp_path, monkeypatch):
     job = one_job(shards, "ab")
 
     def late(path):
-        monkeypatch.setattr(shardset, "read_parked", read_parked)
+        monkeypatch.setattr(module, "read_parked", read_parked)
         ShardSet(tmp_path).build(job, keep)
         return read_parked(path)
 
-    monkeypatch.setattr(shardset, "read_parked", late)
+    monkeypatch.setattr(module, "read_parked", late)
     assert not shards.build(job, keep).was_built
 
 
 def test_lock_held_for_too_long_is_transient(tmp_path, monkeypatch):
-    monkeypatch.setattr(shardset, "LOCK_SECONDS", 0.1)
+    monkeypatch.setattr(module, "LOCK_SECONDS", 0.1)
     shards = ShardSet(tmp_path)
     job = one_job(shards, "ab")
     with (

@@ -8,10 +8,16 @@ import time
 
 import pytest
 
-from crystalgnn_core.downloads import Patience, RemoteFile, fetch, fetch_json, is_at_hand
 from crystalgnn_core.errors import DownloadError, IntegrityError, TransientError
-from crystalgnn_core.figshare import article_file, article_files
-from crystalgnn_core.locks import locked
+from crystalgnn_core.remote.downloads import (
+    Patience,
+    RemoteFile,
+    fetch,
+    fetch_json,
+    is_at_hand,
+)
+from crystalgnn_core.remote.figshare import article_file, article_files
+from crystalgnn_core.storage.locks import locked
 from tests.core.web import file_answer, running_site, send
 
 CONTENT = bytes(range(256)) * 900  # several pieces of a transfer

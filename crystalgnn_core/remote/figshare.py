@@ -6,8 +6,8 @@ from typing import TypeVar
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from crystalgnn_core.downloads import PATIENCE, Patience, RemoteFile, fetch_json
 from crystalgnn_core.errors import DownloadError
+from crystalgnn_core.remote.downloads import PATIENCE, Patience, RemoteFile, fetch_json
 
 API = "https://api.figshare.com/v2"
 T = TypeVar("T")

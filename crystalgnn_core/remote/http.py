@@ -10,9 +10,9 @@ from functools import cache
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from crystalgnn_core.artifacts import write_json
 from crystalgnn_core.base import FrozenModel
 from crystalgnn_core.errors import DownloadError
+from crystalgnn_core.storage.files import write_json
 
 if TYPE_CHECKING:
     import ssl

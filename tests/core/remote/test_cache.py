@@ -1,4 +1,4 @@
-from crystalgnn_core.cache import cache_folder
+from crystalgnn_core.remote.cache import cache_folder
 
 
 def test_the_cache_is_where_the_user_says(monkeypatch, tmp_path):

@@ -2,7 +2,8 @@
 
 import pytest
 
-from crystalgnn_core.artifacts import (
+from crystalgnn_core.errors import IntegrityError
+from crystalgnn_core.storage.files import (
     FileRef,
     atomic_directory,
     atomic_path,
@@ -10,7 +11,6 @@ from crystalgnn_core.artifacts import (
     write_json,
     write_text,
 )
-from crystalgnn_core.errors import IntegrityError
 
 
 def test_failed_write_leaves_the_old_file_and_no_rest(tmp_path):

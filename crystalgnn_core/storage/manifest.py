@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from crystalgnn_core.artifacts import FileRef, read_json, write_table, write_text
 from crystalgnn_core.base import FrozenModel
 from crystalgnn_core.errors import IntegrityError
+from crystalgnn_core.storage.files import FileRef, read_json, write_table, write_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

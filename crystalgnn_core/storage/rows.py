@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from crystalgnn_core.errors import IntegrityError
-from crystalgnn_core.manifest import KEY
+from crystalgnn_core.storage.manifest import KEY
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Sequence
