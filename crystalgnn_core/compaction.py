@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 from crystalgnn_core.base import FrozenModel
 from crystalgnn_core.errors import InputError
-from crystalgnn_core.records.store import RecordStore
+from crystalgnn_core.records.table.store import RecordStore
 from crystalgnn_core.storage.manifest import KEY
 from crystalgnn_core.storage.rows import rechunk
 from crystalgnn_core.storage.shards import MAPPED, ShardSet

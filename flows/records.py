@@ -12,8 +12,8 @@ from prefect import flow
 from crystalgnn_core.base import FrozenModel
 from crystalgnn_core.config import PipelineConfig
 from crystalgnn_core.errors import CrystalGNNError
-from crystalgnn_core.records.link_table import LinkReport
-from crystalgnn_core.records.links import linkable_sources
+from crystalgnn_core.records.links.linking import linkable_sources
+from crystalgnn_core.records.links.table import LinkReport
 from crystalgnn_core.sources.reports import IngestReport
 from tasks.artifacts import Progress
 from tasks.links import link_sources

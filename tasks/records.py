@@ -9,10 +9,10 @@ from prefect.artifacts import create_markdown_artifact
 from prefect.events import emit_event
 
 from crystalgnn_core.parallel import close_pool, run_in_process
-from crystalgnn_core.records.gate_page import describe_report
-from crystalgnn_core.records.ledger import Ledger
-from crystalgnn_core.records.trust import require_trusted
-from crystalgnn_core.records.verdict import GateConfig, GateReport
+from crystalgnn_core.records.gate.acceptance import require_trusted
+from crystalgnn_core.records.gate.log import Ledger
+from crystalgnn_core.records.gate.markdown import describe_report
+from crystalgnn_core.records.gate.report import GateConfig, GateReport
 from crystalgnn_core.sources import AnySource
 from crystalgnn_core.sources.base import SourcePart
 from crystalgnn_core.sources.commits import IngestPlan, commit_ingest

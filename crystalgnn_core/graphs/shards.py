@@ -20,7 +20,7 @@ from crystalgnn_core.graphs.neighbors import (
     TOO_SKEWED,
     find_neighbors,
 )
-from crystalgnn_core.records.store import RecordStore
+from crystalgnn_core.records.table.store import RecordStore
 from crystalgnn_core.storage.rows import ragged, rechunk
 from crystalgnn_core.storage.shards import KEY, Refusal, ShardSet, ShardState
 

@@ -14,8 +14,8 @@ from crystalgnn_core.learning.scaling import TargetScaler
 from crystalgnn_core.models.published import PublishedModel, read_cgcnn
 from crystalgnn_core.models.published_alignn import read_alignn
 from crystalgnn_core.models.published_megnet import read_megnet
+from crystalgnn_core.records.label_schemes import MP_LEGACY, checked_scheme
 from crystalgnn_core.records.provenance import NOT_STATED, SourceFacts
-from crystalgnn_core.records.schemes import MP_LEGACY, checked_scheme
 from crystalgnn_core.remote.cache import cache_folder
 from crystalgnn_core.storage.files import file_sha256
 from crystalgnn_core.targets import get_target

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from crystalgnn_core.base import LATER, FrozenModel, digest_of
 from crystalgnn_core.errors import IntegrityError, LabelSchemeError
 from crystalgnn_core.learning.cards import HISTORY, TEST_PREDICTIONS, read_card
-from crystalgnn_core.records.schemes import SYNTHETIC_PREFIX
+from crystalgnn_core.records.label_schemes import SYNTHETIC_PREFIX
 from crystalgnn_core.reporting.data_sources import data_of_screen, overlap_facts
 from crystalgnn_core.reporting.facts import (
     change_facts,

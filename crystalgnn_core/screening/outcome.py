@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 import pyarrow as pa
 
-from crystalgnn_core.records.validation import rejects_table
+from crystalgnn_core.records.checks.validation import rejects_table
 from crystalgnn_core.screening.prescreening import KEPT, SCORE
 from crystalgnn_core.screening.ranking import RANKING_SCHEMA
 from crystalgnn_core.storage.files import FileRef, write_table, write_text

@@ -20,7 +20,7 @@ from crystalgnn_core.learning.cards import read_card
 from crystalgnn_core.learning.checkpoints import choose_device, load_bundle
 from crystalgnn_core.learning.fitting import predict_dataset
 from crystalgnn_core.learning.registry import Registry
-from crystalgnn_core.records.validation import validate
+from crystalgnn_core.records.checks.validation import validate
 from crystalgnn_core.screening.inputs import read_inputs
 from crystalgnn_core.storage.rows import rows_in_order
 from crystalgnn_core.storage.shards import KEY, Refusal, ShardSet, ShardState

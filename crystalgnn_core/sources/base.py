@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, TypeVar
 from pydantic import Field, field_validator
 
 from crystalgnn_core.base import LATER, FrozenModel
-from crystalgnn_core.records.plausibility import ImplausibleLabels
+from crystalgnn_core.records.checks.plausibility import ImplausibleLabels
 from crystalgnn_core.storage.files import FileRef
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ from pydantic import BeforeValidator, Field
 
 from crystalgnn_core.base import FrozenModel
 from crystalgnn_core.errors import ConfigError, RecordError
+from crystalgnn_core.records.label_schemes import SchemeName
 from crystalgnn_core.records.labels import class_value, label_value
-from crystalgnn_core.records.schemes import SchemeName
 from crystalgnn_core.sources.convert import crystal_from_any, crystal_from_json, is_json
 from crystalgnn_core.sources.pieces import refuse
 from crystalgnn_core.targets import get_target

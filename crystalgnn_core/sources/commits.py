@@ -12,10 +12,10 @@ from pydantic import ValidationError
 
 from crystalgnn_core.base import FrozenModel
 from crystalgnn_core.errors import IntegrityError
-from crystalgnn_core.records.ledger import Ledger
+from crystalgnn_core.records.gate.log import Ledger
+from crystalgnn_core.records.gate.report import GateConfig
 from crystalgnn_core.records.provenance import Provenance, write_provenance
-from crystalgnn_core.records.store import RecordStore
-from crystalgnn_core.records.verdict import GateConfig
+from crystalgnn_core.records.table.store import RecordStore
 from crystalgnn_core.sources.base import SourcePart, SourcePlan
 from crystalgnn_core.sources.origin import provenance_of
 from crystalgnn_core.sources.reports import IngestReport, last_report, report_path

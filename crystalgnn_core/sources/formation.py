@@ -10,7 +10,7 @@ from pydantic import Field, field_validator, model_validator
 from crystalgnn_core.base import FrozenModel
 from crystalgnn_core.errors import RecordError
 from crystalgnn_core.records.elements import NUMBER_OF_SYMBOL, SYMBOLS
-from crystalgnn_core.records.schemes import SchemeName
+from crystalgnn_core.records.label_schemes import SchemeName
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -13,10 +13,10 @@ import pyarrow as pa
 
 from crystalgnn_core.base import digest_of_strings
 from crystalgnn_core.parallel import garbage_kept
-from crystalgnn_core.records.ledger import Ledger
-from crystalgnn_core.records.plausibility import without_implausible
+from crystalgnn_core.records.checks.plausibility import without_implausible
+from crystalgnn_core.records.checks.validation import validate
+from crystalgnn_core.records.gate.log import Ledger
 from crystalgnn_core.records.schema import RejectedRecord, record_schema
-from crystalgnn_core.records.validation import validate
 from crystalgnn_core.sources.base import BATCH_SIZE, SourcePart, in_chunks
 from crystalgnn_core.sources.commits import IngestPlan, commit_ingest, finish_commit
 from crystalgnn_core.sources.origin import refresh_provenance
@@ -27,7 +27,7 @@ from crystalgnn_core.sources.staging_folders import remove_abandoned, staging_fo
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
 
-    from crystalgnn_core.records.verdict import GateConfig
+    from crystalgnn_core.records.gate.report import GateConfig
     from crystalgnn_core.sources.base import SourceConfig
     from crystalgnn_core.sources.reports import IngestReport
 

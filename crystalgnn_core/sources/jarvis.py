@@ -9,7 +9,7 @@ from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
 from crystalgnn_core.base import DIGEST_LENGTH, digest_of
 from crystalgnn_core.errors import IntegrityError, SourceError
-from crystalgnn_core.records.plausibility import ImplausibleLabels
+from crystalgnn_core.records.checks.plausibility import ImplausibleLabels
 from crystalgnn_core.remote.cache import cache_folder
 from crystalgnn_core.remote.downloads import PATIENCE, Patience
 from crystalgnn_core.remote.figshare import API

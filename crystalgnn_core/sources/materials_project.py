@@ -13,7 +13,7 @@ from pydantic import Field, field_validator, model_validator
 
 from crystalgnn_core.base import digest_of, digest_of_strings
 from crystalgnn_core.errors import TransientError
-from crystalgnn_core.records.plausibility import ImplausibleLabels
+from crystalgnn_core.records.checks.plausibility import ImplausibleLabels
 from crystalgnn_core.sources.base import SourceConfig, SourcePart, SourcePlan, in_chunks
 from crystalgnn_core.sources.mp_client import (
     IDS_A_REQUEST,

@@ -9,9 +9,9 @@ from pydantic import Field, ValidationError
 
 from crystalgnn_core.base import FrozenModel
 from crystalgnn_core.errors import IntegrityError
-from crystalgnn_core.records.ledger import Ledger
-from crystalgnn_core.records.store import RecordCounts, RecordStore
-from crystalgnn_core.records.verdict import GateReport
+from crystalgnn_core.records.gate.log import Ledger
+from crystalgnn_core.records.gate.report import GateReport
+from crystalgnn_core.records.table.store import RecordCounts, RecordStore
 from crystalgnn_core.sources.stored import StoredSource
 from crystalgnn_core.storage.files import read_json
 

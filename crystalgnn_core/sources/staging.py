@@ -15,13 +15,13 @@ from pydantic import Field, ValidationError
 
 from crystalgnn_core.base import FrozenModel
 from crystalgnn_core.errors import IntegrityError
+from crystalgnn_core.records.checks.validation import rejects_table
 from crystalgnn_core.records.schema import (
     RejectedRecord,
     Stage,
     record_schema,
     reject_schema,
 )
-from crystalgnn_core.records.validation import rejects_table
 from crystalgnn_core.sources.base import SourcePart
 from crystalgnn_core.storage.files import FileRef, read_json, write_table, write_text
 

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from crystalgnn_core.records.schema import reject_schema
-from crystalgnn_core.records.store import RecordStore
+from crystalgnn_core.records.table.store import RecordStore
 from crystalgnn_core.sources.staging import STAGE
 
 if TYPE_CHECKING:

@@ -130,7 +130,7 @@ def truth(*sources: SyntheticSource) -> pa.Table:
     Raises:
         ConfigError: Two sources share material ids.
     """
-    from crystalgnn_core.sources.synthetic_model.hull import energies_above_hull
+    from crystalgnn_core.records.hull import energies_above_hull
     from crystalgnn_core.sources.synthetic_model.labels import compute_labels
 
     ids, compositions, energies, gaps = [], [], [], []

@@ -24,9 +24,9 @@ from gemmi import cif
 from pymatgen.io.cif import CifParser
 
 from crystalgnn_core.errors import RecordError
+from crystalgnn_core.records.checks.validation import validate
 from crystalgnn_core.records.crystal import structure_digest
-from crystalgnn_core.records.naming import name_composition
-from crystalgnn_core.records.validation import validate
+from crystalgnn_core.records.formulas import name_composition
 from crystalgnn_core.sources.base import BATCH_SIZE
 from crystalgnn_core.sources.cif import crystals_from_cifs
 from crystalgnn_core.sources.columns import TargetColumn

@@ -31,7 +31,7 @@ from crystalgnn_core.graphs.shards import (
 from crystalgnn_core.graphs.streaming import GraphStream
 from crystalgnn_core.records.crystal import Crystal
 from crystalgnn_core.records.schema import RawRecord
-from crystalgnn_core.records.store import RecordStore
+from crystalgnn_core.records.table.store import RecordStore
 from crystalgnn_core.sources.base import LabelRequirement, SourceConfig, SourcePart
 from crystalgnn_core.sources.cif import crystal_from_cif
 from crystalgnn_core.sources.ingest import ingest_source

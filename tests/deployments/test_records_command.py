@@ -3,8 +3,8 @@
 import pandas as pd
 import pytest
 
-from crystalgnn_core.records.ledger import Ledger
-from crystalgnn_core.records.store import RecordStore
+from crystalgnn_core.records.gate.log import Ledger
+from crystalgnn_core.records.table.store import RecordStore
 from tests.core.records.made_rows import ENERGY, ingest, rows, slipped, with_columns
 
 OLD = rows(100)
@@ -93,7 +93,7 @@ def test_a_verdict_is_printed_and_accepted(run, store):
 
 def test_training_on_a_suspicious_source_is_one_clear_line(run, store):
     from crystalgnn_core.errors import SuspiciousDataError
-    from crystalgnn_core.records.trust import require_trusted
+    from crystalgnn_core.records.gate.acceptance import require_trusted
 
     with pytest.raises(SuspiciousDataError) as caught:
         require_trusted(store, ["s"])

@@ -10,7 +10,7 @@ import pytest
 
 from crystalgnn_core.learning.cards import read_card
 from crystalgnn_core.learning.registry import Registry
-from crystalgnn_core.records.store import RecordStore
+from crystalgnn_core.records.table.store import RecordStore
 from tests.core.sources.test_jarvis import record
 from tests.deployments.test_predict_command import INPUTS, SALT
 

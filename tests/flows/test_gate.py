@@ -8,7 +8,7 @@ import pytest
 from crystalgnn_core.config import PipelineConfig
 from crystalgnn_core.errors import SuspiciousDataError
 from crystalgnn_core.learning.registry import Registry
-from crystalgnn_core.records.ledger import Ledger
+from crystalgnn_core.records.gate.log import Ledger
 from tests.tiny import TINY
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ import pytest
 
 from crystalgnn_core.config import PipelineConfig
 from crystalgnn_core.errors import SourceError
-from crystalgnn_core.records.store import RecordStore
+from crystalgnn_core.records.table.store import RecordStore
 from crystalgnn_core.sources.textbook import textbook_structure
 from tasks.records import list_source
 

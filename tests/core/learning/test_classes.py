@@ -14,7 +14,7 @@ from crystalgnn_core.learning.comparison import compare_models
 from crystalgnn_core.learning.config import RetrainingConfig
 from crystalgnn_core.learning.evaluation import evaluate_model
 from crystalgnn_core.records.crystal import structure_from_crystal
-from crystalgnn_core.records.store import RecordStore
+from crystalgnn_core.records.table.store import RecordStore
 from crystalgnn_core.reporting.screen import report_screen
 from crystalgnn_core.reporting.training import plot_history
 from crystalgnn_core.screening.prediction import predict

@@ -24,9 +24,9 @@ from crystalgnn_core.learning.fitting import predict_dataset
 from crystalgnn_core.learning.resume import CheckpointFolder
 from crystalgnn_core.models.config import ALIGNNConfig, CGCNNConfig
 from crystalgnn_core.models.parts import output_layer
-from crystalgnn_core.records.content import content_digest
 from crystalgnn_core.records.schema import record_schema
-from crystalgnn_core.records.store import RecordStore
+from crystalgnn_core.records.table.rows import content_digest
+from crystalgnn_core.records.table.store import RecordStore
 from tests.core.worlds import (
     GRAPH,
     MODEL,

@@ -20,7 +20,7 @@ from crystalgnn_core.models.composition_config import (
     CompositionMLPConfig,
     CompositionTreesConfig,
 )
-from crystalgnn_core.records.store import RecordStore
+from crystalgnn_core.records.table.store import RecordStore
 from crystalgnn_core.reporting.screen import report_screen
 from crystalgnn_core.screening.candidates import read_candidates
 from crystalgnn_core.screening.config import PrescreenConfig, ScoreConfig, ScreeningConfig

@@ -2,7 +2,7 @@
 
 from functools import cache
 
-from crystalgnn_core.records.store import RecordStore
+from crystalgnn_core.records.table.store import RecordStore
 from crystalgnn_core.sources.base import SourcePart
 from crystalgnn_core.sources.materials_project import MaterialsProjectSource
 from crystalgnn_core.sources.mp_client import ServicePatience

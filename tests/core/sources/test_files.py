@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from pymatgen.core.structure import Structure
 
 from crystalgnn_core.errors import ConfigError, SourceError
-from crystalgnn_core.records.validation import validate
+from crystalgnn_core.records.checks.validation import validate
 from crystalgnn_core.sources.columns import TableColumns, TargetColumn
 from crystalgnn_core.sources.files import FilesSource
 

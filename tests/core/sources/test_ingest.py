@@ -9,7 +9,7 @@ import pytest
 from pydantic import ValidationError
 
 from crystalgnn_core.errors import IntegrityError, TransientError
-from crystalgnn_core.records.store import RecordStore
+from crystalgnn_core.records.table.store import RecordStore
 from crystalgnn_core.sources import commits
 from crystalgnn_core.sources import ingest as module
 from crystalgnn_core.sources.commits import commit_ingest

@@ -10,7 +10,7 @@ import pytest
 from pydantic import ValidationError
 
 from crystalgnn_core.errors import SourceError
-from crystalgnn_core.records.store import RecordStore
+from crystalgnn_core.records.table.store import RecordStore
 from crystalgnn_core.sources import jarvis as module
 from crystalgnn_core.sources.ingest import ingest_source, plan_ingest, read_part
 from crystalgnn_core.sources.jarvis import LICENSE, JarvisSource

@@ -16,7 +16,7 @@ from pymatgen.core.structure import Structure
 from pymatgen.entries.computed_entries import ComputedStructureEntry
 
 from crystalgnn_core.errors import ConfigError, SourceError
-from crystalgnn_core.records.validation import validate
+from crystalgnn_core.records.checks.validation import validate
 from crystalgnn_core.sources.columns import TargetColumn
 from crystalgnn_core.sources.files import FilesSource
 from crystalgnn_core.sources.formation import MP2020_SCHEME

@@ -12,8 +12,8 @@ import pytest
 
 from crystalgnn_core.config import load_config
 from crystalgnn_core.errors import ConfigError, SourceError, TransientError
-from crystalgnn_core.records.ledger import Ledger
-from crystalgnn_core.records.store import RecordStore
+from crystalgnn_core.records.gate.log import Ledger
+from crystalgnn_core.records.table.store import RecordStore
 from crystalgnn_core.sources.ingest import ingest_source, plan_ingest, read_part
 from tests.core.sources.mp_service import KEY, fault, nothing, species_of
 from tests.core.sources.mp_world import add, fill, source, stored

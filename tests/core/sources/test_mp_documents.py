@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from crystalgnn_core.records.crystal import Crystal
-from crystalgnn_core.records.store import RecordStore
+from crystalgnn_core.records.table.store import RecordStore
 from crystalgnn_core.sources.cif import crystals_from_cifs
 from crystalgnn_core.sources.ingest import ingest_source
 from tests.core.sources.mp_service import material

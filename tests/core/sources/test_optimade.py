@@ -9,7 +9,7 @@ import pytest
 from pydantic import ValidationError
 
 from crystalgnn_core.errors import SourceError, TransientError
-from crystalgnn_core.records.store import RecordStore
+from crystalgnn_core.records.table.store import RecordStore
 from crystalgnn_core.sources.columns import TargetColumn
 from crystalgnn_core.sources.ingest import ingest_source, plan_ingest, read_part
 from crystalgnn_core.sources.optimade import OptimadeSource

@@ -15,7 +15,7 @@ from functools import cache
 import pytest
 
 from crystalgnn_core.errors import SourceError
-from crystalgnn_core.records.store import RecordStore
+from crystalgnn_core.records.table.store import RecordStore
 from crystalgnn_core.sources.ingest import ingest_source
 from tests.core.optimade_provider import Provider, answer_json
 from tests.core.web import running_site

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from crystalgnn_core.errors import SourceError
-from crystalgnn_core.records.store import RecordStore
+from crystalgnn_core.records.table.store import RecordStore
 from crystalgnn_core.sources.columns import TargetColumn
 from crystalgnn_core.sources.ingest import ingest_source, plan_ingest
 from crystalgnn_core.sources.optimade import OptimadeSource

@@ -3,7 +3,7 @@ import csv
 import pytest
 
 from crystalgnn_core.records.provenance import provenance_path, read_provenance
-from crystalgnn_core.records.store import RecordStore
+from crystalgnn_core.records.table.store import RecordStore
 from crystalgnn_core.sources.files import FilesSource
 from crystalgnn_core.sources.ingest import ingest_source
 from crystalgnn_core.sources.origin import provenance_of

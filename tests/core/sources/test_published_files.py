@@ -8,7 +8,7 @@ import json
 import pandas as pd
 import pytest
 
-from crystalgnn_core.records.validation import validate
+from crystalgnn_core.records.checks.validation import validate
 from crystalgnn_core.sources.columns import TargetColumn
 from crystalgnn_core.sources.files import FilesSource
 from tests.paths import DATA

@@ -10,7 +10,7 @@ import pytest
 
 from crystalgnn_core.base import digest_of
 from crystalgnn_core.errors import IntegrityError
-from crystalgnn_core.records.store import RecordStore
+from crystalgnn_core.records.table.store import RecordStore
 from crystalgnn_core.sources.base import SourceConfig, SourcePart, SourcePlan
 from crystalgnn_core.sources.ingest import ingest_source, plan_ingest, read_part
 from crystalgnn_core.sources.reports import stored_source

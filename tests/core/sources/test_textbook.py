@@ -5,7 +5,7 @@ import pytest
 import spglib
 
 from crystalgnn_core.errors import InputError
-from crystalgnn_core.records.validation import validate
+from crystalgnn_core.records.checks.validation import validate
 from crystalgnn_core.sources.textbook import (
     TEXTBOOK_NAMES,
     TextbookSource,

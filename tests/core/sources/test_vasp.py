@@ -10,8 +10,8 @@ from pydantic import TypeAdapter, ValidationError
 from pymatgen.core.structure import Structure
 
 from crystalgnn_core.errors import SourceError
+from crystalgnn_core.records.checks.validation import validate
 from crystalgnn_core.records.schema import REJECT_REASONS
-from crystalgnn_core.records.validation import validate
 from crystalgnn_core.sources import AnySource
 from crystalgnn_core.sources.formation import MP2020_SCHEME
 from crystalgnn_core.sources.vasp import VaspSource, run_ids
