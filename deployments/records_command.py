@@ -36,7 +36,7 @@ def show(store: StorePath = Path(DEFAULT_STORE)) -> None:
     """List the sources: rows, labels by scheme, licences, citation, version, verdict."""
     from crystalgnn_core.records.gate.log import Ledger, profile_source
     from crystalgnn_core.records.table.store import RecordStore
-    from crystalgnn_core.sources.reports import last_report
+    from crystalgnn_core.sources.ingest.reports import last_report
 
     records = RecordStore(store)
     rows: list[tuple[str, ...]] = []

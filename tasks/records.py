@@ -15,10 +15,10 @@ from crystalgnn_core.records.gate.markdown import describe_report
 from crystalgnn_core.records.gate.report import GateConfig, GateReport
 from crystalgnn_core.sources import AnySource
 from crystalgnn_core.sources.base import SourcePart
-from crystalgnn_core.sources.commits import IngestPlan, commit_ingest
-from crystalgnn_core.sources.ingest import plan_ingest, read_part
-from crystalgnn_core.sources.reports import IngestReport
-from crystalgnn_core.sources.staging import PartState
+from crystalgnn_core.sources.ingest.commit import IngestPlan, commit_ingest
+from crystalgnn_core.sources.ingest.reports import IngestReport
+from crystalgnn_core.sources.ingest.run import plan_ingest, read_part
+from crystalgnn_core.sources.ingest.staging import PartState
 from tasks.artifacts import artifact_key
 from tasks.options import OPTIONS
 

@@ -95,7 +95,7 @@ def _summaries() -> pa.Table:
 
 def _synthetic(seed: int) -> pa.Table:
     from crystalgnn_core.records.elements import SYMBOLS
-    from crystalgnn_core.sources.synthetic import SyntheticSource
+    from crystalgnn_core.sources.synthetic.source import SyntheticSource
 
     source = SyntheticSource(n_structures=1500, seed=seed + 1)
     given = [raw for part in source.parts() for raw in source.read(part)]

@@ -18,7 +18,7 @@ from crystalgnn_core.graphs.config import GraphConfig
 from crystalgnn_core.graphs.crystals import CrystalBatch
 from crystalgnn_core.graphs.neighbors import OK, NeighborList, find_neighbors
 from crystalgnn_core.records.crystal import Crystal, structure_from_crystal
-from crystalgnn_core.sources.cif import crystal_from_cif
+from crystalgnn_core.sources.formats.cif.reader import crystal_from_cif
 from deployments.tables import show_line, show_rows
 from tests.paths import DATA
 

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from crystalgnn_core.graphs.crystals import CrystalBatch
 from crystalgnn_core.records.crystal import Crystal, structure_from_crystal
-from crystalgnn_core.sources.cif import crystal_from_cif
+from crystalgnn_core.sources.formats.cif.reader import crystal_from_cif
 from tests.paths import DATA
 
 MP20 = DATA / "mp20.parquet"

@@ -12,8 +12,8 @@ from crystalgnn_core.screening.candidates import read_candidates
 from crystalgnn_core.screening.config import ScreeningConfig
 from crystalgnn_core.screening.prediction import plan_prediction_shards, predict_shard
 from crystalgnn_core.screening.screen import rank_screen
-from crystalgnn_core.sources.ingest import ingest_source
-from crystalgnn_core.sources.synthetic import SyntheticSource
+from crystalgnn_core.sources.ingest.run import ingest_source
+from crystalgnn_core.sources.synthetic.source import SyntheticSource
 from crystalgnn_core.storage.shards import KEY
 
 GRAPH = GraphConfig(cutoff=5.0, n_neighbors=6)

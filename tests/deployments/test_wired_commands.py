@@ -11,7 +11,7 @@ import pytest
 from crystalgnn_core.learning.cards import read_card
 from crystalgnn_core.learning.registry import Registry
 from crystalgnn_core.records.table.store import RecordStore
-from tests.core.sources.test_jarvis import record
+from tests.core.sources.jarvis.test_source import record
 from tests.deployments.test_predict_command import INPUTS, SALT
 
 pytestmark = [

@@ -9,7 +9,7 @@ from crystalgnn_core.graphs.batches import GraphDataset
 from crystalgnn_core.graphs.shards import graph_folder
 from crystalgnn_core.records.crystal import structure_from_crystal
 from crystalgnn_core.records.table.store import RecordStore
-from crystalgnn_core.sources.synthetic import SyntheticSource
+from crystalgnn_core.sources.synthetic.source import SyntheticSource
 from crystalgnn_core.storage.manifest import Manifest
 from crystalgnn_core.storage.shards import KEY
 

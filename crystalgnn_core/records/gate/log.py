@@ -27,6 +27,7 @@ from crystalgnn_core.records.gate.profile import (
     profile_rows,
 )
 from crystalgnn_core.records.gate.report import GateConfig, GateReport
+from crystalgnn_core.records.schema import INGEST_STAGE
 from crystalgnn_core.records.table.diff import compare_versions
 from crystalgnn_core.records.table.store import RecordStore
 from crystalgnn_core.storage.files import read_json, write_text
@@ -40,7 +41,6 @@ if TYPE_CHECKING:
     from crystalgnn_core.records.table.diff import RowChanges
 
 SUFFIX = ".gate"
-STAGE = "ingest"
 LOCK_SECONDS = 60
 
 
@@ -236,7 +236,9 @@ def profile_source(records: RecordStore, source: str) -> RecordProfile:
 def count_rejects(records: RecordStore, source: str) -> dict[str, int]:
     """Count the rows of a source that its ingest refused, by reason."""
     rejects = records.rejects()
-    is_own = pc.and_(pc.equal(rejects["source"], source), pc.equal(rejects["stage"], STAGE))
+    is_own = pc.and_(
+        pc.equal(rejects["source"], source), pc.equal(rejects["stage"], INGEST_STAGE)
+    )
     return dict(sorted(Counter(rejects["reason"].filter(is_own).to_pylist()).items()))
 
 

@@ -27,7 +27,7 @@ from crystalgnn_core.models.config import CGCNNConfig
 from crystalgnn_core.models.elements import element_table
 from crystalgnn_core.models.layers import GaussianExpansion
 from crystalgnn_core.records.elements import SYMBOLS
-from crystalgnn_core.sources.cif import crystal_from_cif
+from crystalgnn_core.sources.formats.cif.reader import crystal_from_cif
 from deployments.tables import show_line
 
 if TYPE_CHECKING:

@@ -23,7 +23,7 @@ from crystalgnn_core.models.config import CGCNNConfig
 from crystalgnn_core.models.published import read_cgcnn
 from crystalgnn_core.records.crystal import Crystal
 from crystalgnn_core.screening.prediction import predict
-from crystalgnn_core.sources.cif import crystals_from_cifs
+from crystalgnn_core.sources.formats.cif.reader import crystals_from_cifs
 from tests.paths import SHARED
 
 ORIGIN, QUARTER, HALF = [0, 0, 0], [0.25] * 3, [0.5] * 3

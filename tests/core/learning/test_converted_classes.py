@@ -22,7 +22,7 @@ from crystalgnn_core.learning.conversion import convert
 from crystalgnn_core.models.elements import element_table
 from crystalgnn_core.models.published import read_cgcnn
 from crystalgnn_core.screening.prediction import predict
-from crystalgnn_core.sources.convert import crystal_from_any
+from crystalgnn_core.sources.formats.objects import crystal_from_any
 from tests.paths import SHARED
 
 SALT = Structure.from_spacegroup(

@@ -15,7 +15,7 @@ from crystalgnn_core.models.config import (
     SchNetConfig,
 )
 from crystalgnn_core.models.parts import output_layer, parts_of
-from crystalgnn_core.sources.synthetic import SyntheticSource
+from crystalgnn_core.sources.synthetic.source import SyntheticSource
 
 ENERGY, GAP, BULK = "formation_energy_per_atom", "band_gap", "bulk_modulus"
 CONFIGS = {

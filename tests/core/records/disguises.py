@@ -11,7 +11,7 @@ from crystalgnn_core.records.crystal import (
 )
 from crystalgnn_core.records.schema import RawRecord
 from crystalgnn_core.records.table.store import RecordStore
-from crystalgnn_core.sources.textbook import textbook_structure
+from crystalgnn_core.sources.textbook.source import textbook_structure
 from tests.core.worlds import in_memory
 
 

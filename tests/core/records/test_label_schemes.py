@@ -11,8 +11,8 @@ from crystalgnn_core.records.label_schemes import (
     describe_scheme,
     refuse_mixture,
 )
-from crystalgnn_core.sources.optimade_providers import PROVIDERS
-from crystalgnn_core.sources.synthetic_model.labels import LABEL_SCHEME
+from crystalgnn_core.sources.optimade.providers import PROVIDERS
+from crystalgnn_core.sources.synthetic.model.labels import LABEL_SCHEME
 
 
 def test_every_known_name_is_accepted_and_described():

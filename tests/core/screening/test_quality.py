@@ -9,7 +9,7 @@ from crystalgnn_core.records.table.store import RecordStore
 from crystalgnn_core.screening.candidates import read_candidates
 from crystalgnn_core.screening.config import ScoreConfig
 from crystalgnn_core.screening.quality import judge_ranking, true_hull_distances
-from crystalgnn_core.sources.synthetic import truth
+from crystalgnn_core.sources.synthetic.source import truth
 from tests.core.worlds import CANDIDATES, SOURCE, in_memory, ingest
 
 ENERGY, GAP = "formation_energy_per_atom", "band_gap"

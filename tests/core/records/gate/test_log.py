@@ -15,8 +15,8 @@ from crystalgnn_core.errors import (
 from crystalgnn_core.records.gate.acceptance import require_trusted
 from crystalgnn_core.records.gate.log import Ledger
 from crystalgnn_core.records.table.store import RecordStore
-from crystalgnn_core.sources.ingest import ingest_source, plan_ingest
-from crystalgnn_core.sources.synthetic import SyntheticSource
+from crystalgnn_core.sources.ingest.run import ingest_source, plan_ingest
+from crystalgnn_core.sources.synthetic.source import SyntheticSource
 from tests.core.records.made_rows import commit, ingest, rows, slipped
 
 OLD = rows(200)

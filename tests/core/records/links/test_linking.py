@@ -18,10 +18,10 @@ from crystalgnn_core.records.links.table import (
 )
 from crystalgnn_core.records.table.crystals import stream_crystals
 from crystalgnn_core.records.table.store import RecordStore
-from crystalgnn_core.sources.files import FilesSource
-from crystalgnn_core.sources.ingest import ingest_source
-from crystalgnn_core.sources.synthetic import SyntheticSource
-from crystalgnn_core.sources.textbook import TextbookSource
+from crystalgnn_core.sources.files.source import FilesSource
+from crystalgnn_core.sources.ingest.run import ingest_source
+from crystalgnn_core.sources.synthetic.source import SyntheticSource
+from crystalgnn_core.sources.textbook.source import TextbookSource
 from tests.core.records.disguises import disguise, store_crystals, textbook
 from tests.core.worlds import in_memory
 from tests.paths import DATA
