@@ -11,9 +11,9 @@ from crystalgnn_core.learning.cards import CARD, DataSummary, ModelCard
 from crystalgnn_core.learning.checkpoints import environment, write_bundle
 from crystalgnn_core.learning.metrics import ClassMetrics, Metrics
 from crystalgnn_core.learning.scaling import TargetScaler
-from crystalgnn_core.models.published import PublishedModel, read_cgcnn
-from crystalgnn_core.models.published_alignn import read_alignn
-from crystalgnn_core.models.published_megnet import read_megnet
+from crystalgnn_core.models.alignn.published import read_alignn
+from crystalgnn_core.models.cgcnn.published import read_cgcnn
+from crystalgnn_core.models.megnet.published import read_megnet
 from crystalgnn_core.records.label_schemes import MP_LEGACY, checked_scheme
 from crystalgnn_core.records.provenance import NOT_STATED, SourceFacts
 from crystalgnn_core.remote.cache import cache_folder
@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
     from torch import nn
 
-    from crystalgnn_core.models.published_entry import PublishedEntry
+    from crystalgnn_core.models.published.entry import PublishedEntry
+    from crystalgnn_core.models.published.model import PublishedModel
 
 FORMAT = 2  # of what is made here; bundles in the cache that an older version made stay
 SCHEMES = {"cgcnn": MP_LEGACY, "megnet": MP_LEGACY}  # of files that do not say it

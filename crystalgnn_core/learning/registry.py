@@ -144,7 +144,9 @@ class Registry:
         for folder in (self.folder / reference, Path(reference).expanduser()):
             if (folder / CARD).is_file():
                 return folder
-        from crystalgnn_core.models.catalogue import catalogue  # loads an HTTP client
+        from crystalgnn_core.models.published.catalogue import (
+            catalogue,  # loads an HTTP client
+        )
 
         if reference in catalogue():
             from crystalgnn_core.learning.pretrained import obtain  # loads torch

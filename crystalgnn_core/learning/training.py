@@ -25,7 +25,7 @@ from crystalgnn_core.learning.fitting import LabelledGraphs, fit
 from crystalgnn_core.learning.resume import CheckpointFolder
 from crystalgnn_core.learning.scaling import TargetScaler
 from crystalgnn_core.learning.tree_fitting import fit_whole
-from crystalgnn_core.models.composition_trees import CompositionTrees
+from crystalgnn_core.models.composition.trees import CompositionTrees
 from crystalgnn_core.storage.files import file_sha256
 from crystalgnn_core.targets import get_target
 

@@ -6,7 +6,7 @@ from crystalgnn_core.graphs.config import GraphConfig
 from crystalgnn_core.graphs.shards import build_graph_shard, plan_graph_shards
 from crystalgnn_core.learning.config import TrainingConfig
 from crystalgnn_core.learning.training import train_model
-from crystalgnn_core.models.config import CGCNNConfig
+from crystalgnn_core.models.cgcnn.config import CGCNNConfig
 from crystalgnn_core.records.table.store import RecordStore
 from crystalgnn_core.screening.candidates import read_candidates
 from crystalgnn_core.screening.config import ScreeningConfig

@@ -23,7 +23,7 @@ from crystalgnn_core.graphs.config import GraphConfig
 from crystalgnn_core.graphs.line_graph import pair_along_paths, pair_at_centers
 from crystalgnn_core.learning.checkpoints import load_bundle
 from crystalgnn_core.learning.registry import Registry
-from crystalgnn_core.models.config import CGCNNConfig
+from crystalgnn_core.models.cgcnn.config import CGCNNConfig
 from crystalgnn_core.models.elements import element_table
 from crystalgnn_core.models.layers import GaussianExpansion
 from crystalgnn_core.records.elements import SYMBOLS

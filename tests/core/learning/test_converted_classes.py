@@ -19,8 +19,8 @@ from crystalgnn_core.errors import ModelError
 from crystalgnn_core.graphs.build import build_dataset
 from crystalgnn_core.learning.checkpoints import load_bundle
 from crystalgnn_core.learning.conversion import convert
+from crystalgnn_core.models.cgcnn.published import read_cgcnn
 from crystalgnn_core.models.elements import element_table
-from crystalgnn_core.models.published import read_cgcnn
 from crystalgnn_core.screening.prediction import predict
 from crystalgnn_core.sources.formats.objects import crystal_from_any
 from tests.paths import SHARED

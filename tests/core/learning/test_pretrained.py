@@ -14,11 +14,11 @@ from crystalgnn_core.learning import pretrained as module
 from crystalgnn_core.learning.cards import read_card
 from crystalgnn_core.learning.pretrained import download_folder, is_in_cache, obtain
 from crystalgnn_core.learning.registry import Registry
-from crystalgnn_core.models import catalogue as catalogue_module
-from crystalgnn_core.models.catalogue import catalogue, get_published
-from crystalgnn_core.models.published import read_cgcnn
-from crystalgnn_core.models.published_entries import ENTRIES
-from crystalgnn_core.models.published_entry import PublishedEntry
+from crystalgnn_core.models.cgcnn.published import read_cgcnn
+from crystalgnn_core.models.published import catalogue as catalogue_module
+from crystalgnn_core.models.published.catalogue import catalogue, get_published
+from crystalgnn_core.models.published.entries import ENTRIES
+from crystalgnn_core.models.published.entry import PublishedEntry
 from crystalgnn_core.remote.downloads import Patience, RemoteFile
 from crystalgnn_core.screening.prediction import predict
 from crystalgnn_core.targets import TARGETS
@@ -26,7 +26,7 @@ from tests.core.learning.test_converted_classes import (
     reference_probability,
     write_checkpoint,
 )
-from tests.core.models.test_published_alignn import write_archive
+from tests.core.models.alignn.test_published import write_archive
 from tests.core.web import running_site, send
 from tests.paths import WEIGHTS
 

@@ -2,7 +2,7 @@ import pytest
 
 from crystalgnn_core.errors import ConfigError, LabelSchemeError
 from crystalgnn_core.learning.conversion import SCHEMES
-from crystalgnn_core.models.catalogue import catalogue
+from crystalgnn_core.models.published.catalogue import catalogue
 from crystalgnn_core.records import label_schemes as schemes
 from crystalgnn_core.records.label_schemes import (
     LABEL_SCHEMES,

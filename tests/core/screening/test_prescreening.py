@@ -16,7 +16,7 @@ from crystalgnn_core.graphs.shards import (
 )
 from crystalgnn_core.integrity import check_store
 from crystalgnn_core.learning.training import train_model
-from crystalgnn_core.models.composition_config import (
+from crystalgnn_core.models.composition.config import (
     CompositionMLPConfig,
     CompositionTreesConfig,
 )
