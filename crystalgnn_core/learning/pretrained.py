@@ -9,7 +9,7 @@ from crystalgnn_core.errors import DownloadError, TransientError
 from crystalgnn_core.learning.conversion import convert
 from crystalgnn_core.models.published.catalogue import get_published
 from crystalgnn_core.remote.cache import cache_folder
-from crystalgnn_core.remote.downloads import PATIENCE, Patience, fetch, is_at_hand
+from crystalgnn_core.remote.downloads import RETRY_POLICY, RetryPolicy, fetch, is_cached
 from crystalgnn_core.remote.figshare import API, article_file
 
 if TYPE_CHECKING:
@@ -21,12 +21,14 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
-def obtain(name: str, *, patience: Patience = PATIENCE, api: str = API) -> Path:
+def fetch_published(
+    name: str, *, policy: RetryPolicy = RETRY_POLICY, api: str = API
+) -> Path:
     """Return the bundle of a published model, in the user's cache.
 
     Args:
         name: Name in the catalogue.
-        patience: Times and tries of the download.
+        policy: Times and tries of the download.
         api: Base address of Figshare's API.
 
     Raises:
@@ -39,10 +41,10 @@ def obtain(name: str, *, patience: Patience = PATIENCE, api: str = API) -> Path:
     paths = []
     for file in entry.files:
         try:
-            known = _with_stated_digest(file, entry, patience, api)
-            paths.append(fetch(known, folder, patience))
+            known = _with_stated_digest(file, entry, policy, api)
+            paths.append(fetch(known, folder, policy))
         except (DownloadError, TransientError) as error:
-            if is_at_hand(file, folder):
+            if is_cached(file, folder):
                 raise
             what = "that file" if file.url in str(error) else file.url
             raise type(error)(
@@ -58,15 +60,15 @@ def download_folder(entry: PublishedEntry) -> Path:
 
 def is_in_cache(entry: PublishedEntry) -> bool:
     """Tell whether the files of an entry need not be downloaded."""
-    return all(is_at_hand(file, download_folder(entry)) for file in entry.files)
+    return all(is_cached(file, download_folder(entry)) for file in entry.files)
 
 
 def _with_stated_digest(
-    file: RemoteFile, entry: PublishedEntry, patience: Patience, api: str
+    file: RemoteFile, entry: PublishedEntry, policy: RetryPolicy, api: str
 ) -> RemoteFile:
     """Add size and MD5 as Figshare states them; a file that was checked needs neither."""
-    if entry.figshare is None or is_at_hand(file, download_folder(entry)):
+    if entry.figshare is None or is_cached(file, download_folder(entry)):
         return file
     article, number = entry.figshare
-    stated = article_file(article, number, api=api, patience=patience)
+    stated = article_file(article, number, api=api, policy=policy)
     return file.model_copy(update={"n_bytes": stated.n_bytes, "md5": stated.md5})

@@ -15,7 +15,7 @@ from crystalgnn_core.base import FrozenModel
 from crystalgnn_core.errors import DownloadError, IntegrityError, TransientError
 from crystalgnn_core.remote.http import (
     Answer,
-    PassingError,
+    RetryableError,
     receive,
     receive_answer,
     receive_json,
@@ -51,7 +51,7 @@ class RemoteFile(FrozenModel):
     sha256: str = ""
 
 
-class Patience(FrozenModel):
+class RetryPolicy(FrozenModel):
     """How long a download waits, and how often it tries.
 
     Attributes:
@@ -74,10 +74,10 @@ class Patience(FrozenModel):
     lock_seconds: Annotated[float, Field(ge=0)] = 1800.0
 
 
-PATIENCE = Patience()
+RETRY_POLICY = RetryPolicy()
 
 
-def fetch(file: RemoteFile, folder: Path, patience: Patience = PATIENCE) -> Path:
+def fetch(file: RemoteFile, folder: Path, policy: RetryPolicy = RETRY_POLICY) -> Path:
     """Return the local copy of a file; download it when it is not there.
 
     What arrives goes to `<name>.part`, is continued after a cut, and becomes `<name>` only
@@ -88,20 +88,20 @@ def fetch(file: RemoteFile, folder: Path, patience: Patience = PATIENCE) -> Path
     Args:
         file: What to fetch.
         folder: Where it goes; made when missing.
-        patience: Times and tries.
+        policy: Times and tries.
 
     Raises:
         DownloadError: The host has no such file, or it is not the expected one.
         TransientError: The host cannot be reached, or another process holds the file.
     """
     target = folder / file.name
-    with locked(folder / f".{file.name}.lock", timeout=patience.lock_seconds):
+    with locked(folder / f".{file.name}.lock", timeout=policy.lock_seconds):
         if target.is_file():
             advice = f"remove it, or put the file of {file.url} in its place"
             _check(target, target, file, advice)
         else:
             part = folder / (file.name + PART)
-            try_often(lambda: _receive(file, part, patience), file.url, patience)
+            retry(lambda: _receive(file, part, policy), file.url, policy)
             try:
                 _check(part, target, file, f"what {file.url} sent was thrown away")
             except DownloadError:
@@ -112,50 +112,50 @@ def fetch(file: RemoteFile, folder: Path, patience: Patience = PATIENCE) -> Path
     return target
 
 
-def fetch_json(url: str, patience: Patience = PATIENCE) -> Any:  # noqa: ANN401  any JSON
+def fetch_json(url: str, policy: RetryPolicy = RETRY_POLICY) -> Any:  # noqa: ANN401  any JSON
     """Return what a service answers.
 
     Raises:
         DownloadError: The address does not exist, or answers with something else.
         TransientError: The host cannot be reached.
     """
-    return try_often(lambda: receive_json(url, _seconds(patience)), url, patience)
+    return retry(lambda: receive_json(url, _seconds(policy)), url, policy)
 
 
-def fetch_answer(url: str, patience: Patience = PATIENCE) -> Answer:
+def fetch_answer(url: str, policy: RetryPolicy = RETRY_POLICY) -> Answer:
     """Return what a service answers, whether it grants the request or refuses it.
 
     Raises:
         DownloadError: The address is none.
         TransientError: The host cannot be reached, or stays busy.
     """
-    return try_often(lambda: receive_answer(url, _seconds(patience)), url, patience)
+    return retry(lambda: receive_answer(url, _seconds(policy)), url, policy)
 
 
-def is_at_hand(file: RemoteFile, folder: Path) -> bool:
+def is_cached(file: RemoteFile, folder: Path) -> bool:
     """Tell whether the file is in the folder; its content is not looked at."""
     return (folder / file.name).is_file()
 
 
-def _seconds(patience: Patience) -> tuple[float, float]:
-    return patience.connect_seconds, patience.read_seconds
+def _seconds(policy: RetryPolicy) -> tuple[float, float]:
+    return policy.connect_seconds, policy.read_seconds
 
 
-def _receive(file: RemoteFile, part: Path, patience: Patience) -> None:
-    receive(file.url, part, _seconds(patience))
+def _receive(file: RemoteFile, part: Path, policy: RetryPolicy) -> None:
+    receive(file.url, part, _seconds(policy))
     n_bytes = part.stat().st_size
     if file.n_bytes is not None and n_bytes < file.n_bytes:
         part.unlink()  # it counts as whole, so the rest would not be asked for
-        raise PassingError(f"{n_bytes} of {file.n_bytes} bytes arrived")
+        raise RetryableError(f"{n_bytes} of {file.n_bytes} bytes arrived")
 
 
-def try_often(work: Callable[[], T], url: str, patience: Patience) -> T:
+def retry(work: Callable[[], T], url: str, policy: RetryPolicy) -> T:
     """Repeat what fails for reasons that may pass, with growing pauses.
 
     Args:
-        work: Raises `PassingError` where a second try may succeed.
+        work: Raises `RetryableError` where a second try may succeed.
         url: What is asked, for messages.
-        patience: Tries and pauses.
+        policy: Tries and pauses.
 
     Raises:
         TransientError: The last try failed, too.
@@ -164,14 +164,14 @@ def try_often(work: Callable[[], T], url: str, patience: Patience) -> T:
     while True:
         try:
             return work()
-        except PassingError as error:
-            if attempt == patience.n_tries:
+        except RetryableError as error:
+            if attempt == policy.n_tries:
                 raise TransientError(
                     f"{url}: {error} ({attempt} tries); try again later"
                 ) from error
-            wanted = max(patience.first_pause * 2 ** (attempt - 1), error.pause)
-            pause = min(wanted, patience.longest_pause)
-            pause *= 1.0 + patience.jitter * random.random()
+            wanted = max(policy.first_pause * 2 ** (attempt - 1), error.pause)
+            pause = min(wanted, policy.longest_pause)
+            pause *= 1.0 + policy.jitter * random.random()
             logger.info("%s: %s; again in %.1f s", url, error, pause)
         time.sleep(pause)
         attempt += 1

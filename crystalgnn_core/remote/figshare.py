@@ -7,7 +7,12 @@ from typing import TypeVar
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from crystalgnn_core.errors import DownloadError
-from crystalgnn_core.remote.downloads import PATIENCE, Patience, RemoteFile, fetch_json
+from crystalgnn_core.remote.downloads import (
+    RETRY_POLICY,
+    RemoteFile,
+    RetryPolicy,
+    fetch_json,
+)
 
 API = "https://api.figshare.com/v2"
 T = TypeVar("T")
@@ -40,7 +45,7 @@ def article_files(
     *,
     version: int | None = None,
     api: str = API,
-    patience: Patience = PATIENCE,
+    policy: RetryPolicy = RETRY_POLICY,
 ) -> dict[int, RemoteFile]:
     """Describe the files of a public article, by their ids.
 
@@ -48,7 +53,7 @@ def article_files(
         article: Number of the article, the last but one part of its address.
         version: Version of the article; None takes the newest.
         api: Base address of the API.
-        patience: Times and tries.
+        policy: Times and tries.
 
     Raises:
         DownloadError: There is no such article, or the answer is not understood.
@@ -61,7 +66,7 @@ def article_files(
     page = 1
     while True:
         url = f"{place}/files?page={page}&page_size={_PAGE}"
-        entries = _ask(url, _ENTRIES, "list of files", patience)
+        entries = _ask(url, _ENTRIES, "list of files", policy)
         n_known = len(files)
         for entry in entries:
             files[entry.id] = RemoteFile(
@@ -77,7 +82,7 @@ def article_files(
 
 
 def article_file(
-    article: int, file: int, *, api: str = API, patience: Patience = PATIENCE
+    article: int, file: int, *, api: str = API, policy: RetryPolicy = RETRY_POLICY
 ) -> RemoteFile:
     """Describe one file of a public article, of its newest or of an earlier version.
 
@@ -85,15 +90,13 @@ def article_file(
         DownloadError: No version of the article has such a file, or there is none.
         TransientError: The API cannot be reached.
     """
-    files = article_files(article, api=api, patience=patience)
+    files = article_files(article, api=api, policy=policy)
     if file in files:
         return files[file]
     url = f"{api}/articles/{article}/versions"
-    versions = {
-        entry.version for entry in _ask(url, _VERSIONS, "list of versions", patience)
-    }
+    versions = {entry.version for entry in _ask(url, _VERSIONS, "list of versions", policy)}
     for version in sorted(versions, reverse=True)[1:]:  # the newest was looked at
-        earlier = article_files(article, version=version, api=api, patience=patience)
+        earlier = article_files(article, version=version, api=api, policy=policy)
         if file in earlier:
             return earlier[file]
     raise DownloadError(
@@ -102,9 +105,9 @@ def article_file(
     )
 
 
-def _ask(url: str, form: TypeAdapter[T], what: str, patience: Patience) -> T:
+def _ask(url: str, form: TypeAdapter[T], what: str, policy: RetryPolicy) -> T:
     try:
-        return form.validate_python(fetch_json(url, patience))
+        return form.validate_python(fetch_json(url, policy))
     except ValidationError as error:
         first = error.errors()[0]
         raise DownloadError(

@@ -22,14 +22,14 @@ if TYPE_CHECKING:
     import httpx
 
 STATE = ".json"  # of a part: what it is a part of
-_PASSING = {408, 425, 429, 500, 502, 503, 504}
+_RETRYABLE = {408, 425, 429, 500, 502, 503, 504}
 _HTML = (b"<!doctype html", b"<html")
 _BYTES_LOOKED_AT = 512
 _IDENTITY = {"Accept-Encoding": "identity", "User-Agent": "crystalgnn"}
 _EXCERPT = 200  # characters of what a busy host says that a message repeats
 
 
-class PassingError(Exception):
+class RetryableError(Exception):
     """A failure that may pass: a cut connection, a busy host.
 
     Args:
@@ -84,7 +84,7 @@ def receive(url: str, part: Path, seconds: tuple[float, float]) -> None:
         seconds: To connect, and between two pieces of the answer.
 
     Raises:
-        PassingError: The connection was cut, or the host is busy; the part remains.
+        RetryableError: The connection was cut, or the host is busy; the part remains.
         DownloadError: The host has no such file, or sends a page in its place.
     """
     state = _read_state(part, url)
@@ -98,7 +98,7 @@ def receive(url: str, part: Path, seconds: tuple[float, float]) -> None:
     with _answer(url, seconds, headers) as response:
         if start and response.status_code == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
             part.unlink()
-            raise PassingError("the host has no more of this file; it begins anew")
+            raise RetryableError("the host has no more of this file; it begins anew")
         _refuse_failures(url, response)
         found = _state_of(url, response)
         if response.status_code == HTTPStatus.PARTIAL_CONTENT:
@@ -108,7 +108,7 @@ def receive(url: str, part: Path, seconds: tuple[float, float]) -> None:
         _write(part, found, response, start)
     n_bytes = part.stat().st_size
     if found.n_bytes is not None and n_bytes != found.n_bytes:
-        raise PassingError(f"{n_bytes} of {found.n_bytes} bytes arrived")
+        raise RetryableError(f"{n_bytes} of {found.n_bytes} bytes arrived")
     return _forget(part)
 
 
@@ -116,7 +116,7 @@ def receive_json(url: str, seconds: tuple[float, float]) -> Any:  # noqa: ANN401
     """Return what a service answers.
 
     Raises:
-        PassingError: The connection was cut, or the host is busy.
+        RetryableError: The connection was cut, or the host is busy.
         DownloadError: There is no such address, or the answer is no JSON.
     """
     with _answer(url, seconds, {}) as response:
@@ -136,16 +136,16 @@ def receive_answer(url: str, seconds: tuple[float, float]) -> Answer:
         seconds: To connect, and between two pieces of the answer.
 
     Raises:
-        PassingError: The connection was cut, or the host is busy.
+        RetryableError: The connection was cut, or the host is busy.
         DownloadError: The address is none, or its answer cannot be decompressed.
     """
     with _answer(url, seconds, {"Accept-Encoding": "gzip, deflate"}) as response:
         content = response.read()
     kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if response.status_code in _PASSING:
+    if response.status_code in _RETRYABLE:
         said = "" if kind == "text/html" else _excerpt(content)
         message = f"{_status(response)}{': ' if said else ''}{said}"
-        raise PassingError(message, _retry_after(response))
+        raise RetryableError(message, _retry_after(response))
     return Answer(str(response.url), response.status_code, kind, content)
 
 
@@ -170,7 +170,7 @@ def _answer(
     except httpx.TransportError as error:
         if isinstance(error, httpx.UnsupportedProtocol):
             raise DownloadError(f"{url}: {error}") from error
-        raise PassingError(f"{type(error).__name__}: {error}".rstrip(": ")) from error
+        raise RetryableError(f"{type(error).__name__}: {error}".rstrip(": ")) from error
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         raise DownloadError(f"{url}: {error}") from error
 
@@ -185,8 +185,8 @@ def _trusted() -> ssl.SSLContext:
 
 def _refuse_failures(url: str, response: httpx.Response) -> None:
     code, said = response.status_code, _status(response)
-    if code in _PASSING:
-        raise PassingError(said, _retry_after(response))
+    if code in _RETRYABLE:
+        raise RetryableError(said, _retry_after(response))
     if code not in {HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT}:
         raise DownloadError(f"{url}: {said}; the file may have moved")
     if response.headers.get("content-type", "").lower().startswith("text/html"):
@@ -242,7 +242,7 @@ def _require_same(
     if known == found and unit == "bytes" and begins == str(start):
         return
     part.unlink(missing_ok=True)
-    raise PassingError("the file changed, or another part of it came; it begins anew")
+    raise RetryableError("the file changed, or another part of it came; it begins anew")
 
 
 def _write(part: Path, state: _PartState, response: httpx.Response, start: int) -> None:

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Literal
 from crystalgnn_core.base import FrozenModel
 from crystalgnn_core.errors import DownloadError, TransientError
 from crystalgnn_core.remote.downloads import (
-    PATIENCE,
-    Patience,
+    RETRY_POLICY,
     RemoteFile,
+    RetryPolicy,
     fetch,
-    is_at_hand,
+    is_cached,
 )
 from crystalgnn_core.remote.figshare import API, article_file
 
@@ -67,8 +67,8 @@ RELEASES: dict[ReleaseName, Release] = {
 }
 
 
-def obtain_release(
-    name: ReleaseName, folder: Path, *, api: str = API, patience: Patience = PATIENCE
+def fetch_release(
+    name: ReleaseName, folder: Path, *, api: str = API, policy: RetryPolicy = RETRY_POLICY
 ) -> Path:
     """Return the archive of a release; download it when it is not in the folder.
 
@@ -76,7 +76,7 @@ def obtain_release(
         name: The release.
         folder: Where archives are kept.
         api: Base address of Figshare's API, which states address, size and MD5.
-        patience: Times and tries.
+        policy: Times and tries.
 
     Raises:
         DownloadError: The file is not to be had, or is not the expected one.
@@ -84,11 +84,11 @@ def obtain_release(
     """
     release = RELEASES[name]
     file = release.remote
-    if is_at_hand(file, folder):
-        return fetch(file, folder, patience)
+    if is_cached(file, folder):
+        return fetch(file, folder, policy)
     try:
-        stated = article_file(ARTICLE, release.file, api=api, patience=patience)
-        return fetch(stated.model_copy(update={"name": file.name}), folder, patience)
+        stated = article_file(ARTICLE, release.file, api=api, policy=policy)
+        return fetch(stated.model_copy(update={"name": file.name}), folder, policy)
     except (DownloadError, TransientError) as error:
         raise type(error)(
             f"{error}; or save {file.url} by other means as {folder / file.name}"

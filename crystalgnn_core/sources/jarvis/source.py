@@ -11,7 +11,7 @@ from crystalgnn_core.base import DIGEST_LENGTH, digest_of
 from crystalgnn_core.errors import IntegrityError, SourceError
 from crystalgnn_core.records.checks.plausibility import ImplausibleLabels
 from crystalgnn_core.remote.cache import cache_folder
-from crystalgnn_core.remote.downloads import PATIENCE, Patience
+from crystalgnn_core.remote.downloads import RETRY_POLICY, RetryPolicy
 from crystalgnn_core.remote.figshare import API
 from crystalgnn_core.sources.base import SourceConfig, SourcePart, SourcePlan
 from crystalgnn_core.sources.formats.archives import read_blocks, reading
@@ -21,7 +21,7 @@ from crystalgnn_core.sources.jarvis.releases import (
     DEFAULT_RELEASE,
     RELEASES,
     ReleaseName,
-    obtain_release,
+    fetch_release,
 )
 from crystalgnn_core.storage.files import file_sha256, read_json, write_json
 
@@ -64,7 +64,7 @@ class JarvisSource(SourceConfig):
     metal_at_most: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.01
     downloads: str | None = None
     api: str = API
-    patience: Patience = PATIENCE
+    patience: RetryPolicy = RETRY_POLICY
 
     @model_validator(mode="before")
     @classmethod
@@ -156,7 +156,7 @@ class JarvisSource(SourceConfig):
             else Path(chosen).expanduser()
         )
         release = self.release or DEFAULT_RELEASE
-        return obtain_release(release, folder, api=self.api, patience=self.patience)
+        return fetch_release(release, folder, api=self.api, policy=self.patience)
 
 
 def _ranges(path: Path, size: int) -> list[Range]:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, TypeVar
 from pydantic import Field
 
 from crystalgnn_core.errors import DownloadError, SourceError
-from crystalgnn_core.remote.downloads import Patience, fetch_json, try_often
-from crystalgnn_core.remote.http import PassingError
+from crystalgnn_core.remote.downloads import RetryPolicy, fetch_json, retry
+from crystalgnn_core.remote.http import RetryableError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -27,7 +27,7 @@ _SORTED = "material_id"
 T = TypeVar("T")
 
 
-class ServicePatience(Patience):
+class ServiceRetryPolicy(RetryPolicy):
     """How long requests wait and how often they try; pauses differ by chance."""
 
     jitter: Annotated[float, Field(ge=0, le=1)] = 0.5
@@ -45,7 +45,7 @@ class Release(NamedTuple):
     restricted: frozenset[str]
 
 
-def read_release(endpoint: str, patience: Patience) -> Release:
+def read_release(endpoint: str, policy: RetryPolicy) -> Release:
     """Ask the service which release of its data it offers.
 
     The client asks once a process, so that one that lives long would miss a new release.
@@ -55,7 +55,7 @@ def read_release(endpoint: str, patience: Patience) -> Release:
         TransientError: It does not answer; a second try may succeed.
     """
     try:
-        answer = fetch_json(f"{endpoint}heartbeat", patience)
+        answer = fetch_json(f"{endpoint}heartbeat", policy)
     except DownloadError as error:
         raise SourceError(f"no Materials Project service: {error}; see endpoint") from error
     version = answer.get("db_version") if isinstance(answer, dict) else None
@@ -71,25 +71,25 @@ class MaterialsClient:
     """The real `MPRester`, asked for raw documents, a filter and fields always given.
 
     A search without a filter would read a public bulk table in place of the endpoint.
-    What may pass is tried again here, not by the client, so that one patience counts.
+    What may pass is tried again here, not by the client, so that one policy counts.
 
     Args:
         rester: The client.
         endpoint: Address of the service, for messages.
         key: Key of the user, to keep it out of messages.
-        patience: Times and tries.
+        policy: Times and tries.
     """
 
     def __init__(
-        self, rester: MPRester, endpoint: str, key: str, patience: Patience
+        self, rester: MPRester, endpoint: str, key: str, policy: RetryPolicy
     ) -> None:
         self._endpoint = endpoint
         self._key = key
-        self._patience = patience
+        self._policy = policy
         self._summary: Any = rester.materials.summary.search.__self__
         self._thermo: Any = rester.materials.thermo.search.__self__
         for route in (self._summary, self._thermo):
-            route.timeout = (patience.connect_seconds, patience.read_seconds)
+            route.timeout = (policy.connect_seconds, policy.read_seconds)
             route.document_model = _FieldNames(route.document_model)
 
     def __repr__(self) -> str:
@@ -154,7 +154,7 @@ class MaterialsClient:
             TransientError: The service is busy, or the connection was cut, several times.
         """
         where = f"{self._endpoint}materials/{route}"
-        return try_often(lambda: self._once(where, search), where, self._patience)
+        return retry(lambda: self._once(where, search), where, self._policy)
 
     def _once(self, where: str, search: Callable[[], T]) -> T:
         from mp_api.client.core.exceptions import MPRestError
@@ -164,13 +164,13 @@ class MaterialsClient:
         try:
             return search()
         except MPRestError as error:
-            is_passing = isinstance(error.__context__, RequestException)
+            is_retryable = isinstance(error.__context__, RequestException)
             said = " ".join(self._without_key(str(error)).split())[:300]
         except DAMAGED as error:
-            is_passing = True
+            is_retryable = True
             said = f"the answer is no list of documents ({type(error).__name__})"
-        if is_passing:
-            raise PassingError(said)
+        if is_retryable:
+            raise RetryableError(said)
         raise SourceError(f"{where}: {said}; does mp-api fit the service?")
 
     def _without_key(self, text: str) -> str:

@@ -10,8 +10,8 @@ from http.client import responses
 from typing import TYPE_CHECKING
 
 from crystalgnn_core.errors import SourceError
-from crystalgnn_core.remote.downloads import try_often
-from crystalgnn_core.remote.http import PassingError
+from crystalgnn_core.remote.downloads import retry
+from crystalgnn_core.remote.http import RetryableError
 from crystalgnn_core.sources.materials_project.client import DAMAGED, MaterialsClient
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from mp_api.client import MPRester
     from requests import Response
 
-    from crystalgnn_core.remote.downloads import Patience
+    from crystalgnn_core.remote.downloads import RetryPolicy
 
 KEY_VARIABLE = "MP_API_KEY"
 _KEY = re.compile(r"[!-~]{32}")
@@ -48,7 +48,7 @@ def key_of_environment() -> str:
 
 
 @contextmanager
-def open_client(endpoint: str, patience: Patience) -> Iterator[MaterialsClient]:
+def open_client(endpoint: str, policy: RetryPolicy) -> Iterator[MaterialsClient]:
     """Open the client of the Materials Project, with the key from the environment.
 
     Raises:
@@ -58,18 +58,16 @@ def open_client(endpoint: str, patience: Patience) -> Iterator[MaterialsClient]:
     from requests.adapters import HTTPAdapter
 
     key = key_of_environment()
-    rester = try_often(
-        lambda: _start(endpoint, key, patience), f"{endpoint}heartbeat", patience
-    )
+    rester = retry(lambda: _start(endpoint, key, policy), f"{endpoint}heartbeat", policy)
     with rester:
         rester.session.hooks["response"].append(_refuse_failures)
         # the client's own tries would wait up to 6 hours, as Retry-After says
         for scheme in ("http://", "https://"):
             rester.session.mount(scheme, HTTPAdapter(max_retries=0))
-        yield MaterialsClient(rester, endpoint, key, patience)
+        yield MaterialsClient(rester, endpoint, key, policy)
 
 
-def _start(endpoint: str, key: str, patience: Patience) -> MPRester:
+def _start(endpoint: str, key: str, policy: RetryPolicy) -> MPRester:
     """Make the client; it asks for a heartbeat without a time limit, so one is set here."""
     from mp_api.client import MPRester
     from mp_api.client.core.exceptions import MPRestError
@@ -94,9 +92,9 @@ def _start(endpoint: str, key: str, patience: Patience) -> MPRester:
 
     thread = threading.Thread(target=make, daemon=True)
     thread.start()
-    thread.join(patience.connect_seconds + patience.read_seconds)
+    thread.join(policy.connect_seconds + policy.read_seconds)
     if not made:
-        raise PassingError(f"mp-api hears no heartbeat ({failed[0]})")
+        raise RetryableError(f"mp-api hears no heartbeat ({failed[0]})")
     return made[0]
 
 
@@ -106,8 +104,8 @@ def _refuse_failures(response: Response, *_: object, **__: object) -> None:
     The client itself splits what is refused as too long (414, 422).
     """
     code = response.status_code
-    is_passing = code in {408, 425, 429} or code >= 500
-    if code in {401, 403} or is_passing or response.is_redirect:
+    is_retryable = code in {408, 425, 429} or code >= 500
+    if code in {401, 403} or is_retryable or response.is_redirect:
         response.close()
     # not the reason that is sent: a service may repeat anything there
     said = f"the service answers {code} {responses.get(code, '')}".rstrip()
@@ -117,8 +115,8 @@ def _refuse_failures(response: Response, *_: object, **__: object) -> None:
         raise SourceError(
             f"{said} and names another address; set endpoint to where the service is"
         )
-    if is_passing:
-        raise PassingError(said, _retry_after(response))
+    if is_retryable:
+        raise RetryableError(said, _retry_after(response))
 
 
 def _retry_after(response: Response) -> float:

@@ -20,7 +20,7 @@ from crystalgnn_core.sources.materials_project.client import (
     PAGE_SIZE,
     MaterialsClient,
     Release,
-    ServicePatience,
+    ServiceRetryPolicy,
     read_release,
 )
 from crystalgnn_core.sources.materials_project.documents import (
@@ -89,7 +89,7 @@ class MaterialsProjectSource(SourceConfig):
     filter: MaterialsFilter = MaterialsFilter()
     allow_noncommercial: bool = False
     endpoint: str = "https://api.materialsproject.org/"
-    patience: ServicePatience = ServicePatience()
+    patience: ServiceRetryPolicy = ServiceRetryPolicy()
 
     @field_validator("endpoint")
     @classmethod

@@ -15,7 +15,7 @@ from urllib.parse import quote, urlencode
 
 from crystalgnn_core.base import FrozenModel
 from crystalgnn_core.errors import DownloadError, SourceError
-from crystalgnn_core.remote.downloads import Patience, fetch_answer
+from crystalgnn_core.remote.downloads import RetryPolicy, fetch_answer
 from crystalgnn_core.sources.optimade.answers import (
     child_url,
     content_of,
@@ -71,12 +71,12 @@ class Page(NamedTuple):
     n_stored: int | None = None
 
 
-def find_database(url: str, patience: Patience) -> Database:
+def find_database(url: str, policy: RetryPolicy) -> Database:
     """Find the versioned base address of a database, and its licence.
 
     Args:
         url: Base address, with or without `/v1`; one that ends in `/structures` is cut.
-        patience: Times and tries.
+        policy: Times and tries.
 
     Raises:
         SourceError: There is no OPTIMADE interface of version 1, or it is an index of
@@ -84,8 +84,8 @@ def find_database(url: str, patience: Patience) -> Database:
         TransientError: The provider cannot be reached, or stays busy.
     """
     base = _END.sub("", url)
-    versioned = base if _VERSION.search(base) else _versioned(base, patience)
-    answer = _ask(f"{versioned}/info", patience)
+    versioned = base if _VERSION.search(base) else _versioned(base, policy)
+    answer = _ask(f"{versioned}/info", policy)
     if answer.code != 200 and not is_page_for_people(answer):
         # some databases serve structures alone
         logger.warning("%s: no answer but %d; going on without", answer.url, answer.code)
@@ -98,7 +98,7 @@ def find_database(url: str, patience: Patience) -> Database:
             f"{versioned}: speaks version {version} of OPTIMADE, expected {MAJOR}"
         )
     if about.get("is_index"):
-        raise SourceError(_describe_index(versioned, patience))
+        raise SourceError(_describe_index(versioned, policy))
     return Database(url=versioned, name=provider_name(content), license=license_of(about))
 
 
@@ -115,14 +115,14 @@ def structures_url(
 
 
 def fetch_page(
-    url: str, filter_: str, patience: Patience, *, with_other_hosts: bool = False
+    url: str, filter_: str, policy: RetryPolicy, *, with_other_hosts: bool = False
 ) -> Page:
     """Fetch one page of structures; a page limit that is refused is changed.
 
     Args:
         url: Address of the page.
         filter_: The filter, for messages.
-        patience: Times and tries.
+        policy: Times and tries.
         with_other_hosts: Whether the next page may be on another host.
 
     Raises:
@@ -130,9 +130,9 @@ def fetch_page(
             page that is on another host or is this one.
         TransientError: The provider cannot be reached, or stays busy.
     """
-    answer = _ask(url, patience)
+    answer = _ask(url, policy)
     if answer.code in _MAY_REFUSE_LIMIT and _PAGE_LIMIT.search(url):
-        answer = _with_other_limit(url, patience) or answer
+        answer = _with_other_limit(url, policy) or answer
     content = content_of(answer, filter_)
     entries = content.get("data")
     if not isinstance(entries, list):
@@ -150,9 +150,9 @@ def fetch_page(
     )
 
 
-def _versioned(base: str, patience: Patience) -> str:
+def _versioned(base: str, policy: RetryPolicy) -> str:
     """Ask an unversioned base address which versions there are."""
-    answer = _ask(f"{base}/versions", patience)
+    answer = _ask(f"{base}/versions", policy)
     if answer.code == 200 and answer.kind != "text/html":
         lines = answer.content.decode(errors="replace").strip().splitlines()
         cells = [line.partition(",")[0].strip(' "') for line in lines]
@@ -164,26 +164,26 @@ def _versioned(base: str, patience: Patience) -> str:
     return f"{base}/v{MAJOR}"
 
 
-def _with_other_limit(url: str, patience: Patience) -> Answer | None:
+def _with_other_limit(url: str, policy: RetryPolicy) -> Answer | None:
     """Ask with the provider's own page limit, then a small one; None if both fail."""
     own = _PAGE_LIMIT.sub("", url).rstrip("?&")
     for other in (own, _PAGE_LIMIT.sub(f"page_limit={_SMALL_PAGE}&", url).rstrip("&")):
-        answer = _ask(other, patience)
+        answer = _ask(other, policy)
         if answer.code not in _MAY_REFUSE_LIMIT:
             logger.info("%s: refuses the page limit; asking for other pages", answer.url)
             return answer
     return None
 
 
-def _ask(url: str, patience: Patience) -> Answer:
+def _ask(url: str, policy: RetryPolicy) -> Answer:
     try:
-        return fetch_answer(url, patience)
+        return fetch_answer(url, policy)
     except DownloadError as error:
         raise SourceError(str(error)) from error
 
 
-def _describe_index(base: str, patience: Patience) -> str:
-    entries = content_of(_ask(f"{base}/links", patience)).get("data")
+def _describe_index(base: str, policy: RetryPolicy) -> str:
+    entries = content_of(_ask(f"{base}/links", policy)).get("data")
     listed = entries if isinstance(entries, list) else []
     found = [url for entry in listed for url in child_url(entry)]
     names = ", ".join(found) or "none that it names"

@@ -11,7 +11,7 @@ from pydantic import Field, field_validator, model_validator
 from crystalgnn_core.base import digest_of
 from crystalgnn_core.errors import RecordError, SourceError, TransientError
 from crystalgnn_core.records.schema import RawRecord, RejectReason
-from crystalgnn_core.remote.downloads import Patience
+from crystalgnn_core.remote.downloads import RetryPolicy
 from crystalgnn_core.sources.base import SourceConfig, SourcePart, SourcePlan
 from crystalgnn_core.sources.formats.columns import TargetColumn, read_id
 from crystalgnn_core.sources.formats.parsing import PARSER_ERRORS, describe_cause
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from crystalgnn_core.sources.ingest.stored import StoredSource
 
 logger = logging.getLogger(__name__)
-PATIENCE = Patience(n_tries=5, jitter=0.5)
+RETRY_POLICY = RetryPolicy(n_tries=5, jitter=0.5)
 
 
 class OptimadeSource(SourceConfig):
@@ -76,7 +76,7 @@ class OptimadeSource(SourceConfig):
     missing: tuple[float, ...] = ()
     page_limit: Annotated[int, Field(ge=1)] | None = 100
     follow_other_hosts: bool = False
-    patience: Patience = PATIENCE
+    patience: RetryPolicy = RETRY_POLICY
     source_version: str | None = None
 
     @model_validator(mode="before")

@@ -10,18 +10,18 @@ import pytest
 
 from crystalgnn_core.errors import DownloadError, IntegrityError, TransientError
 from crystalgnn_core.remote.downloads import (
-    Patience,
     RemoteFile,
+    RetryPolicy,
     fetch,
     fetch_json,
-    is_at_hand,
+    is_cached,
 )
 from crystalgnn_core.remote.figshare import article_file, article_files
 from crystalgnn_core.storage.locks import locked
 from tests.core.web import file_answer, running_site, send
 
 CONTENT = bytes(range(256)) * 900  # several pieces of a transfer
-QUICK = Patience(connect_seconds=2, read_seconds=2, n_tries=3, first_pause=0.01)
+QUICK = RetryPolicy(connect_seconds=2, read_seconds=2, n_tries=3, first_pause=0.01)
 
 
 @pytest.fixture
@@ -57,7 +57,7 @@ def ranges_asked(site):
 
 def test_a_good_file_arrives_once_and_is_recorded(site, folder):
     file = remote(site.serve("/file", CONTENT))
-    assert not is_at_hand(file, folder)
+    assert not is_cached(file, folder)
     path = fetch(file, folder, QUICK)
     assert path == folder / "file.zip"
     assert path.read_bytes() == CONTENT
@@ -66,7 +66,7 @@ def test_a_good_file_arrives_once_and_is_recorded(site, folder):
     assert left_over(folder) == ["file.zip", "file.zip.origin.json"]
     fetch(file, folder, QUICK)
     assert len(site.asked) == 1
-    assert is_at_hand(file, folder)
+    assert is_cached(file, folder)
 
 
 @pytest.mark.parametrize(
@@ -217,8 +217,8 @@ def test_a_busy_server_says_how_long_to_wait(site, folder, monkeypatch, wait, se
     monkeypatch.setattr(time, "sleep", pauses.append)
     busy = lambda request: send(request, 429, Retry_After=wait)  # noqa: E731
     url = site.in_turn("/file", busy, file_answer(CONTENT))
-    patience = QUICK.model_copy(update={"longest_pause": 5.0})
-    assert fetch(remote(url), folder, patience).read_bytes() == CONTENT
+    policy = QUICK.model_copy(update={"longest_pause": 5.0})
+    assert fetch(remote(url), folder, policy).read_bytes() == CONTENT
     assert pauses == [seconds]
 
 
@@ -229,15 +229,15 @@ def test_pauses_grow(folder, monkeypatch):
         nobody.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{nobody.getsockname()[1]}/file"
         with pytest.raises(TransientError, match=r"ConnectError.*4 tries"):
-            fetch(unchecked(url), folder, Patience(first_pause=1.0, longest_pause=3.0))
+            fetch(unchecked(url), folder, RetryPolicy(first_pause=1.0, longest_pause=3.0))
     assert pauses == [1.0, 2.0, 3.0]
 
 
 def test_a_silent_server_is_not_waited_for(site, folder):
     site.answers["/file"] = lambda _: time.sleep(0.5)
-    patience = QUICK.model_copy(update={"read_seconds": 0.05, "n_tries": 2})
+    policy = QUICK.model_copy(update={"read_seconds": 0.05, "n_tries": 2})
     with pytest.raises(TransientError, match="ReadTimeout"):
-        fetch(unchecked(f"{site.url}/file"), folder, patience)
+        fetch(unchecked(f"{site.url}/file"), folder, policy)
 
 
 def test_own_digest_is_recorded_and_compared_later(site, folder):
@@ -295,12 +295,12 @@ def test_two_that_fetch_at_once_share_one_download(site, folder):
 
 def test_a_file_that_another_process_fetches_is_waited_for(site, folder):
     file = remote(site.serve("/file", CONTENT))
-    patience = QUICK.model_copy(update={"lock_seconds": 0.05})
+    policy = QUICK.model_copy(update={"lock_seconds": 0.05})
     with (
         locked(folder / ".file.zip.lock", timeout=1),
         pytest.raises(TransientError, match="held by another process"),
     ):
-        fetch(file, folder, patience)
+        fetch(file, folder, policy)
 
 
 def test_redirections_are_followed(site, folder):
@@ -341,7 +341,7 @@ def test_figshare_states_size_and_md5(site):
         send(request, 200, pages[page - 1], Content_Type="application/json")
 
     site.answers["/articles/17/files"] = answer
-    files = article_files(17, api=site.url, patience=QUICK)
+    files = article_files(17, api=site.url, policy=QUICK)
     assert len(files) == 101
     assert files[5].model_dump() == {
         "url": "https://example.org/5",
@@ -350,7 +350,7 @@ def test_figshare_states_size_and_md5(site):
         "md5": "c" * 32,
         "sha256": "",
     }
-    assert article_file(17, 100, api=site.url, patience=QUICK).md5 == "s" * 32
+    assert article_file(17, 100, api=site.url, policy=QUICK).md5 == "s" * 32
 
 
 def test_a_file_of_an_earlier_version_is_found(site):
@@ -362,15 +362,15 @@ def test_a_file_of_an_earlier_version_is_found(site):
     site.answers[f"{place}/versions"] = list_of([{"version": v} for v in (1, 3, 2)])
     site.answers[f"{place}/versions/2/files"] = list_of([entry(2)])
     site.answers[f"{place}/versions/1/files"] = list_of([entry(1), entry(2, size=9)])
-    assert article_file(17, 3, api=site.url, patience=QUICK).name == "3.zip"
+    assert article_file(17, 3, api=site.url, policy=QUICK).name == "3.zip"
     assert len(site.asked) == 1
-    assert article_file(17, 1, api=site.url, patience=QUICK).name == "1.zip"
-    assert article_file(17, 2, api=site.url, patience=QUICK).n_bytes == 3
+    assert article_file(17, 1, api=site.url, policy=QUICK).name == "1.zip"
+    assert article_file(17, 2, api=site.url, policy=QUICK).n_bytes == 3
     with pytest.raises(DownloadError, match=r"no file 7 in its 3 versions; .*1 others"):
-        article_file(17, 7, api=site.url, patience=QUICK)
+        article_file(17, 7, api=site.url, policy=QUICK)
     site.answers[f"{place}/versions"] = list_of([{"number": 1}])
     with pytest.raises(DownloadError, match="not a list of versions"):
-        article_file(17, 7, api=site.url, patience=QUICK)
+        article_file(17, 7, api=site.url, policy=QUICK)
 
 
 @pytest.mark.parametrize(
@@ -384,15 +384,15 @@ def test_a_file_of_an_earlier_version_is_found(site):
 def test_other_answers_of_figshare_are_refused(site, body, words):
     site.answers["/articles/17/files"] = lambda request: send(request, 200, body)
     with pytest.raises(DownloadError, match=words):
-        article_files(17, api=site.url, patience=QUICK)
+        article_files(17, api=site.url, policy=QUICK)
     with pytest.raises(DownloadError, match="404"):
-        article_files(18, api=site.url, patience=QUICK)
+        article_files(18, api=site.url, policy=QUICK)
 
 
 def test_a_service_without_pages_is_asked_twice_at_most(site):
     body = json.dumps([entry(number) for number in range(120)]).encode()
     site.answers["/articles/17/files"] = lambda request: send(request, 200, body)
-    assert len(article_files(17, api=site.url, patience=QUICK)) == 120
+    assert len(article_files(17, api=site.url, policy=QUICK)) == 120
     assert len(site.asked) == 2
 
 
@@ -410,9 +410,9 @@ def test_pauses_are_lengthened_by_chance_within_bounds(site, folder, monkeypatch
     monkeypatch.setattr(time, "sleep", pauses.append)
     url = site.url + "/file"
     site.answers["/file"] = lambda request: send(request, 503)
-    patience = QUICK.model_copy(update={"first_pause": 1.0, "n_tries": 9, "jitter": 0.5})
+    policy = QUICK.model_copy(update={"first_pause": 1.0, "n_tries": 9, "jitter": 0.5})
     with pytest.raises(TransientError, match="9 tries"):
-        fetch(unchecked(url), folder, patience)
+        fetch(unchecked(url), folder, policy)
     plain = [min(2.0**attempt, 60.0) for attempt in range(8)]
     shares = [pause / own for pause, own in zip(pauses, plain, strict=True)]
     assert all(1.0 <= share <= 1.5 for share in shares)

@@ -8,14 +8,14 @@ import zipfile
 import pytest
 
 from crystalgnn_core.errors import DownloadError, TransientError
-from crystalgnn_core.remote.downloads import Patience
+from crystalgnn_core.remote.downloads import RetryPolicy
 from crystalgnn_core.sources.ingest.run import ingest_source
-from crystalgnn_core.sources.jarvis.releases import ARTICLE, RELEASES, obtain_release
+from crystalgnn_core.sources.jarvis.releases import ARTICLE, RELEASES, fetch_release
 from crystalgnn_core.sources.jarvis.source import JarvisSource
 from tests.core.sources.jarvis.test_source import record
 from tests.core.web import file_answer, running_site, send
 
-QUICK = Patience(connect_seconds=2, read_seconds=2, n_tries=2, first_pause=0.01)
+QUICK = RetryPolicy(connect_seconds=2, read_seconds=2, n_tries=2, first_pause=0.01)
 NAME = "jdft_3d-8-18-2021.json.zip"
 NUMBER = RELEASES["dft_3d_2021"].file
 
@@ -62,8 +62,8 @@ def offer(site, content=ARCHIVE, **changes):
     site.serve("/file", content)
 
 
-def obtain(site, folder):
-    return obtain_release("dft_3d_2021", folder, api=site.url, patience=QUICK)
+def fetch_it(site, folder):
+    return fetch_release("dft_3d_2021", folder, api=site.url, policy=QUICK)
 
 
 def left_over(folder):
@@ -74,12 +74,12 @@ def left_over(folder):
 
 def test_a_release_arrives_once_under_its_own_name(site, folder):
     offer(site)
-    path = obtain(site, folder)
+    path = fetch_it(site, folder)
     assert path == folder / NAME
     assert path.read_bytes() == ARCHIVE
     assert left_over(folder) == [NAME, f"{NAME}.origin.json"]
     n_asked = len(site.asked)
-    assert obtain(site, folder) == path
+    assert fetch_it(site, folder) == path
     assert len(site.asked) == n_asked
 
 
@@ -94,7 +94,7 @@ def test_a_release_arrives_once_under_its_own_name(site, folder):
 def test_another_file_is_refused_and_leaves_nothing_behind(site, folder, changes, words):
     offer(site, **changes)
     with pytest.raises(DownloadError, match=f"{words}.*save .*{NUMBER} by other means as"):
-        obtain(site, folder)
+        fetch_it(site, folder)
     assert left_over(folder) == []
 
 
@@ -103,7 +103,7 @@ def test_a_page_in_place_of_the_archive_leaves_nothing_behind(site, folder, kind
     offer(site)
     site.serve("/file", b"<!DOCTYPE html><html>Sign in</html>", kind=kind)
     with pytest.raises(DownloadError, match="HTML page"):
-        obtain(site, folder)
+        fetch_it(site, folder)
     assert left_over(folder) == []
 
 
@@ -111,14 +111,14 @@ def test_a_short_archive_leaves_nothing_behind(site, folder):
     offer(site)
     site.serve("/file", ARCHIVE[:-100])
     with pytest.raises(TransientError, match=r"bytes arrived \(2 tries\)"):
-        obtain(site, folder)
+        fetch_it(site, folder)
     assert left_over(folder) == []
 
 
 def test_a_cut_download_goes_on_where_it_was_cut(site, folder):
     offer(site)
     site.in_turn("/file", file_answer(ARCHIVE, stops_at=300), file_answer(ARCHIVE))
-    assert obtain(site, folder).read_bytes() == ARCHIVE
+    assert fetch_it(site, folder).read_bytes() == ARCHIVE
     asked = [headers.get("Range") for path, headers in site.asked if path == "/file"]
     assert asked[0] is None
     assert asked[1].startswith("bytes=")
@@ -126,16 +126,16 @@ def test_a_cut_download_goes_on_where_it_was_cut(site, folder):
 
 def test_a_release_that_was_exchanged_is_refused(site, folder):
     offer(site)
-    path = obtain(site, folder)
+    path = fetch_it(site, folder)
     path.write_bytes(archive_of([record("JVASP-1")]))
     with pytest.raises(DownloadError, match="not the file that was used before"):
-        obtain(site, folder)
+        fetch_it(site, folder)
 
 
 def test_a_busy_host_is_a_failure_that_may_pass(site, folder):
     site.answers[f"/articles/{ARTICLE}/files"] = lambda request: send(request, 503)
     with pytest.raises(TransientError, match=r"503.*by other means"):
-        obtain(site, folder)
+        fetch_it(site, folder)
     assert left_over(folder) == []
 
 

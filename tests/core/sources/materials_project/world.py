@@ -4,12 +4,12 @@ from functools import cache
 
 from crystalgnn_core.records.table.store import RecordStore
 from crystalgnn_core.sources.base import SourcePart
-from crystalgnn_core.sources.materials_project.client import ServicePatience
+from crystalgnn_core.sources.materials_project.client import ServiceRetryPolicy
 from crystalgnn_core.sources.materials_project.source import MaterialsProjectSource
 from crystalgnn_core.sources.synthetic.source import SyntheticSource
 from tests.core.sources.materials_project.service import material
 
-QUICK = ServicePatience(
+QUICK = ServiceRetryPolicy(
     connect_seconds=5, read_seconds=5, n_tries=3, first_pause=0.01, longest_pause=0.02
 )
 N_MATERIALS = 12

@@ -4,12 +4,12 @@ import json
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
 
-from crystalgnn_core.remote.downloads import Patience
+from crystalgnn_core.remote.downloads import RetryPolicy
 from crystalgnn_core.sources.formats.columns import TargetColumn
 from crystalgnn_core.sources.optimade.source import OptimadeSource
 from tests.core.web import send
 
-QUICK = Patience(connect_seconds=2, read_seconds=2, n_tries=2, first_pause=0.01)
+QUICK = RetryPolicy(connect_seconds=2, read_seconds=2, n_tries=2, first_pause=0.01)
 KIND = "application/vnd.api+json"
 SALT: dict[str, Any] = {
     "lattice_vectors": [[0.0, 2.82, 2.82], [2.82, 0.0, 2.82], [2.82, 2.82, 0.0]],

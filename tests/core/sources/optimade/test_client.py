@@ -333,21 +333,21 @@ def test_a_provider_says_how_long_to_wait_and_pauses_differ(provider, monkeypatc
     pauses: list[float] = []
     monkeypatch.setattr(time, "sleep", pauses.append)
     busy = answer_json({}, 429, Retry_After=7)
-    patience = QUICK.model_copy(update={"n_tries": 5, "jitter": 0.5})
+    policy = QUICK.model_copy(update={"n_tries": 5, "jitter": 0.5})
     url = provider.site.in_turn("/page", busy, busy, busy, answer_json({"data": []}))
-    fetch_page(url, "", patience)
+    fetch_page(url, "", policy)
     assert len(set(pauses)) == 3
     assert all(7.0 <= pause <= 10.5 for pause in pauses)
 
 
 def test_a_slow_or_cut_answer_may_pass(provider):
-    patience = QUICK.model_copy(update={"read_seconds": 0.1, "n_tries": 1})
+    policy = QUICK.model_copy(update={"read_seconds": 0.1, "n_tries": 1})
     provider.site.answers["/slow"] = lambda _: time.sleep(0.4)
     with pytest.raises(TransientError, match="ReadTimeout"):
-        fetch_page(f"{provider.site.url}/slow", "", patience)
+        fetch_page(f"{provider.site.url}/slow", "", policy)
     url = provider.site.serve("/cut", b'{"data": []}' + b" " * 999, stops_at=5, kind=KIND)
     with pytest.raises(TransientError, match="RemoteProtocolError"):
-        fetch_page(url, "", patience)
+        fetch_page(url, "", policy)
 
 
 @pytest.mark.parametrize("encoding", ["identity", "gzip"])
