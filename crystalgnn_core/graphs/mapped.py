@@ -67,7 +67,7 @@ def map_graphs(folder: Path, digests: Sequence[str]) -> GraphDataset:
         TransientError: Another process lays out the columns for too long.
     """
     shards = ShardSet(folder)
-    entries = shards.sound_entries()
+    entries = shards.intact_entries()
     keys = [pa.array(shards.manifest.keys(entry.name), pa.string()) for entry in entries]
     held = pa.chunked_array(keys, pa.string())
     places = pc.index_in(pa.array(digests, pa.string()), value_set=held)
@@ -92,7 +92,7 @@ def _is_sound(target: Path) -> bool:
         refs = [FileRef(path=str(_file(target, name)), **index[name]) for name in _LAYOUTS]
     except (IntegrityError, KeyError, TypeError, ValueError):
         return False
-    return all(ref.is_sound() for ref in refs)
+    return all(ref.is_intact() for ref in refs)
 
 
 def _write(target: Path, shards: Iterable[pa.Table]) -> None:

@@ -51,7 +51,7 @@ class GraphStream:
     def __init__(self, folder: Path, *, buffer_size: int = 20_000) -> None:
         shards = ShardSet(folder)
         self._manifest = shards.manifest
-        self._names = [entry.name for entry in shards.sound_entries() if entry.n_rows]
+        self._names = [entry.name for entry in shards.intact_entries() if entry.n_rows]
         if not self._names:
             raise IntegrityError(f"{folder}: no sound shard; run the stage that makes it")
         self._chunks = list(self._row_groups())

@@ -81,15 +81,15 @@ def compact(shards: ShardSet, *, shard_size: int) -> Compaction:
         shards: Shards of one folder, tombstones up to date (`ShardSet.mark_superseded`).
         shard_size: Rows a new shard.
     """
-    before = shards.sound_entries()
+    before = shards.intact_entries()
     superseded = shards.manifest.tombstones()
-    victims = _victims(shards, before, superseded, shard_size)
-    if victims:
-        kept = {entry.name for entry in before} - {entry.name for entry in victims}
+    to_rewrite = _entries_to_rewrite(shards, before, superseded, shard_size)
+    if to_rewrite:
+        kept = {entry.name for entry in before} - {entry.name for entry in to_rewrite}
         held = {key for name in kept for key in shards.manifest.keys(name)}
-        refusals = _live_refusals(victims, superseded)
-        live = _live_rows(shards, victims, superseded | held)
-        origin = _merged_metadata(shards, victims)
+        refusals = _live_refusals(to_rewrite, superseded)
+        live = _live_rows(shards, to_rewrite, superseded | held)
+        origin = _merged_metadata(shards, to_rewrite)
         written = set()
         for table in rechunk(live, shard_size):
             name = shards.name_of(table[KEY].to_pylist())
@@ -98,38 +98,38 @@ def compact(shards: ShardSet, *, shard_size: int) -> Compaction:
             refusals = []
         if refusals:  # no row is left to go with them
             name = shards.name_of(refusal.structure_digest for refusal in refusals)
-            empty = pq.read_schema(shards.manifest.shard_path(victims[0].name))
+            empty = pq.read_schema(shards.manifest.shard_path(to_rewrite[0].name))
             table = empty.with_metadata(origin).empty_table()
             shards.manifest.write(name, table, refusals)
             written.add(name)
-        for entry in victims:
+        for entry in to_rewrite:
             if entry.name not in written:
                 shards.manifest.remove(entry.name)
-        shards.manifest.bury(())
-    return _report(before, shards.sound_entries())
+        shards.manifest.set_tombstones(())
+    return _report(before, shards.intact_entries())
 
 
-def _victims(
+def _entries_to_rewrite(
     shards: ShardSet, entries: list[ShardEntry], superseded: set[str], shard_size: int
 ) -> list[ShardEntry]:
     """Choose the shards to rewrite: with tombstones or repeated rows, or small ones."""
     seen: set[str] = set()
-    worn, small = [], []
+    with_tombstones, small = [], []
     for entry in entries:
         keys = set(shards.manifest.keys(entry.name))
         refused = {refusal.structure_digest for refusal in entry.refusals}
         if (keys | refused) & superseded or keys & seen:
-            worn.append(entry)
+            with_tombstones.append(entry)
         elif entry.n_rows < SMALL * shard_size:
             small.append(entry)
         seen |= keys
-    return worn + small if worn or len(small) > 1 else []
+    return with_tombstones + small if with_tombstones or len(small) > 1 else []
 
 
-def _merged_metadata(shards: ShardSet, victims: list[ShardEntry]) -> dict[str, str]:
+def _merged_metadata(shards: ShardSet, to_rewrite: list[ShardEntry]) -> dict[str, str]:
     """Return the metadata of some shards, as a JSON list where they differ."""
     found: dict[str, dict[str, None]] = {}
-    for entry in victims:
+    for entry in to_rewrite:
         metadata = pq.read_schema(shards.manifest.shard_path(entry.name)).metadata or {}
         for key, value in metadata.items():
             found.setdefault(key.decode(), {})[value.decode()] = None
@@ -140,11 +140,11 @@ def _merged_metadata(shards: ShardSet, victims: list[ShardEntry]) -> dict[str, s
 
 
 def _live_rows(
-    shards: ShardSet, victims: list[ShardEntry], dropped: set[str]
+    shards: ShardSet, to_rewrite: list[ShardEntry], dropped: set[str]
 ) -> Iterator[pa.Table]:
     """Yield the rows of some shards that are not dropped, each structure once."""
     seen = set(dropped)
-    for entry in victims:
+    for entry in to_rewrite:
         table = pq.read_table(shards.manifest.shard_path(entry.name))
         keep = []
         for index, key in enumerate(table[KEY].to_pylist()):
@@ -155,10 +155,10 @@ def _live_rows(
             yield table.take(pa.array(keep))
 
 
-def _live_refusals(victims: list[ShardEntry], superseded: set[str]) -> list[Refusal]:
+def _live_refusals(to_rewrite: list[ShardEntry], superseded: set[str]) -> list[Refusal]:
     found = {
         refusal.structure_digest: refusal
-        for entry in victims
+        for entry in to_rewrite
         for refusal in entry.refusals
         if refusal.structure_digest not in superseded
     }

@@ -70,7 +70,7 @@ def join_predictions(
 
 def _predictions(shards: ShardSet, targets: Sequence[str]) -> pd.DataFrame:
     """Read all predictions; there are none when every candidate was refused a graph."""
-    if not shards.sound_entries():
+    if not shards.intact_entries():
         return pd.DataFrame({KEY: pd.Series(dtype=str), **dict.fromkeys(targets, 0.0)})
     frame: pd.DataFrame = shards.read_all([KEY, *targets]).to_pandas()
     return frame.drop_duplicates(KEY)

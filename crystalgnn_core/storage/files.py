@@ -46,7 +46,7 @@ class FileRef(FrozenModel):
             n_rows=n_rows,
         )
 
-    def is_sound(self) -> bool:
+    def is_intact(self) -> bool:
         """Tell whether the file is there and has the recorded size and digest."""
         path = Path(self.path)
         try:
@@ -155,7 +155,7 @@ def write_table(target: Path, table: pa.Table) -> None:
         )
 
 
-def park_table(target: Path, table: pa.Table) -> None:
+def write_spool(target: Path, table: pa.Table) -> None:
     """Write an Arrow table for the next step alone: as it is in memory, atomically."""
     with (
         atomic_path(target) as temporary,
@@ -164,8 +164,8 @@ def park_table(target: Path, table: pa.Table) -> None:
         writer.write_table(table)
 
 
-def read_parked(path: Path) -> pa.Table:
-    """Read what `park_table` wrote."""
+def read_spool(path: Path) -> pa.Table:
+    """Read what `write_spool` wrote."""
     with pa.ipc.open_file(path.read_bytes()) as reader:
         return reader.read_all()
 

@@ -81,7 +81,7 @@ class Manifest:
         reference = FileRef(
             path=str(self.shard_path(name)), sha256=entry.sha256, n_bytes=entry.n_bytes
         )
-        if not reference.is_sound():
+        if not reference.is_intact():
             logger.warning(
                 "%s: shard missing or damaged; it will be rebuilt", reference.path
             )
@@ -122,7 +122,7 @@ class Manifest:
             return set()
         return set(pq.read_table(path)[KEY].to_pylist())
 
-    def bury(self, digests: Iterable[str]) -> None:
+    def set_tombstones(self, digests: Iterable[str]) -> None:
         """Make the tombstones those of the given structures; write only what differs."""
         superseded = sorted(digests)
         if set(superseded) != self.tombstones():

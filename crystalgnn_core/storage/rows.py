@@ -59,19 +59,19 @@ def missing_structures(
 
 def rechunk(tables: Iterable[pa.Table], size: int) -> Iterator[pa.Table]:
     """Cut a stream of tables into tables of exactly `size` rows, the last one smaller."""
-    parked: list[pa.Table] = []
-    n_parked = 0
+    pending: list[pa.Table] = []
+    n_pending = 0
     for table in tables:
         rest = table
-        while n_parked + rest.num_rows >= size:
-            cut = size - n_parked
-            yield pa.concat_tables([*parked, rest.slice(0, cut)])
-            parked, n_parked, rest = [], 0, rest.slice(cut)
+        while n_pending + rest.num_rows >= size:
+            cut = size - n_pending
+            yield pa.concat_tables([*pending, rest.slice(0, cut)])
+            pending, n_pending, rest = [], 0, rest.slice(cut)
         if rest.num_rows:
-            parked.append(rest)
-            n_parked += rest.num_rows
-    if parked:
-        yield pa.concat_tables(parked)
+            pending.append(rest)
+            n_pending += rest.num_rows
+    if pending:
+        yield pa.concat_tables(pending)
 
 
 def ragged(values: NDArray[np.generic], sizes: NDArray[np.integer]) -> pa.ListArray:

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 
 from crystalgnn_core.base import FrozenModel, digest_of_strings
 from crystalgnn_core.errors import IntegrityError
-from crystalgnn_core.storage.files import park_table, read_parked
+from crystalgnn_core.storage.files import read_spool, write_spool
 from crystalgnn_core.storage.locks import locked
 from crystalgnn_core.storage.manifest import KEY, Manifest, Refusal, ShardEntry
 from crystalgnn_core.storage.rows import rows_in_order
@@ -58,7 +58,7 @@ class ShardSet:
         self.folder = folder
         self.manifest = Manifest(folder)
 
-    def sound_entries(self) -> list[ShardEntry]:
+    def intact_entries(self) -> list[ShardEntry]:
         """Return the entries, in order of name, whose shard is there and undamaged."""
         found = map(self.manifest.sound, self.manifest.names())
         return [entry for entry in found if entry is not None]
@@ -66,7 +66,7 @@ class ShardSet:
     def known_digests(self) -> set[str]:
         """Return the structure digests that sound shards hold or have refused."""
         known: set[str] = set()
-        for entry in self.sound_entries():
+        for entry in self.intact_entries():
             known.update(self.manifest.keys(entry.name))
             known.update(refusal.structure_digest for refusal in entry.refusals)
         return known
@@ -75,7 +75,7 @@ class ShardSet:
         """Return the refused structures by structure digest."""
         return {
             refusal.structure_digest: refusal
-            for entry in self.sound_entries()
+            for entry in self.intact_entries()
             for refusal in entry.refusals
         }
 
@@ -93,7 +93,7 @@ class ShardSet:
         """
         known = self.known_digests()
         superseded = known.difference(read_live())
-        self.manifest.bury(superseded)
+        self.manifest.set_tombstones(superseded)
         return len(superseded)
 
     def discard_damaged(self) -> None:
@@ -110,7 +110,7 @@ class ShardSet:
         return digest_of_strings([self.folder.name, *digests])
 
     def plan(self, tables: Iterable[pa.Table]) -> Iterator[ShardJob]:
-        """Yield a job for every table of rows; the rows are parked beside the shards.
+        """Yield a job for every table of rows; the rows are spooled beside the shards.
 
         Args:
             tables: Rows of one shard each, with the column `structure_digest`.
@@ -123,17 +123,17 @@ class ShardSet:
                 input_path=str(self.folder / "jobs" / f"{name}.arrow"),
                 n_rows=table.num_rows,
             )
-            park_table(Path(job.input_path), table)
+            write_spool(Path(job.input_path), table)
             yield job
 
     def build(
         self, job: ShardJob, make: Callable[[pa.Table], tuple[pa.Table, list[Refusal]]]
     ) -> ShardState:
-        """Make a shard from its parked rows, unless it is there and sound.
+        """Make a shard from its spooled rows, unless it is there and sound.
 
         Args:
             job: What is to be built.
-            make: Turns the parked rows into the shard's rows and the refused structures.
+            make: Turns the spooled rows into the shard's rows and the refused structures.
 
         Raises:
             IntegrityError: Neither the shard nor the rows to make it from are there, or
@@ -144,7 +144,7 @@ class ShardSet:
         if entry is not None:
             return ShardState(entry=entry, was_built=False)
         try:
-            rows = read_parked(Path(job.input_path))
+            rows = read_spool(Path(job.input_path))
         except FileNotFoundError as error:
             entry = self.manifest.sound(job.name)
             if entry is None:
@@ -163,7 +163,7 @@ class ShardSet:
     def _publish(
         self, job: ShardJob, table: pa.Table, refusals: list[Refusal]
     ) -> ShardState:
-        """Write shard and entry as one, once; drop the parked input."""
+        """Write shard and entry as one, once; drop the spooled input."""
         lock = Path(job.input_path).with_suffix(".lock")
         with locked(lock, timeout=LOCK_SECONDS):
             entry = self.manifest.sound(job.name)
@@ -178,7 +178,7 @@ class ShardSet:
         """Return the name of the sound shard that holds each structure, where one does."""
         wanted = set(digests)
         places: dict[str, str] = {}
-        for entry in self.sound_entries():
+        for entry in self.intact_entries():
             keys = self.manifest.keys(entry.name)
             places.update((key, entry.name) for key in keys if key in wanted)
         return places
@@ -189,7 +189,7 @@ class ShardSet:
         Raises:
             IntegrityError: There is no sound shard.
         """
-        entries = self.sound_entries()
+        entries = self.intact_entries()
         if not entries:
             raise IntegrityError(
                 f"{self.folder}: no sound shard; run the stage that makes it"
@@ -208,7 +208,7 @@ class ShardSet:
         return rows_in_order(
             (
                 pq.read_table(self.manifest.shard_path(entry.name))
-                for entry in self.sound_entries()
+                for entry in self.intact_entries()
             ),
             digests,
             where=str(self.folder),

@@ -125,7 +125,7 @@ def show_sizes(
     shards: ShardSet, objects: list[Data], few: list[Crystal], folder: Path
 ) -> None:
     """Print bytes a graph of each way to store graphs."""
-    entries = shards.sound_entries()
+    entries = shards.intact_entries()
     ours = sum(e.n_bytes for e in entries) / sum(e.n_rows for e in entries)
     InMemoryDataset.save(objects, str(folder / "pyg.pt"))
     one_by_one = statistics.mean(len(pickle.dumps(graph)) for graph in objects)

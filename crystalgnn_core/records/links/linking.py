@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 logger = logging.getLogger(__name__)
-MADE_UP = ("synthetic", "textbook")  # kinds of sources that take no part
+SYNTHETIC_KINDS = ("synthetic", "textbook")  # kinds of sources that take no part
 LOCK_SECONDS = 60
 
 
@@ -80,7 +80,7 @@ def link_records(
         chosen = _choose(store, sources)
         settings = digest_of([METHOD, config.result_digest()])
         last = read_link_report(store)
-        if last is not None and last.table.is_sound():
+        if last is not None and last.table.is_intact():
             now = (version, settings, chosen)
             if now == (last.record_version, last.settings, last.sources):
                 unchanged = {"n_fingerprints": 0, "n_compared": 0, "was_linked": False}
@@ -94,7 +94,7 @@ def link_records(
 def linkable_sources(store: Path) -> tuple[str, ...]:
     """Name the stored sources of real materials, not synthetic ones nor the textbook."""
     stored = RecordStore(store).source_counts()
-    return tuple(name for name in sorted(stored) if not _is_made_up(store, name))
+    return tuple(name for name in sorted(stored) if not _is_synthetic(store, name))
 
 
 def _choose(store: Path, sources: Sequence[str] | None) -> tuple[str, ...]:
@@ -109,10 +109,10 @@ def _choose(store: Path, sources: Sequence[str] | None) -> tuple[str, ...]:
     return wanted
 
 
-def _is_made_up(store: Path, source: str) -> bool:
+def _is_synthetic(store: Path, source: str) -> bool:
     provenance = read_provenance(store, source)
     if provenance is not None:
-        return provenance.kind in MADE_UP
+        return provenance.kind in SYNTHETIC_KINDS
     # ingested before provenance was kept
     first = next(RecordStore(store).scan([source], ["source_version"]))
     version = first["source_version"][0].as_py() or ""

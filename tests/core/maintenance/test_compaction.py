@@ -25,17 +25,17 @@ def shards(tmp_path):
 def content(shards):
     """Return every row of the sound shards, in no order, repetitions included."""
     return sorted(
-        key for e in shards.sound_entries() for key in shards.manifest.keys(e.name)
+        key for e in shards.intact_entries() for key in shards.manifest.keys(e.name)
     )
 
 
 def test_small_shards_are_gathered_and_full_ones_left_alone(shards):
-    full = {e.name: e for e in shards.sound_entries() if e.n_rows == 4}
+    full = {e.name: e for e in shards.intact_entries() if e.n_rows == 4}
     report = compact(shards, shard_size=4)
     assert (report.n_shards, report.n_rows) == ((5, 3), (12, 12))
     assert content(shards) == [*"abcdefghij"]
     assert set(shards.refusals()) == {*"xy"}
-    assert full.items() <= {e.name: e for e in shards.sound_entries()}.items()
+    assert full.items() <= {e.name: e for e in shards.intact_entries()}.items()
     again = compact(shards, shard_size=4)
     assert again.n_shards == (3, 3)
 
@@ -50,7 +50,7 @@ def test_origins_that_differ_are_listed(tmp_path):
 
         shards.build(one_job(shards, key), make)
     compact(shards, shard_size=4)
-    [entry] = shards.sound_entries()
+    [entry] = shards.intact_entries()
     metadata = pq.read_schema(shards.manifest.shard_path(entry.name)).metadata
     assert sorted(json.loads(metadata[b"record_version"])) == ["1", "2"]
     assert metadata[b"packages"] == b"numpy"
@@ -96,7 +96,7 @@ def test_nothing_to_do_writes_nothing(tmp_path):
 
 @pytest.mark.parametrize(
     ("step", "n_done"),
-    [("write", 0), ("write", 1), ("remove", 0), ("remove", 1), ("bury", 0)],
+    [("write", 0), ("write", 1), ("remove", 0), ("remove", 1), ("set_tombstones", 0)],
 )
 def test_a_crash_loses_and_repeats_nothing(shards, monkeypatch, step, n_done):
     shards.mark_superseded(lambda: {*"acdefghij"})
@@ -120,17 +120,17 @@ def test_a_crash_loses_and_repeats_nothing(shards, monkeypatch, step, n_done):
 
 
 def test_a_shard_without_entry_is_discarded(shards):
-    name = shards.sound_entries()[0].name
+    name = shards.intact_entries()[0].name
     shards.manifest.entry_path(
         name
     ).unlink()  # where a crash between two deletions leaves it
     shards.discard_damaged()
     assert not shards.manifest.shard_path(name).exists()
-    assert len(shards.sound_entries()) == 4
+    assert len(shards.intact_entries()) == 4
 
 
 def test_damaged_shard_stays_out_and_the_rest_is_kept(shards):
-    damaged = next(e for e in shards.sound_entries() if e.n_rows == 4)
+    damaged = next(e for e in shards.intact_entries() if e.n_rows == 4)
     path = shards.manifest.shard_path(damaged.name)
     path.write_bytes(path.read_bytes()[:-1] + b"!")
     compact(shards, shard_size=4)

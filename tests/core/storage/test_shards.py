@@ -10,7 +10,7 @@ from filelock import FileLock
 
 from crystalgnn_core.errors import IntegrityError, TransientError
 from crystalgnn_core.storage import shards as module
-from crystalgnn_core.storage.files import read_parked
+from crystalgnn_core.storage.files import read_spool
 from crystalgnn_core.storage.rows import rows_in_order
 from crystalgnn_core.storage.shards import KEY, Refusal, ShardSet
 
@@ -58,7 +58,7 @@ def test_lost_row_is_noticed(tmp_path):
     with pytest.raises(IntegrityError, match="2 rows in, but 1 written and 0 refused"):
         shards.build(job, lambda rows: (rows.slice(1), []))
     assert Path(job.input_path).is_file()
-    assert shards.sound_entries() == []
+    assert shards.intact_entries() == []
 
 
 def test_job_without_input_and_shard_must_be_planned_again(tmp_path):
@@ -93,11 +93,11 @@ def test_writer_finishing_in_between_is_no_error(tmp_path, monkeypatch):
     job = one_job(shards, "ab")
 
     def late(path):
-        monkeypatch.setattr(module, "read_parked", read_parked)
+        monkeypatch.setattr(module, "read_spool", read_spool)
         ShardSet(tmp_path).build(job, keep)
-        return read_parked(path)
+        return read_spool(path)
 
-    monkeypatch.setattr(module, "read_parked", late)
+    monkeypatch.setattr(module, "read_spool", late)
     assert not shards.build(job, keep).was_built
 
 
@@ -138,7 +138,7 @@ def test_rest_of_a_crashed_writer_is_not_read(tmp_path, caplog):
     shards = ShardSet(tmp_path)
     entry = shards.build(one_job(shards, "ab"), keep).entry
     (tmp_path / f".tmp-x-{entry.name}.json").write_text("{")
-    assert shards.sound_entries() == [entry]
+    assert shards.intact_entries() == [entry]
     assert not caplog.records
 
 
@@ -165,7 +165,7 @@ def test_damaged_shard_is_discarded_and_a_sound_one_kept(tmp_path):
     sound = shards.build(one_job(shards, "cd"), keep).entry.name
     shards.manifest.shard_path(damaged).write_bytes(b"PAR1")
     shards.discard_damaged()
-    assert [entry.name for entry in shards.sound_entries()] == [sound]
+    assert [entry.name for entry in shards.intact_entries()] == [sound]
     assert sorted(path.name for path in tmp_path.glob("*.*")) == [
         f"{sound}.json",
         f"{sound}.parquet",
