@@ -77,7 +77,7 @@ def ingest(config: PipelineConfig) -> IngestSummary:
         try:
             reports.append(_ingest_one(config, source))
         except CrystalGNNError as error:
-            if len(config.sources) > 1:  # the only failure is told at the end
+            if len(config.sources) > 1:  # the only failure is reported at the end
                 logger.error("source %s failed: %s", source.name, error)
             failures.append(error)
     links = None

@@ -82,7 +82,7 @@ def announce_verdict(store: Path, report: IngestReport) -> None:
 
 
 def event_payload(report: GateReport) -> dict[str, str | int | None]:
-    """Return what the event of new rows tells: names, versions, verdict and counts."""
+    """Return what the event of new rows holds: names, versions, verdict and counts."""
     return {
         "source": report.source,
         "version_before": report.version_before,

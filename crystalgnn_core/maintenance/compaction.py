@@ -47,7 +47,7 @@ def compact_store(store: Path, *, shard_size: int) -> Iterator[tuple[str, Compac
 
     Args:
         store: Store folder.
-        shard_size: Rows a new shard.
+        shard_size: Rows per new shard.
 
     Yields:
         Name of the folder below the store, and what was done.
@@ -79,7 +79,7 @@ def compact(shards: ShardSet, *, shard_size: int) -> Compaction:
 
     Args:
         shards: Shards of one folder, tombstones up to date (`ShardSet.mark_superseded`).
-        shard_size: Rows a new shard.
+        shard_size: Rows per new shard.
     """
     before = shards.intact_entries()
     superseded = shards.manifest.tombstones()

@@ -57,7 +57,7 @@ class Checked(FrozenModel):
 
 
 def check_store(store: Path) -> Iterator[Checked]:
-    """Verify a store part by part; every file is read anew.
+    """Verify a store part by part; every file is read again.
 
     Args:
         store: Store folder.

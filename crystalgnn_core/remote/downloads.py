@@ -133,7 +133,7 @@ def fetch_answer(url: str, policy: RetryPolicy = RETRY_POLICY) -> Answer:
 
 
 def is_cached(file: RemoteFile, folder: Path) -> bool:
-    """Tell whether the file is in the folder; its content is not looked at."""
+    """Return whether the file is in the folder; its content is not looked at."""
     return (folder / file.name).is_file()
 
 

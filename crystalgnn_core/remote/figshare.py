@@ -16,7 +16,7 @@ from crystalgnn_core.remote.downloads import (
 
 API = "https://api.figshare.com/v2"
 T = TypeVar("T")
-_PAGE = 100  # files an answer
+_PAGE = 100  # files per answer
 
 
 class _Entry(BaseModel):

@@ -1,4 +1,4 @@
-"""One request: a file received whole or continued, and failures told apart."""
+"""One request: a file received whole or continued, and kinds of failure kept apart."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def receive(url: str, part: Path, seconds: tuple[float, float]) -> None:
     """Write the whole file to `part`, continuing what is there of the same file.
 
     A part is continued only if the host answers with the wanted range of a file with the
-    same size and entity tag; otherwise the file begins anew.
+    same size and entity tag; otherwise the file starts again.
 
     Args:
         url: Address.
@@ -98,7 +98,7 @@ def receive(url: str, part: Path, seconds: tuple[float, float]) -> None:
     with _answer(url, seconds, headers) as response:
         if start and response.status_code == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
             part.unlink()
-            raise RetryableError("the host has no more of this file; it begins anew")
+            raise RetryableError("the host has no more of this file; it starts again")
         _refuse_failures(url, response)
         found = _state_of(url, response)
         if response.status_code == HTTPStatus.PARTIAL_CONTENT:
@@ -236,13 +236,13 @@ def _require_same(
     response: httpx.Response,
     start: int,
 ) -> None:
-    """See that the rest is of the file whose beginning is there; else begin anew."""
+    """See that the rest is of the file whose beginning is there; else start again."""
     unit, _, place = response.headers.get("content-range", "").partition(" ")
     begins = place.partition("-")[0]
     if known == found and unit == "bytes" and begins == str(start):
         return
     part.unlink(missing_ok=True)
-    raise RetryableError("the file changed, or another part of it came; it begins anew")
+    raise RetryableError("the file changed, or another part of it came; it starts again")
 
 
 def _write(part: Path, state: _PartState, response: httpx.Response, start: int) -> None:

@@ -1,4 +1,4 @@
-"""Where records come from; `AnySource` is the union of sources, told apart by `kind`."""
+"""Where records come from; `AnySource` is the union of sources, distinguished by `kind`."""
 
 from typing import TYPE_CHECKING
 

@@ -66,7 +66,7 @@ class SourceConfig(FrozenModel):
         name: Name under which the records are stored (`source` column).
         require_labels: Whether a row must carry all, any or none of the source's targets;
             a row that falls short is rejected as `missing_label`.
-        part_size: Rows a part, about.
+        part_size: Rows per part, about.
         license: Licence of the rows.
         citation: What to cite for the data.
         implausible: What becomes of a row with a label outside the range of its target: it
@@ -94,7 +94,7 @@ class SourceConfig(FrozenModel):
         return name
 
     def plan(self, stored: StoredSource) -> SourcePlan:
-        """Tell what is to be read.
+        """Return what is to be read.
 
         Args:
             stored: What the store holds of this source.

@@ -47,7 +47,7 @@ class FileRef(FrozenModel):
         )
 
     def is_intact(self) -> bool:
-        """Tell whether the file is there and has the recorded size and digest."""
+        """Return whether the file is there and has the recorded size and digest."""
         path = Path(self.path)
         try:
             state = path.stat()
@@ -63,7 +63,7 @@ class FileRef(FrozenModel):
 
 @lru_cache(maxsize=100_000)
 def _sha256_of_state(path: str, _inode: int, _n_bytes: int, _mtime_ns: int) -> str:
-    """Hash a file once a process for as long as its state on disk is the same."""
+    """Hash a file once per process for as long as its state on disk is the same."""
     return file_sha256(Path(path))
 
 

@@ -1,4 +1,4 @@
-"""Make list columns, pick rows from streams of Arrow tables, cut such streams anew."""
+"""Make list columns, pick rows from streams of Arrow tables, cut streams to size."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ _PLACES = ("url", "endpoint", "path")  # settings that say where a source is
 def provenance_of(
     source: SourceConfig, *, digest: str, source_version: str | None
 ) -> Provenance:
-    """Tell where the rows of a source come from that are read now.
+    """Return where the rows of a source that are read now come from.
 
     Args:
         source: The source.
@@ -46,7 +46,7 @@ def provenance_of(
 def refresh_provenance(
     store: Path, source: SourceConfig, *, digest: str, source_version: str | None
 ) -> None:
-    """Write the provenance of an unchanged source again where the settings tell more.
+    """Write the provenance of an unchanged source again where the settings say more.
 
     A corrected citation counts although no row is read for it; the time of reading stays.
     """

@@ -37,7 +37,7 @@ class IngestReport(FrozenModel):
         source_version: Release that was read, where the source names one.
         n_dropped: Target to number of implausible labels that rows were kept without.
         citation: What to cite for the data.
-        gate: The verdict on this version of the rows; None in reports of old.
+        gate: The verdict on this version of the rows; None in reports of older versions.
     """
 
     source: str

@@ -41,7 +41,7 @@ class PartState(FrozenModel):
         n_in: Rows that the part holds.
         following: The part that it names as the next one.
         n_dropped: Target to number of implausible labels that kept rows go without.
-        part: Digest of the part; empty in states of old.
+        part: Digest of the part; empty in states of older versions.
     """
 
     records: FileRef
@@ -52,7 +52,7 @@ class PartState(FrozenModel):
     part: str = ""
 
     def is_intact(self) -> bool:
-        """Tell whether both files are there and undamaged."""
+        """Return whether both files are there and undamaged."""
         return self.records.is_intact() and self.rejects.is_intact()
 
 
@@ -93,7 +93,7 @@ def staged_part(entry: Path, part: SourcePart) -> PartState | None:
     """Return what an interrupted ingest has read of a part, if it is undamaged.
 
     Rows without columns that came into use meanwhile are to be read again, and so are those
-    of a page that stood at this position before: one that was read anew may name another.
+    of a page that stood at this position before: one that was read again may name another.
     """
     if not entry.is_file():
         return None
@@ -122,7 +122,7 @@ class StagedRecords:
         kept: Stored rows that stay as they are, if any.
 
     Raises:
-        IntegrityError: A row that shall stay is not stored, or was read anew as well.
+        IntegrityError: A row that shall stay is not stored, or was read again as well.
     """
 
     def __init__(
@@ -198,7 +198,7 @@ class StagedRecords:
         if n_missing or n_twice:
             raise IntegrityError(
                 f"source {self.source}: of the rows that shall stay {n_missing} are not "
-                f"stored and {n_twice} were read anew; ingest the source again"
+                f"stored and {n_twice} were read again; ingest the source again"
             )
         return sum(table.num_rows for table in kept.tables(["material_id"]))
 

@@ -74,7 +74,7 @@ class StoredSource:
 
 
 class KeptRows:
-    """Stored rows that stay as they are while others of their source are read anew.
+    """Stored rows that stay as they are while others of their source are read again.
 
     Args:
         stored: What the store holds of the source.

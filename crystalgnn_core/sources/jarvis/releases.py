@@ -91,5 +91,5 @@ def fetch_release(
         return fetch(stated.model_copy(update={"name": file.name}), folder, policy)
     except (DownloadError, TransientError) as error:
         raise type(error)(
-            f"{error}; or save {file.url} by other means as {folder / file.name}"
+            f"{error}; or save {file.url} manually as {folder / file.name}"
         ) from error

@@ -1,4 +1,4 @@
-"""Requests to the Materials Project through its own client, failures told apart."""
+"""Requests to the Materials Project through its own client, kinds of failure kept apart."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from crystalgnn_core.sources.materials_project.labels import Document
 
 PAGE_SIZE = 1000  # rows; the service answers no longer page
-IDS_A_REQUEST = 500  # they stand in the address, which stays below 8 KiB
+IDS_PER_REQUEST = 500  # they stand in the address, which stays below 8 KiB
 # what the client meets in answers of another form
 DAMAGED = (AttributeError, KeyError, TypeError, ValueError)
 _SORTED = "material_id"
@@ -48,7 +48,7 @@ class Release(NamedTuple):
 def read_release(endpoint: str, policy: RetryPolicy) -> Release:
     """Ask the service which release of its data it offers.
 
-    The client asks once a process, so that one that lives long would miss a new release.
+    The client asks once per process, so that one that lives long would miss a new release.
 
     Raises:
         SourceError: There is no such service.
@@ -119,7 +119,7 @@ class MaterialsClient:
         )
 
     def summaries(self, ids: Sequence[str], fields: Sequence[str]) -> list[Document]:
-        """Return the summary documents of at most `IDS_A_REQUEST` materials."""
+        """Return the summary documents of at most `IDS_PER_REQUEST` materials."""
         return self._ask(
             "summary",
             lambda: self._summary.search(
@@ -180,8 +180,8 @@ class MaterialsClient:
 class _FieldNames:
     """Stands in for a document model of the client, which knows the names of fields by it.
 
-    The client builds the whole schema of its model anew for each field that it checks,
-    20 ms a time.
+    The client builds the whole schema of its model again for each field that it checks,
+    20 ms each time.
     """
 
     def __init__(self, model: type[BaseModel]) -> None:

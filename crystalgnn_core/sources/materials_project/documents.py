@@ -53,7 +53,7 @@ class DocumentRules(NamedTuple):
 def summary_fields(thermo_type: ThermoType, *, with_structure: bool) -> tuple[str, ...]:
     """Name the fields of a summary document that are asked for.
 
-    All labels are few bytes beside a structure, so a listing without structures tells
+    All labels are few bytes beside a structure, so a listing without structures shows
     whether any of them changed.
     """
     labels = (*BANDS.values(), *ELASTIC.values())
@@ -63,7 +63,7 @@ def summary_fields(thermo_type: ThermoType, *, with_structure: bool) -> tuple[st
 
 
 def time_of(document: Document) -> datetime | None:
-    """Return when a document changed last, or None where it does not tell."""
+    """Return when a document changed last, or None where it does not say."""
     found = document.get("last_updated") if isinstance(document, Mapping) else None
     if isinstance(found, Mapping):
         found = found.get("$date")
@@ -114,7 +114,7 @@ def raw_records(
     return records
 
 
-def nameless_record() -> RawRecord:
+def record_without_id() -> RawRecord:
     """Return the record of a document that nobody can ask for."""
     message = "the document has no material_id such as mp-149"
     return RawRecord("", None, error=("missing_id", message))
@@ -125,7 +125,7 @@ def _raw_record(
 ) -> RawRecord:
     name = id_of(document)
     if not name:
-        return nameless_record()
+        return record_without_id()
     meta = _meta(document)
     details: dict[str, Any] = {
         "license": _license_of(meta, rules),

@@ -113,7 +113,7 @@ def labels_of(
 def _trusted(elastic: dict[str, Any]) -> dict[str, Any]:
     """Leave out what seems sound where another number of the same tensor is not.
 
-    Moduli that are negative or beyond those of diamond tell that the fit of the tensor has
+    Moduli that are negative or beyond those of diamond show that the fit of the tensor has
     failed. They stay: the source's `implausible` says what becomes of them.
     """
     unsound = {name: value for name, value in elastic.items() if _is_unsound(name, value)}

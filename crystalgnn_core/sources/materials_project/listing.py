@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from crystalgnn_core.base import digest_of
 from crystalgnn_core.errors import SourceError, TransientError
 from crystalgnn_core.sources.base import in_chunks
-from crystalgnn_core.sources.materials_project.client import IDS_A_REQUEST, PAGE_SIZE
+from crystalgnn_core.sources.materials_project.client import IDS_PER_REQUEST, PAGE_SIZE
 from crystalgnn_core.sources.materials_project.documents import (
     state_of,
     summary_fields,
@@ -55,12 +55,12 @@ class Difference(NamedTuple):
     Attributes:
         wanted: Ids that are new or have changed, in the order of the listing.
         kept: Ids of stored rows that stay.
-        n_nameless: Rows without an id, which nobody can ask for.
+        n_without_id: Rows without an id, which nobody can ask for.
     """
 
     wanted: list[str]
     kept: list[str]
-    n_nameless: int
+    n_without_id: int
 
 
 def listing_path(folder: Path, version: str, settings: str) -> Path:
@@ -89,7 +89,7 @@ def fetch_listing(
     """Return the listing of a release; ask for what is not on disk yet.
 
     Pages are written as they come, so that an interrupted listing goes on. What is older
-    than a day is asked for again, should the service mend its data within a release. The
+    than a day is asked for again, should the service correct its data within a release. The
     `state` is a digest of labels and licence: labels change without `last_updated`, as
     those of the hull do when another material comes in.
 
@@ -136,7 +136,7 @@ def fetch_energies(
     if thermo_type == MIXED:
         return {}
     energies: dict[str, Energy] = {}
-    for chunk in in_chunks(filter(None, ids), IDS_A_REQUEST):
+    for chunk in in_chunks(filter(None, ids), IDS_PER_REQUEST):
         documents = client.thermo(chunk, thermo_type, THERMO_FIELDS)
         energies |= energies_of(documents, thermo_type)
     return energies
@@ -146,7 +146,7 @@ def compare(listing: pa.Table, earlier: pa.Table, stored: pa.Table) -> Differenc
     """Find what is new or has changed since a release.
 
     A row stays if it is stored, its time is known, and time and state are as before. The
-    time that counts is that of the earlier listing: the store writes no row anew whose
+    time that counts is that of the earlier listing: the store rewrites no row whose
     content is the same, so that its time may be an older one.
 
     Args:
@@ -156,11 +156,11 @@ def compare(listing: pa.Table, earlier: pa.Table, stored: pa.Table) -> Differenc
     """
     is_stored = set(stored["material_id"].to_pylist())
     before = {row["material_id"]: row for row in earlier.to_pylist()}
-    wanted, kept, n_nameless = [], [], 0
+    wanted, kept, n_without_id = [], [], 0
     for row in listing.to_pylist():
         name = row["material_id"]
         if not name:
-            n_nameless += 1
+            n_without_id += 1
         elif (
             row["last_updated"] is not None
             and name in is_stored
@@ -169,7 +169,7 @@ def compare(listing: pa.Table, earlier: pa.Table, stored: pa.Table) -> Differenc
             kept.append(name)
         else:
             wanted.append(name)
-    return Difference(wanted, kept, n_nameless)
+    return Difference(wanted, kept, n_without_id)
 
 
 def _page(

@@ -1,4 +1,4 @@
-"""Open the client of the Materials Project: key, time limits, failures told apart."""
+"""Open the client of the Materials Project: key, time limits, kinds of failure."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def _start(endpoint: str, key: str, policy: RetryPolicy) -> MPRester:
 
 
 def _refuse_failures(response: Response, *_: object, **__: object) -> None:
-    """Tell failures apart before the client makes one kind of error of them all.
+    """Raise each kind of failure before the client makes one kind of error of them all.
 
     The client itself splits what is refused as too long (414, 422).
     """

@@ -16,7 +16,7 @@ from crystalgnn_core.errors import TransientError
 from crystalgnn_core.records.checks.plausibility import ImplausibleLabels
 from crystalgnn_core.sources.base import SourceConfig, SourcePart, SourcePlan, in_chunks
 from crystalgnn_core.sources.materials_project.client import (
-    IDS_A_REQUEST,
+    IDS_PER_REQUEST,
     PAGE_SIZE,
     MaterialsClient,
     Release,
@@ -25,8 +25,8 @@ from crystalgnn_core.sources.materials_project.client import (
 )
 from crystalgnn_core.sources.materials_project.documents import (
     DocumentRules,
-    nameless_record,
     raw_records,
+    record_without_id,
     summary_fields,
 )
 from crystalgnn_core.sources.materials_project.filter import MaterialsFilter
@@ -129,7 +129,7 @@ class MaterialsProjectSource(SourceConfig):
             SourceError: There is no service or key, or no material fits.
             TransientError: The service did not answer, or changed its release meanwhile.
         """
-        key_of_environment()  # told before it is needed
+        key_of_environment()  # reported before it is needed
         release = self._release()
         is_same = stored.has_same_settings and stored.last_version == release.version
         if is_same and (stored.is_trusted or self._has_all(stored)):
@@ -159,7 +159,7 @@ class MaterialsProjectSource(SourceConfig):
         """
         payload = part.payload
         if "n_nameless" in payload:
-            yield from repeat(nameless_record(), payload["n_nameless"])
+            yield from repeat(record_without_id(), payload["n_nameless"])
             return
         release = self._release()
         if release.version != payload["release"]:
@@ -182,7 +182,7 @@ class MaterialsProjectSource(SourceConfig):
         yield from raw_records(documents, energies, rules)
 
     def _has_all(self, stored: StoredSource) -> bool:
-        """Tell whether as many rows are stored as the service holds now.
+        """Return whether as many rows are stored as the service holds now.
 
         A listing that a fault of the service has cut short makes a version suspicious.
         """
@@ -225,15 +225,15 @@ class MaterialsProjectSource(SourceConfig):
             {"material_ids": names, "ids": _digest(names)}
             for names in in_chunks(found.wanted, self.part_size)
         ]
-        if found.n_nameless:
-            payloads.append({"n_nameless": found.n_nameless})
+        if found.n_without_id:
+            payloads.append({"n_nameless": found.n_without_id})
         kept = path.with_name(path.name.replace("listing", "kept"))
         write_table(kept, pa.table({"material_id": pa.array(found.kept, pa.string())}))
         return SourcePlan(
             parts=self._parts(payloads, release, path),
             kept=FileRef.of(kept, n_rows=len(found.kept)),
             source_version=release.version,
-            n_expected=len(found.wanted) + found.n_nameless,
+            n_expected=len(found.wanted) + found.n_without_id,
         )
 
     def _parts(
@@ -259,7 +259,7 @@ class MaterialsProjectSource(SourceConfig):
             documents += client.summary_page(
                 self.filter.search_arguments(), fields, page=page, size=payload["size"]
             )
-        for names in in_chunks(payload.get("material_ids", ()), IDS_A_REQUEST):
+        for names in in_chunks(payload.get("material_ids", ()), IDS_PER_REQUEST):
             documents += client.summaries(names, fields)
         return documents
 

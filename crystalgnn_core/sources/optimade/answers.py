@@ -21,7 +21,7 @@ _N_WARNINGS, _N_CHARACTERS = 5, 200
 
 
 def is_page_for_people(answer: Answer) -> bool:
-    """Tell an HTML page from an answer of an interface."""
+    """Return whether an answer is an HTML page, not one of an interface."""
     return answer.kind == "text/html" or answer.content.lstrip()[:1] == b"<"
 
 
@@ -147,7 +147,7 @@ def _is_cut(content: bytes) -> bool:
 
 
 def _describe_error(error: object) -> str:
-    """Tell what an error entry says: an object with details, or mere text."""
+    """Return what an error entry says: an object with details, or mere text."""
     if isinstance(error, Mapping):
         error = error.get("detail") or error.get("title") or dict(error)
     return _shown(str(error)) if error else ""

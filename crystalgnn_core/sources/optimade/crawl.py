@@ -43,7 +43,7 @@ class Crawl(FrozenModel):
     n_rows: int | None = None
 
 
-class Place(FrozenModel):
+class CrawlCursor(FrozenModel):
     """Where a crawl stands: what the part of the next pages holds.
 
     Attributes:
@@ -57,7 +57,7 @@ class Place(FrozenModel):
         n_steps: Pages since the anchor.
         reach: Pages after which the anchor moves on; doubles each time.
         content: Digest of the ids of an earlier page, which must not come again; empty
-            where they tell nothing.
+            where they say nothing.
         longest: Rows of the longest page so far.
     """
 
@@ -73,8 +73,8 @@ class Place(FrozenModel):
     content: str = ""
     longest: int = 0
 
-    def after(self, page: Page) -> Place:
-        """Return the place behind a page.
+    def after(self, page: Page) -> CrawlCursor:
+        """Return the cursor behind a page.
 
         A chain of pages that bites its tail is noticed with one address remembered: Brent,
         BIT Numerical Mathematics 20, 176 (1980).
@@ -161,55 +161,55 @@ def unfinished_crawl(folder: Path, settings: str, finished: str | None) -> Crawl
     try:
         crawl = Crawl.model_validate(read_json(path))
     except (IntegrityError, ValidationError):
-        logger.warning("%s: damaged; the crawl begins anew", path)
+        logger.warning("%s: damaged; the crawl starts again", path)
         return None
     is_young = datetime.now(UTC) - crawl.started < LONGEST
     is_same = crawl.settings == settings and crawl.id != finished
     return crawl if is_same and is_young else None
 
 
-def remember(folder: Path, crawl: Crawl) -> Path:
+def save_state(folder: Path, crawl: Crawl) -> Path:
     """Write a crawl down; return the file."""
     path = folder / MEMORY
     write_text(path, crawl.model_dump_json(indent=1) + "\n")
     return path
 
 
-def forget(place: Place) -> None:
-    """Let the next ingest begin anew, as this crawl leads nowhere."""
-    Path(place.memory).unlink(missing_ok=True)
+def delete_state(cursor: CrawlCursor) -> None:
+    """Let the next ingest start again, as this crawl leads nowhere."""
+    Path(cursor.memory).unlink(missing_ok=True)
 
 
-def require_end(place: Place, page: Page) -> None:
+def require_end(cursor: CrawlCursor, page: Page) -> None:
     """See that the last page is the end of all rows, not of a chain that broke.
 
     Args:
-        place: The place behind the page.
+        cursor: The cursor behind the page.
         page: The last page.
 
     Raises:
         SourceError: There are no rows at all, or rows follow that no link leads to.
         TransientError: Rows are missing.
     """
-    if place.n_rows is not None and place.n_seen < place.n_rows:
+    if cursor.n_rows is not None and cursor.n_seen < cursor.n_rows:
         raise TransientError(
-            f"{page.url}: the pages end after {place.n_seen} of {place.n_rows} rows; the "
-            "database changed meanwhile or pages are missing; the next ingest begins anew"
+            f"{page.url}: the pages end after {cursor.n_seen} of {cursor.n_rows} rows; the "
+            "database changed meanwhile or pages are missing; the next ingest starts again"
         )
     if page.has_more:
         raise SourceError(
             f"{page.url}: more data is said to be available, but no next page follows"
         )
-    if place.n_seen == 0:
+    if cursor.n_seen == 0:
         raise nothing_fits(page)
-    if place.n_rows is None and page.has_more is None:
+    if cursor.n_rows is None and page.has_more is None:
         logger.warning(
             "%s: the provider does not say how many rows there are; %d arrived",
             page.url,
-            place.n_seen,
+            cursor.n_seen,
         )
 
 
 def nothing_fits(page: Page) -> SourceError:
     """Make the error of a source without rows, which would remove all that are stored."""
-    return SourceError(f"{page.url}: no structure fits the filter; mend it")
+    return SourceError(f"{page.url}: no structure fits the filter; change it")

@@ -111,7 +111,7 @@ PROVIDERS: dict[str, OptimadeProvider] = {
         checked=(
             _INDEX,
             _CLIENTS,
-            "-99999 for missing, 20 rows a page in any case: published clients",
+            "-99999 for missing, 20 rows per page in any case: published clients",
             "it holds slabs (dft_2d) beside crystals: published clients",
         ),
     ),

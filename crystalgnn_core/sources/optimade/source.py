@@ -22,12 +22,12 @@ from crystalgnn_core.sources.optimade.client import (
 )
 from crystalgnn_core.sources.optimade.crawl import (
     Crawl,
-    Place,
-    forget,
+    CrawlCursor,
+    delete_state,
     new_crawl,
     nothing_fits,
-    remember,
     require_end,
+    save_state,
     unfinished_crawl,
 )
 from crystalgnn_core.sources.optimade.providers import PROVIDERS, known_provider
@@ -53,7 +53,7 @@ class OptimadeSource(SourceConfig):
 
     Pages are read one after the other, each naming the next. A crawl that is interrupted
     goes on where it stopped if it began less than a day ago; a crawl that is through is
-    done anew by the next ingest.
+    repeated by the next ingest.
 
     Attributes:
         provider: Shipped provider whose settings hold where none are given.
@@ -61,7 +61,7 @@ class OptimadeSource(SourceConfig):
         filter: Filter in OPTIMADE's language; empty takes all structures.
         targets: Target name to the property that holds it; dots lead into properties.
         missing: Numbers that stand for a missing label.
-        page_limit: Rows a page; None leaves it to the provider.
+        page_limit: Rows per page; None leaves it to the provider.
         follow_other_hosts: Whether the next page may be on another host.
         patience: Times and tries of requests.
         source_version: Release of the data; None takes the entry's immutable id, else the
@@ -130,12 +130,12 @@ class OptimadeSource(SourceConfig):
         crawl = unfinished_crawl(stored.folder, self.reading_digest(), stored.last_version)
         if crawl is None:
             crawl = self._begin()
-        memory = remember(stored.folder, crawl)
-        place = Place(
+        memory = save_state(stored.folder, crawl)
+        cursor = CrawlCursor(
             crawl=crawl.id, memory=str(memory), license=crawl.license, url=crawl.url
         )
         return SourcePlan(
-            parts=(self._part(0, place),),
+            parts=(self._part(0, cursor),),
             source_version=crawl.id,
             n_expected=crawl.n_rows,
         )
@@ -147,32 +147,32 @@ class OptimadeSource(SourceConfig):
             SourceError: The provider refuses, or the pages lead nowhere.
             TransientError: The provider does not answer, or rows are missing at the end.
         """
-        place = Place.model_validate(part.payload)
+        cursor = CrawlCursor.model_validate(part.payload)
         n_read = 0
         while n_read < self.part_size:
             try:
                 page = fetch_page(
-                    place.url,
+                    cursor.url,
                     self.filter,
                     self.patience,
                     with_other_hosts=self.follow_other_hosts,
                 )
-                next_place = place.after(page)
+                next_cursor = cursor.after(page)
             except SourceError:
-                forget(place)
+                delete_state(cursor)
                 raise
             for entry in page.entries:
-                yield self._record(entry, place)
+                yield self._record(entry, cursor)
             n_read += len(page.entries)
             if page.next_url is None or not page.entries:
                 try:
-                    require_end(next_place, page)
+                    require_end(next_cursor, page)
                 except (SourceError, TransientError):
-                    forget(place)
+                    delete_state(cursor)
                     raise
                 return None
-            place = next_place
-        return self._part(part.index + 1, place)
+            cursor = next_cursor
+        return self._part(part.index + 1, cursor)
 
     def _begin(self) -> Crawl:
         """Find the database, and ask for one row: a wrong filter is refused at once."""
@@ -202,13 +202,13 @@ class OptimadeSource(SourceConfig):
         )
         return new_crawl(self.reading_digest(), url, database.license, probe.n_rows)
 
-    def _part(self, index: int, place: Place) -> SourcePart:
-        payload = place.model_dump(mode="json")
+    def _part(self, index: int, cursor: CrawlCursor) -> SourcePart:
+        payload = cursor.model_dump(mode="json")
         content = {name: value for name, value in payload.items() if name != "memory"}
         digest = digest_of([self.reading_digest(), self.part_size, content])
         return SourcePart(index=index, digest=digest, payload=payload)
 
-    def _record(self, entry: object, place: Place) -> RawRecord:
+    def _record(self, entry: object, cursor: CrawlCursor) -> RawRecord:
         """Turn an entry into a record; what is unreadable becomes its error."""
         content = cast("Mapping[str, Any]", entry if isinstance(entry, dict) else {})
         material_id = read_id(content.get("id"))
@@ -238,9 +238,9 @@ class OptimadeSource(SourceConfig):
             label_schemes={
                 name: target.label_scheme for name, target in self.targets.items()
             },
-            source_version=self._version_of(attributes, place),
+            source_version=self._version_of(attributes, cursor),
             last_updated=updated,
-            license=place.license or self.license,
+            license=cursor.license or self.license,
         )
 
     def _label(
@@ -254,6 +254,6 @@ class OptimadeSource(SourceConfig):
         except RecordError as error:
             raise RecordError(error.reason, f"{target.column}: {error}") from error
 
-    def _version_of(self, attributes: object, place: Place) -> str:
+    def _version_of(self, attributes: object, cursor: CrawlCursor) -> str:
         own = attributes.get("immutable_id") if isinstance(attributes, dict) else None
-        return self.source_version or read_id(own) or place.crawl.partition("T")[0]
+        return self.source_version or read_id(own) or cursor.crawl.partition("T")[0]

@@ -77,7 +77,7 @@ def crystal_from_entry(entry: Mapping[str, Any]) -> Crystal:
     if positions.shape != (len(names), 3):
         raise unreadable(
             f"{len(names)} species_at_sites but cartesian_site_positions of shape "
-            f"{positions.shape}; expected three numbers a site"
+            f"{positions.shape}; expected three numbers per site"
         )
     n_sites = attributes.get("nsites")
     if n_sites is not None and n_sites != len(names):
@@ -101,7 +101,7 @@ def property_value(attributes: object, path: str) -> object:
     if not isinstance(attributes, Mapping):
         raise RecordError(
             "invalid_label",
-            f"{repr(attributes)[:40]} has no part {path!r}; mend targets.<target>.column",
+            f"{repr(attributes)[:40]} has no part {path!r}; fix targets.<target>.column",
         )
     if path in attributes:
         return attributes[path]
@@ -231,7 +231,7 @@ def _element(name: str, species: Mapping[str, Any]) -> int:
         given = ", ".join(f"{a} {b}" for a, b in zip(symbols, shares, strict=True))
         raise RecordError(
             "disordered_site",
-            f"species {name!r} is {given}; order the structure (one full element a site)",
+            f"species {name!r} is {given}; order the structure (one full element per site)",
         )
     return atomic_number_of(str(symbols[0]))
 

@@ -87,7 +87,7 @@ def textbook_structure(name: str) -> Structure:
 
 
 def textbook_reference(name: str) -> str:
-    """Tell of what kind the numbers of a textbook crystal are, and where to compare them.
+    """Return the kind of numbers of a textbook crystal, and where to compare them.
 
     Raises:
         InputError: There is no such crystal.

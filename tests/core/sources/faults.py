@@ -197,6 +197,6 @@ def check_all_are_told(
     }
     found = {name: by_id.get(str(given), "not rejected") for name, given in with_id.items()}
     assert found == {name: reasons[name] for name in with_id}
-    # those without an id are told apart by their number alone
+    # those without an id are distinguished by their number alone
     given = sorted(reject["reason"] for reject in rejects)
     assert given == sorted(reasons[name] for name, _ in rows if name)

@@ -261,7 +261,7 @@ def test_entries_become_formation_energies(tmp_path):
         "scan": other,
         "oxide": "missing_reference",
     }
-    for name in ("good", "uncorrected"):  # corrections are computed anew
+    for name in ("good", "uncorrected"):  # corrections are computed again
         # (-6.8 - 0.614 + 1.3 + 1.8) / 2
         energy = records[name].labels["formation_energy_per_atom"]
         assert energy == pytest.approx(-2.157)

@@ -1,4 +1,4 @@
-"""`FilesSource` on samples of published data sets, where they are at hand."""
+"""`FilesSource` on samples of published data sets, where they are present."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from crystalgnn_core.sources.files.source import FilesSource
 from crystalgnn_core.sources.formats.columns import TargetColumn
 from tests.paths import DATA
 
-pytestmark = pytest.mark.skipif(not DATA.is_dir(), reason="the samples are not at hand")
+pytestmark = pytest.mark.skipif(not DATA.is_dir(), reason="the samples are absent")
 
 
 def mine(path, **settings):

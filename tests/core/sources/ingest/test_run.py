@@ -130,7 +130,7 @@ def test_a_damaged_staged_part_is_read_again(tmp_path, monkeypatch, name):
 
 
 def test_a_staged_part_of_another_digest_is_read_again(tmp_path, monkeypatch):
-    """A chain whose first page was read anew may go on with other pages than before."""
+    """A chain whose first page was read again may go on with other pages than before."""
     plan, _ = plan_and_read(tmp_path)
     seen = count_reads(monkeypatch)
     other = plan.parts[1].model_copy(update={"digest": "of other pages"})
@@ -215,7 +215,7 @@ def test_names_of_other_files_of_a_store_are_refused(name):
 
 
 @pytest.mark.parametrize("step", ["replace_records", "replace_rejects"])
-def test_a_kill_between_two_commits_leaves_a_state_that_a_rerun_mends(
+def test_a_kill_between_two_commits_leaves_a_state_that_a_rerun_completes(
     tmp_path, monkeypatch, step
 ):
     real = getattr(RecordStore, step)

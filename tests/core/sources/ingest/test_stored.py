@@ -147,8 +147,8 @@ def test_only_changed_rows_are_read_and_all_are_counted(tmp_path):
     assert (counts.n_new, counts.n_changed, counts.n_unchanged) == (0, 2, 5)
     assert counts.n_removed == 2
     assert report.n_labels == {"band_gap": 7}
-    ingest_source(tmp_path / "anew", later)
-    assert stored(tmp_path, "service") == stored(tmp_path / "anew", "service")
+    ingest_source(tmp_path / "again", later)
+    assert stored(tmp_path, "service") == stored(tmp_path / "again", "service")
 
 
 def test_a_rejected_row_is_read_again_when_it_changed(tmp_path):
@@ -178,8 +178,8 @@ def test_a_commit_that_was_killed_is_finished_without_reading(tmp_path, monkeypa
     report = ingest_source(tmp_path, later)
     assert len(Service.asked) == 2
     assert (report.n_in, report.n_kept, report.was_read) == (8, 7, False)
-    ingest_source(tmp_path / "anew", later)
-    assert stored(tmp_path, "service") == stored(tmp_path / "anew", "service")
+    ingest_source(tmp_path / "again", later)
+    assert stored(tmp_path, "service") == stored(tmp_path / "again", "service")
     assert not list((tmp_path / "ingests").glob("*.pending.json"))
 
 
@@ -209,7 +209,7 @@ def test_rows_that_shall_stay_must_be_stored_and_not_read_anew(tmp_path, monkeyp
             parts = (SourcePart(index=0, digest="x", payload={"rows": [0]}),)
             return SourcePlan(parts=parts, kept=FileRef.of(path))
 
-    with pytest.raises(IntegrityError, match="1 are not stored and 1 were read anew"):
+    with pytest.raises(IntegrityError, match="1 are not stored and 1 were read again"):
         ingest_source(tmp_path, Confused(days=(0,) * 4))
 
 

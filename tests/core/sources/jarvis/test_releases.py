@@ -93,7 +93,7 @@ def test_a_release_arrives_once_under_its_own_name(site, folder):
 )
 def test_another_file_is_refused_and_leaves_nothing_behind(site, folder, changes, words):
     offer(site, **changes)
-    with pytest.raises(DownloadError, match=f"{words}.*save .*{NUMBER} by other means as"):
+    with pytest.raises(DownloadError, match=f"{words}.*save .*{NUMBER} manually as"):
         fetch_it(site, folder)
     assert left_over(folder) == []
 
@@ -134,7 +134,7 @@ def test_a_release_that_was_exchanged_is_refused(site, folder):
 
 def test_a_busy_host_is_a_failure_that_may_pass(site, folder):
     site.answers[f"/articles/{ARTICLE}/files"] = lambda request: send(request, 503)
-    with pytest.raises(TransientError, match=r"503.*by other means"):
+    with pytest.raises(TransientError, match=r"503.*manually"):
         fetch_it(site, folder)
     assert left_over(folder) == []
 

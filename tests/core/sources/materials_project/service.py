@@ -170,7 +170,7 @@ def cut(request):
 
 
 def fits(document, query):
-    """Tell whether a document meets the conditions of a query."""
+    """Return whether a document meets the conditions of a query."""
     symbols = {species["element"] for species in species_of(document)}
     n_sites = len(sites_of(document))
     tests = {

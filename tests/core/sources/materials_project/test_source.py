@@ -107,9 +107,11 @@ def test_a_new_release_is_listed_and_only_what_changed_is_fetched(service, tmp_p
     assert (rows["mp-2"]["band_gap"], rows["mp-5"]["fermi_energy"]) == (3.0, 2.5)
     assert rows["mp-4"]["formation_energy_per_atom"] == -0.25
     assert "mp-7" not in rows
-    whole = ingest_source(tmp_path / "anew", source(service))
+    whole = ingest_source(tmp_path / "again", source(service))
     assert whole.n_kept == report.n_kept
-    digests = [stored(store, ["content_digest"]) for store in (tmp_path, tmp_path / "anew")]
+    digests = [
+        stored(store, ["content_digest"]) for store in (tmp_path, tmp_path / "again")
+    ]
     assert digests[0] == digests[1]
     service.forget()
     assert not ingest_source(tmp_path, source(service)).was_read
@@ -163,7 +165,7 @@ def test_what_a_fault_of_the_service_took_away_comes_back(service, tmp_path, is_
     assert not ingest_source(tmp_path, source(service)).was_read
     if is_accepted:
         Ledger(tmp_path, "materials-project").accept("it has shrunk")
-    service.documents["summary"] = whole  # mended without a new release
+    service.documents["summary"] = whole  # corrected without a new release
     service.forget()
     if is_accepted:
         assert not ingest_source(tmp_path, source(service)).was_read

@@ -25,7 +25,7 @@ def crystals():
 
 
 def crystal_of(number):
-    """Return the crystal of `mp-<number>`; after some, they begin anew."""
+    """Return the crystal of `mp-<number>`; after some, they start again."""
     return crystals()[number % N_CRYSTALS]
 
 

@@ -56,7 +56,7 @@ class Provider:
     Attributes:
         base: Base address without version.
         entries: What is served.
-        most: Rows a page at most.
+        most: Rows per page at most.
         meta: Members of `meta` that replace those of an honest answer; None removes one.
         link: Makes the next link of its address.
     """

@@ -22,7 +22,7 @@ from tests.core.web import running_site
 from tests.paths import DATA
 
 FILE = DATA / "optimade_structures.json"
-pytestmark = pytest.mark.skipif(not FILE.is_file(), reason="the answers are not at hand")
+pytestmark = pytest.mark.skipif(not FILE.is_file(), reason="the answers are absent")
 MC3D, MP = (
     "https://aiida.materialscloud.org/mc3d/optimade",
     "https://optimade.materialsproject.org",

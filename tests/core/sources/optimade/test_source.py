@@ -221,7 +221,7 @@ def test_a_crawl_that_ends_early_removes_nothing_and_begins_anew(provider, tmp_p
     ingest_source(tmp_path, source)
     before, honest = stored(tmp_path), provider.entries
     endless(provider)
-    with pytest.raises(TransientError, match=r"after 20 of 25 rows.*begins anew"):
+    with pytest.raises(TransientError, match=r"after 20 of 25 rows.*starts again"):
         ingest_source(tmp_path, source)
     assert stored(tmp_path) == before
     assert not crawl_file(tmp_path).exists()
