@@ -1,7 +1,7 @@
 """The error tree: every error a caller may catch.
 
 CrystalGNNError
-├── InputError            the user can mend it: a file, an option, a reference
+├── InputError            the user can fix it: a file, an option, a reference
 │   ├── ConfigError       a setting is unknown, missing or contradictory
 │   ├── SourceError       a source cannot be read at all
 │   ├── ModelError        a model reference or bundle does not fit the request
@@ -16,13 +16,38 @@ CrystalGNNError
 
 from __future__ import annotations
 
+from typing import Literal
+
+RejectReason = Literal[
+    "unreadable_structure",
+    "no_atoms",
+    "disordered_site",
+    "unknown_element",
+    "degenerate_cell",
+    "overlapping_atoms",
+    "isolated_atom",
+    "too_few_neighbors",
+    "cell_too_skewed",
+    "missing_id",
+    "duplicate_id",
+    "missing_label",
+    "invalid_label",
+    "implausible_label",
+    "license_excluded",
+    "unseen_element",
+    "invalid_prediction",
+    "not_converged",
+    "incompatible_settings",
+    "missing_reference",
+]
+
 
 class CrystalGNNError(Exception):
     """Base of every error this package raises on purpose."""
 
 
 class InputError(CrystalGNNError):
-    """Input that the user can mend; the command line prints it in one line."""
+    """Input that the user can fix; the command line prints it in one line."""
 
 
 class ConfigError(InputError):
@@ -53,16 +78,15 @@ class RecordError(CrystalGNNError):
     """One record is unusable.
 
     Args:
-        reason: One word of the closed vocabulary `RejectReason` in
-            `crystalgnn_core.records.schema`.
+        reason: Why, one word of the closed vocabulary.
         message: What was found, what was expected, and what to do.
     """
 
-    def __init__(self, reason: str, message: str) -> None:
+    def __init__(self, reason: RejectReason, message: str) -> None:
         super().__init__(message)
-        self.reason = reason
+        self.reason: RejectReason = reason
 
-    def __reduce__(self) -> tuple[type[RecordError], tuple[str, str]]:
+    def __reduce__(self) -> tuple[type[RecordError], tuple[RejectReason, str]]:
         """Pickle both arguments, so that the error crosses a process boundary whole."""
         return type(self), (self.reason, str(self))
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
 
 import pyarrow as pa
 
+from crystalgnn_core.errors import RejectReason
 from crystalgnn_core.targets import TARGETS, scheme_column
 
 if TYPE_CHECKING:
@@ -19,28 +20,6 @@ if TYPE_CHECKING:
 Split = Literal["train", "val", "test"]
 Stage = Literal["ingest", "graphs", "train", "screen", "predict"]
 INGEST_STAGE: Stage = "ingest"
-RejectReason = Literal[
-    "unreadable_structure",
-    "no_atoms",
-    "disordered_site",
-    "unknown_element",
-    "degenerate_cell",
-    "overlapping_atoms",
-    "isolated_atom",
-    "too_few_neighbors",
-    "cell_too_skewed",
-    "missing_id",
-    "duplicate_id",
-    "missing_label",
-    "invalid_label",
-    "implausible_label",
-    "license_excluded",
-    "unseen_element",
-    "invalid_prediction",
-    "not_converged",
-    "incompatible_settings",
-    "missing_reference",
-]
 REJECT_REASONS: tuple[str, ...] = get_args(RejectReason)
 SPLITS: tuple[str, ...] = get_args(Split)
 _NONE: Mapping[str, Any] = MappingProxyType({})

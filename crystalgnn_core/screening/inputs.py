@@ -104,4 +104,4 @@ def _from_object(name: str, structure: Any) -> RawRecord:  # noqa: ANN401  see p
     try:
         return RawRecord(name, crystal_from_any(structure))
     except RecordError as error:
-        return RawRecord(name, None, error=(error.reason, str(error)))  # type: ignore[arg-type]
+        return RawRecord(name, None, error=(error.reason, str(error)))

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from crystalgnn_core.errors import IntegrityError
 from crystalgnn_core.graphs.shards import graph_folder
-from crystalgnn_core.records.schema import RejectedRecord, RejectReason
+from crystalgnn_core.records.schema import RejectedRecord
 from crystalgnn_core.screening.prediction import prediction_folder
 from crystalgnn_core.storage.shards import KEY, Refusal, ShardSet
 
@@ -90,7 +90,7 @@ def _rejects(rows: pd.DataFrame, refusals: Mapping[str, Refusal]) -> list[Reject
                 source,
                 candidate_id,
                 "screen",
-                cast("RejectReason", refusal.reason),
+                refusal.reason,
                 f"{candidate_id}: {refusal.message}",
             )
         )

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from crystalgnn_core.base import FrozenModel
-from crystalgnn_core.errors import IntegrityError
+from crystalgnn_core.errors import IntegrityError, RejectReason
 from crystalgnn_core.storage.files import FileRef, read_json, write_table, write_text
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ class Refusal(FrozenModel):
     """A structure that could not be processed, with its reason."""
 
     structure_digest: str
-    reason: str
+    reason: RejectReason
     message: str
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import TYPE_CHECKING, NamedTuple, cast
+from typing import TYPE_CHECKING, NamedTuple
 
 import pyarrow as pa
 
@@ -22,7 +22,6 @@ from crystalgnn_core.records.labels import check_requirement, checked_labels
 from crystalgnn_core.records.schema import (
     SPLITS,
     RejectedRecord,
-    RejectReason,
     reject_schema,
 )
 from crystalgnn_core.records.table.rows import Accepted, record_rows
@@ -130,7 +129,7 @@ def _rejected(raw: RawRecord, source: str, error: RecordError) -> RejectedRecord
         source=source,
         material_id=raw.material_id,
         stage="ingest",
-        reason=cast("RejectReason", error.reason),
+        reason=error.reason,
         message=message if message.startswith(name) else f"{name}: {message}",
         last_updated=raw.last_updated,
     )

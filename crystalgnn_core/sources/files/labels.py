@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from itertools import chain
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from crystalgnn_core.errors import ConfigError, RecordError
-from crystalgnn_core.records.schema import RawRecord, RejectReason
+from crystalgnn_core.records.schema import RawRecord
 from crystalgnn_core.sources.energies.formation import formation_energy_of
 from crystalgnn_core.sources.energies.totals import calculation_of, run_type_of
 from crystalgnn_core.sources.formats.columns import find_columns, read_id
@@ -93,9 +93,8 @@ def with_formation_energy(
         calculation = calculation_of(record.crystal, values)
         energy = formation_energy_of(calculation, config, references)
     except RecordError as error:
-        reason = cast("RejectReason", error.reason)
         message = f"{record.material_id}: {error}"
-        return RawRecord(record.material_id, None, error=(reason, message))
+        return RawRecord(record.material_id, None, error=(error.reason, message))
     return record._replace(
         labels={**record.labels, FORMATION: energy},
         label_schemes={**record.label_schemes, FORMATION: config.scheme},

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from crystalgnn_core.errors import RecordError
-from crystalgnn_core.records.schema import RawRecord, RejectReason
+from crystalgnn_core.records.schema import RawRecord
 from crystalgnn_core.sources.formats.cif.reader import crystals_from_cifs
 from crystalgnn_core.sources.formats.parsing import unreadable
 
@@ -71,5 +71,4 @@ def _record(piece: Piece, found: Crystal | RecordError) -> RawRecord:
     if not isinstance(found, RecordError):
         return RawRecord(piece.material_id, found)
     name = f"{piece.material_id}: {piece.where}" if piece.material_id else piece.where
-    reason = cast("RejectReason", found.reason)
-    return RawRecord(piece.material_id, None, error=(reason, f"{name}: {found}"))
+    return RawRecord(piece.material_id, None, error=(found.reason, f"{name}: {found}"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import orjson
 
@@ -17,8 +17,6 @@ from crystalgnn_core.sources.formats.parsing import describe_cause, unreadable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-    from crystalgnn_core.records.schema import RejectReason
 
 Gap = Literal["optb88vdw", "mbj"]
 FUNCTIONAL = "OptB88vdW"
@@ -81,8 +79,7 @@ def read_record(
         if not material_id and (found := _JID.search(text)):
             material_id = found[1].decode("utf-8", errors="replace")
         name = f"{material_id}: {where}" if material_id else where
-        reason = cast("RejectReason", error.reason)
-        return RawRecord(material_id, None, error=(reason, f"{name}: {error}"))
+        return RawRecord(material_id, None, error=(error.reason, f"{name}: {error}"))
     if not material_id:
         message = f"{where}: the record has no jid; give every record its own"
         return RawRecord("", None, error=("missing_id", message))

@@ -142,7 +142,7 @@ def _raw_record(
         crystal = _crystal_of(document)
     except RecordError as error:
         message = f"{name}: {error}"
-        return RawRecord(name, None, error=(error.reason, message), **details)  # type: ignore[arg-type]  # a reason of the vocabulary
+        return RawRecord(name, None, error=(error.reason, message), **details)
     labels = labels_of(document, energy, rules.thermo_type)
     schemes = schemes_of(rules.thermo_type, str(meta.get("batch_id") or ""))
     return RawRecord(name, crystal, labels=labels, label_schemes=schemes, **details)

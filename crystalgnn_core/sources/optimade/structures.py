@@ -26,7 +26,7 @@ from crystalgnn_core.sources.formats.parsing import (
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from crystalgnn_core.records.schema import RejectReason
+    from crystalgnn_core.errors import RejectReason
 
 PROPERTIES = (
     "lattice_vectors",
