@@ -29,6 +29,13 @@ class Later:
 LATER = Later()
 
 
+class NotContent:
+    """Mark of a setting that says where or how something is read, not what it holds."""
+
+
+NOT_CONTENT = NotContent()
+
+
 class FrozenModel(BaseModel):
     """Base of every configuration and reference: immutable, unknown keys refused."""
 
@@ -95,6 +102,12 @@ def union_by_kind(builtin: UnionType, *, group: str, default: str | None = None)
 
     tagged = [Annotated[cls, Tag(kind)] for kind, cls in classes.items()]
     return Annotated[reduce(or_, tagged), Discriminator(find_kind)]
+
+
+def classes_by_kind(union: Any) -> dict[str, Any]:  # noqa: ANN401  a type of run time
+    """Return kind to class of a union that `union_by_kind` made."""
+    members = (get_args(member)[0] for member in get_args(get_args(union)[0]))
+    return {kind_of(cls): cls for cls in members}
 
 
 def kind_of(cls: type[FrozenModel]) -> str:

@@ -195,6 +195,12 @@ def describe_validation(error: ValidationError, *, where: str) -> str:
         message = entry["msg"].removeprefix("Value error, ")
         if entry["type"] == "extra_forbidden":
             message = "unknown key"
+        if entry["type"] == "union_tag_invalid":
+            known = str(entry["ctx"]["expected_tags"]).replace("'", "")
+            message = (
+                f"no kind {entry['ctx']['tag']!r}, expected {known}; install the package "
+                "that offers another"
+            )
         found = entry["input"]
         shown = f" (found {found!r})" if isinstance(found, str | int | float | bool) else ""
         parts.append(f"{key}: {message}{shown}")

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from pydantic import ValidationError
 
 from crystalgnn_core.base import digest_of
 from crystalgnn_core.errors import ConfigError
@@ -16,17 +17,9 @@ from deployments.tables import show_rejects, show_rows, show_suspicious
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from crystalgnn_core.sources.base import SourceConfig
     from crystalgnn_core.sources.ingest.reports import IngestReport
 
-KINDS = (
-    "files",
-    "vasp",
-    "jarvis",
-    "materials-project",
-    "optimade",
-    "synthetic",
-    "textbook",
-)
 SOURCE_COLUMNS = (
     "source",
     "rows in",
@@ -38,24 +31,24 @@ SOURCE_COLUMNS = (
     "rows removed",
     "verdict",
 )
-_PLACES = {
-    "files": "a folder, a structure file or a table",
-    "vasp": "a folder of runs, or a vasprun.xml",
-}
 
 
 def ingest(
     *,
     source: Annotated[
         str | None,
-        typer.Option("--source", help=f"{', '.join(KINDS[:-1])} or {KINDS[-1]}."),
+        typer.Option(
+            "--source",
+            help="files, vasp, jarvis, materials-project, optimade, synthetic, textbook, "
+            "or the kind of an installed package.",
+        ),
     ] = None,
     path: Annotated[
         str | None,
         typer.Option(
             "--path",
-            help="Folder, structure file or table (files); archive in place of a download "
-            "(jarvis).",
+            help="Folder, structure file or table (files); folder or run (vasp); archive "
+            "in place of a download (jarvis).",
         ),
     ] = None,
     release: Annotated[
@@ -143,24 +136,37 @@ def source_entry(
         settings: Settings by name, such as `path`; those that are None are not given.
 
     Raises:
-        ConfigError: A path or an address is missing, or a target is not
-            TARGET=COLUMN@SCHEME.
+        ConfigError: There is no such kind, a path or an address is missing, or a target is
+            not TARGET=COLUMN@SCHEME.
     """
-    given = {key: value for key, value in settings.items() if value is not None}
-    if kind == "optimade" and not {"provider", "url"} & set(given):
-        raise ConfigError(
-            "--source optimade needs --url: the base address of a provider; or --provider, "
-            "the name of a shipped one"
-        )
-    if kind in _PLACES:
-        if "path" not in given:
-            raise ConfigError(f"--source {kind} needs --path: {_PLACES[kind]}")
-        given.setdefault("name", _safe_name(given["path"]))
-    entry: dict[str, Any] = {"kind": kind, **given}
+    from crystalgnn_core.sources import source_class
+
+    cls = source_class(kind)
+    entry: dict[str, Any] = {
+        key: value for key, value in settings.items() if value is not None
+    }
+    if "path" in entry and cls.model_fields["name"].is_required():
+        entry.setdefault("name", _safe_name(entry["path"]))
     columns = dict(map(_target_column, targets))
     if columns:
         entry["targets"] = columns
-    return entry
+    for name in _missing(cls, entry):
+        if name in settings and name != "name":
+            what = cls.model_fields[name].description
+            raise ConfigError(
+                f"--source {kind} needs --{name}{'' if what is None else f': {what}'}"
+            )
+    return {"kind": kind, **entry}
+
+
+def _missing(cls: type[SourceConfig], entry: dict[str, Any]) -> list[str]:
+    """Return the settings without which an entry cannot be read."""
+    try:
+        cls.model_validate(entry)
+    except ValidationError as error:
+        faults = error.errors(include_url=False)
+        return [str(f["loc"][0]) for f in faults if f["type"] == "missing"]
+    return []
 
 
 def _target_column(text: str) -> tuple[str, dict[str, str]]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from crystalgnn_core.errors import ConfigError, SourceError
+from crystalgnn_core.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -75,26 +75,15 @@ def require_sources(config: PipelineConfig) -> None:
 
     Raises:
         ConfigError: The configuration names no source.
-        SourceError: The path of a source does not exist, or its key is missing.
+        SourceError: A source lacks what it needs, such as its path or a key.
     """
-    from crystalgnn_core.sources.files.source import FilesSource
-    from crystalgnn_core.sources.materials_project.session import key_of_environment
-    from crystalgnn_core.sources.materials_project.source import MaterialsProjectSource
-    from crystalgnn_core.sources.vasp import VaspSource
-
     if not config.sources:
         raise ConfigError(
             "no sources are configured; give --config FILE with a `sources` list "
             "(deployments/docs/configuration.md shows one), or try --config demo"
         )
     for source in config.sources:
-        if (
-            isinstance(source, FilesSource | VaspSource)
-            and not Path(source.path).expanduser().exists()
-        ):
-            raise SourceError(f"source {source.name}: no file or folder {source.path}")
-        if isinstance(source, MaterialsProjectSource):
-            key_of_environment()
+        source.check_ready()
 
 
 def require_names(names: Sequence[str], setting: str) -> None:

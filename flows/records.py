@@ -115,8 +115,8 @@ def _read_parts(source: AnySource, plan: IngestPlan) -> list[PartState]:
         if not future.state.is_completed():
             continue
         state = future.result()
-        if state.following is not None:
-            running.append(read_source_part.submit(source, state.following, folder))
+        for part in state.following:
+            running.append(read_source_part.submit(source, part, folder))
         progress.add(state.n_in, share=len(ended) / (len(ended) + len(running)))
     return [future.result() for future in ended]
 

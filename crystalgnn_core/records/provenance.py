@@ -36,6 +36,8 @@ class Provenance(FrozenModel):
         place: Address or path that was read.
         ingested: When it was read, UTC, ISO 8601.
         digest: Digest of what was read; that of the ingest.
+        synthetic: Whether the rows are examples, not data on materials; None where an older
+            version wrote it.
     """
 
     source: str
@@ -46,6 +48,7 @@ class Provenance(FrozenModel):
     place: str | None = None
     ingested: str
     digest: str
+    synthetic: bool | None = None
 
 
 class SourceFacts(FrozenModel):

@@ -1,14 +1,16 @@
-"""What every source offers: parts that can be read one by one, in any order."""
+"""The contract of a source: parts that can be read one by one, in any order."""
 
 from __future__ import annotations
 
 from abc import abstractmethod
 from itertools import islice
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeVar
 
 from pydantic import Field, field_validator
 
-from crystalgnn_core.base import LATER, FrozenModel
+from crystalgnn_core.base import LATER, NOT_CONTENT, FrozenModel, digest_of
+from crystalgnn_core.errors import SourceError
 from crystalgnn_core.records.checks.plausibility import ImplausibleLabels
 from crystalgnn_core.records.labels import LabelRequirement
 from crystalgnn_core.storage.files import FileRef
@@ -24,10 +26,10 @@ BATCH_SIZE = 250  # records that are read and checked together
 
 
 class SourcePart(FrozenModel):
-    """A piece of a source, read by one task.
+    """A share of the rows of a source, read by one task.
 
     Attributes:
-        index: Position among the parts.
+        index: Position among the parts, different for each.
         digest: Digest of everything that decides what reading this part yields.
         payload: What the source needs to find the part again.
     """
@@ -41,7 +43,7 @@ class SourcePlan(FrozenModel):
     """What is to be read of a source.
 
     Attributes:
-        parts: Pieces that are known beforehand; a chain of pages begins with one.
+        parts: Parts that are known beforehand; a chain of pages begins with one.
         kept: Ids of stored rows, kept and rejected ones, that stay as they are: a Parquet
             file with a column `material_id`. They count as rows in.
         source_version: Release that is read.
@@ -57,12 +59,21 @@ class SourcePlan(FrozenModel):
 
 
 class SourceConfig(FrozenModel):
-    """Base of a source's configuration, which also reads it.
+    """The contract of a source: its settings, what it will read, and the reading itself.
 
-    A source whose pieces are known beforehand lists them in `parts`; one that compares
-    itself with what is stored, or that only knows its first page, has a `plan` of its own.
+    A source is one class with a field `kind` of one literal string. It says what there is
+    to read (`plan`), reads one part at a time in any order and in any process (`read`), and
+    names its targets. Everything else, from validation to the change gate, follows.
+    `crystalgnn_core.contracts.sources` tests whether a class keeps the contract.
+
+    Settings that do not change what a row holds, such as a path or a time limit, are marked
+    as `NOT_CONTENT`: another value of them causes no new reading.
 
     Attributes:
+        trainable: Whether the records may be trained on or enter a hull.
+        synthetic: Whether the records are examples, not data on materials; such records are
+            never linked with those of other sources.
+        reading_version: Raise it when the same rows are read in another way.
         name: Name under which the records are stored (`source` column).
         require_labels: Whether a row must carry all, any or none of the source's targets;
             a row that falls short is rejected as `missing_label`.
@@ -71,16 +82,17 @@ class SourceConfig(FrozenModel):
         citation: What to cite for the data.
         implausible: What becomes of a row with a label outside the range of its target: it
             is rejected, or it goes on without that label if others are left.
-        trainable: Whether the records may be trained on or enter a hull.
     """
 
     trainable: ClassVar[bool] = True
+    synthetic: ClassVar[bool] = False
+    reading_version: ClassVar[int] = 0
 
     name: Annotated[str, Field(min_length=1, pattern=r"^[A-Za-z0-9._-]+$")]
     require_labels: LabelRequirement = "any"
-    part_size: Annotated[int, Field(ge=1)] = 2000
+    part_size: Annotated[int, Field(ge=1), NOT_CONTENT] = 2000
     license: Annotated[str | None, LATER] = None
-    citation: Annotated[str | None, LATER] = None
+    citation: Annotated[str | None, LATER, NOT_CONTENT] = None
     implausible: Annotated[ImplausibleLabels, LATER] = "reject_row"
 
     @field_validator("name")
@@ -93,42 +105,102 @@ class SourceConfig(FrozenModel):
             )
         return name
 
-    def plan(self, stored: StoredSource) -> SourcePlan:
-        """Return what is to be read.
-
-        Args:
-            stored: What the store holds of this source.
+    def check_ready(self) -> None:
+        """Check what can be checked before a run starts: a path exists, a key is set.
 
         Raises:
-            SourceError: The source is missing or empty.
-            TransientError: The source did not answer; a second try may succeed.
+            SourceError: Something is missing; the message says what to do.
         """
-        del stored  # a source that is read whole need not know
-        return SourcePlan(parts=tuple(self.parts()))
-
-    def parts(self) -> list[SourcePart]:
-        """List the parts without reading structures.
-
-        Raises:
-            SourceError: The source is missing or empty.
-            TransientError: The source did not answer; a second try may succeed.
-        """
-        raise NotImplementedError(f"{type(self).__name__} has a plan of its own")
 
     @abstractmethod
-    def read(self, part: SourcePart) -> Iterator[RawRecord]:
+    def plan(self, stored: StoredSource) -> SourcePlan:
+        """List what is to be read, without reading structures.
+
+        A source whose parts are known lists all of them; one that knows only its first page
+        lists that. One that can ask for changes compares itself with what is stored.
+
+        Args:
+            stored: What the store holds of this source, and a folder for notes.
+
+        Raises:
+            SourceError: The source is missing or empty.
+            TransientError: The source did not answer; a second try may succeed.
+        """
+
+    @abstractmethod
+    def read(self, part: SourcePart) -> Iterator[RawRecord | SourcePart]:
         """Yield one raw record for every row of a part, unreadable rows included.
 
-        A generator may return the part that follows, as a page that names the next one.
+        A part that becomes known only here, such as the next page, is yielded like a row,
+        with an index of its own.
+
+        Raises:
+            SourceError: The source changed after its parts were listed.
+            TransientError: The source did not answer; a second try may succeed.
         """
 
     @abstractmethod
     def target_names(self) -> tuple[str, ...]:
-        """Name the targets for which this source can hold labels."""
+        """Return the targets for which this source can hold labels."""
+
+    def place(self) -> str | None:
+        """Return the address or path that is kept with the records as their provenance."""
+        found = (getattr(self, name, None) for name in ("url", "endpoint", "path"))
+        return next((value for value in found if isinstance(value, str) and value), None)
 
     def reading_digest(self) -> str:
         """Return a digest of the settings that decide how rows are read."""
-        return self.settings_digest(exclude=("part_size", "citation"))
+        digest = self.settings_digest(exclude=not_content(self))
+        if self.reading_version == 0:
+            return digest
+        return digest_of([self.reading_version, digest])
+
+    def make_parts(
+        self, payloads: Iterable[dict[str, Any]], **places: str
+    ) -> tuple[SourcePart, ...]:
+        """Number the parts; settings and payload of each enter its digest.
+
+        Args:
+            payloads: What `read` needs to find each part, JSON.
+            places: What joins every payload without a change of its digest.
+        """
+        settings = self.reading_digest()
+        return tuple(
+            SourcePart(
+                index=index,
+                digest=digest_of([settings, payload]),
+                payload=payload | places,
+            )
+            for index, payload in enumerate(payloads)
+        )
+
+
+def not_content(config: FrozenModel) -> dict[str, Any]:
+    """Return the settings marked as `NOT_CONTENT`, nested ones too, in pydantic's form.
+
+    A subclass that gives a setting another default inherits its mark.
+    """
+    excluded: dict[str, Any] = {}
+    models = [cls for cls in type(config).mro() if issubclass(cls, FrozenModel)]
+    for name in type(config).model_fields:
+        value = getattr(config, name)
+        fields = (cls.model_fields[name] for cls in models if name in cls.model_fields)
+        if any(NOT_CONTENT in field.metadata for field in fields):
+            excluded[name] = True
+        elif isinstance(value, FrozenModel) and (nested := not_content(value)):
+            excluded[name] = nested
+    return excluded
+
+
+def require_paths(source: str, *paths: str | None) -> None:
+    """Check that the paths of a source exist, those that are given.
+
+    Raises:
+        SourceError: One does not.
+    """
+    for path in paths:
+        if path is not None and not Path(path).expanduser().exists():
+            raise SourceError(f"source {source}: no file or folder {path}")
 
 
 def in_chunks(items: Iterable[T], size: int) -> Iterator[list[T]]:

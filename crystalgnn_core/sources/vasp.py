@@ -5,14 +5,20 @@ from __future__ import annotations
 from collections import Counter
 from functools import cached_property
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from crystalgnn_core.base import DIGEST_LENGTH, digest_of
+from crystalgnn_core.base import DIGEST_LENGTH, NOT_CONTENT
 from crystalgnn_core.errors import RecordError, SourceError
 from crystalgnn_core.records.schema import RawRecord
-from crystalgnn_core.sources.base import SourceConfig, SourcePart
+from crystalgnn_core.sources.base import (
+    SourceConfig,
+    SourcePart,
+    SourcePlan,
+    in_chunks,
+    require_paths,
+)
 from crystalgnn_core.sources.energies.formation import (
     FormationEnergy,
     check_run_type,
@@ -25,6 +31,8 @@ from crystalgnn_core.storage.files import file_sha256
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+
+    from crystalgnn_core.sources.ingest.stored import StoredSource
 
 FORMATION = "formation_energy_per_atom"
 RunTarget = Literal["band_gap", "fermi_energy", "is_metal"]
@@ -45,8 +53,10 @@ class VaspSource(SourceConfig):
     """
 
     kind: Literal["vasp"] = "vasp"
-    path: str
-    pattern: tuple[str, ...] = RUN_PATTERNS
+    path: Annotated[
+        str, Field(description="a folder of runs, or a vasprun.xml"), NOT_CONTENT
+    ]
+    pattern: Annotated[tuple[str, ...], NOT_CONTENT] = RUN_PATTERNS
     formation_energy: FormationEnergy | None = FormationEnergy()
     label_schemes: dict[RunTarget, Annotated[str, Field(min_length=1)]] = Field(
         default_factory=dict
@@ -66,7 +76,11 @@ class VaspSource(SourceConfig):
         formation = () if self.formation_energy is None else (FORMATION,)
         return (*formation, *self.label_schemes)
 
-    def parts(self) -> list[SourcePart]:
+    def check_ready(self) -> None:
+        """Check that the path exists."""
+        require_paths(self.name, self.path)
+
+    def plan(self, stored: StoredSource) -> SourcePlan:  # noqa: ARG002  it is read whole
         """List groups of runs; references that are runs or entries are read here.
 
         Raises:
@@ -88,15 +102,10 @@ class VaspSource(SourceConfig):
             for name, material_id, file in zip(names, run_ids(names), files, strict=True)
         ]
         shared = {"references": self._references()}
-        settings = self.reading_digest()
         payloads = [
-            shared | {"runs": entries[at : at + self.part_size]}
-            for at in range(0, len(entries), self.part_size)
+            shared | {"runs": group} for group in in_chunks(entries, self.part_size)
         ]
-        return [
-            SourcePart(index=index, digest=digest_of([settings, payload]), payload=payload)
-            for index, payload in enumerate(payloads)
-        ]
+        return SourcePlan(parts=self.make_parts(payloads))
 
     def read(self, part: SourcePart) -> Iterator[RawRecord]:
         """Yield a record for every run of a part, unreadable ones included.
@@ -115,14 +124,7 @@ class VaspSource(SourceConfig):
                 yield self._record(material_id, read_vasp_run(file), sha256, references)
             except RecordError as error:
                 message = f"{material_id}: {name}: {error}"
-                yield RawRecord(material_id, None, error=(error.reason, message))  # type: ignore[arg-type]
-
-    def reading_digest(self) -> str:
-        """Return a digest of the settings that decide how runs are read."""
-        apart = ("path", "pattern", "part_size", "citation")
-        where = {"formation_energy": {"references": {"path": True}}}
-        exclude: dict[str, Any] = dict.fromkeys(apart, True)
-        return self.settings_digest(exclude=exclude | where)
+                yield RawRecord(material_id, None, error=(error.reason, message))
 
     def _references(self) -> dict[str, float]:
         if self.formation_energy is None:

@@ -36,6 +36,7 @@ from crystalgnn_core.sources.formats.columns import TargetColumn
 from crystalgnn_core.sources.formats.pieces import Piece, read_pieces
 from crystalgnn_core.sources.ingest.run import read_part
 from deployments.tables import show_line, show_rows
+from tests.core.sources.plans import parts_of
 from tests.paths import DATA
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ def show_rates(repeats: int) -> None:
     Each round has other rows, so that no cache helps from one to the next.
     """
     texts, source = texts_of("mp20"), mp20_source()
-    parts = source.parts()
+    parts = parts_of(source)
     rounds = []
     for number in range(-1, repeats):  # the first one loads kernels, and is not counted
         part = parts[number % (len(parts) - 1)]  # the last one is short

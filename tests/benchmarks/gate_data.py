@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from crystalgnn_core.sources.ingest.run import read_source
 from crystalgnn_core.targets import scheme_column
 from tests.core.records.made_rows import read_formula, with_columns
 from tests.paths import DATA
@@ -98,7 +99,7 @@ def _synthetic(seed: int) -> pa.Table:
     from crystalgnn_core.sources.synthetic.source import SyntheticSource
 
     source = SyntheticSource(n_structures=1500, seed=seed + 1)
-    given = [raw for part in source.parts() for raw in source.read(part)]
+    given = list(read_source(source))
     elements = [
         [SYMBOLS[number - 1] for number in raw.crystal.atomic_numbers]
         for raw in given

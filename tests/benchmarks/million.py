@@ -33,9 +33,10 @@ from crystalgnn_core.records.crystal import Crystal
 from crystalgnn_core.records.labels import LabelRequirement
 from crystalgnn_core.records.schema import RawRecord
 from crystalgnn_core.records.table.store import RecordStore
-from crystalgnn_core.sources.base import SourceConfig, SourcePart
+from crystalgnn_core.sources.base import SourceConfig, SourcePart, SourcePlan
 from crystalgnn_core.sources.formats.cif.reader import crystal_from_cif
 from crystalgnn_core.sources.ingest.run import ingest_source
+from crystalgnn_core.sources.ingest.stored import StoredSource
 from crystalgnn_core.storage.shards import ShardEntry
 from deployments.tables import show_line, show_rows
 from tests.paths import DATA
@@ -59,12 +60,10 @@ class VariantSource(SourceConfig):
     part_size: int = SHARD_SIZE
     n: int
 
-    def parts(self) -> list[SourcePart]:
+    def plan(self, stored: StoredSource) -> SourcePlan:  # noqa: ARG002  it is read whole
         """Cut the structures into parts, each with random numbers of its own."""
-        return [
-            SourcePart(index=index, digest=f"{self.n}-{index}", payload={"first": first})
-            for index, first in enumerate(range(0, self.n, self.part_size))
-        ]
+        starts = range(0, self.n, self.part_size)
+        return SourcePlan(parts=self.make_parts({"first": first} for first in starts))
 
     def read(self, part: SourcePart) -> Iterator[RawRecord]:
         """Make the structures of a part."""

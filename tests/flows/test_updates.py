@@ -9,6 +9,7 @@ from crystalgnn_core.graphs.batches import GraphDataset
 from crystalgnn_core.graphs.shards import graph_folder
 from crystalgnn_core.records.crystal import structure_from_crystal
 from crystalgnn_core.records.table.store import RecordStore
+from crystalgnn_core.sources.ingest.run import read_source
 from crystalgnn_core.sources.synthetic.source import SyntheticSource
 from crystalgnn_core.storage.manifest import Manifest
 from crystalgnn_core.storage.shards import KEY
@@ -19,7 +20,7 @@ N, N_NEW, N_CHANGED, N_REMOVED = 300, 3, 3, 2
 
 def crystals():
     source = SyntheticSource(n_structures=N + N_NEW)
-    return [record.crystal for part in source.parts() for record in source.read(part)]
+    return [record.crystal for record in read_source(source)]
 
 
 def write(path, named):

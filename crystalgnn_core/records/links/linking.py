@@ -52,7 +52,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 logger = logging.getLogger(__name__)
-SYNTHETIC_KINDS = ("synthetic", "textbook")  # kinds of sources that take no part
+# kinds that take no part, where an older version wrote the provenance
+SYNTHETIC_KINDS = ("synthetic", "textbook")
 LOCK_SECONDS = 60
 
 
@@ -111,6 +112,8 @@ def _choose(store: Path, sources: Sequence[str] | None) -> tuple[str, ...]:
 
 def _is_synthetic(store: Path, source: str) -> bool:
     provenance = read_provenance(store, source)
+    if provenance is not None and provenance.synthetic is not None:
+        return provenance.synthetic
     if provenance is not None:
         return provenance.kind in SYNTHETIC_KINDS
     # ingested before provenance was kept

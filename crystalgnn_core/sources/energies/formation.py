@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from crystalgnn_core.base import FrozenModel
+from crystalgnn_core.base import NOT_CONTENT, FrozenModel
 from crystalgnn_core.errors import RecordError
 from crystalgnn_core.records.elements import NUMBER_OF_SYMBOL, SYMBOLS
 from crystalgnn_core.records.label_schemes import SchemeName
@@ -35,7 +35,7 @@ class ElementalReferences(FrozenModel):
     """
 
     energies: dict[str, FiniteFloat] = Field(default_factory=dict)
-    path: str | None = None
+    path: Annotated[str | None, NOT_CONTENT] = None
     label_scheme: SchemeName | None = None
 
     @field_validator("energies")

@@ -7,13 +7,16 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from crystalgnn_core.base import DIGEST_LENGTH, LATER, digest_of
+from crystalgnn_core.base import DIGEST_LENGTH, LATER, NOT_CONTENT
 from crystalgnn_core.errors import ConfigError
 from crystalgnn_core.sources.base import (
     BATCH_SIZE,
     SourceConfig,
     SourcePart,
+    SourcePlan,
     in_chunks,
+    not_content,
+    require_paths,
 )
 from crystalgnn_core.sources.energies.formation import FormationEnergy
 from crystalgnn_core.sources.files.cgcnn_folder import (
@@ -58,6 +61,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from crystalgnn_core.records.schema import RawRecord
+    from crystalgnn_core.sources.ingest.stored import StoredSource
 
 
 class FilesSource(SourceConfig):
@@ -79,9 +83,11 @@ class FilesSource(SourceConfig):
     """
 
     kind: Literal["files"] = "files"
-    path: str
-    pattern: tuple[str, ...] = STRUCTURE_PATTERNS
-    labels: str | None = None
+    path: Annotated[
+        str, Field(description="a folder, a structure file or a table"), NOT_CONTENT
+    ]
+    pattern: Annotated[tuple[str, ...], NOT_CONTENT] = STRUCTURE_PATTERNS
+    labels: Annotated[str | None, NOT_CONTENT] = None
     columns: TableColumns = TableColumns()
     targets: dict[TargetName, TargetColumn] = Field(default_factory=dict)
     formation_energy: Annotated[FormationEnergy | None, LATER] = None
@@ -106,7 +112,11 @@ class FilesSource(SourceConfig):
         """Name the targets for which a column is given, and a computed formation energy."""
         return (*self.targets, *([] if self.formation_energy is None else [FORMATION]))
 
-    def parts(self) -> list[SourcePart]:
+    def check_ready(self) -> None:
+        """Check that the path and a label table exist."""
+        require_paths(self.name, self.path, self.labels)
+
+    def plan(self, stored: StoredSource) -> SourcePlan:  # noqa: ARG002  it is read whole
         """List the parts: ranges of rows, or groups of files.
 
         Raises:
@@ -127,11 +137,7 @@ class FilesSource(SourceConfig):
 
             references = {"references": reference_energies(self.formation_energy)}
             payloads = [payload | references for payload in payloads]
-        config = self.reading_digest()
-        return [
-            SourcePart(index=index, digest=digest_of([config, payload]), payload=payload)
-            for index, payload in enumerate(payloads)
-        ]
+        return SourcePlan(parts=self.make_parts(payloads))
 
     def read(self, part: SourcePart) -> Iterator[RawRecord]:
         """Yield a record for every row or structure of a part, unreadable ones included.
@@ -151,17 +157,10 @@ class FilesSource(SourceConfig):
     def reading_digest(self) -> str:
         """Return a digest of the settings that decide how rows are read.
 
-        Settings that came later count only where they are used, and of references the
-        energies rather than their place.
+        Settings of a column that came later count only where they are used.
         """
-        apart = ("path", "labels", "pattern", "part_size", "citation")
-        exclude: dict[str, Any] = dict.fromkeys(apart, True)
-        exclude["targets"] = {
-            name: target.unused_fields() for name, target in self.targets.items()
-        }
-        if self.formation_energy is not None:
-            exclude["formation_energy"] = {"references": {"path"}}
-        return self.settings_digest(exclude=exclude)
+        unused = {name: target.unused_fields() for name, target in self.targets.items()}
+        return self.settings_digest(exclude=not_content(self) | {"targets": unused})
 
     def _table_payloads(self, path: Path) -> list[dict[str, Any]]:
         if self.labels is not None:

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
     from crystalgnn_core.sources.base import SourceConfig
 
-_PLACES = ("url", "endpoint", "path")  # settings that say where a source is
-
 
 def provenance_of(
     source: SourceConfig, *, digest: str, source_version: str | None
@@ -30,6 +28,7 @@ def provenance_of(
         digest: Digest of what is read.
         source_version: Release that is read; None takes that of the settings.
     """
+    place = source.place()
     given = source_version or getattr(source, "source_version", None)
     return Provenance(
         source=source.name,
@@ -37,7 +36,8 @@ def provenance_of(
         license=source.license,
         citation=source.citation,
         source_version=given,
-        place=_place_of(source),
+        place=None if place is None else _without_secrets(place),
+        synthetic=source.synthetic,
         ingested=datetime.now(UTC).isoformat(timespec="seconds"),
         digest=digest,
     )
@@ -58,15 +58,9 @@ def refresh_provenance(
         write_provenance(store, now)
 
 
-def _place_of(source: SourceConfig) -> str | None:
-    """Return address or path; of an address neither user nor query, which hold keys."""
-    for name in _PLACES:
-        value = getattr(source, name, None)
-        if isinstance(value, str) and value:
-            return _without_secrets(value) if "://" in value else value
-    return None
-
-
-def _without_secrets(address: str) -> str:
-    parts = urlsplit(address)
+def _without_secrets(place: str) -> str:
+    """Return a path as it is, an address without user and query, which hold keys."""
+    if "://" not in place:
+        return place
+    parts = urlsplit(place)
     return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))

@@ -7,7 +7,8 @@ import shutil
 from collections import Counter, deque
 from itertools import compress
 from pathlib import Path
-from typing import TYPE_CHECKING, Generic, TypeVar, cast
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
@@ -16,23 +17,23 @@ from crystalgnn_core.parallel import garbage_kept
 from crystalgnn_core.records.checks.plausibility import without_implausible
 from crystalgnn_core.records.checks.validation import validate
 from crystalgnn_core.records.gate.log import Ledger
-from crystalgnn_core.records.schema import RejectedRecord, record_schema
+from crystalgnn_core.records.schema import RawRecord, RejectedRecord, record_schema
 from crystalgnn_core.sources.base import BATCH_SIZE, SourcePart, in_chunks
 from crystalgnn_core.sources.ingest.commit import IngestPlan, commit_ingest, finish_commit
 from crystalgnn_core.sources.ingest.folders import remove_abandoned, staging_folder
 from crystalgnn_core.sources.ingest.origin import refresh_provenance
 from crystalgnn_core.sources.ingest.reports import last_report, stored_source
 from crystalgnn_core.sources.ingest.staging import PartState, staged_part, write_part
+from crystalgnn_core.sources.ingest.stored import StoredSource
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator
+    from collections.abc import Iterator
 
     from crystalgnn_core.records.gate.report import GateConfig
     from crystalgnn_core.sources.base import SourceConfig
     from crystalgnn_core.sources.ingest.reports import IngestReport
 
 logger = logging.getLogger(__name__)
-T = TypeVar("T")
 VALIDATION_VERSION = 2  # raise it when validation changes: sources are then read again
 
 
@@ -58,8 +59,7 @@ def ingest_source(
     while waiting:
         state = read_part(source, waiting.popleft(), Path(plan.folder))
         states.append(state)
-        if state.following is not None:
-            waiting.append(state.following)
+        waiting.extend(state.following)
     return commit_ingest(store, source, plan, states, gate)
 
 
@@ -73,6 +73,7 @@ def plan_ingest(store: Path, source: SourceConfig) -> IngestPlan:
         TransientError: The source did not answer; a second try may succeed.
     """
     finish_commit(store, source.name)
+    source.check_ready()
     rules = [f"v{VALIDATION_VERSION}", source.require_labels]
     settings = digest_of_strings([*rules, source.reading_digest()])
     reading = source.plan(stored_source(store, source.name, settings))
@@ -112,9 +113,9 @@ def read_part(source: SourceConfig, part: SourcePart, folder: Path) -> PartState
     rejects: list[RejectedRecord] = []
     n_dropped: Counter[str] = Counter()
     n_in = 0
-    rows = _Following(source.read(part))
+    following: list[SourcePart] = []
     with garbage_kept():
-        for raws in in_chunks(rows, BATCH_SIZE):
+        for raws in in_chunks(_rows(source, part, following), BATCH_SIZE):
             n_in += len(raws)
             given, dropped = without_implausible(
                 raws, source.implausible, source.require_labels
@@ -135,18 +136,27 @@ def read_part(source: SourceConfig, part: SourcePart, folder: Path) -> PartState
         pa.concat_tables(tables),
         rejects,
         n_in=n_in,
-        following=rows.following,
+        following=following,
         n_dropped=n_dropped,
     )
 
 
-class _Following(Generic[T]):
-    """The items of an iterator, and what it returns at its end if it is a generator."""
+def read_source(source: SourceConfig) -> Iterator[RawRecord]:
+    """Yield all raw records of a source without a store, as for a look at it."""
+    with TemporaryDirectory() as folder:
+        waiting = deque(source.plan(StoredSource(Path(folder), source.name)).parts)
+        while waiting:
+            following: list[SourcePart] = []
+            yield from _rows(source, waiting.popleft(), following)
+            waiting.extend(following)
 
-    def __init__(self, items: Iterator[T]) -> None:
-        self._items = items
-        self.following: SourcePart | None = None
 
-    def __iter__(self) -> Generator[T]:
-        items = cast("Generator[T, None, SourcePart | None]", self._items)
-        self.following = yield from items
+def _rows(
+    source: SourceConfig, part: SourcePart, following: list[SourcePart]
+) -> Iterator[RawRecord]:
+    """Yield the rows of a part; append the parts that it names to a list."""
+    for item in source.read(part):
+        if isinstance(item, SourcePart):
+            following.append(item)
+        else:
+            yield item

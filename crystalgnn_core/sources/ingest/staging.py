@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from itertools import chain
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from pydantic import Field, ValidationError
+from pydantic import BeforeValidator, Field, ValidationError
 
 from crystalgnn_core.base import FrozenModel
 from crystalgnn_core.errors import IntegrityError
@@ -32,6 +32,11 @@ if TYPE_CHECKING:
     from crystalgnn_core.sources.ingest.stored import KeptRows
 
 
+def _as_tuple(given: Any) -> Any:  # noqa: ANN401  any input
+    """Read states of older versions, where at most one part followed."""
+    return () if given is None else (given,) if isinstance(given, dict) else given
+
+
 class PartState(FrozenModel):
     """References to what was read from one part.
 
@@ -39,7 +44,7 @@ class PartState(FrozenModel):
         records: Rows of the record table.
         rejects: Rejected rows.
         n_in: Rows that the part holds.
-        following: The part that it names as the next one.
+        following: Parts that became known by reading it, such as the next page.
         n_dropped: Target to number of implausible labels that kept rows go without.
         part: Digest of the part; empty in states of older versions.
     """
@@ -47,7 +52,7 @@ class PartState(FrozenModel):
     records: FileRef
     rejects: FileRef
     n_in: int
-    following: SourcePart | None = None
+    following: Annotated[tuple[SourcePart, ...], BeforeValidator(_as_tuple)] = ()
     n_dropped: dict[str, int] = Field(default_factory=dict)
     part: str = ""
 
@@ -63,7 +68,7 @@ def write_part(
     rejects: Sequence[RejectedRecord],
     *,
     n_in: int,
-    following: SourcePart | None,
+    following: Sequence[SourcePart],
     n_dropped: Mapping[str, int] = MappingProxyType({}),
 ) -> PartState:
     """Write what was read from a part, and the entry that says so last.
@@ -74,14 +79,14 @@ def write_part(
         records: Rows of the record table.
         rejects: Rejected rows.
         n_in: Rows that the part holds.
-        following: The part that it names as the next one.
+        following: Parts that became known by reading it, such as the next page.
         n_dropped: Target to number of implausible labels that kept rows go without.
     """
     state = PartState(
         records=_write(entry.with_suffix(".records.parquet"), records),
         rejects=_write(entry.with_suffix(".rejects.parquet"), rejects_table(rejects)),
         n_in=n_in,
-        following=following,
+        following=tuple(following),
         n_dropped=dict(n_dropped),
         part=part.digest,
     )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
-from crystalgnn_core.base import DIGEST_LENGTH, digest_of
+from crystalgnn_core.base import DIGEST_LENGTH, NOT_CONTENT, digest_of
 from crystalgnn_core.errors import IntegrityError, SourceError
 from crystalgnn_core.records.checks.plausibility import ImplausibleLabels
 from crystalgnn_core.remote.cache import cache_folder
@@ -58,13 +58,13 @@ class JarvisSource(SourceConfig):
     implausible: ImplausibleLabels = "drop_label"
     license: str | None = LICENSE
     citation: str | None = None
-    release: ReleaseName | None = None
-    path: str | None = None
+    release: Annotated[ReleaseName | None, NOT_CONTENT] = None
+    path: Annotated[str | None, NOT_CONTENT] = None
     gap: Gap = "optb88vdw"
     metal_at_most: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.01
-    downloads: str | None = None
-    api: str = API
-    patience: RetryPolicy = RETRY_POLICY
+    downloads: Annotated[str | None, NOT_CONTENT] = None
+    api: Annotated[str, NOT_CONTENT] = API
+    patience: Annotated[RetryPolicy, NOT_CONTENT] = RETRY_POLICY
 
     @model_validator(mode="before")
     @classmethod
@@ -83,6 +83,11 @@ class JarvisSource(SourceConfig):
     def target_names(self) -> tuple[str, ...]:
         """Name the targets of JARVIS-DFT."""
         return TARGETS
+
+    def check_ready(self) -> None:
+        """Check that the file exists, if one is named."""
+        if self.path is not None and not Path(self.path).expanduser().is_file():
+            raise SourceError(f"{self.path}: no such file")
 
     def plan(self, stored: StoredSource) -> SourcePlan:
         """List the parts, `part_size` records each; a release is downloaded first.
@@ -138,17 +143,10 @@ class JarvisSource(SourceConfig):
             for number, text in enumerate(texts, start=payload["first"] + 1):
                 yield read_record(text, f"{path.name} row {number}", how, schemes)
 
-    def reading_digest(self) -> str:
-        """Return a digest of the settings that decide how rows are read."""
-        place = ("path", "release", "downloads", "api", "patience")
-        return self.settings_digest(exclude=(*place, "part_size", "citation"))
-
     def _file(self) -> Path:
         if self.path is not None:
-            path = Path(self.path).expanduser()
-            if not path.is_file():
-                raise SourceError(f"{path}: no such file")
-            return path
+            self.check_ready()
+            return Path(self.path).expanduser()
         chosen = self.downloads
         folder = (
             cache_folder() / "downloads" / "jarvis"

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from itertools import repeat
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 from urllib.parse import urlsplit
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import Field, field_validator, model_validator
 
-from crystalgnn_core.base import digest_of, digest_of_strings
+from crystalgnn_core.base import NOT_CONTENT, digest_of_strings
 from crystalgnn_core.errors import TransientError
 from crystalgnn_core.records.checks.plausibility import ImplausibleLabels
 from crystalgnn_core.sources.base import SourceConfig, SourcePart, SourcePlan, in_chunks
@@ -58,7 +58,6 @@ if TYPE_CHECKING:
     from crystalgnn_core.records.schema import RawRecord
     from crystalgnn_core.sources.ingest.stored import StoredSource
 
-READING_VERSION = 2  # raise it when documents are read in another way
 _LOCAL = {"localhost", "127.0.0.1", "::1"}
 
 
@@ -78,6 +77,7 @@ class MaterialsProjectSource(SourceConfig):
         patience: Times and tries of each request.
     """
 
+    reading_version: ClassVar[int] = 2
     kind: Literal["materials-project"] = "materials-project"
     name: Annotated[str, Field(min_length=1, pattern=r"^[A-Za-z0-9._-]+$")] = (
         "materials-project"
@@ -89,7 +89,7 @@ class MaterialsProjectSource(SourceConfig):
     filter: MaterialsFilter = MaterialsFilter()
     allow_noncommercial: bool = False
     endpoint: str = "https://api.materialsproject.org/"
-    patience: ServiceRetryPolicy = ServiceRetryPolicy()
+    patience: Annotated[ServiceRetryPolicy, NOT_CONTENT] = ServiceRetryPolicy()
 
     @field_validator("endpoint")
     @classmethod
@@ -117,10 +117,9 @@ class MaterialsProjectSource(SourceConfig):
         """Name the targets that documents hold."""
         return TARGETS
 
-    def reading_digest(self) -> str:
-        """Return a digest of the settings that decide how rows are read."""
-        apart = ("part_size", "citation", "patience")
-        return digest_of([READING_VERSION, self.settings_digest(exclude=apart)])
+    def check_ready(self) -> None:
+        """Check that the environment holds a key."""
+        key_of_environment()
 
     def plan(self, stored: StoredSource) -> SourcePlan:
         """Compare the release with what is stored; the listing is kept between ingests.
@@ -129,7 +128,6 @@ class MaterialsProjectSource(SourceConfig):
             SourceError: There is no service or key, or no material fits.
             TransientError: The service did not answer, or changed its release meanwhile.
         """
-        key_of_environment()  # reported before it is needed
         release = self._release()
         is_same = stored.has_same_settings and stored.last_version == release.version
         if is_same and (stored.is_trusted or self._has_all(stored)):
@@ -239,15 +237,9 @@ class MaterialsProjectSource(SourceConfig):
     def _parts(
         self, payloads: list[dict[str, Any]], release: Release, listing: Path
     ) -> tuple[SourcePart, ...]:
-        settings, known = self.reading_digest(), {"release": release.version}
-        place = {"listing": str(listing)}
-        return tuple(
-            SourcePart(
-                index=index,
-                digest=digest_of([settings, known | payload]),
-                payload=known | payload | place,
-            )
-            for index, payload in enumerate(payloads)
+        known = {"release": release.version}
+        return self.make_parts(
+            (known | payload for payload in payloads), listing=str(listing)
         )
 
     def _documents(

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
-from crystalgnn_core.base import digest_of
+from crystalgnn_core.base import NOT_CONTENT, digest_of
 from crystalgnn_core.errors import RecordError, SourceError, TransientError
-from crystalgnn_core.records.schema import RawRecord, RejectReason
+from crystalgnn_core.records.schema import RawRecord
 from crystalgnn_core.remote.downloads import RetryPolicy
 from crystalgnn_core.sources.base import SourceConfig, SourcePart, SourcePlan
 from crystalgnn_core.sources.formats.columns import TargetColumn, read_id
@@ -40,7 +40,7 @@ from crystalgnn_core.sources.optimade.structures import (
 from crystalgnn_core.targets import TargetName
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Mapping
+    from collections.abc import Iterator, Mapping
 
     from crystalgnn_core.sources.ingest.stored import StoredSource
 
@@ -70,13 +70,19 @@ class OptimadeSource(SourceConfig):
 
     kind: Literal["optimade"] = "optimade"
     provider: str | None = None
-    url: str
+    url: Annotated[
+        str,
+        Field(
+            description="the base address of a provider; or --provider, the name of a "
+            "shipped one"
+        ),
+    ]
     filter: str = ""
     targets: dict[TargetName, TargetColumn] = Field(default_factory=dict)
     missing: tuple[float, ...] = ()
     page_limit: Annotated[int, Field(ge=1)] | None = 100
     follow_other_hosts: bool = False
-    patience: RetryPolicy = RETRY_POLICY
+    patience: Annotated[RetryPolicy, NOT_CONTENT] = RETRY_POLICY
     source_version: str | None = None
 
     @model_validator(mode="before")
@@ -116,10 +122,6 @@ class OptimadeSource(SourceConfig):
         """Name the targets for which a property is given."""
         return tuple(self.targets)
 
-    def reading_digest(self) -> str:
-        """Return a digest of the settings that decide how rows are read."""
-        return self.settings_digest(exclude=("part_size", "citation", "patience"))
-
     def plan(self, stored: StoredSource) -> SourcePlan:
         """Go on with the crawl that was interrupted, or begin one.
 
@@ -140,8 +142,8 @@ class OptimadeSource(SourceConfig):
             n_expected=crawl.n_rows,
         )
 
-    def read(self, part: SourcePart) -> Generator[RawRecord, None, SourcePart | None]:
-        """Yield the rows of some pages, and return the part of those that follow.
+    def read(self, part: SourcePart) -> Iterator[RawRecord | SourcePart]:
+        """Yield the rows of some pages, then the part of those that follow.
 
         Raises:
             SourceError: The provider refuses, or the pages lead nowhere.
@@ -170,9 +172,9 @@ class OptimadeSource(SourceConfig):
                 except (SourceError, TransientError):
                     delete_state(cursor)
                     raise
-                return None
+                return
             cursor = next_cursor
-        return self._part(part.index + 1, cursor)
+        yield self._part(part.index + 1, cursor)
 
     def _begin(self) -> Crawl:
         """Find the database, and ask for one row: a wrong filter is refused at once."""
@@ -210,7 +212,7 @@ class OptimadeSource(SourceConfig):
 
     def _record(self, entry: object, cursor: CrawlCursor) -> RawRecord:
         """Turn an entry into a record; what is unreadable becomes its error."""
-        content = cast("Mapping[str, Any]", entry if isinstance(entry, dict) else {})
+        content: Mapping[str, Any] = entry if isinstance(entry, dict) else {}
         material_id = read_id(content.get("id"))
         attributes = content.get("attributes")
         updated = last_updated(attributes)
@@ -221,7 +223,7 @@ class OptimadeSource(SourceConfig):
                 for name, target in self.targets.items()
             }
         except RecordError as error:
-            found = (cast("RejectReason", error.reason), str(error))
+            found = (error.reason, str(error))
             return RawRecord(material_id, None, error=found, last_updated=updated)
         except PARSER_ERRORS as error:
             message = f"not an OPTIMADE structure ({describe_cause(error)})"

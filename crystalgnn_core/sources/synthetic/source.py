@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import pyarrow as pa
 from pydantic import Field, model_validator
@@ -11,12 +11,13 @@ from crystalgnn_core.base import LATER, digest_of
 from crystalgnn_core.errors import ConfigError
 from crystalgnn_core.records.crystal import composition_of
 from crystalgnn_core.records.schema import RawRecord
-from crystalgnn_core.sources.base import SourceConfig, SourcePart
+from crystalgnn_core.sources.base import SourceConfig, SourcePart, SourcePlan
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from crystalgnn_core.records.crystal import Crystal
+    from crystalgnn_core.sources.ingest.stored import StoredSource
 
 TARGET_NAMES = ("formation_energy_per_atom", "band_gap")
 LICENSE: Literal["CC0-1.0"] = "CC0-1.0"
@@ -38,6 +39,7 @@ class SyntheticSource(SourceConfig):
         prefix: First part of every material id.
     """
 
+    synthetic: ClassVar[bool] = True
     kind: Literal["synthetic"] = "synthetic"
     name: Annotated[str, Field(min_length=1, pattern=r"^[A-Za-z0-9._-]+$")] = "synthetic"
     n_structures: Annotated[int, Field(ge=1)] = 3000
@@ -55,12 +57,11 @@ class SyntheticSource(SourceConfig):
             return {"require_labels": "none", **data}
         return data
 
-    def parts(self) -> list[SourcePart]:
+    def plan(self, stored: StoredSource) -> SourcePlan:  # noqa: ARG002  it is read whole
         """List ranges of `part_size` crystals."""
-        return [
-            self._part(index, start)
-            for index, start in enumerate(range(0, self.n_structures, self.part_size))
-        ]
+        starts = range(0, self.n_structures, self.part_size)
+        parts = tuple(self._part(index, start) for index, start in enumerate(starts))
+        return SourcePlan(parts=parts)
 
     def read(self, part: SourcePart) -> Iterator[RawRecord]:
         """Make the crystals of a part, and their labels unless these are withheld."""

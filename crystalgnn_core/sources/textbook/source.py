@@ -20,7 +20,12 @@ from crystalgnn_core.errors import InputError
 from crystalgnn_core.records.crystal import crystal_from_structure, structure_from_crystal
 from crystalgnn_core.records.labels import LabelRequirement
 from crystalgnn_core.records.schema import RawRecord
-from crystalgnn_core.sources.base import SourceConfig, SourcePart
+from crystalgnn_core.sources.base import (
+    SourceConfig,
+    SourcePart,
+    SourcePlan,
+    in_chunks,
+)
 from crystalgnn_core.sources.formats.objects import crystal_from_any
 from crystalgnn_core.sources.textbook.crystals import CRYSTALS, PROTOTYPES
 
@@ -28,6 +33,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from pymatgen.core.structure import Structure
+
+    from crystalgnn_core.sources.ingest.stored import StoredSource
 
 _ROWS = {
     entry.split()[0]: (prototype, origin, entry)
@@ -41,6 +48,7 @@ class TextbookSource(SourceConfig):
     """The embedded crystals, without labels: never a training or hull set."""
 
     trainable: ClassVar[bool] = False
+    synthetic: ClassVar[bool] = True
     kind: Literal["textbook"] = "textbook"
     name: Annotated[str, Field(min_length=1, pattern=r"^[A-Za-z0-9._-]+$")] = "textbook"
     require_labels: LabelRequirement = "none"
@@ -50,16 +58,15 @@ class TextbookSource(SourceConfig):
         """Name no target: the crystals carry no labels."""
         return ()
 
-    def parts(self) -> list[SourcePart]:
+    def plan(self, stored: StoredSource) -> SourcePlan:  # noqa: ARG002  it is read whole
         """List the parts, `part_size` crystals each."""
-        starts = range(0, len(TEXTBOOK_NAMES), self.part_size)
-        groups = [list(TEXTBOOK_NAMES[at : at + self.part_size]) for at in starts]
-        return [
+        parts = tuple(
             SourcePart(
                 index=index, digest=self._digest_of(group), payload={"material_ids": group}
             )
-            for index, group in enumerate(groups)
-        ]
+            for index, group in enumerate(in_chunks(TEXTBOOK_NAMES, self.part_size))
+        )
+        return SourcePlan(parts=parts)
 
     def read(self, part: SourcePart) -> Iterator[RawRecord]:
         """Yield the crystals of a part."""

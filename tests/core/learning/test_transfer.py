@@ -13,6 +13,7 @@ from crystalgnn_core.models.cgcnn.config import CGCNNConfig
 from crystalgnn_core.models.megnet.config import MEGNetConfig
 from crystalgnn_core.models.parts import output_layer, parts_of
 from crystalgnn_core.models.schnet.config import SchNetConfig
+from crystalgnn_core.sources.ingest.run import read_source
 from crystalgnn_core.sources.synthetic.source import SyntheticSource
 
 ENERGY, GAP, BULK = "formation_energy_per_atom", "band_gap", "bulk_modulus"
@@ -36,7 +37,7 @@ NEW = (ENERGY, BULK, GAP)
 @pytest.fixture(scope="module")
 def crystals():
     source = SyntheticSource(n_structures=12)
-    return [record.crystal for part in source.parts() for record in source.read(part)]
+    return [record.crystal for record in read_source(source)]
 
 
 @pytest.fixture(params=CONFIGS)

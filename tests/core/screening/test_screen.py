@@ -66,11 +66,13 @@ class Mixed(SyntheticSource):
             ]
         )
 
-    def parts(self):
-        return [
+    def plan(self, stored):
+        plan = super().plan(stored)
+        parts = tuple(
             part.model_copy(update={"digest": f"{part.digest}-{self.stretch}"})
-            for part in super().parts()
-        ]
+            for part in plan.parts
+        )
+        return plan.model_copy(update={"parts": parts})
 
 
 MIXED = ScreeningConfig(name="mixed", sources=("mixed",), top_k=3, device="cpu")

@@ -14,7 +14,9 @@ from crystalgnn_core.records.checks.validation import validate
 from crystalgnn_core.records.schema import REJECT_REASONS
 from crystalgnn_core.sources import AnySource
 from crystalgnn_core.sources.energies.formation import MP2020_SCHEME
+from crystalgnn_core.sources.ingest.run import read_source
 from crystalgnn_core.sources.vasp import VaspSource, run_ids
+from tests.core.sources.plans import parts_of
 from tests.core.sources.vasprun_texts import vasprun_text
 
 REAL = Path(ase.test.__file__).parent / "testdata" / "vasp"
@@ -34,7 +36,7 @@ def source(path, **settings):
 
 
 def read(config):
-    return [record for part in config.parts() for record in config.read(part)]
+    return list(read_source(config))
 
 
 def put(folder, name, text):
@@ -157,17 +159,17 @@ def test_references_are_read_from_runs_of_the_elements(runs, tmp_path):
     put(elements, "NaCl/vasprun.xml", vasprun_text(SALT, -6.8))
     references = {"path": str(elements), "label_scheme": MP2020_SCHEME}
     config = source(runs / "good", formation_energy={"references": references})
-    [part] = config.parts()
+    [part] = parts_of(config)
     assert part.payload["references"] == {"Cl": -1.8, "Na": -1.3}
     given = source(runs / "good")
     assert [r.labels for r in config.read(part)] == [r.labels for r in read(given)]
     # other references are another part, wherever they are kept
     elements.rename(tmp_path / "moved")
     moved = references | {"path": str(tmp_path / "moved")}
-    [same] = source(runs / "good", formation_energy={"references": moved}).parts()
+    [same] = parts_of(source(runs / "good", formation_energy={"references": moved}))
     assert same.digest == part.digest
     put(tmp_path / "moved", "Na/vasprun.xml", vasprun_text(SODIUM, -1.4))
-    [other] = source(runs / "good", formation_energy={"references": moved}).parts()
+    [other] = parts_of(source(runs / "good", formation_energy={"references": moved}))
     assert other.digest != part.digest
 
 
@@ -175,19 +177,19 @@ def test_references_that_are_not_there_are_one_error(runs, tmp_path):
     for path, words in ((tmp_path / "none", "no file or folder"), (runs, "no usable")):
         references = {"path": str(path), "label_scheme": MP2020_SCHEME}
         with pytest.raises(SourceError, match=words):
-            source(runs, formation_energy={"references": references}).parts()
+            parts_of(source(runs, formation_energy={"references": references}))
 
 
 def test_parts_are_groups_of_runs_that_know_their_content(runs, tmp_path):
     config = source(runs, part_size=3)
-    parts = config.parts()
+    parts = parts_of(config)
     assert [len(part.payload["runs"]) for part in parts] == [3, 3, 1]
     assert len({part.digest for part in parts}) == 3
     ids = [record.material_id for part in reversed(parts) for record in config.read(part)]
     assert sorted(ids) == sorted(record.material_id for record in read(config))
-    assert source(runs, part_size=3, license="CC0").parts()[0].digest != parts[0].digest
+    assert parts_of(source(runs, part_size=3, license="CC0"))[0].digest != parts[0].digest
     moved = runs.rename(tmp_path / "moved")
-    assert source(moved, part_size=3).parts() == parts
+    assert parts_of(source(moved, part_size=3)) == parts
     put(moved, "cut/vasprun.xml", vasprun_text(SALT, -6.9))
     with pytest.raises(SourceError, match="changed"):
         list(source(moved).read(parts[0]))
@@ -195,9 +197,9 @@ def test_parts_are_groups_of_runs_that_know_their_content(runs, tmp_path):
 
 def test_folders_without_runs_are_clear_errors(tmp_path):
     with pytest.raises(SourceError, match="no VASP runs"):
-        source(tmp_path).parts()
+        parts_of(source(tmp_path))
     with pytest.raises(SourceError, match="no such file"):
-        source(tmp_path / "nowhere").parts()
+        parts_of(source(tmp_path / "nowhere"))
 
 
 def test_ids_are_folders_unless_one_holds_several():

@@ -20,6 +20,8 @@ from crystalgnn_core.records.checks.validation import validate
 from crystalgnn_core.sources.energies.formation import MP2020_SCHEME
 from crystalgnn_core.sources.files.source import FilesSource
 from crystalgnn_core.sources.formats.columns import TargetColumn
+from crystalgnn_core.sources.ingest.run import read_source
+from tests.core.sources.plans import parts_of
 
 SALT = Structure(
     2.8 * np.array([[0, 1, 1], [1, 0, 1], [1, 1, 0]]),
@@ -42,7 +44,7 @@ def source(path, **settings):
 
 
 def read(config):
-    return [record for part in config.parts() for record in config.read(part)]
+    return list(read_source(config))
 
 
 def counts(config, require_labels="any"):
@@ -128,18 +130,18 @@ def test_the_table_of_cgcnn_may_stand_elsewhere_and_may_have_names(cgcnn, tmp_pa
 def test_places_that_are_not_there_are_named(cgcnn):
     targets = {"band_gap": {"column": 7, "label_scheme": "PBE"}}
     with pytest.raises(ConfigError, match="no column 7; its columns are 0, 1, 2"):
-        source(cgcnn, targets=targets).parts()
+        parts_of(source(cgcnn, targets=targets))
     (cgcnn / "id_prop.csv").write_text("")
     with pytest.raises(SourceError, match="the file is empty"):
-        source(cgcnn, targets=targets).parts()
+        parts_of(source(cgcnn, targets=targets))
 
 
 def test_a_changed_table_of_cgcnn_is_another_part(cgcnn):
     targets = {"band_gap": {"column": 2, "label_scheme": "PBE"}}
     config = source(cgcnn, targets=targets)
-    [before] = config.parts()
+    [before] = parts_of(config)
     (cgcnn / "id_prop.csv").write_text("a,-2.1,5.1\n")
-    assert config.parts()[0].digest != before.digest
+    assert parts_of(config)[0].digest != before.digest
     with pytest.raises(SourceError, match="changed"):
         list(config.read(before))
 
@@ -169,10 +171,10 @@ def test_frames_are_labelled_by_their_keys_in_parts_that_add_up(frames):
     assert energies == [-0.5 * i for i in range(6)]  # two sites
     for part_size in (1, 4):
         config = source(frames, part_size=part_size, **settings)
-        assert len(config.parts()) == -(-6 // part_size)
+        assert len(parts_of(config)) == -(-6 // part_size)
         assert [r.labels for r in read(config)] == [r.labels for r in whole]
-        assert len({part.digest for part in config.parts()}) == len(config.parts())
-    [part] = source(frames, **settings).parts()
+        assert len({part.digest for part in parts_of(config)}) == len(parts_of(config))
+    [part] = parts_of(source(frames, **settings))
     frames.write_text(frames.read_text() + "1\n")
     with pytest.raises(SourceError, match="changed"):
         list(source(frames, **settings).read(part))
@@ -181,13 +183,13 @@ def test_frames_are_labelled_by_their_keys_in_parts_that_add_up(frames):
 def test_a_value_that_no_frame_has_is_one_error(frames):
     targets = {"band_gap": {"column": "gapp", "label_scheme": "PBE"}}
     with pytest.raises(ConfigError, match=r"holds gapp; the first has energy, gap, key"):
-        source(frames, targets=targets).parts()
+        parts_of(source(frames, targets=targets))
     with frames.open("a") as stream:
         stream.write(FRAME.format(values="gapp=1"))
     assert counts(source(frames, targets=targets)) == (1, ["missing_label"] * 6)
     frames.write_text("")
     with pytest.raises(SourceError, match="no rows"):
-        source(frames).parts()
+        parts_of(source(frames))
 
 
 def test_dividing_a_class_by_sites_needs_a_bound():
@@ -289,7 +291,7 @@ def test_references_may_be_entries(tmp_path):
     put(tmp_path / "elements.json", elements)
     references = {"path": str(tmp_path / "elements.json"), "label_scheme": MP2020_SCHEME}
     config = source(path, formation_energy={"references": references})
-    [part] = config.parts()
+    [part] = parts_of(config)
     assert part.payload["references"] == {"Cl": -1.8, "Na": -1.3}
     [record] = config.read(part)
     assert record.labels["formation_energy_per_atom"] == pytest.approx(-2.157)
@@ -319,7 +321,7 @@ def test_formation_energies_need_total_energies(tmp_path):
     (tmp_path / "t.csv").write_text("id,cif\na,x\n")
     for path in (tmp_path, tmp_path / "a.cif", tmp_path / "t.csv"):
         with pytest.raises(ConfigError, match="holds no total energies"):
-            source(path, **formation()).parts()
+            parts_of(source(path, **formation()))
     target = {"formation_energy_per_atom": TargetColumn(column="e", label_scheme="PBE")}
     with pytest.raises(ValidationError, match="not in both"):
         source(tmp_path, targets=target, **formation())
@@ -330,6 +332,6 @@ def test_an_unused_division_keeps_the_digests(tmp_path):
     path.write_text("id,cif,gap\na,x,1\n")
     gap = GAP["band_gap"] | {"divide_by_n_sites": False}
     # as the version before there was a division computed it
-    assert source(path, targets={"band_gap": gap}).parts()[0].digest == "d1dcddaf79f300c2"
+    assert parts_of(source(path, targets={"band_gap": gap}))[0].digest == "d1dcddaf79f300c2"
     gap |= {"divide_by_n_sites": True}
-    assert source(path, targets={"band_gap": gap}).parts()[0].digest != "d1dcddaf79f300c2"
+    assert parts_of(source(path, targets={"band_gap": gap}))[0].digest != "d1dcddaf79f300c2"

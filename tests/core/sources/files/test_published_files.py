@@ -11,6 +11,7 @@ import pytest
 from crystalgnn_core.records.checks.validation import validate
 from crystalgnn_core.sources.files.source import FilesSource
 from crystalgnn_core.sources.formats.columns import TargetColumn
+from tests.core.sources.plans import parts_of
 from tests.paths import DATA
 
 pytestmark = pytest.mark.skipif(not DATA.is_dir(), reason="the samples are absent")
@@ -21,7 +22,7 @@ def mine(path, **settings):
 
 
 def validated(config, n_rows):
-    part = config.parts()[0]
+    part = parts_of(config)[0]
     assert part.payload.get("n_rows", n_rows) == n_rows
     targets = config.target_names()
     records, rejects, _ = validate(

@@ -15,6 +15,7 @@ from crystalgnn_core.errors import ConfigError, SourceError
 from crystalgnn_core.records.checks.validation import validate
 from crystalgnn_core.sources.files.source import FilesSource
 from crystalgnn_core.sources.formats.columns import TableColumns, TargetColumn
+from tests.core.sources.plans import parts_of
 
 SALT = Structure.from_spacegroup(
     "Fm-3m", np.eye(3) * 5.64, ["Na", "Cl"], [[0, 0, 0], [0.5, 0.5, 0.5]]
@@ -34,7 +35,7 @@ def source(path, **settings):
 
 
 def read(source_config):
-    parts = source_config.parts()
+    parts = parts_of(source_config)
     assert [part.index for part in parts] == list(range(len(parts)))
     return [record for part in parts for record in source_config.read(part)]
 
@@ -97,18 +98,18 @@ def test_digest_of_a_folder_ignores_its_place_and_sees_its_content(folder, tmp_p
     (moved / "salt.cif").write_text(CIF)
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "salt.cif").write_text(CIF)
-    [first], [second] = source(moved).parts(), source(tmp_path / "other").parts()
+    [first], [second] = parts_of(source(moved)), parts_of(source(tmp_path / "other"))
     assert first.digest == second.digest
-    assert source(moved, license="CC0").parts()[0].digest != first.digest
+    assert parts_of(source(moved, license="CC0"))[0].digest != first.digest
     (moved / "salt.cif").write_text(CIF.replace("5.64", "5.65"))
-    assert source(moved).parts()[0].digest != first.digest
+    assert parts_of(source(moved))[0].digest != first.digest
     with pytest.raises(SourceError, match="changed"):
         list(source(moved).read(first))
 
 
 def test_parts_of_a_folder_are_read_alone_and_in_any_order(folder):
     config = source(folder, part_size=4)
-    parts = config.parts()
+    parts = parts_of(config)
     assert [len(list(config.read(part))) for part in reversed(parts)] == [2, 4]
 
 
@@ -123,9 +124,9 @@ def test_label_table_of_a_folder(folder):
     assert records["JVASP-1"].labels == {"band_gap": None}
     assert records["run1/POSCAR"].labels == {"band_gap": None}
     assert records["UPPER"].error[0] == "invalid_label"
-    before = config.parts()[0].digest
+    before = parts_of(config)[0].digest
     labels.write_text("id,gap\nsalt.cif,5.1\n")
-    assert config.parts()[0].digest != before
+    assert parts_of(config)[0].digest != before
 
 
 def test_single_structure_file_is_a_source(tmp_path):
@@ -145,12 +146,12 @@ def test_empty_and_missing_folders_are_clear_errors(tmp_path):
     with pytest.raises(
         SourceError, match=r"no structure files in .*expected names like \*\.cif"
     ):
-        source(tmp_path).parts()
+        parts_of(source(tmp_path))
     with pytest.raises(SourceError, match="no such file"):
-        source(tmp_path / "nowhere").parts()
+        parts_of(source(tmp_path / "nowhere"))
     (tmp_path / "notes.txt").write_text("nothing")
     with pytest.raises(SourceError, match="no supported kind"):
-        source(tmp_path / "notes.txt").parts()
+        parts_of(source(tmp_path / "notes.txt"))
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".parquet"])
@@ -162,7 +163,7 @@ def test_table_is_read_in_parts_that_add_up(tmp_path, suffix):
     assert {record.split for record in whole} == {"val"}
     for part_size in (1, 4, 7):
         config = source(path, targets=GAP, part_size=part_size)
-        parts = config.parts()
+        parts = parts_of(config)
         assert len(parts) == -(-10 // part_size)
         assert len({part.digest for part in parts}) == len(parts)
         last = [record.material_id for record in config.read(parts[-1])]
@@ -201,7 +202,7 @@ def test_columns_are_chosen_by_name(tmp_path):
     records = read(source(path, columns=columns))
     assert (records[0].material_id, records[0].split) == ("k0", "test")
     with pytest.raises(ConfigError, match="its columns are material_id, cif, key, fold"):
-        source(path, targets=GAP).parts()
+        parts_of(source(path, targets=GAP))
 
 
 def test_row_of_the_wrong_length_is_an_error_record(tmp_path):
@@ -214,7 +215,7 @@ def test_row_of_the_wrong_length_is_an_error_record(tmp_path):
 def test_table_without_rows_is_an_error(tmp_path):
     (tmp_path / "t.csv").write_text("id,cif\n")
     with pytest.raises(SourceError, match="no rows"):
-        source(tmp_path / "t.csv").parts()
+        parts_of(source(tmp_path / "t.csv"))
 
 
 def test_contradictory_settings_are_refused(tmp_path):
@@ -224,18 +225,18 @@ def test_contradictory_settings_are_refused(tmp_path):
         source(tmp_path, labels="labels.csv")
     (tmp_path / "salt.cif").write_text(CIF)
     with pytest.raises(ConfigError, match="no table"):
-        source(tmp_path, targets=GAP).parts()
+        parts_of(source(tmp_path, targets=GAP))
     path = table(tmp_path, ".csv", gap=1.0)
     with pytest.raises(ConfigError, match="label table"):
-        source(path, targets=GAP, labels=str(path)).parts()
+        parts_of(source(path, targets=GAP, labels=str(path)))
     with pytest.raises(SourceError, match="a table must be"):
-        source(tmp_path, targets=GAP, labels=str(tmp_path / "salt.cif")).parts()
+        parts_of(source(tmp_path, targets=GAP, labels=str(tmp_path / "salt.cif")))
 
 
 def test_table_that_grew_is_noticed(tmp_path):
     path = table(tmp_path, ".csv")
     config = source(path)
-    [part] = config.parts()
+    [part] = parts_of(config)
     path.write_text(path.read_text() + "m10,\n")
     with pytest.raises(SourceError, match="changed"):
         list(config.read(part))
@@ -293,9 +294,9 @@ def test_digests_from_before_classes_are_the_same(tmp_path):
     path = tmp_path / "t.csv"
     path.write_text("id,cif,gap\na,x,1\n")
     # as the version before classes computed them
-    assert source(path, targets=GAP).parts()[0].digest == "d1dcddaf79f300c2"
-    assert source(path).parts()[0].digest == "421922c185bff344"
-    others = {source(path, targets=OF_GAP).parts()[0].digest}
+    assert parts_of(source(path, targets=GAP))[0].digest == "d1dcddaf79f300c2"
+    assert parts_of(source(path))[0].digest == "421922c185bff344"
+    others = {parts_of(source(path, targets=OF_GAP))[0].digest}
     bound = OF_GAP["is_metal"].model_copy(update={"at_most": 0.1})
-    others.add(source(path, targets={"is_metal": bound}).parts()[0].digest)
+    others.add(parts_of(source(path, targets={"is_metal": bound}))[0].digest)
     assert len(others) == 2

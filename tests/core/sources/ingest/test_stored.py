@@ -51,7 +51,8 @@ class Pages(SourceConfig):
         first = part.payload["first"]
         for index in range(first, min(first + PAGE, 10)):
             yield row_of(index)
-        return page(first + PAGE) if first + PAGE < 10 else None
+        if first + PAGE < 10:
+            yield page(first + PAGE)
 
 
 def page(first):
@@ -120,7 +121,7 @@ def test_pages_are_followed_to_the_last(tmp_path):
 def test_a_chain_goes_on_at_the_page_where_it_was_stopped(tmp_path, monkeypatch):
     plan = plan_ingest(tmp_path, Pages())
     first = read_part(Pages(), plan.parts[0], Path(plan.folder))
-    assert first.following == page(PAGE)
+    assert first.following == (page(PAGE),)
     read_part(Pages(), page(PAGE), Path(plan.folder))
     seen = []
     real = Pages.read

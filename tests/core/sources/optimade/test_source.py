@@ -42,9 +42,7 @@ def read_some(store, source, n_parts):
     plan = plan_ingest(store, source)
     part = plan.parts[0]
     for _ in range(n_parts):
-        following = read_part(source, part, Path(plan.folder)).following
-        assert following is not None
-        part = following
+        [part] = read_part(source, part, Path(plan.folder)).following
     return plan
 
 

@@ -7,20 +7,23 @@ from pydantic import ValidationError
 
 from crystalgnn_core.errors import ConfigError
 from crystalgnn_core.records.crystal import structure_digest
+from crystalgnn_core.sources.ingest.run import read_source
 from crystalgnn_core.sources.synthetic.source import SyntheticSource, truth
 from crystalgnn_core.targets import TARGETS
+from tests.core.sources.plans import parts_of
 
 IN_ANOTHER_PROCESS = """
 from crystalgnn_core.records.crystal import structure_digest
+from crystalgnn_core.sources.ingest.run import read_source
 from crystalgnn_core.sources.synthetic.source import SyntheticSource
 source = SyntheticSource(n_structures=30, seed=4)
-for record in source.read(source.parts()[0]):
+for record in read_source(source):
     print(structure_digest(record.crystal), *map(repr, record.labels.values()))
 """
 
 
 def read_all(source):
-    return [record for part in source.parts() for record in source.read(part)]
+    return list(read_source(source))
 
 
 def fingerprint(records):
@@ -36,7 +39,7 @@ def test_parts_cover_every_crystal_once():
     source = SyntheticSource(n_structures=25, part_size=10)
     ids = [record.material_id for record in read_all(source)]
     assert ids == [f"syn-0-0-{index:05d}" for index in range(25)]
-    assert [part.index for part in source.parts()] == [0, 1, 2]
+    assert [part.index for part in parts_of(source)] == [0, 1, 2]
 
 
 def test_more_structures_or_other_parts_leave_the_first_ones_as_they_are():
@@ -95,9 +98,9 @@ def test_records_say_that_they_are_synthetic():
     "change", [{"seed": 1}, {"batch": 1}, {"prefix": "x"}, {"with_labels": False}]
 )
 def test_part_digests_follow_what_decides_the_content(change):
-    digest = SyntheticSource(n_structures=10).parts()[0].digest
-    assert SyntheticSource(n_structures=10, **change).parts()[0].digest != digest
-    assert SyntheticSource(n_structures=10, name="other").parts()[0].digest == digest
+    digest = parts_of(SyntheticSource(n_structures=10))[0].digest
+    assert parts_of(SyntheticSource(n_structures=10, **change))[0].digest != digest
+    assert parts_of(SyntheticSource(n_structures=10, name="other"))[0].digest == digest
 
 
 def test_labels_are_plausible(table):

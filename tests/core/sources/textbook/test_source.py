@@ -12,6 +12,7 @@ from crystalgnn_core.sources.textbook.source import (
     textbook_reference,
     textbook_structure,
 )
+from tests.core.sources.plans import parts_of
 
 # shortest distance (angstrom) and coordination number of the named element, textbook values
 NEIGHBORS = {
@@ -118,7 +119,7 @@ def test_density_is_known(name):
 
 def test_every_crystal_is_a_valid_record_without_labels():
     source = TextbookSource(part_size=50)
-    parts = source.parts()
+    parts = parts_of(source)
     records = [record for part in parts for record in source.read(part)]
     table, rejects, _ = validate(
         records, source="textbook", targets=(), require_labels="none"
@@ -136,8 +137,8 @@ def test_every_crystal_is_a_valid_record_without_labels():
 
 
 def test_digest_of_a_part_is_stable_and_depends_on_its_content():
-    first = TextbookSource(part_size=50).parts()
-    again = TextbookSource(part_size=50).parts()
+    first = parts_of(TextbookSource(part_size=50))
+    again = parts_of(TextbookSource(part_size=50))
     assert [part.digest for part in first] == [part.digest for part in again]
     assert len({part.digest for part in first}) == len(first) == 3
 
