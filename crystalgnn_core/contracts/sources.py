@@ -25,6 +25,7 @@ from crystalgnn_core.base import kind_of
 from crystalgnn_core.records.crystal import structure_digest
 from crystalgnn_core.records.schema import RawRecord
 from crystalgnn_core.records.table.store import RecordStore
+from crystalgnn_core.sources import source_class
 from crystalgnn_core.sources.base import SourceConfig, SourcePart, SourcePlan, not_content
 from crystalgnn_core.sources.ingest.run import ingest_source, plan_ingest, read_part
 from crystalgnn_core.sources.ingest.stored import StoredSource
@@ -47,7 +48,9 @@ class SourceContract:
     n_unreadable: int = 0
 
     def test_it_has_a_kind_of_its_own(self) -> None:
-        assert self.source.model_dump()["kind"] == kind_of(type(self.source))
+        kind = kind_of(type(self.source))
+        assert self.source.model_dump()["kind"] == kind
+        assert source_class(kind) is type(self.source), f"{kind} is of another class"
 
     def test_its_settings_survive_a_file_and_another_process(self) -> None:
         settings = self.source.model_dump(mode="json")

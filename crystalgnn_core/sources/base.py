@@ -155,24 +155,16 @@ class SourceConfig(FrozenModel):
             return digest
         return digest_of([self.reading_version, digest])
 
-    def make_parts(
-        self, payloads: Iterable[dict[str, Any]], **places: str
-    ) -> tuple[SourcePart, ...]:
-        """Number the parts; settings and payload of each enter its digest.
+    def make_part(self, index: int, payload: dict[str, Any], **places: str) -> SourcePart:
+        """Make a part whose digest is that of settings and payload.
 
         Args:
-            payloads: What `read` needs to find each part, JSON.
-            places: What joins every payload without a change of its digest.
+            index: Position among the parts.
+            payload: What `read` needs to find the part and what decides its content, JSON.
+            places: What joins the payload without a change of the digest.
         """
-        settings = self.reading_digest()
-        return tuple(
-            SourcePart(
-                index=index,
-                digest=digest_of([settings, payload]),
-                payload=payload | places,
-            )
-            for index, payload in enumerate(payloads)
-        )
+        digest = digest_of([self.reading_digest(), payload])
+        return SourcePart(index=index, digest=digest, payload=payload | places)
 
 
 def not_content(config: FrozenModel) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from functools import cached_property
+from itertools import starmap
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -105,7 +106,7 @@ class VaspSource(SourceConfig):
         payloads = [
             shared | {"runs": group} for group in in_chunks(entries, self.part_size)
         ]
-        return SourcePlan(parts=self.make_parts(payloads))
+        return SourcePlan(parts=tuple(starmap(self.make_part, enumerate(payloads))))
 
     def read(self, part: SourcePart) -> Iterator[RawRecord]:
         """Yield a record for every run of a part, unreadable ones included.

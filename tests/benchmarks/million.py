@@ -63,7 +63,9 @@ class VariantSource(SourceConfig):
     def plan(self, stored: StoredSource) -> SourcePlan:  # noqa: ARG002  it is read whole
         """Cut the structures into parts, each with random numbers of its own."""
         starts = range(0, self.n, self.part_size)
-        return SourcePlan(parts=self.make_parts({"first": first} for first in starts))
+        return SourcePlan(
+            parts=tuple(self.make_part(i, {"first": at}) for i, at in enumerate(starts))
+        )
 
     def read(self, part: SourcePart) -> Iterator[RawRecord]:
         """Make the structures of a part."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
+from itertools import starmap
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, model_validator
@@ -137,7 +138,7 @@ class FilesSource(SourceConfig):
 
             references = {"references": reference_energies(self.formation_energy)}
             payloads = [payload | references for payload in payloads]
-        return SourcePlan(parts=self.make_parts(payloads))
+        return SourcePlan(parts=tuple(starmap(self.make_part, enumerate(payloads))))
 
     def read(self, part: SourcePart) -> Iterator[RawRecord]:
         """Yield a record for every row or structure of a part, unreadable ones included.

@@ -238,8 +238,9 @@ class MaterialsProjectSource(SourceConfig):
         self, payloads: list[dict[str, Any]], release: Release, listing: Path
     ) -> tuple[SourcePart, ...]:
         known = {"release": release.version}
-        return self.make_parts(
-            (known | payload for payload in payloads), listing=str(listing)
+        return tuple(
+            self.make_part(index, known | payload, listing=str(listing))
+            for index, payload in enumerate(payloads)
         )
 
     def _documents(
