@@ -139,7 +139,7 @@ def source_entry(
         ConfigError: There is no such kind, a path or an address is missing, or a target is
             not TARGET=COLUMN@SCHEME.
     """
-    from crystalgnn_core.sources import source_class
+    from crystalgnn_core.sources.union import source_class
 
     cls = source_class(kind)
     entry: dict[str, Any] = {

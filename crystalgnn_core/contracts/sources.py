@@ -25,10 +25,10 @@ from crystalgnn_core.base import kind_of
 from crystalgnn_core.records.crystal import structure_digest
 from crystalgnn_core.records.schema import RawRecord
 from crystalgnn_core.records.table.store import RecordStore
-from crystalgnn_core.sources import source_class
 from crystalgnn_core.sources.base import SourceConfig, SourcePart, SourcePlan, not_content
 from crystalgnn_core.sources.ingest.run import ingest_source, plan_ingest, read_part
 from crystalgnn_core.sources.ingest.stored import StoredSource
+from crystalgnn_core.sources.union import source_class
 from crystalgnn_core.targets import TARGETS
 
 
