@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from crystalgnn_core.sources.ingest.stored import StoredSource
 
 T = TypeVar("T")
+SourceName = Annotated[str, Field(min_length=1, pattern=r"^[A-Za-z0-9._-]+$")]
 BATCH_SIZE = 250  # records that are read and checked together
 
 
@@ -88,7 +89,7 @@ class SourceConfig(FrozenModel):
     synthetic: ClassVar[bool] = False
     reading_version: ClassVar[int] = 0
 
-    name: Annotated[str, Field(min_length=1, pattern=r"^[A-Za-z0-9._-]+$")]
+    name: SourceName
     require_labels: LabelRequirement = "any"
     part_size: Annotated[int, Field(ge=1), NOT_CONTENT] = 2000
     license: Annotated[str | None, LATER] = None

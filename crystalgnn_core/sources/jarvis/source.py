@@ -13,7 +13,7 @@ from crystalgnn_core.records.checks.plausibility import ImplausibleLabels
 from crystalgnn_core.remote.cache import cache_folder
 from crystalgnn_core.remote.downloads import RETRY_POLICY, RetryPolicy
 from crystalgnn_core.remote.figshare import API
-from crystalgnn_core.sources.base import SourceConfig, SourcePart, SourcePlan
+from crystalgnn_core.sources.base import SourceConfig, SourceName, SourcePart, SourcePlan
 from crystalgnn_core.sources.formats.archives import read_blocks, reading
 from crystalgnn_core.sources.formats.json_stream.ranges import Range
 from crystalgnn_core.sources.jarvis.records import TARGETS, Gap, Reading, read_record
@@ -53,11 +53,10 @@ class JarvisSource(SourceConfig):
     """
 
     kind: Literal["jarvis"] = "jarvis"
-    name: Annotated[str, Field(min_length=1, pattern=r"^[A-Za-z0-9._-]+$")] = "jarvis"
+    name: SourceName = "jarvis"
     part_size: Annotated[int, Field(ge=1)] = 5000
     implausible: ImplausibleLabels = "drop_label"
     license: str | None = LICENSE
-    citation: str | None = None
     release: Annotated[ReleaseName | None, NOT_CONTENT] = None
     path: Annotated[str | None, NOT_CONTENT] = None
     gap: Gap = "optb88vdw"

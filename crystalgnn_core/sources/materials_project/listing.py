@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import shutil
 import time
-from typing import TYPE_CHECKING, NamedTuple
+from itertools import chain
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -32,7 +33,7 @@ from crystalgnn_core.sources.materials_project.labels import (
 from crystalgnn_core.storage.files import write_table
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from crystalgnn_core.sources.materials_project.client import MaterialsClient, Release
@@ -127,6 +128,24 @@ def fetch_listing(
     shutil.rmtree(pages)
     logger.info("%d materials listed", n_rows)
     return listing
+
+
+def fetch_documents(
+    client: MaterialsClient,
+    wanted: MaterialsFilter,
+    thermo_type: ThermoType,
+    payload: Mapping[str, Any],
+) -> list[Document]:
+    """Return the summary documents of a part: of some pages, or of some ids."""
+    fields = summary_fields(thermo_type, with_structure=True)
+    arguments, size = wanted.search_arguments(), payload.get("size", PAGE_SIZE)
+    found = [
+        client.summary_page(arguments, fields, page=page, size=size)
+        for page in payload.get("pages", ())
+    ]
+    chunks = in_chunks(payload.get("material_ids", ()), IDS_PER_REQUEST)
+    found += [client.summaries(names, fields) for names in chunks]
+    return list(chain.from_iterable(found))
 
 
 def fetch_energies(

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-from itertools import repeat
+from itertools import count, repeat
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 from urllib.parse import urlsplit
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pydantic import Field, field_validator, model_validator
+from pydantic import field_validator, model_validator
 
 from crystalgnn_core.base import NOT_CONTENT, digest_of_strings
 from crystalgnn_core.errors import TransientError
 from crystalgnn_core.records.checks.plausibility import ImplausibleLabels
-from crystalgnn_core.sources.base import SourceConfig, SourcePart, SourcePlan, in_chunks
+from crystalgnn_core.sources.base import (
+    SourceConfig,
+    SourceName,
+    SourcePart,
+    SourcePlan,
+    in_chunks,
+)
 from crystalgnn_core.sources.materials_project.client import (
-    IDS_PER_REQUEST,
     PAGE_SIZE,
-    MaterialsClient,
     Release,
     ServiceRetryPolicy,
     read_release,
@@ -27,19 +31,18 @@ from crystalgnn_core.sources.materials_project.documents import (
     DocumentRules,
     raw_records,
     record_without_id,
-    summary_fields,
 )
 from crystalgnn_core.sources.materials_project.filter import MaterialsFilter
 from crystalgnn_core.sources.materials_project.labels import (
     JAIN,
     PAPERS,
     TARGETS,
-    Document,
     ThermoType,
     id_of,
 )
 from crystalgnn_core.sources.materials_project.listing import (
     compare,
+    fetch_documents,
     fetch_energies,
     fetch_listing,
     listing_path,
@@ -79,11 +82,8 @@ class MaterialsProjectSource(SourceConfig):
 
     reading_version: ClassVar[int] = 2
     kind: Literal["materials-project"] = "materials-project"
-    name: Annotated[str, Field(min_length=1, pattern=r"^[A-Za-z0-9._-]+$")] = (
-        "materials-project"
-    )
+    name: SourceName = "materials-project"
     license: str | None = "CC-BY-4.0"
-    citation: str | None = None
     implausible: ImplausibleLabels = "drop_label"
     thermo_type: ThermoType = "GGA_GGA+U"
     filter: MaterialsFilter = MaterialsFilter()
@@ -163,7 +163,7 @@ class MaterialsProjectSource(SourceConfig):
         if release.version != payload["release"]:
             raise _changed(release, payload["release"])
         with open_client(self.endpoint, self.patience) as client:
-            documents = self._documents(client, payload)
+            documents = fetch_documents(client, self.filter, self.thermo_type, payload)
             names = [id_of(document) for document in documents]
             energies = fetch_energies(client, names, self.thermo_type)
         if _digest(names) != payload["ids"]:
@@ -180,10 +180,7 @@ class MaterialsProjectSource(SourceConfig):
         yield from raw_records(documents, energies, rules)
 
     def _has_all(self, stored: StoredSource) -> bool:
-        """Return whether as many rows are stored as the service holds now.
-
-        A listing that a fault of the service has cut short makes a version suspicious.
-        """
+        """Return whether as many rows are stored as the service holds: none was cut off."""
         with open_client(self.endpoint, self.patience) as client:
             n_rows = client.count(self.filter.route_parameters())
         return n_rows == stored.rows().num_rows
@@ -196,13 +193,10 @@ class MaterialsProjectSource(SourceConfig):
         n_pages = -(-self.part_size // PAGE_SIZE)
         size = -(-self.part_size // n_pages)
         payloads = []
-        for at in range(0, len(listing), n_pages * size):
-            names = listing["material_id"].slice(at, n_pages * size).to_pylist()
-            first = at // size + 1
-            last = first + -(-len(names) // size)
-            payloads.append(
-                {"pages": list(range(first, last)), "size": size, "ids": _digest(names)}
-            )
+        chunks = in_chunks(listing["material_id"].to_pylist(), n_pages * size)
+        for first, names in zip(count(1, n_pages), chunks, strict=False):
+            pages = list(range(first, first + -(-len(names) // size)))
+            payloads.append({"pages": pages, "size": size, "ids": _digest(names)})
         return SourcePlan(
             parts=self._parts(payloads, release, path),
             source_version=release.version,
@@ -242,19 +236,6 @@ class MaterialsProjectSource(SourceConfig):
             self.make_part(index, known | payload, listing=str(listing))
             for index, payload in enumerate(payloads)
         )
-
-    def _documents(
-        self, client: MaterialsClient, payload: dict[str, Any]
-    ) -> list[Document]:
-        fields = summary_fields(self.thermo_type, with_structure=True)
-        documents = []
-        for page in payload.get("pages", ()):
-            documents += client.summary_page(
-                self.filter.search_arguments(), fields, page=page, size=payload["size"]
-            )
-        for names in in_chunks(payload.get("material_ids", ()), IDS_PER_REQUEST):
-            documents += client.summaries(names, fields)
-        return documents
 
 
 def _digest(names: list[str]) -> str:

@@ -54,37 +54,30 @@ def _columns(scheme: str, **properties: str) -> dict[str, TargetColumn]:
     }
 
 
-_ALEXANDRIA_LICENSE = "licence: atomind/alexandria, a mirror, quotes the database's page"
-_ALEXANDRIA = (
-    "J. Schmidt et al., Adv. Mater. 35, 2210788 (2023), doi:10.1002/adma.202210788"
-)
+def _alexandria(functional: str) -> OptimadeProvider:
+    return OptimadeProvider(
+        title=f"Alexandria ({functional})",
+        url=f"https://alexandria.icams.rub.de/{functional.lower()}",
+        targets=_columns(
+            f"Alexandria {functional}",
+            formation_energy_per_atom="_alexandria_formation_energy_per_atom",
+            band_gap="_alexandria_band_gap",
+            energy_above_hull="_alexandria_hull_distance",
+        ),
+        license="CC-BY-4.0",
+        citation="J. Schmidt et al., Adv. Mater. 35, 2210788 (2023), "
+        "doi:10.1002/adma.202210788",
+        checked=(
+            _INDEX,
+            _CLIENTS,
+            "licence: atomind/alexandria, a mirror, quotes the database's page",
+        ),
+    )
+
+
 PROVIDERS: dict[str, OptimadeProvider] = {
-    "alexandria-pbe": OptimadeProvider(
-        title="Alexandria (PBE)",
-        url="https://alexandria.icams.rub.de/pbe",
-        targets=_columns(
-            "Alexandria PBE",
-            formation_energy_per_atom="_alexandria_formation_energy_per_atom",
-            band_gap="_alexandria_band_gap",
-            energy_above_hull="_alexandria_hull_distance",
-        ),
-        license="CC-BY-4.0",
-        citation=_ALEXANDRIA,
-        checked=(_INDEX, _CLIENTS, _ALEXANDRIA_LICENSE),
-    ),
-    "alexandria-pbesol": OptimadeProvider(
-        title="Alexandria (PBEsol)",
-        url="https://alexandria.icams.rub.de/pbesol",
-        targets=_columns(
-            "Alexandria PBEsol",
-            formation_energy_per_atom="_alexandria_formation_energy_per_atom",
-            band_gap="_alexandria_band_gap",
-            energy_above_hull="_alexandria_hull_distance",
-        ),
-        license="CC-BY-4.0",
-        citation=_ALEXANDRIA,
-        checked=(_INDEX, _CLIENTS, _ALEXANDRIA_LICENSE),
-    ),
+    "alexandria-pbe": _alexandria("PBE"),
+    "alexandria-pbesol": _alexandria("PBEsol"),
     "cod": OptimadeProvider(
         title="Crystallography Open Database",
         url="https://www.crystallography.net/cod/optimade",

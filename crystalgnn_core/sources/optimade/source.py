@@ -42,6 +42,7 @@ from crystalgnn_core.targets import TargetName
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from crystalgnn_core.errors import RejectReason
     from crystalgnn_core.sources.ingest.stored import StoredSource
 
 logger = logging.getLogger(__name__)
@@ -71,11 +72,7 @@ class OptimadeSource(SourceConfig):
     kind: Literal["optimade"] = "optimade"
     provider: str | None = None
     url: Annotated[
-        str,
-        Field(
-            description="the base address of a provider; or --provider, the name of a "
-            "shipped one"
-        ),
+        str, Field(description="a provider's base address; or --provider, a shipped one")
     ]
     filter: str = ""
     targets: dict[TargetName, TargetColumn] = Field(default_factory=dict)
@@ -129,9 +126,8 @@ class OptimadeSource(SourceConfig):
             SourceError: The address, the filter or the answer is not right.
             TransientError: The provider does not answer.
         """
-        crawl = unfinished_crawl(stored.folder, self.reading_digest(), stored.last_version)
-        if crawl is None:
-            crawl = self._begin()
+        settings, last = self.reading_digest(), stored.last_version
+        crawl = unfinished_crawl(stored.folder, settings, last) or self._begin()
         memory = save_state(stored.folder, crawl)
         cursor = CrawlCursor(
             crawl=crawl.id, memory=str(memory), license=crawl.license, url=crawl.url
@@ -187,14 +183,9 @@ class OptimadeSource(SourceConfig):
         )
         if not probe.entries and not probe.has_more:
             raise nothing_fits(probe)
-        logger.info(
-            "source %s: %s at %s, %s rows, licence %s",
-            self.name,
-            database.name or "a provider without name",
-            database.url,
-            probe.n_rows,
-            database.license,
-        )
+        where = f"{database.name or 'a provider without name'} at {database.url}"
+        facts = (self.name, where, probe.n_rows, database.license)
+        logger.info("source %s: %s, %s rows, licence %s", *facts)
         own = (target.column.partition(".")[0] for target in self.targets.values())
         url = structures_url(
             database.url,
@@ -222,24 +213,14 @@ class OptimadeSource(SourceConfig):
                 name: self._label(name, target, attributes, len(crystal.atomic_numbers))
                 for name, target in self.targets.items()
             }
-        except RecordError as error:
-            found = (error.reason, str(error))
+        except (RecordError, *PARSER_ERRORS) as error:
+            found = _fault_of(error)
             return RawRecord(material_id, None, error=found, last_updated=updated)
-        except PARSER_ERRORS as error:
-            message = f"not an OPTIMADE structure ({describe_cause(error)})"
-            return RawRecord(
-                material_id,
-                None,
-                error=("unreadable_structure", message),
-                last_updated=updated,
-            )
         return RawRecord(
             material_id,
             crystal,
             labels=labels,
-            label_schemes={
-                name: target.label_scheme for name, target in self.targets.items()
-            },
+            label_schemes={name: t.label_scheme for name, t in self.targets.items()},
             source_version=self._version_of(attributes, cursor),
             last_updated=updated,
             license=cursor.license or self.license,
@@ -259,3 +240,9 @@ class OptimadeSource(SourceConfig):
     def _version_of(self, attributes: object, cursor: CrawlCursor) -> str:
         own = attributes.get("immutable_id") if isinstance(attributes, dict) else None
         return self.source_version or read_id(own) or cursor.crawl.partition("T")[0]
+
+
+def _fault_of(error: Exception) -> tuple[RejectReason, str]:
+    if isinstance(error, RecordError):
+        return error.reason, str(error)
+    return "unreadable_structure", f"not an OPTIMADE structure ({describe_cause(error)})"

@@ -11,7 +11,7 @@ from crystalgnn_core.base import LATER, digest_of
 from crystalgnn_core.errors import ConfigError
 from crystalgnn_core.records.crystal import composition_of
 from crystalgnn_core.records.schema import RawRecord
-from crystalgnn_core.sources.base import SourceConfig, SourcePart, SourcePlan
+from crystalgnn_core.sources.base import SourceConfig, SourceName, SourcePart, SourcePlan
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,7 +41,7 @@ class SyntheticSource(SourceConfig):
 
     synthetic: ClassVar[bool] = True
     kind: Literal["synthetic"] = "synthetic"
-    name: Annotated[str, Field(min_length=1, pattern=r"^[A-Za-z0-9._-]+$")] = "synthetic"
+    name: SourceName = "synthetic"
     n_structures: Annotated[int, Field(ge=1)] = 3000
     seed: Annotated[int, Field(ge=0, lt=WORD_LIMIT)] = 0
     batch: Annotated[int, Field(ge=0, lt=WORD_LIMIT)] = 0

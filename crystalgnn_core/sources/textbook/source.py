@@ -13,8 +13,6 @@ from fractions import Fraction
 from functools import cache
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
-from pydantic import Field
-
 from crystalgnn_core.base import LATER, digest_of
 from crystalgnn_core.errors import InputError
 from crystalgnn_core.records.crystal import crystal_from_structure, structure_from_crystal
@@ -22,6 +20,7 @@ from crystalgnn_core.records.labels import LabelRequirement
 from crystalgnn_core.records.schema import RawRecord
 from crystalgnn_core.sources.base import (
     SourceConfig,
+    SourceName,
     SourcePart,
     SourcePlan,
     in_chunks,
@@ -50,7 +49,7 @@ class TextbookSource(SourceConfig):
     trainable: ClassVar[bool] = False
     synthetic: ClassVar[bool] = True
     kind: Literal["textbook"] = "textbook"
-    name: Annotated[str, Field(min_length=1, pattern=r"^[A-Za-z0-9._-]+$")] = "textbook"
+    name: SourceName = "textbook"
     require_labels: LabelRequirement = "none"
     license: Annotated[None, LATER] = None
 
