@@ -1,7 +1,10 @@
 import csv
+import json
+from typing import ClassVar
 
 import pytest
 
+from crystalgnn_core.records.links.linking import linkable_sources
 from crystalgnn_core.records.provenance import provenance_path, read_provenance
 from crystalgnn_core.records.table.store import RecordStore
 from crystalgnn_core.sources.files.source import FilesSource
@@ -72,3 +75,25 @@ def test_an_address_is_kept_without_user_and_key(source):
     assert kept.place == "https://host.example:8080/v1/structures"
     assert "secret" not in kept.model_dump_json()
     assert kept.source_version == "2026.1"
+
+
+def test_the_class_of_a_source_says_whether_its_rows_are_linked(tmp_path, source):
+    class Examples(FilesSource):
+        synthetic: ClassVar[bool] = True
+
+    ingest_source(tmp_path, source)
+    examples = {**source.model_dump(), "name": "examples"}
+    ingest_source(tmp_path, Examples.model_validate(examples))
+    assert linkable_sources(tmp_path) == ("own",)
+
+
+@pytest.mark.parametrize(("kind", "expected"), [("files", ("own",)), ("textbook", ())])
+def test_what_an_older_version_ingested_is_linked_by_its_kind(
+    tmp_path, source, kind, expected
+):
+    ingest_source(tmp_path, source)
+    path = provenance_path(tmp_path, "own")
+    older = json.loads(path.read_text()) | {"kind": kind}
+    del older["synthetic"]
+    path.write_text(json.dumps(older))
+    assert linkable_sources(tmp_path) == expected

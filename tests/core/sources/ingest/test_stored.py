@@ -1,5 +1,6 @@
 """Sources that follow pages, and sources that read only what changed."""
 
+import json
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import ClassVar
@@ -133,6 +134,19 @@ def test_a_chain_goes_on_at_the_page_where_it_was_stopped(tmp_path, monkeypatch)
     monkeypatch.setattr(Pages, "read", read)
     assert ingest_source(tmp_path, Pages()).n_in == 10
     assert seen == [page(2 * PAGE)]
+
+
+def test_a_page_that_an_older_version_staged_is_reused(tmp_path, monkeypatch):
+    """It held the part that follows, or nothing, where there is a list now."""
+    plan = plan_ingest(tmp_path, Pages())
+    for first in (0, PAGE, 2 * PAGE):
+        read_part(Pages(), page(first), Path(plan.folder))
+    for entry in Path(plan.folder).glob("*.json"):
+        state = json.loads(entry.read_text())
+        state["following"] = state["following"][0] if state["following"] else None
+        entry.write_text(json.dumps(state))
+    monkeypatch.setattr(Pages, "read", None)
+    assert ingest_source(tmp_path, Pages()).n_in == 10
 
 
 def test_only_changed_rows_are_read_and_all_are_counted(tmp_path):
