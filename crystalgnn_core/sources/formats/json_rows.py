@@ -11,13 +11,12 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from crystalgnn_core.errors import RecordError
-from crystalgnn_core.sources.formats.archives import read_blocks
+from crystalgnn_core.sources.formats.archives import DAMAGE, read_blocks
 from crystalgnn_core.sources.formats.ase_db import values_of_row
 from crystalgnn_core.sources.formats.columns import ID_COLUMNS
 from crystalgnn_core.sources.formats.json_stream.members import (
     Member,
     Outside,
-    Shape,
     iter_members,
     outside_of,
     parse_member,
@@ -36,15 +35,20 @@ if TYPE_CHECKING:
 _ENTRY_CLASS = "ComputedStructureEntry"
 _MAX_SLICES = 16  # of an archive, which is unpacked from its beginning for each
 _ROW_KEY = re.compile(rb'\s*"\d+"\s*:')  # of ASE; other keys count the rows
-_N_LOOKED_AT = 20  # members of a file that are looked at to tell what it is
+_N_LOOKED_AT = 20  # members of a file that are looked at to find its kind
 
 
 def open_json_rows(path: Path, name: str | None = None) -> RowFile | None:
     """Open a JSON file of entries or of ASE rows; None if its content is neither."""
-    outside = outside_of(path)
+    try:
+        outside = outside_of(path)
+    except DAMAGE as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise  # of the disk, not of the archive
+        return None
     if outside is None:
         return None
-    for member in islice(iter_members(path, *outside), _N_LOOKED_AT):
+    for member in islice(iter_members(path, outside), _N_LOOKED_AT):
         try:
             key, value = parse_member(member, outside.shape)
         except (ValueError, RecursionError):
@@ -75,8 +79,7 @@ class _JsonRows(RowFile):
 
     def slices(self, size: int) -> list[dict[str, Any]]:
         """List ranges of rows with the byte at which the first begins."""
-        offset = 0 if self._outside is None else self._outside.offset
-        members = filter(self._is_row, self._members(offset))
+        members = filter(self._is_row, self._members())
         pieces = cut((("offset", member.offset) for member in members), size)
         if self.path.suffix.lower() == ".gz" and len(pieces) > _MAX_SLICES:
             return _merged(pieces, -(-len(pieces) // _MAX_SLICES))
@@ -85,7 +88,7 @@ class _JsonRows(RowFile):
     def rows(self, piece: Mapping[str, Any], id_key: str | None = None) -> Iterator[Piece]:
         """Yield the rows of a range."""
         members = filter(self._is_row, self._members(piece["offset"]))
-        shape: Shape = "list" if self._outside is None else self._outside.shape
+        shape = "list" if self._outside is None else self._outside.shape
         for row, member in enumerate(islice(members, piece["n_rows"]), piece["row"] + 1):
             key: str | None = None
             values: dict[str, Any] = {}
@@ -104,10 +107,10 @@ class _JsonRows(RowFile):
                 name = self.id_of(piece, values, number, id_key)
             yield Piece(name, f"{self.path.name} row {row}", content, values)
 
-    def _members(self, offset: int) -> Iterator[Member]:
+    def _members(self, offset: int | None = None) -> Iterator[Member]:
         if self._outside is None:
             return iter([Member(0, b"".join(read_blocks(self.path)))])
-        return iter_members(self.path, self._outside.shape, offset)
+        return iter_members(self.path, self._outside, offset)
 
     def _is_row(self, member: Member) -> bool:
         del member
