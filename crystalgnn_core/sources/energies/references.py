@@ -84,11 +84,11 @@ def _entries(file: Path) -> Iterator[tuple[str, Calculation]]:
     if not isinstance(found, EntryFile):
         return
     for part in found.slices(_SLICE):
-        for piece in found.rows(part):
-            where = f"{piece.where} ({piece.material_id})"
+        for given in found.rows(part):
+            where = f"{given.where} ({given.material_id})"
             try:
-                if not isinstance(piece.content, str):
-                    yield where, calculation_of(piece.content(), piece.values)
+                if not isinstance(given.content, str):
+                    yield where, calculation_of(given.content(), given.values)
             except RecordError as error:
                 logger.warning("reference %s: left out, %s", where, error)
 

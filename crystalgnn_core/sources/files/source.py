@@ -33,22 +33,22 @@ from crystalgnn_core.sources.files.labels import (
     with_run_type,
 )
 from crystalgnn_core.sources.files.parts import (
-    file_pieces,
+    file_inputs,
     folder_and_files,
     no_energies,
     require_values,
     with_version,
 )
 from crystalgnn_core.sources.formats.columns import TableColumns, TargetColumn, find_columns
-from crystalgnn_core.sources.formats.pieces import Piece, read_pieces
 from crystalgnn_core.sources.formats.row_files import RowFile, open_row_file
+from crystalgnn_core.sources.formats.structure_input import StructureInput, read_structures
 from crystalgnn_core.sources.formats.structures import (
     STRUCTURE_PATTERNS,
     changed,
     existing,
     unique_ids,
 )
-from crystalgnn_core.sources.formats.table_structures import table_pieces
+from crystalgnn_core.sources.formats.table_structures import table_inputs
 from crystalgnn_core.sources.formats.tables import TABLE_SUFFIXES, open_table
 from crystalgnn_core.storage.files import file_sha256
 from crystalgnn_core.targets import TargetName
@@ -211,18 +211,18 @@ class FilesSource(SourceConfig):
         table = open_table(path)
         columns = find_columns(table, self.columns, self.targets, with_structures=True)
         version = self._version(payload["sha256"])
-        for chunk in in_chunks(table_pieces(table, payload, columns), BATCH_SIZE):
-            for piece, record in zip(chunk, read_pieces(chunk), strict=True):
-                yield with_labels(record, piece.values, self._labelling, version)
+        for chunk in in_chunks(table_inputs(table, payload, columns), BATCH_SIZE):
+            for given, record in zip(chunk, read_structures(chunk), strict=True):
+                yield with_labels(record, given.values, self._labelling, version)
 
     def _read_row_file(self, path: Path, payload: Mapping[str, Any]) -> Iterator[RawRecord]:
         file = open_row_file(path)
         if file is None:
             raise changed(path)
-        pieces = file.rows(payload, self.columns.material_id)
-        for chunk in in_chunks(pieces, BATCH_SIZE):
-            for piece, record in zip(chunk, read_pieces(chunk), strict=True):
-                yield self._with_values(record, piece, payload, payload["sha256"])
+        inputs = file.rows(payload, self.columns.material_id)
+        for chunk in in_chunks(inputs, BATCH_SIZE):
+            for given, record in zip(chunk, read_structures(chunk), strict=True):
+                yield self._with_values(record, given, payload, payload["sha256"])
 
     def _read_files(self, path: Path, payload: Mapping[str, Any]) -> Iterator[RawRecord]:
         folder = path if path.is_dir() else path.parent
@@ -233,28 +233,32 @@ class FilesSource(SourceConfig):
                 raise changed(table)
             opened = open_labels(table, self.columns.material_id)
             labels = label_rows(opened, self.columns, self.targets)
-        for chunk in in_chunks(file_pieces(folder, payload["files"]), BATCH_SIZE):
-            records = read_pieces([piece for piece, _ in chunk])
-            for (piece, sha256), record in zip(chunk, records, strict=True):
+        for chunk in in_chunks(file_inputs(folder, payload["files"]), BATCH_SIZE):
+            records = read_structures([given for given, _ in chunk])
+            for (given, sha256), record in zip(chunk, records, strict=True):
                 if labels is not None:
                     values = labels.get(record.material_id, {})
                     version = self._version(sha256)
                     yield with_labels(record, values, self._labelling, version)
                 else:
-                    yield self._with_values(record, piece, payload, sha256)
+                    yield self._with_values(record, given, payload, sha256)
 
     def _with_values(
-        self, record: RawRecord, piece: Piece, payload: Mapping[str, Any], sha256: str
+        self,
+        record: RawRecord,
+        given: StructureInput,
+        payload: Mapping[str, Any],
+        sha256: str,
     ) -> RawRecord:
         """Add what stands beside a structure, and what is computed of it."""
-        values = values_beside(piece.values, self.columns, self.targets)
+        values = values_beside(given.values, self.columns, self.targets)
         version = self._version(sha256)
         record = with_labels(record, values, self._labelling, version)
         if self.formation_energy is not None:
             record = with_formation_energy(
-                record, piece.values, self.formation_energy, payload["references"]
+                record, given.values, self.formation_energy, payload["references"]
             )
-        return with_run_type(record, piece.values)
+        return with_run_type(record, given.values)
 
     def _version(self, sha256: str) -> str:
         return self.source_version or sha256[:DIGEST_LENGTH]

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from crystalgnn_core.errors import RecordError, SourceError
 from crystalgnn_core.sources.formats.objects import crystal_from_any
 from crystalgnn_core.sources.formats.parsing import parsing
-from crystalgnn_core.sources.formats.pieces import Piece, refuse
 from crystalgnn_core.sources.formats.row_files import RowFile, cut
+from crystalgnn_core.sources.formats.structure_input import StructureInput, refuse
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -31,19 +31,21 @@ class AseDatabase(RowFile):
         """List ranges of rows with their ids."""
         return cut((("first_id", number) for number in self._ids()), size)
 
-    def rows(self, piece: Mapping[str, Any], id_key: str | None = None) -> Iterator[Piece]:
+    def rows(
+        self, part: Mapping[str, Any], id_key: str | None = None
+    ) -> Iterator[StructureInput]:
         """Yield the rows of a range."""
         import ase.db
 
         # the client would write its tables into another kind of SQLite file
-        ids = self._ids(piece["first_id"], piece["n_rows"])
+        ids = self._ids(part["first_id"], part["n_rows"])
         connect: Any = ase.db.connect  # not typed
         with connect(str(self.path), type="db") as database:
             for number in ids:
                 content, values = _content_of(database, number)
-                name = self.id_of(piece, values, number, id_key)
+                name = self.id_of(part, values, number, id_key)
                 where = f"{self.path.name} row {number}"
-                yield Piece(name, where, content, values)
+                yield StructureInput(name, where, content, values)
 
     def _ids(self, first: int = 0, n_rows: int = -1) -> list[int]:
         """Return ids of rows in order; a negative number of rows is no limit."""

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from crystalgnn_core.errors import RecordError
 from crystalgnn_core.sources.formats.objects import crystal_from_any
 from crystalgnn_core.sources.formats.parsing import describe_cause, parsing, unreadable
-from crystalgnn_core.sources.formats.pieces import Piece, refuse
 from crystalgnn_core.sources.formats.row_files import RowFile, cut
+from crystalgnn_core.sources.formats.structure_input import StructureInput, refuse
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -45,13 +45,15 @@ class XyzFile(RowFile):
         with self.path.open("rb") as stream:
             return cut((("offset", frame.offset) for frame in _frames(stream)), size)
 
-    def rows(self, piece: Mapping[str, Any], id_key: str | None = None) -> Iterator[Piece]:
+    def rows(
+        self, part: Mapping[str, Any], id_key: str | None = None
+    ) -> Iterator[StructureInput]:
         """Yield the frames of a range."""
         with self.path.open("rb") as stream:
-            stream.seek(piece["offset"])
-            frames = zip(range(piece["n_rows"]), _frames(stream), strict=False)
+            stream.seek(part["offset"])
+            frames = zip(range(part["n_rows"]), _frames(stream), strict=False)
             for index, frame in frames:
-                row = piece["row"] + index
+                row = part["row"] + index
                 where = f"{self.path.name} frame {row + 1}"
                 try:
                     atoms = _atoms_of(frame)
@@ -62,8 +64,8 @@ class XyzFile(RowFile):
                 names = _texts_of(frame) | {
                     key: value for key, value in values.items() if isinstance(value, str)
                 }
-                name = self.id_of(piece, names, row + 1, id_key)
-                yield Piece(name, where, content, values)
+                name = self.id_of(part, names, row + 1, id_key)
+                yield StructureInput(name, where, content, values)
 
 
 def _frames(stream: BinaryIO) -> Iterator[_Frame]:

@@ -23,8 +23,8 @@ from crystalgnn_core.sources.formats.json_stream.members import (
 )
 from crystalgnn_core.sources.formats.objects import crystal_from_any
 from crystalgnn_core.sources.formats.parsing import describe_cause, parsing
-from crystalgnn_core.sources.formats.pieces import Piece, refuse
 from crystalgnn_core.sources.formats.row_files import RowFile, cut
+from crystalgnn_core.sources.formats.structure_input import StructureInput, refuse
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -80,16 +80,18 @@ class _JsonRows(RowFile):
     def slices(self, size: int) -> list[dict[str, Any]]:
         """List ranges of rows with the byte at which the first begins."""
         members = filter(self._is_row, self._members())
-        pieces = cut((("offset", member.offset) for member in members), size)
-        if self.path.suffix.lower() == ".gz" and len(pieces) > _MAX_SLICES:
-            return _merged(pieces, -(-len(pieces) // _MAX_SLICES))
-        return pieces
+        parts = cut((("offset", member.offset) for member in members), size)
+        if self.path.suffix.lower() == ".gz" and len(parts) > _MAX_SLICES:
+            return _merged(parts, -(-len(parts) // _MAX_SLICES))
+        return parts
 
-    def rows(self, piece: Mapping[str, Any], id_key: str | None = None) -> Iterator[Piece]:
+    def rows(
+        self, part: Mapping[str, Any], id_key: str | None = None
+    ) -> Iterator[StructureInput]:
         """Yield the rows of a range."""
-        members = filter(self._is_row, self._members(piece["offset"]))
+        members = filter(self._is_row, self._members(part["offset"]))
         shape = "list" if self._outside is None else self._outside.shape
-        for row, member in enumerate(islice(members, piece["n_rows"]), piece["row"] + 1):
+        for row, member in enumerate(islice(members, part["n_rows"]), part["row"] + 1):
             key: str | None = None
             values: dict[str, Any] = {}
             try:
@@ -104,8 +106,8 @@ class _JsonRows(RowFile):
                 name = key.strip()
             else:
                 number = row if key is None else key
-                name = self.id_of(piece, values, number, id_key)
-            yield Piece(name, f"{self.path.name} row {row}", content, values)
+                name = self.id_of(part, values, number, id_key)
+            yield StructureInput(name, f"{self.path.name} row {row}", content, values)
 
     def _members(self, offset: int | None = None) -> Iterator[Member]:
         if self._outside is None:
@@ -168,11 +170,11 @@ class AseJson(_JsonRows):
             return partial(crystal_from_any, row.toatoms()), values_of_row(row)
 
 
-def _merged(pieces: Sequence[dict[str, Any]], n_each: int) -> list[dict[str, Any]]:
+def _merged(parts: Sequence[dict[str, Any]], n_each: int) -> list[dict[str, Any]]:
     """Join ranges of rows, some at a time."""
-    starts = range(0, len(pieces), n_each)
+    starts = range(0, len(parts), n_each)
     return [
-        pieces[at] | {"n_rows": sum(piece["n_rows"] for piece in pieces[at : at + n_each])}
+        parts[at] | {"n_rows": sum(part["n_rows"] for part in parts[at : at + n_each])}
         for at in starts
     ]
 

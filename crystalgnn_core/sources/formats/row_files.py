@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
-    from crystalgnn_core.sources.formats.pieces import Piece
+    from crystalgnn_core.sources.formats.structure_input import StructureInput
 
 XYZ_SUFFIXES = (".extxyz", ".xyz")
 ASE_SUFFIX = ".db"
@@ -50,23 +50,25 @@ class RowFile(ABC):
         """
 
     @abstractmethod
-    def rows(self, piece: Mapping[str, Any], id_key: str | None = None) -> Iterator[Piece]:
+    def rows(
+        self, part: Mapping[str, Any], id_key: str | None = None
+    ) -> Iterator[StructureInput]:
         """Yield every row of a range, unreadable ones included.
 
         Args:
-            piece: One of `slices`.
+            part: One of `slices`.
             id_key: Value that holds the identifier; None takes the first of `id_keys` that
                 is there, else the name of the file and, of several rows, their number.
         """
 
-    def pieces(self) -> Iterator[Piece]:
+    def inputs(self) -> Iterator[StructureInput]:
         """Yield every row of the file."""
-        for piece in self.slices(_SLICE):
-            yield from self.rows(piece)
+        for part in self.slices(_SLICE):
+            yield from self.rows(part)
 
     def id_of(
         self,
-        piece: Mapping[str, Any],
+        part: Mapping[str, Any],
         values: Mapping[str, Any],
         number: int | str,
         id_key: str | None,
@@ -74,7 +76,7 @@ class RowFile(ABC):
         """Return the identifier of a row, empty if a chosen value is missing.
 
         Args:
-            piece: The range in which the row stands.
+            part: The range in which the row stands.
             values: What stands beside the structure.
             number: Number of the row.
             id_key: Value that was chosen.
@@ -84,7 +86,7 @@ class RowFile(ABC):
         for key in self.id_keys:
             if found := read_id(values.get(key)):
                 return found
-        return self.name if piece["n_all"] == 1 else f"{self.name}-{number}"
+        return self.name if part["n_all"] == 1 else f"{self.name}-{number}"
 
 
 def cut(places: Iterable[tuple[str, int | None]], size: int) -> list[dict[str, Any]]:
@@ -94,14 +96,14 @@ def cut(places: Iterable[tuple[str, int | None]], size: int) -> list[dict[str, A
         places: Name and number by which each row is found again, in order.
         size: Rows of a range.
     """
-    pieces: list[dict[str, Any]] = []
+    parts: list[dict[str, Any]] = []
     n_all = 0
     for row, (name, number) in enumerate(places):
         if row % size == 0:
-            pieces.append({"row": row, "n_rows": 0, name: number})
-        pieces[-1]["n_rows"] += 1
+            parts.append({"row": row, "n_rows": 0, name: number})
+        parts[-1]["n_rows"] += 1
         n_all += 1
-    return [{**piece, "n_all": n_all} for piece in pieces]
+    return [{**part, "n_all": n_all} for part in parts]
 
 
 def open_row_file(path: Path, name: str | None = None) -> RowFile | None:

@@ -16,9 +16,13 @@ from crystalgnn_core.sources.formats.cif.reader import cif_blocks, is_cif
 from crystalgnn_core.sources.formats.folders import find_files, matches
 from crystalgnn_core.sources.formats.objects import crystal_from_any
 from crystalgnn_core.sources.formats.parsing import describe_cause
-from crystalgnn_core.sources.formats.pieces import Piece, read_pieces, refuse
 from crystalgnn_core.sources.formats.poscar import crystal_from_poscar
 from crystalgnn_core.sources.formats.row_files import open_row_file
+from crystalgnn_core.sources.formats.structure_input import (
+    StructureInput,
+    read_structures,
+    refuse,
+)
 from crystalgnn_core.sources.formats.vasprun import RUN_PATTERNS, read_final_structure
 
 if TYPE_CHECKING:
@@ -105,23 +109,23 @@ def iter_structure_file(path: Path, material_id: str | None = None) -> Iterator[
     Raises:
         SourceError: An SQLite file is no ASE database.
     """
-    for pieces in in_chunks(pieces_of(path, material_id), BATCH_SIZE):
-        yield from read_pieces(pieces)
+    for inputs in in_chunks(inputs_of(path, material_id), BATCH_SIZE):
+        yield from read_structures(inputs)
 
 
-def pieces_of(path: Path, material_id: str | None = None) -> Iterator[Piece]:
+def inputs_of(path: Path, material_id: str | None = None) -> Iterator[StructureInput]:
     """Yield the structures of a file without reading them, see `iter_structure_file`."""
     name = material_id or _stem_of(path.name)
     if matches(path.name, RUN_PATTERNS):
-        return iter([Piece(name, path.name, partial(read_final_structure, path))])
+        return iter([StructureInput(name, path.name, partial(read_final_structure, path))])
     if (found := open_row_file(path, name)) is not None:
-        return found.pieces()
+        return found.inputs()
     try:
         content = _content_of(path)
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         fault = partial(refuse, f"a damaged archive ({describe_cause(error)})")
-        return iter([Piece(name, path.name, fault)])
-    return iter(_pieces(_contents(decode(content), _suffix_of_name(path)), name, path.name))
+        return iter([StructureInput(name, path.name, fault)])
+    return iter(_inputs(_contents(decode(content), _suffix_of_name(path)), name, path.name))
 
 
 def read_structure_text(text: str, name: str) -> list[RawRecord]:
@@ -132,7 +136,7 @@ def read_structure_text(text: str, name: str) -> list[RawRecord]:
             names an entry of a cell, else POSCAR.
         name: Identifier, as `material_id` of `read_structure_file`.
     """
-    return read_pieces(_pieces(_contents(text, _suffix_of(text)), name, name))
+    return read_structures(_inputs(_contents(text, _suffix_of(text)), name, name))
 
 
 def decode(content: bytes) -> str:
@@ -146,15 +150,15 @@ def _suffix_of(text: str) -> str:
     return ".cif" if is_cif(text) else ".poscar"
 
 
-def _pieces(
+def _inputs(
     contents: Sequence[tuple[str, str | Callable[[], Crystal]]], name: str, where: str
-) -> list[Piece]:
+) -> list[StructureInput]:
     """Name the structures of one text; several of them are numbered."""
-    pieces = []
+    inputs = []
     for number, (given, content) in enumerate(contents, start=1):
         own = name if len(contents) == 1 else f"{name}-{number}"
-        pieces.append(Piece(given or own, where, content))
-    return pieces
+        inputs.append(StructureInput(given or own, where, content))
+    return inputs
 
 
 def _contents(text: str, suffix: str) -> list[tuple[str, str | Callable[[], Crystal]]]:

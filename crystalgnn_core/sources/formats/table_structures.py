@@ -13,7 +13,7 @@ from crystalgnn_core.sources.formats.columns import (
     read_id,
     structure_content,
 )
-from crystalgnn_core.sources.formats.pieces import Piece, read_pieces
+from crystalgnn_core.sources.formats.structure_input import StructureInput, read_structures
 from crystalgnn_core.sources.formats.tables import open_table
 
 if TYPE_CHECKING:
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from crystalgnn_core.sources.formats.tables import Table
 
 
-def table_pieces(
+def table_inputs(
     table: Table, part: Mapping[str, Any], columns: Mapping[str, str]
-) -> Iterator[Piece]:
+) -> Iterator[StructureInput]:
     """Yield the structures of a range of rows, with the values of their other columns.
 
     Args:
@@ -41,7 +41,7 @@ def table_pieces(
             values["structure"], columns["structure"], is_ragged=not row
         )
         where = f"{table.path.name} row {number}"
-        yield Piece(read_id(values["material_id"]), where, content, values)
+        yield StructureInput(read_id(values["material_id"]), where, content, values)
 
 
 def read_table(path: Path) -> Iterator[RawRecord]:
@@ -63,9 +63,9 @@ def read_table(path: Path) -> Iterator[RawRecord]:
         raise SourceError(f"{path}: the table holds no rows; expected at least one")
     rows = (row for part in parts for row in table.rows(part, columns))
     for chunk in in_chunks(enumerate(rows, start=1), BATCH_SIZE):
-        yield from read_pieces(
+        yield from read_structures(
             [
-                Piece(
+                StructureInput(
                     str(number) if ids is None else read_id(row.get(ids)),
                     f"{path.name} row {number}",
                     structure_content(row.get(structures), structures, is_ragged=not row),

@@ -55,14 +55,14 @@ class ParquetTable:
         return [{"row": start, "n_rows": min(size, n_rows - start)} for start in starts]
 
     def rows(
-        self, piece: Mapping[str, Any], columns: list[str]
+        self, part: Mapping[str, Any], columns: list[str]
     ) -> Iterator[dict[str, object]]:
         """Yield the wanted columns of each row of a range.
 
         Raises:
             SourceError: The file is damaged.
         """
-        start, stop = piece["row"], piece["row"] + piece["n_rows"]
+        start, stop = part["row"], part["row"] + part["n_rows"]
         at, groups = self._groups_of(start, stop)
         batches = self._file.iter_batches(_BATCH_SIZE, row_groups=groups, columns=columns)
         while at < stop:
@@ -134,17 +134,17 @@ class CsvTable:
 
     def slices(self, size: int) -> list[dict[str, int]]:
         """List ranges of `size` rows: first row, number of rows, byte of the first."""
-        pieces: list[dict[str, int]] = []
+        parts: list[dict[str, int]] = []
         start = self._start
         for row, (end, _) in enumerate(self._records(self._start)):
             if row % size == 0:
-                pieces.append({"row": row, "n_rows": 0, "offset": start})
-            pieces[-1]["n_rows"] += 1
+                parts.append({"row": row, "n_rows": 0, "offset": start})
+            parts[-1]["n_rows"] += 1
             start = end
-        return pieces
+        return parts
 
     def rows(
-        self, piece: Mapping[str, Any], columns: list[str]
+        self, part: Mapping[str, Any], columns: list[str]
     ) -> Iterator[dict[str, object]]:
         """Yield the wanted columns of each row.
 
@@ -152,7 +152,7 @@ class CsvTable:
         """
         places = {name: self.columns.index(name) for name in columns}
         first = {} if self.has_names else {n: at for n, at in places.items() if at == 0}
-        for _, fields in islice(self._records(piece["offset"]), piece["n_rows"]):
+        for _, fields in islice(self._records(part["offset"]), part["n_rows"]):
             is_whole = len(fields) == len(self.columns)
             found = places if is_whole else first
             yield {name: fields[at] for name, at in found.items()}

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _NONE: Mapping[str, Any] = MappingProxyType({})
 
 
-class Piece(NamedTuple):
+class StructureInput(NamedTuple):
     """A structure that is to be read.
 
     Attributes:
@@ -34,20 +34,20 @@ class Piece(NamedTuple):
     values: Mapping[str, Any] = _NONE
 
 
-def read_pieces(pieces: Sequence[Piece]) -> list[RawRecord]:
+def read_structures(inputs: Sequence[StructureInput]) -> list[RawRecord]:
     """Read structures; what is refused becomes the error of its record.
 
-    CIF texts are read together, so a call for each piece would be slower.
+    CIF texts are read together, so a call for each structure would be slower.
     """
-    texts = [piece.content for piece in pieces if isinstance(piece.content, str)]
+    texts = [given.content for given in inputs if isinstance(given.content, str)]
     crystals = iter(crystals_from_cifs(texts))
     records = []
-    for piece in pieces:
-        content = piece.content
+    for given in inputs:
+        content = given.content
         found = next(crystals) if isinstance(content, str) else _call(content)
-        if not (piece.material_id or isinstance(found, RecordError)):
+        if not (given.material_id or isinstance(found, RecordError)):
             found = RecordError("missing_id", "the id is empty; give every row its own id")
-        records.append(_record(piece, found))
+        records.append(_record(given, found))
     return records
 
 
@@ -67,9 +67,9 @@ def _call(reader: Callable[[], Crystal]) -> Crystal | RecordError:
         return error
 
 
-def _record(piece: Piece, found: Crystal | RecordError) -> RawRecord:
+def _record(given: StructureInput, found: Crystal | RecordError) -> RawRecord:
     if not isinstance(found, RecordError):
-        return RawRecord(piece.material_id, found)
-    name = f"{piece.material_id}: {piece.where}" if piece.material_id else piece.where
+        return RawRecord(given.material_id, found)
+    name = f"{given.material_id}: {given.where}" if given.material_id else given.where
     reason = cast("RejectReason", found.reason)
-    return RawRecord(piece.material_id, None, error=(reason, f"{name}: {found}"))
+    return RawRecord(given.material_id, None, error=(reason, f"{name}: {found}"))
