@@ -18,9 +18,10 @@ from crystalgnn_core.sources.energies.formation import (
     check_run_type,
     formation_energy_of,
 )
+from crystalgnn_core.sources.formats import VASP_RUN
 from crystalgnn_core.sources.formats.folders import find_files
 from crystalgnn_core.sources.formats.structures import changed, existing
-from crystalgnn_core.sources.formats.vasprun import RUN_PATTERNS, VaspRun, read_vasp_run
+from crystalgnn_core.sources.formats.vasprun import VaspRun, read_vasp_run
 from crystalgnn_core.storage.files import file_sha256
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ class VaspSource(SourceConfig):
 
     kind: Literal["vasp"] = "vasp"
     path: str
-    pattern: tuple[str, ...] = RUN_PATTERNS
+    pattern: tuple[str, ...] = VASP_RUN.patterns
     formation_energy: FormationEnergy | None = FormationEnergy()
     label_schemes: dict[RunTarget, Annotated[str, Field(min_length=1)]] = Field(
         default_factory=dict

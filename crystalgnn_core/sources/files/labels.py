@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from crystalgnn_core.sources.energies.formation import FormationEnergy
     from crystalgnn_core.sources.formats.columns import TableColumns, TargetColumn
-    from crystalgnn_core.sources.formats.row_files import RowFile
+    from crystalgnn_core.sources.formats.row_file import RowFile
     from crystalgnn_core.sources.formats.tables import Table
 
 FORMATION = "formation_energy_per_atom"

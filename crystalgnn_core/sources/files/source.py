@@ -17,7 +17,6 @@ from crystalgnn_core.sources.base import (
 )
 from crystalgnn_core.sources.energies.formation import FormationEnergy
 from crystalgnn_core.sources.files.cgcnn_folder import (
-    CIF_PATTERN,
     ids_without_file,
     label_table_of,
     open_labels,
@@ -39,17 +38,17 @@ from crystalgnn_core.sources.files.parts import (
     require_values,
     with_version,
 )
+from crystalgnn_core.sources.formats import CIF, STRUCTURE_PATTERNS, is_table
 from crystalgnn_core.sources.formats.columns import TableColumns, TargetColumn, find_columns
-from crystalgnn_core.sources.formats.row_files import RowFile, open_row_file
 from crystalgnn_core.sources.formats.structure_input import StructureInput, read_structures
 from crystalgnn_core.sources.formats.structures import (
-    STRUCTURE_PATTERNS,
     changed,
     existing,
+    open_row_file,
     unique_ids,
 )
 from crystalgnn_core.sources.formats.table_structures import table_inputs
-from crystalgnn_core.sources.formats.tables import TABLE_SUFFIXES, open_table
+from crystalgnn_core.sources.formats.tables import open_table
 from crystalgnn_core.storage.files import file_sha256
 from crystalgnn_core.targets import TargetName
 
@@ -58,6 +57,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from crystalgnn_core.records.schema import RawRecord
+    from crystalgnn_core.sources.formats.row_file import RowFile
 
 
 class FilesSource(SourceConfig):
@@ -116,7 +116,7 @@ class FilesSource(SourceConfig):
         path = existing(self.path)
         if path.is_dir():
             payloads = self._folder_payloads(path)
-        elif path.suffix.lower() in TABLE_SUFFIXES:
+        elif is_table(path):
             payloads = self._table_payloads(path)
         elif (rows := open_row_file(path)) is not None and self.labels is None:
             payloads = self._row_file_payloads(rows)
@@ -144,7 +144,7 @@ class FilesSource(SourceConfig):
             return self._read_files(path, part.payload)
         if path.stat().st_size != part.payload["n_bytes"]:
             raise changed(path)
-        if path.suffix.lower() in TABLE_SUFFIXES:
+        if is_table(path):
             return self._read_table(path, part.payload)
         return self._read_row_file(path, part.payload)
 
@@ -183,7 +183,7 @@ class FilesSource(SourceConfig):
         table = self._label_table(path)
         pattern = self.pattern
         if self.labels is None and table is not None and pattern == STRUCTURE_PATTERNS:
-            pattern = (CIF_PATTERN,)  # nothing else is read by CGCNN
+            pattern = CIF.patterns  # nothing else is read by CGCNN
         folder, files = folder_and_files(path, pattern)
         if table is None and (self.targets or self.formation_energy is not None):
             require_values(path, files, is_energy=not self.targets)

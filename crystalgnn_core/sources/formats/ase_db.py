@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from crystalgnn_core.errors import RecordError, SourceError
 from crystalgnn_core.sources.formats.objects import crystal_from_any
-from crystalgnn_core.sources.formats.parsing import parsing
-from crystalgnn_core.sources.formats.row_files import RowFile, cut
-from crystalgnn_core.sources.formats.structure_input import StructureInput, refuse
+from crystalgnn_core.sources.formats.parsing import parsing, refuse
+from crystalgnn_core.sources.formats.row_file import RowFile, cut, values_of_row
+from crystalgnn_core.sources.formats.structure_input import StructureInput
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -72,11 +72,3 @@ def _content_of(
             return partial(crystal_from_any, row.toatoms()), values_of_row(row)
     except (RecordError, sqlite3.Error) as error:
         return partial(refuse, str(error)), {}
-
-
-def values_of_row(row: Any) -> dict[str, Any]:  # noqa: ANN401  ASE's are not typed
-    """Return what stands beside the structure of a row: results, data, key-value pairs."""
-    results = {name: row.get(name) for name in ("energy", "free_energy", "magmom")}
-    data = row.data if isinstance(row.data, dict) else {}
-    known = {name: value for name, value in results.items() if value is not None}
-    return known | data | row.key_value_pairs

@@ -9,9 +9,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from crystalgnn_core.errors import RecordError
 from crystalgnn_core.sources.formats.objects import crystal_from_any
-from crystalgnn_core.sources.formats.parsing import describe_cause, parsing, unreadable
-from crystalgnn_core.sources.formats.row_files import RowFile, cut
-from crystalgnn_core.sources.formats.structure_input import StructureInput, refuse
+from crystalgnn_core.sources.formats.parsing import (
+    describe_cause,
+    parsing,
+    refuse,
+    unreadable,
+)
+from crystalgnn_core.sources.formats.row_file import RowFile, cut
+from crystalgnn_core.sources.formats.structure_input import StructureInput
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -109,7 +114,7 @@ class _Lines:
         return self._ahead.pop(0) if self._ahead else None
 
     def is_at_header(self) -> bool:
-        """Tell whether a count and a line of keys come next."""
+        """Return whether a count and a line of keys come next."""
         self._look(1)
         if not self._ahead or _count_of(self._ahead[0][1]) is None:
             return False
@@ -146,7 +151,7 @@ def _quote(line: bytes) -> str:
 
 def _atoms_of(frame: _Frame) -> Atoms:
     if frame.fault is not None:
-        raise unreadable(f"{frame.fault}; mend the file")
+        raise unreadable(f"{frame.fault}; fix the file")
     from ase.io.extxyz import read_xyz
 
     text = b"".join(frame.lines).decode("utf-8-sig", errors="replace")

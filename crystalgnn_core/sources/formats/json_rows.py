@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 from crystalgnn_core.errors import RecordError
 from crystalgnn_core.sources.formats.archives import DAMAGE, read_blocks
-from crystalgnn_core.sources.formats.ase_db import values_of_row
 from crystalgnn_core.sources.formats.columns import ID_COLUMNS
 from crystalgnn_core.sources.formats.json_stream.members import (
     Member,
@@ -22,9 +21,9 @@ from crystalgnn_core.sources.formats.json_stream.members import (
     parse_member,
 )
 from crystalgnn_core.sources.formats.objects import crystal_from_any
-from crystalgnn_core.sources.formats.parsing import describe_cause, parsing
-from crystalgnn_core.sources.formats.row_files import RowFile, cut
-from crystalgnn_core.sources.formats.structure_input import StructureInput, refuse
+from crystalgnn_core.sources.formats.parsing import describe_cause, parsing, refuse
+from crystalgnn_core.sources.formats.row_file import RowFile, cut, values_of_row
+from crystalgnn_core.sources.formats.structure_input import StructureInput
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -98,7 +97,7 @@ class _JsonRows(RowFile):
                 key, value = parse_member(member, shape)
                 content, values = self._read(value)
             except (ValueError, RecursionError) as error:
-                message = f"not valid JSON ({describe_cause(error)}); mend the file"
+                message = f"not valid JSON ({describe_cause(error)}); fix the file"
                 content = partial(refuse, message)
             except RecordError as error:
                 content = partial(refuse, str(error))

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 from crystalgnn_core.errors import RecordError
 from crystalgnn_core.records.schema import RawRecord, RejectReason
 from crystalgnn_core.sources.formats.cif.reader import crystals_from_cifs
-from crystalgnn_core.sources.formats.parsing import unreadable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from crystalgnn_core.records.crystal import Crystal
+
+    Content = str | Callable[[], Crystal]  # CIF text, or a reader of anything else
 
 _NONE: Mapping[str, Any] = MappingProxyType({})
 
@@ -24,13 +25,13 @@ class StructureInput(NamedTuple):
     Attributes:
         material_id: Identifier, empty if the source gives none.
         where: File, or file and row, for messages.
-        content: CIF text, or a reader of anything else.
+        content: What holds it.
         values: What stands beside the structure, by name.
     """
 
     material_id: str
     where: str
-    content: str | Callable[[], Crystal]
+    content: Content
     values: Mapping[str, Any] = _NONE
 
 
@@ -49,15 +50,6 @@ def read_structures(inputs: Sequence[StructureInput]) -> list[RawRecord]:
             found = RecordError("missing_id", "the id is empty; give every row its own id")
         records.append(_record(given, found))
     return records
-
-
-def refuse(message: str) -> Crystal:
-    """Stand in for the reader of a structure that is not there.
-
-    Raises:
-        RecordError: Always, with this message.
-    """
-    raise unreadable(message)
 
 
 def _call(reader: Callable[[], Crystal]) -> Crystal | RecordError:

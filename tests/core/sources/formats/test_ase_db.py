@@ -9,8 +9,8 @@ import pytest
 from ase import Atoms
 
 from crystalgnn_core.errors import SourceError
-from crystalgnn_core.sources.formats.row_files import open_row_file
 from crystalgnn_core.sources.formats.structure_input import read_structures
+from crystalgnn_core.sources.formats.structures import open_row_file
 
 SALT = Atoms("NaCl", cell=[4, 4, 8], scaled_positions=[[0] * 3, [0.5] * 3], pbc=True)
 

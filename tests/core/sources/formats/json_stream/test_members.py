@@ -35,11 +35,15 @@ def path(tmp_path):
     return tmp_path / "some.json"
 
 
+def outside(path):
+    found = outside_of(path)
+    assert found is not None
+    return found
+
+
 def members_of(path, content):
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
-    outside = outside_of(path)
-    assert outside is not None
-    return outside.shape, list(iter_members(path, outside))
+    return outside(path).shape, list(iter_members(path, outside(path)))
 
 
 def values_of(path, content):
@@ -74,7 +78,7 @@ def test_any_list_or_object_is_read_from_any_of_its_members(path, value, is_asci
     pairs = [parse_member(member, shape) for member in members]
     assert (dict(pairs) if shape == "object" else [v for _, v in pairs]) == value
     for place, member in enumerate(members):
-        rest = iter_members(path, outside_of(path), member.offset)
+        rest = iter_members(path, outside(path), member.offset)
         assert list(rest) == members[place:]
 
 

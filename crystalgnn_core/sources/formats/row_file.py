@@ -1,11 +1,10 @@
-"""Files of many structures with values beside them: frames, databases, lists of entries."""
+"""The base of files of many structures with values beside them."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from crystalgnn_core.errors import SourceError
 from crystalgnn_core.sources.formats.columns import ID_COLUMNS, read_id
 
 if TYPE_CHECKING:
@@ -14,9 +13,6 @@ if TYPE_CHECKING:
 
     from crystalgnn_core.sources.formats.structure_input import StructureInput
 
-XYZ_SUFFIXES = (".extxyz", ".xyz")
-ASE_SUFFIX = ".db"
-JSON_SUFFIXES = (".json", ".json.gz")
 _SLICE = 10_000  # rows whose places are noted at a time
 
 
@@ -106,38 +102,9 @@ def cut(places: Iterable[tuple[str, int | None]], size: int) -> list[dict[str, A
     return [{**part, "n_all": n_all} for part in parts]
 
 
-def open_row_file(path: Path, name: str | None = None) -> RowFile | None:
-    """Open a file of structures with values, told by its suffix, JSON by its content.
-
-    Args:
-        path: The file.
-        name: Identifier of its rows, see `RowFile`; None takes the name of the file.
-
-    Returns:
-        The file, or None if it is of another kind, such as JSON of a bare structure.
-
-    Raises:
-        SourceError: An SQLite file is no ASE database.
-    """
-    lowered = path.name.lower()
-    if lowered.endswith(XYZ_SUFFIXES):
-        from crystalgnn_core.sources.formats.extxyz import XyzFile
-
-        return XyzFile(path, name)
-    if lowered.endswith(ASE_SUFFIX):
-        from crystalgnn_core.sources.formats.ase_db import AseDatabase
-
-        return AseDatabase(path, name)
-    if lowered.endswith(JSON_SUFFIXES):
-        from crystalgnn_core.sources.formats.json_rows import open_json_rows
-
-        return open_json_rows(path, name)
-    return None
-
-
-def may_hold_values(path: Path) -> bool:
-    """Tell whether a file is of a kind that holds values beside structures."""
-    try:
-        return open_row_file(path) is not None
-    except SourceError:
-        return False
+def values_of_row(row: Any) -> dict[str, Any]:  # noqa: ANN401  ASE's are not typed
+    """Return what stands beside the structure of a row: results, data, key-value pairs."""
+    results = {name: row.get(name) for name in ("energy", "free_energy", "magmom")}
+    data = row.data if isinstance(row.data, dict) else {}
+    known = {name: value for name, value in results.items() if value is not None}
+    return known | data | row.key_value_pairs
