@@ -5,7 +5,7 @@ A new format is one file with its reader, and one row of `FORMATS`.
 
 from __future__ import annotations
 
-from pkgutil import resolve_name
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from crystalgnn_core.sources.formats.folders import matches
@@ -29,7 +29,8 @@ class Format(NamedTuple):
             `rows`, structures with values beside them: `reader(path, name)` opens a
             `RowFile`, or returns None if the content is of another format;
             `table`, rows with named columns: `reader(path)` opens a `Table`.
-        reader: Module and name of the reader, imported when a file is read.
+        reader: Module, with a dot in front if it is in this folder, and name of the reader,
+            which is imported when a file is read.
         in_folders: Whether a folder is searched for such files by default.
     """
 
@@ -41,50 +42,29 @@ class Format(NamedTuple):
 
     def read(self, *given: object) -> Any:  # noqa: ANN401  `holds` says what
         """Call the reader."""
-        return resolve_name(self.reader)(*given)
+        module, _, name = self.reader.partition(":")
+        return getattr(import_module(module, __name__), name)(*given)
 
 
 _JSON = ("*.json", "*.json.gz")
-CIF = Format("CIF", ("*.cif",), "text", f"{__name__}.cif.reader:structures_of_cif")
-POSCAR = Format(
-    "POSCAR",
-    ("POSCAR*", "CONTCAR*", "*.vasp", "*.poscar"),
-    "text",
-    f"{__name__}.poscar:structures_of_poscar",
-)
+_POSCAR = ("POSCAR*", "CONTCAR*", "*.vasp", "*.poscar")
+_RUN = ("vasprun*.xml", "vasprun*.xml.gz")
+CIF = Format("CIF", ("*.cif",), "text", ".cif.reader:structures_of_cif")
+POSCAR = Format("POSCAR", _POSCAR, "text", ".poscar:structures_of_poscar")
 JSON_ROWS = Format(
-    "JSON of ComputedStructureEntry", _JSON, "rows", f"{__name__}.json_rows:open_json_rows"
+    "JSON of ComputedStructureEntry", _JSON, "rows", ".json_rows:open_json_rows"
 )
-JSON = Format("JSON", _JSON, "text", f"{__name__}.objects:structures_of_json")
+JSON = Format("JSON", _JSON, "text", ".objects:structures_of_json")
 VASP_RUN = Format(
-    "a VASP run",
-    ("vasprun*.xml", "vasprun*.xml.gz"),
-    "structure",
-    f"{__name__}.vasprun:read_final_structure",
-    in_folders=False,
+    "VASP run", _RUN, "structure", ".vasprun:read_final_structure", in_folders=False
 )
 FORMATS: tuple[Format, ...] = (
-    CIF,
-    POSCAR,
-    JSON_ROWS,
-    JSON,
-    Format("extended XYZ", ("*.extxyz", "*.xyz"), "rows", f"{__name__}.extxyz:XyzFile"),
-    Format(
-        "an ASE database",
-        ("*.db",),
-        "rows",
-        f"{__name__}.ase_db:AseDatabase",
-        in_folders=False,
-    ),
+    *(CIF, POSCAR, JSON_ROWS, JSON),
+    Format("extended XYZ", ("*.extxyz", "*.xyz"), "rows", ".extxyz:XyzFile"),
+    Format("an ASE database", ("*.db",), "rows", ".ase_db:AseDatabase", in_folders=False),
     VASP_RUN,
-    Format(
-        "Parquet",
-        ("*.parquet",),
-        "table",
-        f"{__name__}.tables:ParquetTable",
-        in_folders=False,
-    ),
-    Format("CSV", ("*.csv",), "table", f"{__name__}.tables:CsvTable", in_folders=False),
+    Format("Parquet", ("*.parquet",), "table", ".tables:ParquetTable", in_folders=False),
+    Format("CSV", ("*.csv",), "table", ".tables:CsvTable", in_folders=False),
 )
 STRUCTURE_PATTERNS = tuple(
     dict.fromkeys(name for kind in FORMATS if kind.in_folders for name in kind.patterns)
