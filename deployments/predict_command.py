@@ -96,11 +96,10 @@ def _with_standard_input(structures: Sequence[str]) -> list[str | StructureText]
 
 def _is_one_structure(structures: Sequence[str]) -> bool:
     """Tell a single file or text from a folder or table that holds one structure."""
-    from crystalgnn_core.sources.formats.tables import TABLE_SUFFIXES
+    from crystalgnn_core.sources.formats import is_table
 
     path = Path(structures[0]).expanduser()
-    is_table = path.suffix.lower() in TABLE_SUFFIXES
-    return len(structures) == 1 and not (is_table or path.is_dir())
+    return len(structures) == 1 and not (is_table(path) or path.is_dir())
 
 
 def _show_one(card: ModelCard, row: pd.Series[Any]) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from crystalgnn_core.errors import InputError, RecordError
 from crystalgnn_core.records.schema import RawRecord
+from crystalgnn_core.sources.formats import is_table
 from crystalgnn_core.sources.formats.objects import crystal_from_any
 from crystalgnn_core.sources.formats.structures import (
     iter_structure_file,
@@ -17,7 +18,6 @@ from crystalgnn_core.sources.formats.structures import (
     unique_ids,
 )
 from crystalgnn_core.sources.formats.table_structures import read_table
-from crystalgnn_core.sources.formats.tables import TABLE_SUFFIXES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -90,7 +90,7 @@ def _from_path(path: Path, name: str | None = None) -> Iterator[RawRecord]:
         names = [file.relative_to(path).as_posix() for file in files]
         for file, own in zip(files, unique_ids(names), strict=True):
             yield from iter_structure_file(file, own if name is None else f"{name}/{own}")
-    elif path.is_file() and path.suffix.lower() in TABLE_SUFFIXES:
+    elif path.is_file() and is_table(path):
         for record in read_table(path):
             own = record.material_id
             yield record._replace(material_id=own if name is None else f"{name}/{own}")

@@ -25,9 +25,10 @@ from crystalgnn_core.sources.energies.formation import (
     check_run_type,
     formation_energy_of,
 )
+from crystalgnn_core.sources.formats import VASP_RUN
 from crystalgnn_core.sources.formats.folders import find_files
 from crystalgnn_core.sources.formats.structures import changed, existing
-from crystalgnn_core.sources.formats.vasprun import RUN_PATTERNS, VaspRun, read_vasp_run
+from crystalgnn_core.sources.formats.vasprun import VaspRun, read_vasp_run
 from crystalgnn_core.storage.files import file_sha256
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ class VaspSource(SourceConfig):
     path: Annotated[
         str, Field(description="a folder of runs, or a vasprun.xml"), NOT_CONTENT
     ]
-    pattern: Annotated[tuple[str, ...], NOT_CONTENT] = RUN_PATTERNS
+    pattern: Annotated[tuple[str, ...], NOT_CONTENT] = VASP_RUN.patterns
     formation_energy: FormationEnergy | None = FormationEnergy()
     label_schemes: dict[RunTarget, Annotated[str, Field(min_length=1)]] = Field(
         default_factory=dict

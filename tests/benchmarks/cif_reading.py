@@ -33,7 +33,7 @@ from crystalgnn_core.sources.formats.cif.gemmi import crystals_with_gemmi
 from crystalgnn_core.sources.formats.cif.pymatgen import crystal_with_pymatgen
 from crystalgnn_core.sources.formats.cif.reader import crystals_from_cifs
 from crystalgnn_core.sources.formats.columns import TargetColumn
-from crystalgnn_core.sources.formats.pieces import Piece, read_pieces
+from crystalgnn_core.sources.formats.structure_input import StructureInput, read_structures
 from crystalgnn_core.sources.ingest.run import read_part
 from deployments.tables import show_line, show_rows
 from tests.core.sources.plans import parts_of
@@ -161,11 +161,11 @@ def mp20_source() -> FilesSource:
 def to_rows(texts: list[str]) -> None:
     """Read texts and check what they hold, as sources and ingest do."""
     for start in range(0, len(texts), BATCH_SIZE):
-        pieces = [
-            Piece(str(row), f"row {row}", text)
+        inputs = [
+            StructureInput(str(row), f"row {row}", text)
             for row, text in enumerate(texts[start : start + BATCH_SIZE])
         ]
-        validate(read_pieces(pieces), source="mp20", targets=(), require_labels="none")
+        validate(read_structures(inputs), source="mp20", targets=(), require_labels="none")
 
 
 def read_into_new_folder(source: FilesSource, part: SourcePart) -> None:

@@ -12,10 +12,10 @@ from crystalgnn_core.sources.energies.formation import (
     correction_of,
 )
 from crystalgnn_core.sources.energies.totals import calculation_of
+from crystalgnn_core.sources.formats import JSON_ROWS, VASP_RUN
 from crystalgnn_core.sources.formats.folders import find_files, matches
 from crystalgnn_core.sources.formats.json_rows import EntryFile, open_json_rows
 from crystalgnn_core.sources.formats.vasprun import (
-    RUN_PATTERNS,
     is_of_one_element,
     read_vasp_run,
 )
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from crystalgnn_core.sources.formats.calculation import Calculation
 
 logger = logging.getLogger(__name__)
-ENTRY_PATTERNS = ("*.json", "*.json.gz")
 _SLICE = 1000  # entries that are read at a time
 
 
@@ -60,7 +59,7 @@ def reference_energies(config: FormationEnergy) -> dict[str, float]:
     if not lowest:
         raise SourceError(
             f"{path}: holds no usable calculation of an element, expected runs "
-            f"({', '.join(RUN_PATTERNS)}) or entries ({', '.join(ENTRY_PATTERNS)})"
+            f"({', '.join(VASP_RUN.patterns)}) or entries ({', '.join(JSON_ROWS.patterns)})"
         )
     logger.info("references of %s: %s", path, ", ".join(sorted(lowest)))
     return dict(sorted(lowest.items()))
@@ -68,9 +67,13 @@ def reference_energies(config: FormationEnergy) -> dict[str, float]:
 
 def _calculations(path: Path) -> Iterator[tuple[str, Calculation]]:
     """Yield the readable calculations of a file or folder with the name of each."""
-    files = find_files(path, (*RUN_PATTERNS, *ENTRY_PATTERNS)) if path.is_dir() else [path]
+    files = (
+        find_files(path, (*VASP_RUN.patterns, *JSON_ROWS.patterns))
+        if path.is_dir()
+        else [path]
+    )
     for file in files:
-        if matches(file.name, ENTRY_PATTERNS):
+        if matches(file.name, JSON_ROWS.patterns):
             yield from _entries(file)
         elif is_of_one_element(file):
             try:
@@ -84,11 +87,11 @@ def _entries(file: Path) -> Iterator[tuple[str, Calculation]]:
     if not isinstance(found, EntryFile):
         return
     for part in found.slices(_SLICE):
-        for piece in found.rows(part):
-            where = f"{piece.where} ({piece.material_id})"
+        for given in found.rows(part):
+            where = f"{given.where} ({given.material_id})"
             try:
-                if not isinstance(piece.content, str):
-                    yield where, calculation_of(piece.content(), piece.values)
+                if not isinstance(given.content, str):
+                    yield where, calculation_of(given.content(), given.values)
             except RecordError as error:
                 logger.warning("reference %s: left out, %s", where, error)
 

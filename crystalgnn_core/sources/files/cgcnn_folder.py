@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 LABEL_TABLE = "id_prop.csv"
-CIF_PATTERN = "*.cif"
 _SLICE = 10_000  # rows that are read at a time
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from crystalgnn_core.sources.energies.formation import FormationEnergy
     from crystalgnn_core.sources.formats.columns import TableColumns, TargetColumn
-    from crystalgnn_core.sources.formats.row_files import RowFile
+    from crystalgnn_core.sources.formats.row_file import RowFile
     from crystalgnn_core.sources.formats.tables import Table
 
 FORMATION = "formation_energy_per_atom"
@@ -135,9 +135,9 @@ def check_values(
     asked = {target.column for target in targets.values()}
     asked |= {name for name in (columns.material_id, columns.split) if name is not None}
     first: list[str] = []
-    for piece in chain.from_iterable(map(file.rows, slices)) if asked else ():
-        first = first or sorted(map(str, piece.values))
-        asked -= piece.values.keys()
+    for given in chain.from_iterable(map(file.rows, slices)) if asked else ():
+        first = first or sorted(map(str, given.values))
+        asked -= given.values.keys()
         if not asked:
             return
     if asked and slices:
@@ -154,8 +154,8 @@ def label_rows(
     """Read a table of labels whole: id to what the columns of targets and split hold."""
     places = find_columns(table, columns, targets, with_structures=False)
     labels: dict[str, dict[str, Any]] = {}
-    for piece in table.slices(_SLICE):
-        for row in table.rows(piece, list(dict.fromkeys(places.values()))):
+    for part in table.slices(_SLICE):
+        for row in table.rows(part, list(dict.fromkeys(places.values()))):
             values: dict[str, Any] = {name: row.get(at) for name, at in places.items()}
             material_id = read_id(values["material_id"])
             if len(row) < len(set(places.values())):  # no place is sure but that of the id

@@ -6,16 +6,16 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from crystalgnn_core.errors import ConfigError, SourceError
+from crystalgnn_core.sources.formats import FORMATS, known_patterns
 from crystalgnn_core.sources.formats.folders import matches
-from crystalgnn_core.sources.formats.pieces import Piece, refuse
-from crystalgnn_core.sources.formats.row_files import may_hold_values
+from crystalgnn_core.sources.formats.parsing import refuse
+from crystalgnn_core.sources.formats.structure_input import StructureInput
 from crystalgnn_core.sources.formats.structures import (
-    KNOWN_PATTERNS,
     changed,
-    pieces_of,
+    inputs_of,
+    may_hold_values,
     structure_files,
 )
-from crystalgnn_core.sources.formats.tables import TABLE_SUFFIXES
 from crystalgnn_core.storage.files import file_sha256
 
 if TYPE_CHECKING:
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def file_pieces(
+def file_inputs(
     folder: Path, entries: Sequence[Sequence[str]]
-) -> Iterator[tuple[Piece, str]]:
+) -> Iterator[tuple[StructureInput, str]]:
     """Yield the structures of some files, each with the digest of its file.
 
     Args:
@@ -38,13 +38,13 @@ def file_pieces(
     for name, material_id, sha256 in entries:
         if not name:
             missing = f"there is no file {material_id}.cif for this line of id_prop.csv"
-            yield Piece(material_id, folder.name, partial(refuse, missing)), sha256
+            yield StructureInput(material_id, folder.name, partial(refuse, missing)), sha256
             continue
         file = folder / name
         if not file.is_file() or file_sha256(file) != sha256:
             raise changed(file)
-        for piece in pieces_of(file, material_id):
-            yield piece, sha256
+        for given in inputs_of(file, material_id):
+            yield given, sha256
 
 
 def with_version(path: Path, slices: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -56,7 +56,7 @@ def with_version(path: Path, slices: Sequence[dict[str, Any]]) -> list[dict[str,
     if not slices:
         raise SourceError(f"{path}: the file holds no rows; expected at least one")
     version = {"sha256": file_sha256(path), "n_bytes": path.stat().st_size}
-    return [version | piece for piece in slices]
+    return [version | part for part in slices]
 
 
 def folder_and_files(path: Path, patterns: Sequence[str]) -> tuple[Path, list[Path]]:
@@ -67,9 +67,9 @@ def folder_and_files(path: Path, patterns: Sequence[str]) -> tuple[Path, list[Pa
     """
     if path.is_dir():
         return path, structure_files(path, patterns)
-    if not matches(path.name, (*patterns, *KNOWN_PATTERNS)):
-        known = ", ".join((*KNOWN_PATTERNS, *(f"*{end}" for end in TABLE_SUFFIXES)))
-        raise SourceError(f"{path}: no supported kind of file, expected {known}")
+    known = known_patterns()
+    if not matches(path.name, (*patterns, *known)):
+        raise SourceError(f"{path}: no supported kind of file, expected {', '.join(known)}")
     return path.parent, [path]
 
 
@@ -90,7 +90,8 @@ def require_values(path: Path, files: Sequence[Path], *, is_energy: bool) -> Non
 
 def no_energies(path: Path) -> ConfigError:
     """Make the error of bare structures of which formation energies are asked."""
+    *kinds, last = (kind.name for kind in FORMATS if kind.holds == "rows")
     return ConfigError(
-        f"formation_energy is set but {path} holds no total energies; expected extended "
-        "XYZ, an ASE database or JSON of ComputedStructureEntry"
+        f"formation_energy is set but {path} holds no total energies; expected "
+        f"{', '.join(kinds)} or {last}"
     )

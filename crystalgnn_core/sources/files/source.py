@@ -21,7 +21,6 @@ from crystalgnn_core.sources.base import (
 )
 from crystalgnn_core.sources.energies.formation import FormationEnergy
 from crystalgnn_core.sources.files.cgcnn_folder import (
-    CIF_PATTERN,
     ids_without_file,
     label_table_of,
     open_labels,
@@ -37,23 +36,23 @@ from crystalgnn_core.sources.files.labels import (
     with_run_type,
 )
 from crystalgnn_core.sources.files.parts import (
-    file_pieces,
+    file_inputs,
     folder_and_files,
     no_energies,
     require_values,
     with_version,
 )
+from crystalgnn_core.sources.formats import CIF, STRUCTURE_PATTERNS, is_table
 from crystalgnn_core.sources.formats.columns import TableColumns, TargetColumn, find_columns
-from crystalgnn_core.sources.formats.pieces import Piece, read_pieces
-from crystalgnn_core.sources.formats.row_files import RowFile, open_row_file
+from crystalgnn_core.sources.formats.structure_input import StructureInput, read_structures
 from crystalgnn_core.sources.formats.structures import (
-    STRUCTURE_PATTERNS,
     changed,
     existing,
+    open_row_file,
     unique_ids,
 )
-from crystalgnn_core.sources.formats.table_structures import table_pieces
-from crystalgnn_core.sources.formats.tables import TABLE_SUFFIXES, open_table
+from crystalgnn_core.sources.formats.table_structures import table_inputs
+from crystalgnn_core.sources.formats.tables import open_table
 from crystalgnn_core.storage.files import file_sha256
 from crystalgnn_core.targets import TargetName
 
@@ -62,6 +61,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from crystalgnn_core.records.schema import RawRecord
+    from crystalgnn_core.sources.formats.row_file import RowFile
     from crystalgnn_core.sources.ingest.stored import StoredSource
 
 
@@ -127,7 +127,7 @@ class FilesSource(SourceConfig):
         path = existing(self.path)
         if path.is_dir():
             payloads = self._folder_payloads(path)
-        elif path.suffix.lower() in TABLE_SUFFIXES:
+        elif is_table(path):
             payloads = self._table_payloads(path)
         elif (rows := open_row_file(path)) is not None and self.labels is None:
             payloads = self._row_file_payloads(rows)
@@ -151,7 +151,7 @@ class FilesSource(SourceConfig):
             return self._read_files(path, part.payload)
         if path.stat().st_size != part.payload["n_bytes"]:
             raise changed(path)
-        if path.suffix.lower() in TABLE_SUFFIXES:
+        if is_table(path):
             return self._read_table(path, part.payload)
         return self._read_row_file(path, part.payload)
 
@@ -183,7 +183,7 @@ class FilesSource(SourceConfig):
         table = self._label_table(path)
         pattern = self.pattern
         if self.labels is None and table is not None and pattern == STRUCTURE_PATTERNS:
-            pattern = (CIF_PATTERN,)  # nothing else is read by CGCNN
+            pattern = CIF.patterns  # nothing else is read by CGCNN
         folder, files = folder_and_files(path, pattern)
         if table is None and (self.targets or self.formation_energy is not None):
             require_values(path, files, is_energy=not self.targets)
@@ -211,18 +211,18 @@ class FilesSource(SourceConfig):
         table = open_table(path)
         columns = find_columns(table, self.columns, self.targets, with_structures=True)
         version = self._version(payload["sha256"])
-        for chunk in in_chunks(table_pieces(table, payload, columns), BATCH_SIZE):
-            for piece, record in zip(chunk, read_pieces(chunk), strict=True):
-                yield with_labels(record, piece.values, self._labelling, version)
+        for chunk in in_chunks(table_inputs(table, payload, columns), BATCH_SIZE):
+            for given, record in zip(chunk, read_structures(chunk), strict=True):
+                yield with_labels(record, given.values, self._labelling, version)
 
     def _read_row_file(self, path: Path, payload: Mapping[str, Any]) -> Iterator[RawRecord]:
         file = open_row_file(path)
         if file is None:
             raise changed(path)
-        pieces = file.rows(payload, self.columns.material_id)
-        for chunk in in_chunks(pieces, BATCH_SIZE):
-            for piece, record in zip(chunk, read_pieces(chunk), strict=True):
-                yield self._with_values(record, piece, payload, payload["sha256"])
+        inputs = file.rows(payload, self.columns.material_id)
+        for chunk in in_chunks(inputs, BATCH_SIZE):
+            for given, record in zip(chunk, read_structures(chunk), strict=True):
+                yield self._with_values(record, given, payload, payload["sha256"])
 
     def _read_files(self, path: Path, payload: Mapping[str, Any]) -> Iterator[RawRecord]:
         folder = path if path.is_dir() else path.parent
@@ -233,28 +233,32 @@ class FilesSource(SourceConfig):
                 raise changed(table)
             opened = open_labels(table, self.columns.material_id)
             labels = label_rows(opened, self.columns, self.targets)
-        for chunk in in_chunks(file_pieces(folder, payload["files"]), BATCH_SIZE):
-            records = read_pieces([piece for piece, _ in chunk])
-            for (piece, sha256), record in zip(chunk, records, strict=True):
+        for chunk in in_chunks(file_inputs(folder, payload["files"]), BATCH_SIZE):
+            records = read_structures([given for given, _ in chunk])
+            for (given, sha256), record in zip(chunk, records, strict=True):
                 if labels is not None:
                     values = labels.get(record.material_id, {})
                     version = self._version(sha256)
                     yield with_labels(record, values, self._labelling, version)
                 else:
-                    yield self._with_values(record, piece, payload, sha256)
+                    yield self._with_values(record, given, payload, sha256)
 
     def _with_values(
-        self, record: RawRecord, piece: Piece, payload: Mapping[str, Any], sha256: str
+        self,
+        record: RawRecord,
+        given: StructureInput,
+        payload: Mapping[str, Any],
+        sha256: str,
     ) -> RawRecord:
         """Add what stands beside a structure, and what is computed of it."""
-        values = values_beside(piece.values, self.columns, self.targets)
+        values = values_beside(given.values, self.columns, self.targets)
         version = self._version(sha256)
         record = with_labels(record, values, self._labelling, version)
         if self.formation_energy is not None:
             record = with_formation_energy(
-                record, piece.values, self.formation_energy, payload["references"]
+                record, given.values, self.formation_energy, payload["references"]
             )
-        return with_run_type(record, piece.values)
+        return with_run_type(record, given.values)
 
     def _version(self, sha256: str) -> str:
         return self.source_version or sha256[:DIGEST_LENGTH]

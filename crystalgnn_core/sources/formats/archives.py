@@ -37,7 +37,7 @@ def read_blocks(path: Path, offset: int = 0) -> Iterator[bytes]:
     What a damaged file raises depends on the packing; `reading` makes it one error.
 
     Args:
-        path: The file; what it begins with tells whether it is a zip archive or gzip.
+        path: The file; its first bytes show whether it is a zip archive or gzip.
         offset: Byte of the unpacked text to begin with; what is before it is unpacked
             and dropped.
     """
@@ -65,9 +65,12 @@ def reading(path: Path) -> Iterator[None]:
     except IsADirectoryError as error:
         raise SourceError(f"{path}: a folder, expected a file") from error
     except DAMAGE as error:
-        raise SourceError(
-            f"{path}: the file is damaged or cut off ({error}); fetch it again"
-        ) from error
+        raise SourceError(f"{path}: {describe_damage(error)}") from error
+
+
+def describe_damage(error: Exception) -> str:
+    """Say what an error of `DAMAGE` means."""
+    return f"the file is damaged or cut off ({error}); fetch it again"
 
 
 def _unpacked(file: IO[bytes], stack: ExitStack) -> IO[bytes]:

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from crystalgnn_core.errors import RecordError, SourceError
 from crystalgnn_core.sources.formats.objects import crystal_from_any
-from crystalgnn_core.sources.formats.parsing import parsing
-from crystalgnn_core.sources.formats.pieces import Piece, refuse
-from crystalgnn_core.sources.formats.row_files import RowFile, cut
+from crystalgnn_core.sources.formats.parsing import parsing, refuse
+from crystalgnn_core.sources.formats.row_file import RowFile, cut, values_of_row
+from crystalgnn_core.sources.formats.structure_input import StructureInput
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -31,19 +31,21 @@ class AseDatabase(RowFile):
         """List ranges of rows with their ids."""
         return cut((("first_id", number) for number in self._ids()), size)
 
-    def rows(self, piece: Mapping[str, Any], id_key: str | None = None) -> Iterator[Piece]:
+    def rows(
+        self, part: Mapping[str, Any], id_key: str | None = None
+    ) -> Iterator[StructureInput]:
         """Yield the rows of a range."""
         import ase.db
 
         # the client would write its tables into another kind of SQLite file
-        ids = self._ids(piece["first_id"], piece["n_rows"])
+        ids = self._ids(part["first_id"], part["n_rows"])
         connect: Any = ase.db.connect  # not typed
         with connect(str(self.path), type="db") as database:
             for number in ids:
                 content, values = _content_of(database, number)
-                name = self.id_of(piece, values, number, id_key)
+                name = self.id_of(part, values, number, id_key)
                 where = f"{self.path.name} row {number}"
-                yield Piece(name, where, content, values)
+                yield StructureInput(name, where, content, values)
 
     def _ids(self, first: int = 0, n_rows: int = -1) -> list[int]:
         """Return ids of rows in order; a negative number of rows is no limit."""
@@ -70,11 +72,3 @@ def _content_of(
             return partial(crystal_from_any, row.toatoms()), values_of_row(row)
     except (RecordError, sqlite3.Error) as error:
         return partial(refuse, str(error)), {}
-
-
-def values_of_row(row: Any) -> dict[str, Any]:  # noqa: ANN401  ASE's are not typed
-    """Return what stands beside the structure of a row: results, data, key-value pairs."""
-    results = {name: row.get(name) for name in ("energy", "free_energy", "magmom")}
-    data = row.data if isinstance(row.data, dict) else {}
-    known = {name: value for name, value in results.items() if value is not None}
-    return known | data | row.key_value_pairs

@@ -17,7 +17,7 @@ from crystalgnn_core.sources.formats.objects import (
     crystal_from_json,
     is_json,
 )
-from crystalgnn_core.sources.formats.pieces import refuse
+from crystalgnn_core.sources.formats.parsing import refuse
 from crystalgnn_core.targets import get_target
 
 if TYPE_CHECKING:

@@ -9,9 +9,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from crystalgnn_core.errors import RecordError
 from crystalgnn_core.sources.formats.objects import crystal_from_any
-from crystalgnn_core.sources.formats.parsing import describe_cause, parsing, unreadable
-from crystalgnn_core.sources.formats.pieces import Piece, refuse
-from crystalgnn_core.sources.formats.row_files import RowFile, cut
+from crystalgnn_core.sources.formats.parsing import (
+    describe_cause,
+    parsing,
+    refuse,
+    unreadable,
+)
+from crystalgnn_core.sources.formats.row_file import RowFile, cut
+from crystalgnn_core.sources.formats.structure_input import StructureInput
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -45,13 +50,15 @@ class XyzFile(RowFile):
         with self.path.open("rb") as stream:
             return cut((("offset", frame.offset) for frame in _frames(stream)), size)
 
-    def rows(self, piece: Mapping[str, Any], id_key: str | None = None) -> Iterator[Piece]:
+    def rows(
+        self, part: Mapping[str, Any], id_key: str | None = None
+    ) -> Iterator[StructureInput]:
         """Yield the frames of a range."""
         with self.path.open("rb") as stream:
-            stream.seek(piece["offset"])
-            frames = zip(range(piece["n_rows"]), _frames(stream), strict=False)
+            stream.seek(part["offset"])
+            frames = zip(range(part["n_rows"]), _frames(stream), strict=False)
             for index, frame in frames:
-                row = piece["row"] + index
+                row = part["row"] + index
                 where = f"{self.path.name} frame {row + 1}"
                 try:
                     atoms = _atoms_of(frame)
@@ -62,8 +69,8 @@ class XyzFile(RowFile):
                 names = _texts_of(frame) | {
                     key: value for key, value in values.items() if isinstance(value, str)
                 }
-                name = self.id_of(piece, names, row + 1, id_key)
-                yield Piece(name, where, content, values)
+                name = self.id_of(part, names, row + 1, id_key)
+                yield StructureInput(name, where, content, values)
 
 
 def _frames(stream: BinaryIO) -> Iterator[_Frame]:
@@ -107,7 +114,7 @@ class _Lines:
         return self._ahead.pop(0) if self._ahead else None
 
     def is_at_header(self) -> bool:
-        """Tell whether a count and a line of keys come next."""
+        """Return whether a count and a line of keys come next."""
         self._look(1)
         if not self._ahead or _count_of(self._ahead[0][1]) is None:
             return False
@@ -144,7 +151,7 @@ def _quote(line: bytes) -> str:
 
 def _atoms_of(frame: _Frame) -> Atoms:
     if frame.fault is not None:
-        raise unreadable(f"{frame.fault}; mend the file")
+        raise unreadable(f"{frame.fault}; fix the file")
     from ase.io.extxyz import read_xyz
 
     text = b"".join(frame.lines).decode("utf-8-sig", errors="replace")

@@ -11,21 +11,19 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from crystalgnn_core.errors import RecordError
-from crystalgnn_core.sources.formats.archives import read_blocks
-from crystalgnn_core.sources.formats.ase_db import values_of_row
+from crystalgnn_core.sources.formats.archives import DAMAGE, read_blocks
 from crystalgnn_core.sources.formats.columns import ID_COLUMNS
 from crystalgnn_core.sources.formats.json_stream.members import (
     Member,
     Outside,
-    Shape,
     iter_members,
     outside_of,
     parse_member,
 )
 from crystalgnn_core.sources.formats.objects import crystal_from_any
-from crystalgnn_core.sources.formats.parsing import describe_cause, parsing
-from crystalgnn_core.sources.formats.pieces import Piece, refuse
-from crystalgnn_core.sources.formats.row_files import RowFile, cut
+from crystalgnn_core.sources.formats.parsing import describe_cause, parsing, refuse
+from crystalgnn_core.sources.formats.row_file import RowFile, cut, values_of_row
+from crystalgnn_core.sources.formats.structure_input import StructureInput
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -36,15 +34,20 @@ if TYPE_CHECKING:
 _ENTRY_CLASS = "ComputedStructureEntry"
 _MAX_SLICES = 16  # of an archive, which is unpacked from its beginning for each
 _ROW_KEY = re.compile(rb'\s*"\d+"\s*:')  # of ASE; other keys count the rows
-_N_LOOKED_AT = 20  # members of a file that are looked at to tell what it is
+_N_LOOKED_AT = 20  # members of a file that are looked at to find its kind
 
 
 def open_json_rows(path: Path, name: str | None = None) -> RowFile | None:
     """Open a JSON file of entries or of ASE rows; None if its content is neither."""
-    outside = outside_of(path)
+    try:
+        outside = outside_of(path)
+    except DAMAGE as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise  # of the disk, not of the archive
+        return None
     if outside is None:
         return None
-    for member in islice(iter_members(path, *outside), _N_LOOKED_AT):
+    for member in islice(iter_members(path, outside), _N_LOOKED_AT):
         try:
             key, value = parse_member(member, outside.shape)
         except (ValueError, RecursionError):
@@ -75,25 +78,26 @@ class _JsonRows(RowFile):
 
     def slices(self, size: int) -> list[dict[str, Any]]:
         """List ranges of rows with the byte at which the first begins."""
-        offset = 0 if self._outside is None else self._outside.offset
-        members = filter(self._is_row, self._members(offset))
-        pieces = cut((("offset", member.offset) for member in members), size)
-        if self.path.suffix.lower() == ".gz" and len(pieces) > _MAX_SLICES:
-            return _merged(pieces, -(-len(pieces) // _MAX_SLICES))
-        return pieces
+        members = filter(self._is_row, self._members())
+        parts = cut((("offset", member.offset) for member in members), size)
+        if self.path.suffix.lower() == ".gz" and len(parts) > _MAX_SLICES:
+            return _merged(parts, -(-len(parts) // _MAX_SLICES))
+        return parts
 
-    def rows(self, piece: Mapping[str, Any], id_key: str | None = None) -> Iterator[Piece]:
+    def rows(
+        self, part: Mapping[str, Any], id_key: str | None = None
+    ) -> Iterator[StructureInput]:
         """Yield the rows of a range."""
-        members = filter(self._is_row, self._members(piece["offset"]))
-        shape: Shape = "list" if self._outside is None else self._outside.shape
-        for row, member in enumerate(islice(members, piece["n_rows"]), piece["row"] + 1):
+        members = filter(self._is_row, self._members(part["offset"]))
+        shape = "list" if self._outside is None else self._outside.shape
+        for row, member in enumerate(islice(members, part["n_rows"]), part["row"] + 1):
             key: str | None = None
             values: dict[str, Any] = {}
             try:
                 key, value = parse_member(member, shape)
                 content, values = self._read(value)
             except (ValueError, RecursionError) as error:
-                message = f"not valid JSON ({describe_cause(error)}); mend the file"
+                message = f"not valid JSON ({describe_cause(error)}); fix the file"
                 content = partial(refuse, message)
             except RecordError as error:
                 content = partial(refuse, str(error))
@@ -101,13 +105,13 @@ class _JsonRows(RowFile):
                 name = key.strip()
             else:
                 number = row if key is None else key
-                name = self.id_of(piece, values, number, id_key)
-            yield Piece(name, f"{self.path.name} row {row}", content, values)
+                name = self.id_of(part, values, number, id_key)
+            yield StructureInput(name, f"{self.path.name} row {row}", content, values)
 
-    def _members(self, offset: int) -> Iterator[Member]:
+    def _members(self, offset: int | None = None) -> Iterator[Member]:
         if self._outside is None:
             return iter([Member(0, b"".join(read_blocks(self.path)))])
-        return iter_members(self.path, self._outside.shape, offset)
+        return iter_members(self.path, self._outside, offset)
 
     def _is_row(self, member: Member) -> bool:
         del member
@@ -165,11 +169,11 @@ class AseJson(_JsonRows):
             return partial(crystal_from_any, row.toatoms()), values_of_row(row)
 
 
-def _merged(pieces: Sequence[dict[str, Any]], n_each: int) -> list[dict[str, Any]]:
+def _merged(parts: Sequence[dict[str, Any]], n_each: int) -> list[dict[str, Any]]:
     """Join ranges of rows, some at a time."""
-    starts = range(0, len(pieces), n_each)
+    starts = range(0, len(parts), n_each)
     return [
-        pieces[at] | {"n_rows": sum(piece["n_rows"] for piece in pieces[at : at + n_each])}
+        parts[at] | {"n_rows": sum(part["n_rows"] for part in parts[at : at + n_each])}
         for at in starts
     ]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -18,12 +19,15 @@ from crystalgnn_core.sources.formats.parsing import (
     PARSER_ERRORS,
     atomic_number_of,
     describe_cause,
+    refuse,
     unreadable,
 )
 
 if TYPE_CHECKING:
     from ase import Atoms
     from numpy.typing import NDArray
+
+    from crystalgnn_core.sources.formats.structure_input import Content
 
 _SINGULAR_CELL = 1e-8  # cubic angstrom
 
@@ -73,6 +77,23 @@ def crystal_from_json(text: str) -> Crystal:
     except (ValueError, RecursionError) as error:
         raise unreadable(f"not valid JSON ({describe_cause(error)})") from error
     return _crystal_from_mapping(value)
+
+
+def structures_of_json(text: str) -> list[tuple[str, Content]]:
+    """List the structures of a JSON text, one or a list, with a `jid` as the id."""
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        return [("", partial(refuse, f"not valid JSON ({error})"))]
+    entries = value if isinstance(value, list) else [value]
+    if not entries:
+        return [("", partial(refuse, "the JSON list is empty"))]
+    return [
+        (str(entry.get("jid", "")), partial(crystal_from_any, entry))
+        if isinstance(entry, dict)
+        else ("", partial(refuse, f"JSON {type(entry).__name__} is no structure"))
+        for entry in entries
+    ]
 
 
 def _crystal_from_mapping(value: Mapping[str, Any]) -> Crystal:
@@ -187,7 +208,7 @@ def fractional_coords(
     """
     if not (np.isfinite(lattice).all() and np.isfinite(positions).all()):
         raise unreadable(
-            "lattice or coordinates hold NaN or infinity, expected numbers; mend the source"
+            "lattice or coordinates hold NaN or infinity, expected numbers; fix the source"
         )
     volume = abs(float(np.linalg.det(lattice)))
     if not volume > _SINGULAR_CELL:

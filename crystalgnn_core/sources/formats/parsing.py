@@ -13,6 +13,8 @@ from crystalgnn_core.records.elements import NUMBER_OF_SYMBOL
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from crystalgnn_core.records.crystal import Crystal
+
 # pymatgen indexes and converts as it reads, so damaged text surfaces as any of these;
 # its POSCAR reader also raises a user warning. OSError and MemoryError pass through.
 PARSER_ERRORS = (
@@ -48,6 +50,15 @@ def parsing(what: str) -> Iterator[None]:
 def unreadable(message: str) -> RecordError:
     """Make the error of a structure that cannot be read."""
     return RecordError("unreadable_structure", message)
+
+
+def refuse(message: str) -> Crystal:
+    """Stand in for the reader of a structure that is not there.
+
+    Raises:
+        RecordError: Always, with this message.
+    """
+    raise unreadable(message)
 
 
 def describe_cause(error: BaseException) -> str:

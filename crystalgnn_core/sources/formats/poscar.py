@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from itertools import dropwhile, takewhile
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,12 @@ from crystalgnn_core.sources.formats.parsing import parsing, unreadable
 
 if TYPE_CHECKING:
     from crystalgnn_core.records.crystal import Crystal
+    from crystalgnn_core.sources.formats.structure_input import Content
+
+
+def structures_of_poscar(text: str) -> list[tuple[str, Content]]:
+    """Return what reads the one structure of a text."""
+    return [("", partial(crystal_from_poscar, text))]
 
 
 def crystal_from_poscar(text: str) -> Crystal:

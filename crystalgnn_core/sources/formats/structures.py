@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import json
 import zlib
 from collections import Counter
 from functools import partial
@@ -12,30 +11,26 @@ from typing import TYPE_CHECKING
 
 from crystalgnn_core.errors import SourceError
 from crystalgnn_core.sources.base import BATCH_SIZE, in_chunks
-from crystalgnn_core.sources.formats.cif.reader import cif_blocks, is_cif
-from crystalgnn_core.sources.formats.folders import find_files, matches
-from crystalgnn_core.sources.formats.objects import crystal_from_any
-from crystalgnn_core.sources.formats.parsing import describe_cause
-from crystalgnn_core.sources.formats.pieces import Piece, read_pieces, refuse
-from crystalgnn_core.sources.formats.poscar import crystal_from_poscar
-from crystalgnn_core.sources.formats.row_files import open_row_file
-from crystalgnn_core.sources.formats.vasprun import RUN_PATTERNS, read_final_structure
+from crystalgnn_core.sources.formats import (
+    CIF,
+    JSON,
+    POSCAR,
+    STRUCTURE_PATTERNS,
+    formats_of,
+    known_patterns,
+)
+from crystalgnn_core.sources.formats.cif.reader import is_cif
+from crystalgnn_core.sources.formats.folders import find_files
+from crystalgnn_core.sources.formats.parsing import describe_cause, refuse
+from crystalgnn_core.sources.formats.structure_input import StructureInput, read_structures
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
-    from crystalgnn_core.records.crystal import Crystal
     from crystalgnn_core.records.schema import RawRecord
-
-STRUCTURE_PATTERNS = (
-    *("*.cif", "POSCAR*", "CONTCAR*", "*.vasp", "*.poscar", "*.json"),
-    *("*.json.gz", "*.extxyz", "*.xyz"),
-)
-KNOWN_PATTERNS = (*STRUCTURE_PATTERNS, "*.db", *RUN_PATTERNS)
-_SUFFIXES = (
-    *(".json.gz", ".xml.gz", ".xml", ".cif", ".vasp", ".poscar", ".json"),
-    *(".extxyz", ".xyz", ".db"),
-)
+    from crystalgnn_core.sources.formats import Format
+    from crystalgnn_core.sources.formats.row_file import RowFile
+    from crystalgnn_core.sources.formats.structure_input import Content
 
 
 def structure_files(
@@ -96,8 +91,8 @@ def iter_structure_file(path: Path, material_id: str | None = None) -> Iterator[
     """Yield every structure of a file; one that cannot be read is a record with its error.
 
     Args:
-        path: CIF, POSCAR, JSON, extended XYZ, ASE database or `vasprun.xml`; its suffix
-            tells the format, no known suffix means POSCAR.
+        path: A file of any of `FORMATS` but a table, named as that expects; any other
+            name means POSCAR.
         material_id: Identifier; None takes the file name without suffix. Several
             structures in one file get `-1`, `-2` ... appended; a JARVIS `jid` and an
             identifier beside a structure win.
@@ -105,34 +100,62 @@ def iter_structure_file(path: Path, material_id: str | None = None) -> Iterator[
     Raises:
         SourceError: An SQLite file is no ASE database.
     """
-    for pieces in in_chunks(pieces_of(path, material_id), BATCH_SIZE):
-        yield from read_pieces(pieces)
+    for inputs in in_chunks(inputs_of(path, material_id), BATCH_SIZE):
+        yield from read_structures(inputs)
 
 
-def pieces_of(path: Path, material_id: str | None = None) -> Iterator[Piece]:
+def inputs_of(path: Path, material_id: str | None = None) -> Iterator[StructureInput]:
     """Yield the structures of a file without reading them, see `iter_structure_file`."""
     name = material_id or _stem_of(path.name)
-    if matches(path.name, RUN_PATTERNS):
-        return iter([Piece(name, path.name, partial(read_final_structure, path))])
-    if (found := open_row_file(path, name)) is not None:
-        return found.pieces()
+    if (rows := open_row_file(path, name)) is not None:
+        return rows.inputs()
+    bare = {"text", "structure"}
+    kind = next(kind for kind in formats_of(path.name) if kind.holds in bare)
+    if kind.holds == "structure":
+        return iter([StructureInput(name, path.name, partial(kind.read, path))])
     try:
-        content = _content_of(path)
+        contents = kind.read(decode(_content_of(path)))
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         fault = partial(refuse, f"a damaged archive ({describe_cause(error)})")
-        return iter([Piece(name, path.name, fault)])
-    return iter(_pieces(_contents(decode(content), _suffix_of_name(path)), name, path.name))
+        contents = [("", fault)]
+    return iter(_numbered(contents, name, path.name))
+
+
+def open_row_file(path: Path, name: str | None = None) -> RowFile | None:
+    """Open a file of structures with values beside them.
+
+    Args:
+        path: The file.
+        name: Identifier of its rows, see `RowFile`; None takes the name of the file.
+
+    Returns:
+        The file, or None if it is of another kind, such as JSON of a bare structure.
+
+    Raises:
+        SourceError: An SQLite file is no ASE database.
+    """
+    kinds = (kind for kind in formats_of(path.name) if kind.holds == "rows")
+    files = (kind.read(path, name) for kind in kinds)
+    return next((file for file in files if file is not None), None)
+
+
+def may_hold_values(path: Path) -> bool:
+    """Return whether a file is of a kind that holds values beside structures."""
+    try:
+        return open_row_file(path) is not None
+    except SourceError:
+        return False
 
 
 def read_structure_text(text: str, name: str) -> list[RawRecord]:
-    """Read every structure of a CIF, POSCAR or JSON text, told apart by its content.
+    """Read every structure of a CIF, POSCAR or JSON text, whichever it looks like.
 
     Args:
         text: JSON if it begins with a bracket, CIF if a line of it begins a data block or
             names an entry of a cell, else POSCAR.
         name: Identifier, as `material_id` of `read_structure_file`.
     """
-    return read_pieces(_pieces(_contents(text, _suffix_of(text)), name, name))
+    return read_structures(_numbered(_format_of(text).read(text), name, name))
 
 
 def decode(content: bytes) -> str:
@@ -140,42 +163,21 @@ def decode(content: bytes) -> str:
     return content.decode("utf-8-sig", errors="replace")  # junk fails in the parser
 
 
-def _suffix_of(text: str) -> str:
+def _format_of(text: str) -> Format:
     if text.lstrip().startswith(("{", "[")):
-        return ".json"
-    return ".cif" if is_cif(text) else ".poscar"
+        return JSON
+    return CIF if is_cif(text) else POSCAR
 
 
-def _pieces(
-    contents: Sequence[tuple[str, str | Callable[[], Crystal]]], name: str, where: str
-) -> list[Piece]:
+def _numbered(
+    contents: Sequence[tuple[str, Content]], name: str, where: str
+) -> list[StructureInput]:
     """Name the structures of one text; several of them are numbered."""
-    pieces = []
+    inputs = []
     for number, (given, content) in enumerate(contents, start=1):
         own = name if len(contents) == 1 else f"{name}-{number}"
-        pieces.append(Piece(given or own, where, content))
-    return pieces
-
-
-def _contents(text: str, suffix: str) -> list[tuple[str, str | Callable[[], Crystal]]]:
-    """Return an id, if the file gives one, and what holds it, for every structure."""
-    if suffix == ".cif":
-        return [("", block) for block in cif_blocks(text) or [text]]
-    if suffix != ".json":
-        return [("", partial(crystal_from_poscar, text))]
-    try:
-        value = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        return [("", partial(refuse, f"not valid JSON ({error})"))]
-    entries = value if isinstance(value, list) else [value]
-    if not entries:
-        return [("", partial(refuse, "the JSON list is empty"))]
-    return [
-        (str(entry.get("jid", "")), partial(crystal_from_any, entry))
-        if isinstance(entry, dict)
-        else ("", partial(refuse, f"JSON {type(entry).__name__} is no structure"))
-        for entry in entries
-    ]
+        inputs.append(StructureInput(given or own, where, content))
+    return inputs
 
 
 def _content_of(path: Path) -> bytes:
@@ -183,18 +185,10 @@ def _content_of(path: Path) -> bytes:
     return gzip.decompress(content) if path.suffix.lower() == ".gz" else content
 
 
-def _suffix_of_name(path: Path) -> str:
-    suffixes = [suffix.lower() for suffix in path.suffixes]
-    return (
-        suffixes[-2]
-        if suffixes[-1:] == [".gz"] and len(suffixes) > 1
-        else path.suffix.lower()
-    )
-
-
 def _stem_of(name: str) -> str:
     # only known suffixes: POSCAR.mp-149 keeps its ending
-    for suffix in _SUFFIXES:
-        if name.lower().endswith(suffix):
+    for pattern in known_patterns():
+        suffix = pattern.rpartition("*")[2]
+        if suffix and name.lower().endswith(suffix):
             return name[: -len(suffix)]
     return name

@@ -13,7 +13,7 @@ from crystalgnn_core.sources.formats.columns import (
     read_id,
     structure_content,
 )
-from crystalgnn_core.sources.formats.pieces import Piece, read_pieces
+from crystalgnn_core.sources.formats.structure_input import StructureInput, read_structures
 from crystalgnn_core.sources.formats.tables import open_table
 
 if TYPE_CHECKING:
@@ -24,15 +24,16 @@ if TYPE_CHECKING:
     from crystalgnn_core.sources.formats.tables import Table
 
 
-def table_pieces(
+def table_inputs(
     table: Table, part: Mapping[str, Any], columns: Mapping[str, str]
-) -> Iterator[Piece]:
+) -> Iterator[StructureInput]:
     """Yield the structures of a range of rows, with the values of their other columns.
 
     Args:
         table: The table.
         part: One of its `slices`.
-        columns: Field name, `material_id` and `structure` among them, to column.
+        columns: Field name, `structure` among them, to column; without `material_id` the
+            rows are numbered from 1.
     """
     rows = table.rows(part, list(dict.fromkeys(columns.values())))
     for number, row in enumerate(rows, start=part["row"] + 1):
@@ -40,8 +41,10 @@ def table_pieces(
         content = structure_content(
             values["structure"], columns["structure"], is_ragged=not row
         )
-        where = f"{table.path.name} row {number}"
-        yield Piece(read_id(values["material_id"]), where, content, values)
+        material_id = read_id(values.get("material_id", number))
+        yield StructureInput(
+            material_id, f"{table.path.name} row {number}", content, values
+        )
 
 
 def read_table(path: Path) -> Iterator[RawRecord]:
@@ -55,21 +58,12 @@ def read_table(path: Path) -> Iterator[RawRecord]:
         ConfigError: It has no column of structures.
     """
     table = open_table(path)
-    structures = pick_column(table, None, STRUCTURE_COLUMNS)
-    ids = next((name for name in ID_COLUMNS if name in table.columns), None)
-    columns = [structures] if ids is None else [ids, structures]
+    columns = {"structure": pick_column(table, None, STRUCTURE_COLUMNS)}
+    if ids := [name for name in ID_COLUMNS if name in table.columns]:
+        columns["material_id"] = ids[0]
     parts = table.slices(BATCH_SIZE)
     if not parts:
         raise SourceError(f"{path}: the table holds no rows; expected at least one")
-    rows = (row for part in parts for row in table.rows(part, columns))
-    for chunk in in_chunks(enumerate(rows, start=1), BATCH_SIZE):
-        yield from read_pieces(
-            [
-                Piece(
-                    str(number) if ids is None else read_id(row.get(ids)),
-                    f"{path.name} row {number}",
-                    structure_content(row.get(structures), structures, is_ragged=not row),
-                )
-                for number, row in chunk
-            ]
-        )
+    inputs = (given for part in parts for given in table_inputs(table, part, columns))
+    for chunk in in_chunks(inputs, BATCH_SIZE):
+        yield from read_structures(chunk)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import sys
+from abc import ABC, abstractmethod
 from itertools import accumulate, islice
 from typing import TYPE_CHECKING, Any
 
@@ -11,27 +12,52 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from crystalgnn_core.errors import SourceError
+from crystalgnn_core.sources.formats import formats_of, known_patterns
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-TABLE_SUFFIXES = (".parquet", ".csv")
 _BATCH_SIZE = 1024  # rows that are held at a time, with their CIF texts
 _BUFFER = 2**20  # bytes of a column that are read at a time, not all of a row group
 _LONG_GROUP, _MAX_SLICES = 50_000, 16  # rows of a row group, and ranges it is cut into
 
 
-class ParquetTable:
-    """A Parquet file, read by row ranges.
+class Table(ABC):
+    """Rows with named columns, read by ranges of rows.
 
     Attributes:
         path: The file.
         columns: Names of its columns.
-        has_names: Whether the file names its columns.
+        has_names: Whether the file names its columns; otherwise their names are their
+            places, from 0.
     """
 
-    has_names = True
+    path: Path
+    columns: list[str]
+    has_names: bool = True
+
+    @abstractmethod
+    def slices(self, size: int) -> list[dict[str, int]]:
+        """List ranges of about `size` rows.
+
+        Returns:
+            For each `row`, the first from 0, `n_rows`, and what finds the first again.
+        """
+
+    @abstractmethod
+    def rows(
+        self, part: Mapping[str, Any], columns: list[str]
+    ) -> Iterator[dict[str, object]]:
+        """Yield the wanted columns of each row of a range, nothing of a row that is none.
+
+        Raises:
+            SourceError: The file is damaged.
+        """
+
+
+class ParquetTable(Table):
+    """A Parquet file."""
 
     def __init__(self, path: Path) -> None:
         try:
@@ -42,7 +68,7 @@ class ParquetTable:
         self.columns = [str(name) for name in self._file.schema_arrow.names]
 
     def slices(self, size: int) -> list[dict[str, int]]:
-        """List ranges of about `size` rows: first row and number of rows.
+        """List ranges of rows.
 
         A row group can only be decoded from its beginning, so a long one is cut into few
         ranges, and no more than a tenth of the time of reading CIFs goes into that.
@@ -55,14 +81,10 @@ class ParquetTable:
         return [{"row": start, "n_rows": min(size, n_rows - start)} for start in starts]
 
     def rows(
-        self, piece: Mapping[str, Any], columns: list[str]
+        self, part: Mapping[str, Any], columns: list[str]
     ) -> Iterator[dict[str, object]]:
-        """Yield the wanted columns of each row of a range.
-
-        Raises:
-            SourceError: The file is damaged.
-        """
-        start, stop = piece["row"], piece["row"] + piece["n_rows"]
+        """Yield the rows of a range."""
+        start, stop = part["row"], part["row"] + part["n_rows"]
         at, groups = self._groups_of(start, stop)
         batches = self._file.iter_batches(_BATCH_SIZE, row_groups=groups, columns=columns)
         while at < stop:
@@ -90,18 +112,12 @@ class ParquetTable:
         return [metadata.row_group(i).num_rows for i in range(metadata.num_row_groups)]
 
 
-class CsvTable:
+class CsvTable(Table):
     """A CSV file, read as text, so that ids keep their leading zeros.
 
     Args:
         path: The file.
-        has_names: Whether its first line names the columns; otherwise their names are
-            their places, from 0.
-
-    Attributes:
-        path: The file.
-        columns: Names of its columns.
-        has_names: Whether the file names its columns.
+        has_names: Whether its first line names the columns.
     """
 
     def __init__(self, path: Path, *, has_names: bool = True) -> None:
@@ -133,18 +149,18 @@ class CsvTable:
                 ) from error
 
     def slices(self, size: int) -> list[dict[str, int]]:
-        """List ranges of `size` rows: first row, number of rows, byte of the first."""
-        pieces: list[dict[str, int]] = []
+        """List ranges of `size` rows, with the `offset` in bytes of the first."""
+        parts: list[dict[str, int]] = []
         start = self._start
         for row, (end, _) in enumerate(self._records(self._start)):
             if row % size == 0:
-                pieces.append({"row": row, "n_rows": 0, "offset": start})
-            pieces[-1]["n_rows"] += 1
+                parts.append({"row": row, "n_rows": 0, "offset": start})
+            parts[-1]["n_rows"] += 1
             start = end
-        return pieces
+        return parts
 
     def rows(
-        self, piece: Mapping[str, Any], columns: list[str]
+        self, part: Mapping[str, Any], columns: list[str]
     ) -> Iterator[dict[str, object]]:
         """Yield the wanted columns of each row.
 
@@ -152,13 +168,10 @@ class CsvTable:
         """
         places = {name: self.columns.index(name) for name in columns}
         first = {} if self.has_names else {n: at for n, at in places.items() if at == 0}
-        for _, fields in islice(self._records(piece["offset"]), piece["n_rows"]):
+        for _, fields in islice(self._records(part["offset"]), part["n_rows"]):
             is_whole = len(fields) == len(self.columns)
             found = places if is_whole else first
             yield {name: fields[at] for name, at in found.items()}
-
-
-Table = ParquetTable | CsvTable
 
 
 def open_table(path: Path) -> Table:
@@ -167,7 +180,9 @@ def open_table(path: Path) -> Table:
     Raises:
         SourceError: The file is of another kind, empty or damaged.
     """
-    suffix = path.suffix.lower()
-    if suffix not in TABLE_SUFFIXES:
-        raise SourceError(f"{path}: a table must be {' or '.join(TABLE_SUFFIXES)}")
-    return ParquetTable(path) if suffix == ".parquet" else CsvTable(path)
+    for kind in formats_of(path.name):
+        if kind.holds == "table":
+            table: Table = kind.read(path)
+            return table
+    suffixes = (name.lstrip("*") for name in known_patterns("table"))
+    raise SourceError(f"{path}: a table must be {' or '.join(suffixes)}")

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
     from crystalgnn_core.records.crystal import Crystal
 
-RUN_PATTERNS = ("vasprun*.xml", "vasprun*.xml.gz")
 _DAMAGE = (SyntaxError, EOFError, gzip.BadGzipFile, zlib.error)  # lxml's are SyntaxErrors
 _FAMILIES = {
     "PAW_PBE": "GGA",
@@ -83,7 +82,7 @@ def read_final_structure(path: Path) -> Crystal:
 
 
 def is_of_one_element(path: Path) -> bool:
-    """Tell by its first lines whether a run is of one kind of atom; damaged is not."""
+    """Return whether the first lines of a run list one kind of atom; damaged is not."""
     open_ = gzip.open if path.suffix.lower() == ".gz" else open
     with open_(path, "rb") as stream:
         try:

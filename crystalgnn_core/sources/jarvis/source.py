@@ -14,8 +14,12 @@ from crystalgnn_core.remote.cache import cache_folder
 from crystalgnn_core.remote.downloads import RETRY_POLICY, RetryPolicy
 from crystalgnn_core.remote.figshare import API
 from crystalgnn_core.sources.base import SourceConfig, SourceName, SourcePart, SourcePlan
-from crystalgnn_core.sources.formats.archives import read_blocks, reading
-from crystalgnn_core.sources.formats.json_stream.ranges import Range
+from crystalgnn_core.sources.formats.archives import reading
+from crystalgnn_core.sources.formats.json_stream.members import (
+    Range,
+    find_ranges,
+    read_range,
+)
 from crystalgnn_core.sources.jarvis.records import TARGETS, Gap, Reading, read_record
 from crystalgnn_core.sources.jarvis.releases import (
     DEFAULT_RELEASE,
@@ -127,8 +131,6 @@ class JarvisSource(SourceConfig):
         Raises:
             SourceError: The file changed after the parts were listed.
         """
-        from crystalgnn_core.sources.formats.json_stream.ranges import cut_elements
-
         payload = part.payload
         path = Path(payload["path"])
         if not path.is_file() or path.stat().st_size != payload["n_bytes"]:
@@ -138,7 +140,7 @@ class JarvisSource(SourceConfig):
         how = Reading(self.gap, self.metal_at_most, payload["source_version"], self.license)
         schemes = how.schemes
         with reading(path):
-            texts = cut_elements(read_blocks(path, payload["offset"]), payload["n"])
+            texts = read_range(path, payload["offset"], payload["n"])
             for number, text in enumerate(texts, start=payload["first"] + 1):
                 yield read_record(text, f"{path.name} row {number}", how, schemes)
 
@@ -157,10 +159,8 @@ class JarvisSource(SourceConfig):
 
 
 def _ranges(path: Path, size: int) -> list[Range]:
-    from crystalgnn_core.sources.formats.json_stream.ranges import find_ranges
-
     with reading(path):
-        ranges = find_ranges(read_blocks(path), size)
+        ranges = find_ranges(path, size)
     if not ranges:
         raise SourceError(f"{path}: the list holds no records; expected at least one")
     return ranges

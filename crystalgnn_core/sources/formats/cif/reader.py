@@ -13,13 +13,14 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from crystalgnn_core.records.crystal import Crystal
+    from crystalgnn_core.sources.formats.structure_input import Content
 
 _BLOCK_START = re.compile(r"^\s*data_", re.MULTILINE | re.IGNORECASE)
 _CELL_ENTRY = re.compile(r"^\s*_(cell|atom_site)_", re.MULTILINE | re.IGNORECASE)
 
 
 def is_cif(text: str) -> bool:
-    """Tell a CIF from other texts: a data block begins, or an entry of a cell is named."""
+    """Return whether in a text a data block begins, or an entry of a cell is named."""
     return bool(_BLOCK_START.search(text) or _CELL_ENTRY.search(text))
 
 
@@ -27,6 +28,11 @@ def cif_blocks(text: str) -> list[str]:
     """Split a CIF into its data blocks that describe a cell; mere texts are left out."""
     blocks = _BLOCK_START.split(f"\n{text}")[1:]
     return [f"data_{block}" for block in blocks if _CELL_ENTRY.search(block)]
+
+
+def structures_of_cif(text: str) -> list[tuple[str, Content]]:
+    """List the data blocks that describe a cell; a text without any is refused whole."""
+    return [("", block) for block in cif_blocks(text) or [text]]
 
 
 def crystal_from_cif(text: str) -> Crystal:

@@ -1,14 +1,21 @@
-"""The members of a long JSON list or object, one at a time, never the whole file."""
+"""The members of a long JSON list or object, one at a time, never the whole file.
+
+The borders between them are found by a scan that knows strings, escapes and nesting, but
+checks nothing else: a broken member is one member, and those behind it are whole.
+"""
 
 from __future__ import annotations
 
 import json
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from crystalgnn_core.sources.formats.archives import DAMAGE, read_blocks
+from crystalgnn_core.errors import SourceError
+from crystalgnn_core.sources.formats.archives import DAMAGE, describe_damage, read_blocks
 from crystalgnn_core.sources.formats.json_stream.scan import (
     INSIDE,
     PHASE,
+    TRAILING,
     initial_state,
     scan,
 )
@@ -20,6 +27,15 @@ if TYPE_CHECKING:
 _LONGEST_MEMBER = 2**28  # bytes; where quotes are missing all the rest would be one member
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 Shape = Literal["list", "object"]
+_TRAILING = (
+    "the {} ends before byte {:,} and the text goes on; a bracket is missing or one too "
+    "many"
+)
+_CUT_OFF = (
+    "the {} does not end in its {:,} bytes; the file is cut off, or a bracket or quote is "
+    "missing"
+)
+_SHAPES: dict[bytes, Shape] = {b"[": "list", b"{": "object"}
 
 
 class Outside(NamedTuple):
@@ -48,47 +64,72 @@ class Member(NamedTuple):
     fault: str | None = None
 
 
+class Range(NamedTuple):
+    """Some elements of a list.
+
+    Attributes:
+        first: Position of the first element.
+        n: How many.
+        offset: Byte at which the first one begins.
+    """
+
+    first: int
+    n: int
+    offset: int
+
+
 def outside_of(path: Path) -> Outside | None:
-    """Tell a list from an object by its first bracket; None for anything else."""
-    head = next(_blocks(path, 0), b"")
-    rest = head.removeprefix(_BYTE_ORDER_MARK).lstrip()
-    shapes: dict[bytes, Shape] = {b"[": "list", b"{": "object"}
-    shape = shapes.get(rest[:1])
-    return None if shape is None else Outside(shape, len(head) - len(rest) + 1)
+    """Look up whether a file holds a list or an object; None for anything else."""
+    offset = 0
+    for block in read_blocks(path):
+        rest = (block if offset else block.removeprefix(_BYTE_ORDER_MARK)).lstrip()
+        offset += len(block)
+        if rest:
+            shape = _SHAPES.get(rest[:1])
+            return None if shape is None else Outside(shape, offset - len(rest) + 1)
+    return None
 
 
-def iter_members(path: Path, shape: Shape, offset: int) -> Iterator[Member]:
-    """Yield the texts of the members of a list or object.
-
-    The borders between them are found by brackets and quotes alone, so a broken member is
-    one, and those behind it are whole.
+def iter_members(
+    path: Path, outside: Outside, offset: int | None = None
+) -> Iterator[Member]:
+    """Yield the texts of the members of a list or object, and at last what ails its end.
 
     Args:
         path: The file, in gzip, zip or plain.
-        shape: What holds the members.
-        offset: Byte at which a member begins.
+        outside: What holds the members.
+        offset: Byte at which a member begins; None takes the first.
     """
-    state = initial_state(INSIDE)
+    state = initial_state()
     held: list[bytes] = []
-    begin = at = offset
-    is_first = True
-    for block in _blocks(path, offset):
-        start = 0
-        for border in scan(block, state).tolist():
-            member = Member(begin, b"".join([*held, block[start:border]]))
-            is_end = state[PHASE] != INSIDE and block[border : border + 1] == b"]"
-            if not (is_first and is_end and not member.text.strip()):
-                yield member
-            held.clear()
-            start, begin, is_first = border + 1, at + border + 1, False
-        if state[PHASE] != INSIDE:
-            return
-        held.append(block[start:])
-        at += len(block)
-        if at - begin > _LONGEST_MEMBER:
-            yield Member(begin, b"", "it does not end; a quote or bracket is missing")
-            return
-    yield from _ending(Member(begin, b"".join(held)), shape, is_first=is_first)
+    begin = at = outside.offset if offset is None else offset
+    fault = None
+    try:
+        for block in read_blocks(path, at):
+            start = 0
+            for border in scan(block, state).tolist():
+                text = b"".join([*held, block[start:border]])
+                is_only = begin == outside.offset and block[border : border + 1] == b"]"
+                if not is_only or text.strip():
+                    yield Member(begin, text)
+                held.clear()
+                start, begin = border + 1, at + border + 1
+            held.append(block[start:])
+            at += len(block)
+            if state[PHASE] == TRAILING:
+                yield Member(begin, b"", _TRAILING.format(outside.shape, begin))
+                return
+            if at - begin > _LONGEST_MEMBER:
+                yield Member(begin, b"", "it does not end; a quote or bracket is missing")
+                return
+    except DAMAGE as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise  # of the disk, not of the archive
+        fault = describe_damage(error)
+    if fault is not None or state[PHASE] == INSIDE:
+        fault = fault or _CUT_OFF.format(outside.shape, at)
+        rest = Member(begin, b"".join(held), fault)
+        yield from _ending(rest, outside.shape, is_only=begin == outside.offset)
 
 
 def parse_member(member: Member, shape: Shape) -> tuple[str | None, Any]:
@@ -106,30 +147,57 @@ def parse_member(member: Member, shape: Shape) -> tuple[str | None, Any]:
     return found
 
 
-def _ending(rest: Member, shape: Shape, *, is_first: bool) -> Iterator[Member]:
+def find_ranges(path: Path, size: int) -> list[Range]:
+    """Find ranges of `size` elements of a JSON list, the last one shorter.
+
+    Raises:
+        SourceError: The text is no list, goes on after it, or ends before it does.
+    """
+    outside = outside_of(path)
+    if outside is None or outside.shape != "list":
+        raise SourceError("the text is no JSON list: it does not begin with [")
+    starts: list[int] = []
+    n = 0
+    for member in iter_members(path, outside):
+        if member.fault is not None:
+            raise SourceError(member.fault)
+        if n % size == 0:
+            starts.append(member.offset)
+        n += 1
+    firsts = range(0, n, size)
+    return [
+        Range(first, min(size, n - first), start)
+        for first, start in zip(firsts, starts, strict=True)
+    ]
+
+
+def read_range(path: Path, offset: int, n: int) -> Iterator[bytes]:
+    """Yield the texts of the `n` elements of a JSON list from a byte on.
+
+    Raises:
+        SourceError: There are fewer, or the file is damaged.
+    """
+    members = iter_members(path, Outside("list", 0), offset)
+    for member in islice(members, n):
+        if member.fault is not None:
+            raise SourceError(member.fault)
+        yield member.text
+        n -= 1
+    if n:
+        raise SourceError(f"the JSON list ends {n} elements too early")
+
+
+def _ending(rest: Member, shape: Shape, *, is_only: bool) -> Iterator[Member]:
     """Yield what is left when the file ends: of an object its last member and bracket."""
     text = rest.text.rstrip()
     if shape == "object" and text.endswith(b"}"):
-        if text[:-1].strip() or not is_first:
-            yield rest._replace(text=text[:-1])
+        if text[:-1].strip() or not is_only:
+            yield rest._replace(text=text[:-1], fault=None)
         return
-    if _is_whole(rest, shape):
-        yield rest
-    yield Member(rest.offset, b"", f"the {shape} breaks off here")
-
-
-def _is_whole(member: Member, shape: Shape) -> bool:
     try:
-        parse_member(member, shape)
+        parse_member(rest._replace(fault=None), shape)
     except (ValueError, RecursionError):
-        return False
-    return True
-
-
-def _blocks(path: Path, offset: int) -> Iterator[bytes]:
-    """Yield the text of a file in blocks; a damaged archive ends where it is damaged."""
-    try:
-        yield from read_blocks(path, offset)
-    except DAMAGE as error:
-        if isinstance(error, OSError) and error.errno is not None:
-            raise  # of the disk, not of the archive
+        pass
+    else:
+        yield rest._replace(fault=None)
+    yield rest._replace(text=b"")

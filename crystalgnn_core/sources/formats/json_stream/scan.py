@@ -11,23 +11,22 @@ from crystalgnn_core.compiled import compiled
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-BEFORE, INSIDE, AFTER, NO_LIST, TRAILING = range(5)  # phases
-PHASE, DEPTH, IN_STRING, IS_ESCAPED, IS_BLANK = range(5)  # what the state holds
+INSIDE, AFTER, TRAILING = range(3)  # phases
+PHASE, DEPTH, IN_STRING, IS_ESCAPED = range(4)  # what the state holds
 
 _SPACE, _QUOTE, _BACKSLASH, _COMMA, _OPEN_LIST, _CLOSE_LIST, _OPEN, _CLOSE = range(1, 9)
 _KINDS = np.zeros(256, dtype=np.uint8)  # byte to what it is; 0 is anything else
-_BYTE_ORDER_MARK = b"\xef\xbb\xbf"  # in front of the list; in an element it stays a fault
-_KINDS[list(b" \t\r\n" + _BYTE_ORDER_MARK)] = _SPACE
+_KINDS[list(b" \t\r\n")] = _SPACE
 _KINDS[list(b'"\\,[]{}')] = np.arange(_QUOTE, _CLOSE + 1)
 
 
-def initial_state(phase: int) -> NDArray[np.int64]:
-    """Return the state before the list, or inside it in front of an element."""
-    return np.array([phase, int(phase == INSIDE), 0, 0, 1], dtype=np.int64)
+def initial_state() -> NDArray[np.int64]:
+    """Return the state inside the list, in front of an element."""
+    return np.array([INSIDE, 1, 0, 0], dtype=np.int64)
 
 
 def scan(block: bytes, state: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Find where the list begins, its commas and its end in the next block of its text.
+    """Find the commas of the list and its end in the next block of its text.
 
     Args:
         block: The block.
@@ -52,11 +51,9 @@ def _find_borders(
             continue
         kind = _KINDS[block[at]]
         if kind != _SPACE:
-            if state[PHASE] == INSIDE:
-                is_border = _pass_inside(kind, state)
-            else:
-                is_border = _pass_outside(kind, state)
-            if is_border:
+            if state[PHASE] == AFTER:
+                state[PHASE] = TRAILING
+            elif _pass_inside(kind, state):
                 borders[found] = at
                 found += 1
         at += 1
@@ -80,20 +77,8 @@ def _pass_string(block: NDArray[np.uint8], at: int, state: NDArray[np.int64]) ->
 
 
 @compiled
-def _pass_outside(kind: int, state: NDArray[np.int64]) -> bool:
-    """Take notice of a character before or after the list; tell whether it begins it."""
-    if state[PHASE] == AFTER:
-        state[PHASE] = TRAILING
-        return False
-    is_list = kind == _OPEN_LIST
-    state[PHASE] = INSIDE if is_list else NO_LIST
-    state[DEPTH] = 1
-    return is_list
-
-
-@compiled
 def _pass_inside(kind: int, state: NDArray[np.int64]) -> bool:
-    """Take notice of a character in the list; tell whether it is a border.
+    """Take notice of a character in the list; return whether it is a border.
 
     A brace too many at the level of the elements belongs to a broken element.
     """
@@ -101,7 +86,6 @@ def _pass_inside(kind: int, state: NDArray[np.int64]) -> bool:
         if kind == _CLOSE_LIST:
             state[PHASE] = AFTER
         return True
-    state[IS_BLANK] = 0
     if kind == _QUOTE:
         state[IN_STRING] = 1
     elif kind in (_OPEN_LIST, _OPEN):

@@ -9,8 +9,8 @@ import pytest
 from ase import Atoms
 
 from crystalgnn_core.errors import SourceError
-from crystalgnn_core.sources.formats.pieces import read_pieces
-from crystalgnn_core.sources.formats.row_files import open_row_file
+from crystalgnn_core.sources.formats.structure_input import read_structures
+from crystalgnn_core.sources.formats.structures import open_row_file
 
 SALT = Atoms("NaCl", cell=[4, 4, 8], scaled_positions=[[0] * 3, [0.5] * 3], pbc=True)
 
@@ -35,12 +35,12 @@ def open_rows(path):
 
 
 def test_rows_have_structures_values_and_ids(path):
-    pieces = list(open_rows(path).pieces())
+    inputs = list(open_rows(path).inputs())
     ids = [f"mine-{number}" for number in (1, 2, 4, 5, 6, 7, 8)]
-    assert [piece.material_id for piece in pieces] == ids
-    assert pieces[2].values["gap"] == 1.5
-    assert pieces[2].values["e_form"] == pytest.approx(-0.3)
-    records = read_pieces(pieces)
+    assert [given.material_id for given in inputs] == ids
+    assert inputs[2].values["gap"] == 1.5
+    assert inputs[2].values["e_form"] == pytest.approx(-0.3)
+    records = read_structures(inputs)
     assert [record.error is None for record in records] == [True] * 6 + [False]
     assert records[0].crystal is not None
     assert records[0].crystal.atomic_numbers.tolist() == [11, 17]
@@ -53,7 +53,7 @@ def test_a_key_can_be_the_identifier_and_ranges_add_up(path):
     rows = open_rows(path)
     for size in (1, 3, 100):
         parts = rows.slices(size)
-        found = [[piece.material_id for piece in rows.rows(part, "key")] for part in parts]
+        found = [[given.material_id for given in rows.rows(part, "key")] for part in parts]
         assert [len(ids) for ids in found] == [part["n_rows"] for part in parts]
         joined = [name for names in found for name in names]
         assert joined == [
@@ -75,7 +75,7 @@ def test_a_damaged_row_is_one_error(tmp_path):
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("UPDATE systems SET positions = x'0102' WHERE id = 2")
         connection.commit()
-    records = read_pieces(list(open_rows(path).pieces()))
+    records = read_structures(list(open_rows(path).inputs()))
     assert [record.error is None for record in records] == [True, False, True]
     assert [record.material_id for record in records] == ["mine-1", "mine-2", "mine-3"]
 

@@ -12,7 +12,7 @@ from pymatgen.entries.computed_entries import ComputedStructureEntry
 
 from crystalgnn_core.sources.formats import json_rows
 from crystalgnn_core.sources.formats.json_rows import open_json_rows
-from crystalgnn_core.sources.formats.pieces import read_pieces
+from crystalgnn_core.sources.formats.structure_input import read_structures
 
 SALT = Structure(
     2.8 * np.array([[0, 1, 1], [1, 0, 1], [1, 1, 0]]),
@@ -47,36 +47,36 @@ def rows_of(path):
 @pytest.mark.parametrize("name", ["e.json", "e.json.gz"])
 def test_a_list_of_entries_has_structures_energies_and_data(tmp_path, name):
     path = put(tmp_path / name, [entry(0), entry(1, entry_id=None)])
-    pieces = list(rows_of(path).pieces())
-    assert [piece.material_id for piece in pieces] == ["mp-0", "e-2"]
-    values = pieces[1].values
+    inputs = list(rows_of(path).inputs())
+    assert [given.material_id for given in inputs] == ["mp-0", "e-2"]
+    values = inputs[1].values
     assert (values["uncorrected_energy"], values["correction"]) == (-7.8, -0.614)
     assert values["corrected_energy"] == pytest.approx(entry(1).energy)
     assert (values["run_type"], values["band_gap"]) == ("GGA", 5.0)
-    records = read_pieces(pieces)
+    records = read_structures(inputs)
     assert records[0].crystal is not None
     assert records[0].crystal.atomic_numbers.tolist() == [11, 17]
 
 
 def test_an_energy_that_is_no_number_is_for_the_labels_to_name(tmp_path):
     given = {**entry(0).as_dict(), "energy": 10**400}
-    values = next(rows_of(put(tmp_path / "e.json", [given])).pieces()).values
+    values = next(rows_of(put(tmp_path / "e.json", [given])).inputs()).values
     assert (values["uncorrected_energy"], values["corrected_energy"]) == (10**400, None)
 
 
 def test_an_object_of_entries_takes_its_keys_for_ids(tmp_path):
     path = put(tmp_path / "e.json", {"mine": entry(0), "yours": entry(1)})
-    assert [piece.material_id for piece in rows_of(path).pieces()] == ["mine", "yours"]
+    assert [given.material_id for given in rows_of(path).inputs()] == ["mine", "yours"]
     rows = rows_of(path)
     [part] = rows.slices(9)
-    assert [piece.material_id for piece in rows.rows(part, "entry_id")] == ["mp-0", "mp-1"]
+    assert [given.material_id for given in rows.rows(part, "entry_id")] == ["mp-0", "mp-1"]
 
 
 def test_a_single_entry_is_one_row(tmp_path):
     path = put(tmp_path / "e.json", entry(3))
-    assert [piece.material_id for piece in rows_of(path).pieces()] == ["mp-3"]
+    assert [given.material_id for given in rows_of(path).inputs()] == ["mp-3"]
     path = put(tmp_path / "e.json", entry(3, entry_id=None))
-    assert [piece.material_id for piece in rows_of(path).pieces()] == ["e"]
+    assert [given.material_id for given in rows_of(path).inputs()] == ["e"]
 
 
 @pytest.mark.parametrize("name", ["e.json", "e.json.gz"])
@@ -86,7 +86,7 @@ def test_ranges_of_entries_add_up(tmp_path, name, make):
     rows = rows_of(path)
     for size in (1, 4, 10):
         parts = rows.slices(size)
-        found = [[piece.material_id for piece in rows.rows(part)] for part in parts]
+        found = [[given.material_id for given in rows.rows(part)] for part in parts]
         assert [len(ids) for ids in found] == [part["n_rows"] for part in parts]
         joined = [name for names in found for name in names]
         assert joined == [f"mp-{number}" for number in range(10)]
@@ -98,18 +98,18 @@ def test_an_archive_is_cut_into_few_ranges(tmp_path, monkeypatch):
     rows = rows_of(path)
     parts = rows.slices(1)
     assert [part["n_rows"] for part in parts] == [4, 4, 2]
-    found = [piece.material_id for part in parts for piece in rows.rows(part)]
+    found = [given.material_id for part in parts for given in rows.rows(part)]
     assert found == [f"mp-{number}" for number in range(10)]
 
 
 def test_bad_members_are_errors_and_a_cut_file_ends_with_one(tmp_path):
     bad = {"energy": 1.0, "structure": {"lattice": 3}}
     path = put(tmp_path / "e.json", [entry(0), bad, {"x": 1}, 3, entry(1)])
-    records = read_pieces(list(rows_of(path).pieces()))
+    records = read_structures(list(rows_of(path).inputs()))
     assert [record.error is None for record in records] == [True, False, False, False, True]
     assert all(r.error is None or r.error[0] == "unreadable_structure" for r in records)
     path.write_text(path.read_text()[:-40])
-    records = read_pieces(list(rows_of(path).pieces()))
+    records = read_structures(list(rows_of(path).inputs()))
     assert [record.error is None for record in records][3:] == [False, False]
     assert len(records) == 5
 

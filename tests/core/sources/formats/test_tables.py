@@ -24,30 +24,30 @@ def write_numbers(folder, suffix, n_rows):
 def test_slices_read_alone_add_up_to_the_table(tmp_path, suffix, size):
     # row groups of three: slices start and end within, at and beyond their borders
     table = open_table(write_numbers(tmp_path, suffix, 10))
-    pieces = table.slices(size)
-    assert [piece["row"] for piece in pieces] == list(range(0, 10, size))
-    rows = [row for piece in pieces for row in table.rows(piece, ["number"])]
+    parts = table.slices(size)
+    assert [part["row"] for part in parts] == list(range(0, 10, size))
+    rows = [row for part in parts for row in table.rows(part, ["number"])]
     assert rows == [{"number": str(i)} for i in range(10)]
-    last = [int(str(row["number"])) for row in table.rows(pieces[-1], ["number"])]
-    assert last == list(range(pieces[-1]["row"], 10))
+    last = [int(str(row["number"])) for row in table.rows(parts[-1], ["number"])]
+    assert last == list(range(parts[-1]["row"], 10))
 
 
 def test_a_long_row_group_is_cut_into_few_slices(tmp_path):
     path = tmp_path / "long.parquet"
     pq.write_table(pa.table({"number": range(60_000)}), path, row_group_size=60_000)
     table = open_table(path)
-    pieces = table.slices(100)
-    assert len(pieces) == 16
-    assert sum(piece["n_rows"] for piece in pieces) == 60_000
-    assert [row["number"] for row in table.rows(pieces[-1], ["number"])][-1] == 59_999
+    parts = table.slices(100)
+    assert len(parts) == 16
+    assert sum(part["n_rows"] for part in parts) == 60_000
+    assert [row["number"] for row in table.rows(parts[-1], ["number"])][-1] == 59_999
 
 
 def test_csv_takes_very_long_fields(tmp_path):
     path = tmp_path / "long.csv"
     path.write_text(f"id,cif\na,{'x' * 200_000}\n")
     table = open_table(path)
-    [piece] = table.slices(5)
-    [row] = table.rows(piece, ["cif"])
+    [part] = table.slices(5)
+    [row] = table.rows(part, ["cif"])
     assert len(str(row["cif"])) == 200_000
 
 
@@ -56,8 +56,8 @@ def test_csv_of_a_spreadsheet_keeps_digits_and_skips_empty_lines(tmp_path):
     path.write_bytes(b'\xef\xbb\xbfid,cif\r\n007,"two\nlines"\r\n\r\n008,b\r\n9\r\n')
     table = open_table(path)
     assert table.columns == ["id", "cif"]
-    [piece] = table.slices(5)
-    rows = list(table.rows(piece, ["id", "cif"]))
+    [part] = table.slices(5)
+    rows = list(table.rows(part, ["id", "cif"]))
     # a row of the wrong length says nothing
     assert rows == [{"id": "007", "cif": "two\nlines"}, {"id": "008", "cif": "b"}, {}]
 

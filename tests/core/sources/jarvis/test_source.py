@@ -342,7 +342,7 @@ def test_what_no_table_can_hold_costs_one_row(tmp_path, faulty, name, reason):
         (b"<html>Sign in</html>", r"a\.json: the text is no JSON list"),
         (b"[]", "the list holds no records"),
         (b'[{"jid": "a"}, {"jid": ', "the file is cut off"),
-        (b"", "does not end in its 0 bytes"),
+        (b"", "the text is no JSON list"),
     ],
 )
 def test_a_file_of_another_kind_is_one_clear_error(tmp_path, content, words):

@@ -1,22 +1,18 @@
-"""Files of many structures with values beside them: frames, databases, lists of entries."""
+"""The base of files of many structures with values beside them."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from crystalgnn_core.errors import SourceError
 from crystalgnn_core.sources.formats.columns import ID_COLUMNS, read_id
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
-    from crystalgnn_core.sources.formats.pieces import Piece
+    from crystalgnn_core.sources.formats.structure_input import StructureInput
 
-XYZ_SUFFIXES = (".extxyz", ".xyz")
-ASE_SUFFIX = ".db"
-JSON_SUFFIXES = (".json", ".json.gz")
 _SLICE = 10_000  # rows whose places are noted at a time
 
 
@@ -50,23 +46,25 @@ class RowFile(ABC):
         """
 
     @abstractmethod
-    def rows(self, piece: Mapping[str, Any], id_key: str | None = None) -> Iterator[Piece]:
+    def rows(
+        self, part: Mapping[str, Any], id_key: str | None = None
+    ) -> Iterator[StructureInput]:
         """Yield every row of a range, unreadable ones included.
 
         Args:
-            piece: One of `slices`.
+            part: One of `slices`.
             id_key: Value that holds the identifier; None takes the first of `id_keys` that
                 is there, else the name of the file and, of several rows, their number.
         """
 
-    def pieces(self) -> Iterator[Piece]:
+    def inputs(self) -> Iterator[StructureInput]:
         """Yield every row of the file."""
-        for piece in self.slices(_SLICE):
-            yield from self.rows(piece)
+        for part in self.slices(_SLICE):
+            yield from self.rows(part)
 
     def id_of(
         self,
-        piece: Mapping[str, Any],
+        part: Mapping[str, Any],
         values: Mapping[str, Any],
         number: int | str,
         id_key: str | None,
@@ -74,7 +72,7 @@ class RowFile(ABC):
         """Return the identifier of a row, empty if a chosen value is missing.
 
         Args:
-            piece: The range in which the row stands.
+            part: The range in which the row stands.
             values: What stands beside the structure.
             number: Number of the row.
             id_key: Value that was chosen.
@@ -84,7 +82,7 @@ class RowFile(ABC):
         for key in self.id_keys:
             if found := read_id(values.get(key)):
                 return found
-        return self.name if piece["n_all"] == 1 else f"{self.name}-{number}"
+        return self.name if part["n_all"] == 1 else f"{self.name}-{number}"
 
 
 def cut(places: Iterable[tuple[str, int | None]], size: int) -> list[dict[str, Any]]:
@@ -94,48 +92,19 @@ def cut(places: Iterable[tuple[str, int | None]], size: int) -> list[dict[str, A
         places: Name and number by which each row is found again, in order.
         size: Rows of a range.
     """
-    pieces: list[dict[str, Any]] = []
+    parts: list[dict[str, Any]] = []
     n_all = 0
     for row, (name, number) in enumerate(places):
         if row % size == 0:
-            pieces.append({"row": row, "n_rows": 0, name: number})
-        pieces[-1]["n_rows"] += 1
+            parts.append({"row": row, "n_rows": 0, name: number})
+        parts[-1]["n_rows"] += 1
         n_all += 1
-    return [{**piece, "n_all": n_all} for piece in pieces]
+    return [{**part, "n_all": n_all} for part in parts]
 
 
-def open_row_file(path: Path, name: str | None = None) -> RowFile | None:
-    """Open a file of structures with values, told by its suffix, JSON by its content.
-
-    Args:
-        path: The file.
-        name: Identifier of its rows, see `RowFile`; None takes the name of the file.
-
-    Returns:
-        The file, or None if it is of another kind, such as JSON of a bare structure.
-
-    Raises:
-        SourceError: An SQLite file is no ASE database.
-    """
-    lowered = path.name.lower()
-    if lowered.endswith(XYZ_SUFFIXES):
-        from crystalgnn_core.sources.formats.extxyz import XyzFile
-
-        return XyzFile(path, name)
-    if lowered.endswith(ASE_SUFFIX):
-        from crystalgnn_core.sources.formats.ase_db import AseDatabase
-
-        return AseDatabase(path, name)
-    if lowered.endswith(JSON_SUFFIXES):
-        from crystalgnn_core.sources.formats.json_rows import open_json_rows
-
-        return open_json_rows(path, name)
-    return None
-
-
-def may_hold_values(path: Path) -> bool:
-    """Tell whether a file is of a kind that holds values beside structures."""
-    try:
-        return open_row_file(path) is not None
-    except SourceError:
-        return False
+def values_of_row(row: Any) -> dict[str, Any]:  # noqa: ANN401  ASE's are not typed
+    """Return what stands beside the structure of a row: results, data, key-value pairs."""
+    results = {name: row.get(name) for name in ("energy", "free_energy", "magmom")}
+    data = row.data if isinstance(row.data, dict) else {}
+    known = {name: value for name, value in results.items() if value is not None}
+    return known | data | row.key_value_pairs
