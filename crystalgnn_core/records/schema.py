@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
 
 import pyarrow as pa
 
-from crystalgnn_core import errors
+from crystalgnn_core.errors import RejectReason as RejectReason  # noqa: PLC0414  handed on
 from crystalgnn_core.targets import TARGETS, scheme_column
 
 if TYPE_CHECKING:
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 Split = Literal["train", "val", "test"]
 Stage = Literal["ingest", "graphs", "train", "screen", "predict"]
 INGEST_STAGE: Stage = "ingest"
-RejectReason = errors.RejectReason  # beside the error that carries one
 REJECT_REASONS: tuple[str, ...] = get_args(RejectReason)
 SPLITS: tuple[str, ...] = get_args(Split)
 _NONE: Mapping[str, Any] = MappingProxyType({})

@@ -6,21 +6,40 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from crystalgnn_core.errors import ConfigError, SourceError
-from crystalgnn_core.sources.formats import FORMATS, known_patterns
+from crystalgnn_core.sources.files.cgcnn_folder import (
+    ids_without_file,
+    label_table_of,
+    open_labels,
+)
+from crystalgnn_core.sources.files.labels import check_values
+from crystalgnn_core.sources.formats import (
+    CIF,
+    FORMATS,
+    STRUCTURE_PATTERNS,
+    is_table,
+    known_patterns,
+)
+from crystalgnn_core.sources.formats.columns import find_columns
 from crystalgnn_core.sources.formats.folders import matches
 from crystalgnn_core.sources.formats.parsing import refuse
 from crystalgnn_core.sources.formats.structure_input import StructureInput
 from crystalgnn_core.sources.formats.structures import (
     changed,
+    existing,
     inputs_of,
     may_hold_values,
+    open_row_file,
     structure_files,
+    unique_ids,
 )
+from crystalgnn_core.sources.formats.tables import open_table
 from crystalgnn_core.storage.files import file_sha256
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
+
+    from crystalgnn_core.sources.files.source import FilesSource
 
 
 def file_inputs(
@@ -47,7 +66,65 @@ def file_inputs(
             yield given, sha256
 
 
-def with_version(path: Path, slices: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+def payloads_of(source: FilesSource, path: Path) -> list[dict[str, Any]]:
+    """List what each part of a source holds: ranges of rows, or groups of files.
+
+    Raises:
+        SourceError: The content is missing, or of no supported kind.
+        ConfigError: A column is missing, or targets are set without a table.
+    """
+    if path.is_dir():
+        return _folder_payloads(source, path)
+    if is_table(path):
+        return _table_payloads(source, path)
+    if source.labels is None and (rows := open_row_file(path)) is not None:
+        slices = rows.slices(source.part_size)
+        check_values(rows, slices, source.columns, source.targets)
+        return _with_version(path, slices)
+    return _folder_payloads(source, path)
+
+
+def label_table(source: FilesSource, path: Path) -> Path | None:
+    """Return the table of labels that was named, or that of a folder of CGCNN."""
+    if source.labels is not None:
+        return existing(source.labels)
+    return label_table_of(path) if source.targets and path.is_dir() else None
+
+
+def _table_payloads(source: FilesSource, path: Path) -> list[dict[str, Any]]:
+    if source.labels is not None:
+        raise ConfigError(f"{path.name} is a table, so it cannot take a label table too")
+    if source.formation_energy is not None:
+        raise _no_energies(path)
+    table = open_table(path)
+    find_columns(table, source.columns, source.targets, with_structures=True)
+    return _with_version(path, table.slices(source.part_size))
+
+
+def _folder_payloads(source: FilesSource, path: Path) -> list[dict[str, Any]]:
+    table = label_table(source, path)
+    pattern = source.pattern
+    if source.labels is None and table is not None and pattern == STRUCTURE_PATTERNS:
+        pattern = CIF.patterns  # nothing else is read by CGCNN
+    folder, files = _folder_and_files(path, pattern)
+    if table is None and (source.targets or source.formation_energy is not None):
+        _require_values(path, files, is_energy=not source.targets)
+    names = [file.relative_to(folder).as_posix() for file in files]
+    ids = unique_ids(names)
+    digests = map(file_sha256, files)
+    entries = [list(entry) for entry in zip(names, ids, digests, strict=True)]
+    shared = {}
+    if table is not None:
+        opened = open_labels(table, source.columns.material_id)
+        find_columns(opened, source.columns, source.targets, with_structures=False)
+        shared = {"labels_sha256": file_sha256(table)}
+        if not opened.has_names:
+            entries += [["", name, ""] for name in ids_without_file(opened, ids)]
+    starts = range(0, len(entries), source.part_size)
+    return [shared | {"files": entries[at : at + source.part_size]} for at in starts]
+
+
+def _with_version(path: Path, slices: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """Add digest and size of a file to its ranges of rows.
 
     Raises:
@@ -59,7 +136,7 @@ def with_version(path: Path, slices: Sequence[dict[str, Any]]) -> list[dict[str,
     return [version | part for part in slices]
 
 
-def folder_and_files(path: Path, patterns: Sequence[str]) -> tuple[Path, list[Path]]:
+def _folder_and_files(path: Path, patterns: Sequence[str]) -> tuple[Path, list[Path]]:
     """List the files of a folder, or a file, with the folder in which they are.
 
     Raises:
@@ -73,7 +150,7 @@ def folder_and_files(path: Path, patterns: Sequence[str]) -> tuple[Path, list[Pa
     return path.parent, [path]
 
 
-def require_values(path: Path, files: Sequence[Path], *, is_energy: bool) -> None:
+def _require_values(path: Path, files: Sequence[Path], *, is_energy: bool) -> None:
     """Check that values may stand beside the structures of some file.
 
     Raises:
@@ -82,13 +159,13 @@ def require_values(path: Path, files: Sequence[Path], *, is_energy: bool) -> Non
     if any(map(may_hold_values, files)):
         return
     if is_energy:
-        raise no_energies(path)
+        raise _no_energies(path)
     raise ConfigError(
         f"targets are set but {path} is no table; name the label table in labels"
     )
 
 
-def no_energies(path: Path) -> ConfigError:
+def _no_energies(path: Path) -> ConfigError:
     """Make the error of bare structures of which formation energies are asked."""
     *kinds, last = (kind.name for kind in FORMATS if kind.holds == "rows")
     return ConfigError(

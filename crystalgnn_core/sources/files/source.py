@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from crystalgnn_core.base import DIGEST_LENGTH, LATER, NOT_CONTENT
-from crystalgnn_core.errors import ConfigError
 from crystalgnn_core.sources.base import (
     BATCH_SIZE,
     SourceConfig,
@@ -21,35 +20,25 @@ from crystalgnn_core.sources.base import (
 )
 from crystalgnn_core.sources.energies.formation import FormationEnergy
 from crystalgnn_core.sources.files.cgcnn_folder import (
-    ids_without_file,
-    label_table_of,
     open_labels,
 )
 from crystalgnn_core.sources.files.labels import (
     FORMATION,
     Labelling,
-    check_values,
     label_rows,
     values_beside,
     with_formation_energy,
     with_labels,
     with_run_type,
 )
-from crystalgnn_core.sources.files.parts import (
-    file_inputs,
-    folder_and_files,
-    no_energies,
-    require_values,
-    with_version,
-)
-from crystalgnn_core.sources.formats import CIF, STRUCTURE_PATTERNS, is_table
+from crystalgnn_core.sources.files.parts import file_inputs, label_table, payloads_of
+from crystalgnn_core.sources.formats import STRUCTURE_PATTERNS, is_table
 from crystalgnn_core.sources.formats.columns import TableColumns, TargetColumn, find_columns
 from crystalgnn_core.sources.formats.structure_input import StructureInput, read_structures
 from crystalgnn_core.sources.formats.structures import (
     changed,
     existing,
     open_row_file,
-    unique_ids,
 )
 from crystalgnn_core.sources.formats.table_structures import table_inputs
 from crystalgnn_core.sources.formats.tables import open_table
@@ -61,7 +50,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from crystalgnn_core.records.schema import RawRecord
-    from crystalgnn_core.sources.formats.row_file import RowFile
     from crystalgnn_core.sources.ingest.stored import StoredSource
 
 
@@ -125,14 +113,7 @@ class FilesSource(SourceConfig):
             ConfigError: A column is missing, or targets are set without a table.
         """
         path = existing(self.path)
-        if path.is_dir():
-            payloads = self._folder_payloads(path)
-        elif is_table(path):
-            payloads = self._table_payloads(path)
-        elif (rows := open_row_file(path)) is not None and self.labels is None:
-            payloads = self._row_file_payloads(rows)
-        else:
-            payloads = self._folder_payloads(path)
+        payloads = payloads_of(self, path)
         if self.formation_energy is not None:
             from crystalgnn_core.sources.energies.references import reference_energies
 
@@ -163,50 +144,6 @@ class FilesSource(SourceConfig):
         unused = {name: target.unused_fields() for name, target in self.targets.items()}
         return self.settings_digest(exclude=not_content(self) | {"targets": unused})
 
-    def _table_payloads(self, path: Path) -> list[dict[str, Any]]:
-        if self.labels is not None:
-            raise ConfigError(
-                f"{path.name} is a table, so it cannot take a label table too"
-            )
-        if self.formation_energy is not None:
-            raise no_energies(path)
-        table = open_table(path)
-        find_columns(table, self.columns, self.targets, with_structures=True)
-        return with_version(path, table.slices(self.part_size))
-
-    def _row_file_payloads(self, file: RowFile) -> list[dict[str, Any]]:
-        slices = file.slices(self.part_size)
-        check_values(file, slices, self.columns, self.targets)
-        return with_version(file.path, slices)
-
-    def _folder_payloads(self, path: Path) -> list[dict[str, Any]]:
-        table = self._label_table(path)
-        pattern = self.pattern
-        if self.labels is None and table is not None and pattern == STRUCTURE_PATTERNS:
-            pattern = CIF.patterns  # nothing else is read by CGCNN
-        folder, files = folder_and_files(path, pattern)
-        if table is None and (self.targets or self.formation_energy is not None):
-            require_values(path, files, is_energy=not self.targets)
-        names = [file.relative_to(folder).as_posix() for file in files]
-        ids = unique_ids(names)
-        digests = map(file_sha256, files)
-        entries = [list(entry) for entry in zip(names, ids, digests, strict=True)]
-        shared = {}
-        if table is not None:
-            opened = open_labels(table, self.columns.material_id)
-            find_columns(opened, self.columns, self.targets, with_structures=False)
-            shared = {"labels_sha256": file_sha256(table)}
-            if not opened.has_names:
-                entries += [["", name, ""] for name in ids_without_file(opened, ids)]
-        starts = range(0, len(entries), self.part_size)
-        return [shared | {"files": entries[at : at + self.part_size]} for at in starts]
-
-    def _label_table(self, path: Path) -> Path | None:
-        """Return the table of labels that was named, or that of a folder of CGCNN."""
-        if self.labels is not None:
-            return existing(self.labels)
-        return label_table_of(path) if self.targets and path.is_dir() else None
-
     def _read_table(self, path: Path, payload: Mapping[str, Any]) -> Iterator[RawRecord]:
         table = open_table(path)
         columns = find_columns(table, self.columns, self.targets, with_structures=True)
@@ -226,7 +163,7 @@ class FilesSource(SourceConfig):
 
     def _read_files(self, path: Path, payload: Mapping[str, Any]) -> Iterator[RawRecord]:
         folder = path if path.is_dir() else path.parent
-        table = self._label_table(path)
+        table = label_table(self, path)
         labels: dict[str, dict[str, Any]] | None = None
         if table is not None:
             if file_sha256(table) != payload["labels_sha256"]:
