@@ -83,11 +83,7 @@ class VaspSource(SourceConfig):
         require_paths(self.name, self.path)
 
     def plan(self, stored: StoredSource) -> SourcePlan:  # noqa: ARG002  it is read whole
-        """List groups of runs; references that are runs or entries are read here.
-
-        Raises:
-            SourceError: There is no such path, no run, or no reference where one is named.
-        """
+        """List groups of runs; references that are runs or entries are read here."""
         path = existing(self.path)
         folder, files = (
             (path, find_files(path, self.pattern))
@@ -110,11 +106,7 @@ class VaspSource(SourceConfig):
         return SourcePlan(parts=tuple(starmap(self.make_part, enumerate(payloads))))
 
     def read(self, part: SourcePart) -> Iterator[RawRecord]:
-        """Yield a record for every run of a part, unreadable ones included.
-
-        Raises:
-            SourceError: A file changed after the parts were listed.
-        """
+        """Yield a record for every run of a part, unreadable ones included."""
         path = existing(self.path)
         folder = path if path.is_dir() else path.parent
         references = part.payload["references"]

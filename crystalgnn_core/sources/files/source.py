@@ -122,11 +122,7 @@ class FilesSource(SourceConfig):
         return SourcePlan(parts=tuple(starmap(self.make_part, enumerate(payloads))))
 
     def read(self, part: SourcePart) -> Iterator[RawRecord]:
-        """Yield a record for every row or structure of a part, unreadable ones included.
-
-        Raises:
-            SourceError: A file changed after the parts were listed.
-        """
+        """Yield a record for every row or structure of a part, unreadable ones included."""
         path = existing(self.path)
         if "files" in part.payload:
             return self._read_files(path, part.payload)

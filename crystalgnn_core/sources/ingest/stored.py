@@ -98,21 +98,10 @@ class KeptRows:
 
     def missing(self) -> int:
         """Return how many of the ids are stored neither as records nor as rejects."""
-        found = [table["material_id"] for table in self.tables(["material_id"])]
-        ids = pa.chunked_array(
-            [
-                chunk
-                for column in (*found, self.rejects["material_id"])
-                for chunk in column.chunks
-            ],
-            pa.string(),
-        )
-        return (
-            pc.sum(
-                pc.invert(pc.is_in(self.material_ids, value_set=ids.combine_chunks()))
-            ).as_py()
-            or 0
-        )
+        names = ["material_id"]
+        found = pa.concat_tables([*self.tables(names), self.rejects.select(names)])
+        stored = found["material_id"].combine_chunks()
+        return pc.is_in(self.material_ids, value_set=stored).false_count
 
     def _is_own(self, table: pa.Table) -> pa.ChunkedArray:
         return pc.is_in(table["material_id"], value_set=self.material_ids)

@@ -126,11 +126,7 @@ class JarvisSource(SourceConfig):
         )
 
     def read(self, part: SourcePart) -> Iterator[RawRecord]:
-        """Yield a record for every element of the list, unreadable ones included.
-
-        Raises:
-            SourceError: The file changed after the parts were listed.
-        """
+        """Yield a record for every element of the list, unreadable ones included."""
         payload = part.payload
         path = Path(payload["path"])
         if not path.is_file() or path.stat().st_size != payload["n_bytes"]:

@@ -122,12 +122,7 @@ class MaterialsProjectSource(SourceConfig):
         key_of_environment()
 
     def plan(self, stored: StoredSource) -> SourcePlan:
-        """Compare the release with what is stored; the listing is kept between ingests.
-
-        Raises:
-            SourceError: There is no service or key, or no material fits.
-            TransientError: The service did not answer, or changed its release meanwhile.
-        """
+        """Compare the release with what is stored; the listing is kept between ingests."""
         release = self._release()
         is_same = stored.has_same_settings and stored.last_version == release.version
         if is_same and (stored.is_trusted or self._has_all(stored)):
@@ -148,13 +143,7 @@ class MaterialsProjectSource(SourceConfig):
         return self._plan_changes(listing, pq.read_table(earlier), stored, release, path)
 
     def read(self, part: SourcePart) -> Iterator[RawRecord]:
-        """Yield the records of a page or of some ids, all of one release.
-
-        Raises:
-            SourceError: There is no key, or it is refused.
-            TransientError: The service did not answer, changed its release meanwhile, or
-                holds other materials than were listed.
-        """
+        """Yield the records of a page or of some ids, all of one release."""
         payload = part.payload
         if "n_nameless" in payload:
             yield from repeat(record_without_id(), payload["n_nameless"])

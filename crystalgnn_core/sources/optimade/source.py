@@ -120,12 +120,7 @@ class OptimadeSource(SourceConfig):
         return tuple(self.targets)
 
     def plan(self, stored: StoredSource) -> SourcePlan:
-        """Go on with the crawl that was interrupted, or begin one.
-
-        Raises:
-            SourceError: The address, the filter or the answer is not right.
-            TransientError: The provider does not answer.
-        """
+        """Go on with the crawl that was interrupted, or begin one."""
         settings, last = self.reading_digest(), stored.last_version
         crawl = unfinished_crawl(stored.folder, settings, last) or self._begin()
         memory = save_state(stored.folder, crawl)
@@ -139,12 +134,7 @@ class OptimadeSource(SourceConfig):
         )
 
     def read(self, part: SourcePart) -> Iterator[RawRecord | SourcePart]:
-        """Yield the rows of some pages, then the part of those that follow.
-
-        Raises:
-            SourceError: The provider refuses, or the pages lead nowhere.
-            TransientError: The provider does not answer, or rows are missing at the end.
-        """
+        """Yield the rows of some pages, then the part of those that follow."""
         cursor = CrawlCursor.model_validate(part.payload)
         n_read = 0
         while n_read < self.part_size:

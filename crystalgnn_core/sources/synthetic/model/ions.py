@@ -93,7 +93,7 @@ class IonTable(NamedTuple):
         radius: In angstrom.
         electronegativity: On Pauling's scale.
         open_shell: 1 for a partly filled d shell, else 0.
-        energy: Creation energy in eV, see `reference.py`.
+        energy: Creation energy in eV, see `ion_energies.py`.
     """
 
     charge: NDArray[np.float64]

@@ -2,7 +2,7 @@ import pytest
 
 from crystalgnn_core.sources.synthetic.model.ion_energies import ION_ENERGIES
 from crystalgnn_core.sources.synthetic.model.ions import IONS
-from crystalgnn_core.sources.synthetic.model.reference import fit_ion_energies
+from tests.core.sources.synthetic.model.ion_energy_fit import fit_ion_energies
 
 
 def test_the_table_of_ion_energies_is_what_the_fit_gives():
