@@ -20,7 +20,7 @@ from crystalgnn_core.manifest import KEY, Manifest, ShardEntry
 from crystalgnn_core.records.content import content_digest
 from crystalgnn_core.records.crystal import Crystal, structure_digest
 from crystalgnn_core.screening.prescreening import Prescreened
-from crystalgnn_core.screening.screen import MANIFEST, ScreenResult
+from crystalgnn_core.screening.result import MANIFEST, ScreenResult
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

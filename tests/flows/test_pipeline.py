@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, cast
 import pandas as pd
 import pytest
 
-from crystalgnn_core.screening.ranking import RANKING_SCHEMA
+from crystalgnn_core.screening.ranking import ranking_schema
 
 if TYPE_CHECKING:
     from prefect.client.schemas.objects import Artifact as StoredArtifact
@@ -25,7 +25,8 @@ def test_pipeline_makes_a_report_and_a_second_run_reuses_all(tiny_config):
     folder = Path(first.screened.result.folder)
     page = (folder / "report.html").read_text()
     ranking = pd.read_parquet(folder / "ranking.parquet")
-    assert list(ranking.columns) == RANKING_SCHEMA.names
+    targets = tiny_config.screening.score.targets
+    assert list(ranking.columns) == ranking_schema(targets).names
     assert ranking["rank"].tolist() == list(range(1, len(ranking) + 1))
     assert ranking["score"].is_monotonic_decreasing
     result = first.screened.result
