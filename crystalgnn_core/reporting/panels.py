@@ -73,7 +73,7 @@ def draw_panels(report: ScreenReport) -> Panels:
 
 
 def _add_plane(panels: Panels, report: ScreenReport) -> None:
-    """Draw a map of the first criterion's column against that of each other."""
+    """Draw the maps of the candidates, see `plane_axes`."""
     scatter = report.scatter
     for index, (x, y) in enumerate(plane_axes(report.criteria)):
         if scatter is None or not _has_values(scatter, (x, y)):

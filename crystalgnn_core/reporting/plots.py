@@ -38,9 +38,16 @@ def column_target(name: str) -> Target:
 
 
 def plane_axes(criteria: Sequence[Criterion]) -> list[tuple[str, str]]:
-    """Pair the column of the first criterion with that of each other, or with the score."""
-    first, *others = dict.fromkeys(criterion.column for criterion in criteria) or [""]
-    return [(first, other) for other in others or ["score"] if first]
+    """Pair one column, if there is one without a window, with each other to be shaded.
+
+    A single column is paired with the score.
+    """
+    columns = list(dict.fromkeys(criterion.column for criterion in criteria))
+    if len(columns) < 2:
+        return [(SCORE.name, column) for column in columns]
+    without = (criterion.column for criterion in criteria if not criterion.is_window)
+    first = next(without, columns[0])
+    return [(first, column) for column in columns if column != first]
 
 
 def plane_figure(
@@ -152,10 +159,10 @@ def _vertical_range(
     finite = values[np.isfinite(values)]
     bounds = [criterion.wanted() for criterion in shaded]
     lowest = min(*finite, *(high for _, high in bounds), np.inf)
-    highest = max(*finite, *(low for low, _ in bounds), lowest + 0.1)
+    highest = max(*finite, *(low for low, _ in bounds), lowest)
     if target.minimum >= 0:  # also a prediction slightly below 0 stands for 0
         lowest = 0.0
-    margin = 0.03 * (highest - lowest)
+    margin = 0.03 * (highest - lowest) or 0.05
     return [lowest - margin, highest + 2 * margin]
 
 

@@ -116,7 +116,7 @@ def test_plane_accepts_open_windows_and_unranked_candidates():
     assert "&lt;b&gt;" in spec["data"][0]["text"][0]
 
 
-def test_a_map_is_drawn_for_the_first_column_with_each_other_or_with_the_score():
+def test_every_column_has_a_map_and_windows_stand_where_they_are_shaded():
     modulus = Above(column="bulk_modulus", midpoint=100, width=20)
     energy = Below(column="formation_energy_per_atom", midpoint=-1, width=0.5)
     assert plane_axes([energy, WINDOW]) == [AXES]
@@ -124,7 +124,8 @@ def test_a_map_is_drawn_for_the_first_column_with_each_other_or_with_the_score()
         ("bulk_modulus", "band_gap"),
         ("bulk_modulus", "formation_energy_per_atom"),
     ]
-    assert plane_axes([modulus, modulus]) == [("bulk_modulus", "score")]
+    assert plane_axes([WINDOW, energy]) == [AXES]
+    assert plane_axes([modulus, modulus]) == [("score", "bulk_modulus")]
     assert plane_axes([]) == []
 
 
