@@ -39,7 +39,7 @@ def plan_predictions(
     shard_size: int,
     prescreened: Prescreened | None = None,
 ) -> ShardPlan:
-    """List the prediction shards that a model still owes for the candidates.
+    """List the prediction shards of a model that are missing for the candidates.
 
     After a pre-screen only those that it kept are predicted.
     """

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 # rounding on the scale of learning (eV, or decades); predictions ignore the choice of cell
 SAME_PREDICTION = 1e-4
 LENGTH_TOLERANCE = 0.002  # relative
-SITE_TOLERANCE = 0.01  # of the cube root of the volume an atom
+SITE_TOLERANCE = 0.01  # of the cube root of the volume per atom
 ANGLE_TOLERANCE = 0.1  # degrees
 
 
