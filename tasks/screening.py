@@ -20,7 +20,7 @@ from crystalgnn_core.screening.prescreening import (
 from crystalgnn_core.screening.ranking import check_models
 from crystalgnn_core.screening.result import ScreenResult
 from crystalgnn_core.screening.screen import rank_screen
-from crystalgnn_core.shardset import KEY, ShardJob, ShardState
+from crystalgnn_core.storage.shards import KEY, ShardJob, ShardState
 from tasks.graphs import ShardPlan
 from tasks.options import OPTIONS
 

@@ -9,16 +9,16 @@ import pandas as pd
 from pymatgen.core.composition import Composition
 
 from crystalgnn_core.errors import LabelSchemeError
-from crystalgnn_core.records.schemes import (
+from crystalgnn_core.records.hull import energies_above_hull
+from crystalgnn_core.records.label_schemes import (
     SYNTHETIC_PREFIX,
     count_schemes,
     refuse_mixture,
 )
-from crystalgnn_core.records.store import RecordStore
+from crystalgnn_core.records.table.store import RecordStore
 from crystalgnn_core.screening.candidates import read_candidates
 from crystalgnn_core.screening.cifs import cif_name
 from crystalgnn_core.screening.quality import SETTING, TRUE, refuse_mixed_values
-from crystalgnn_core.sources.synthetic_model.hull import energies_above_hull
 from crystalgnn_core.targets import TARGETS, scheme_column
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from pydantic import model_validator
 from scipy.stats import spearmanr
 
 from crystalgnn_core.base import FrozenModel
-from crystalgnn_core.records.schemes import count_schemes, refuse_mixture
+from crystalgnn_core.records.label_schemes import count_schemes, refuse_mixture
 from crystalgnn_core.screening.candidates import read_candidates
 from crystalgnn_core.screening.prescreening import KEPT, Prescreened, read_prescreened
 from crystalgnn_core.screening.ranking import is_in_windows, score_candidates

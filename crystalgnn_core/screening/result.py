@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Annotated
 import pandas as pd
 from pydantic import ValidationError
 
-from crystalgnn_core.artifacts import FileRef, read_json, write_json
 from crystalgnn_core.base import LATER, FrozenModel
 from crystalgnn_core.errors import IntegrityError
 from crystalgnn_core.screening.outcome import CANDIDATES
 from crystalgnn_core.screening.prescreening import Prescreened
-from crystalgnn_core.shardset import KEY
+from crystalgnn_core.storage.files import FileRef, read_json, write_json
+from crystalgnn_core.storage.shards import KEY
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

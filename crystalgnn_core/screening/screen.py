@@ -7,7 +7,6 @@ from collections import Counter
 from functools import partial
 from typing import TYPE_CHECKING
 
-from crystalgnn_core.artifacts import write_text
 from crystalgnn_core.base import digest_of
 from crystalgnn_core.errors import InputError, IntegrityError
 from crystalgnn_core.learning.cards import read_card
@@ -37,6 +36,7 @@ from crystalgnn_core.screening.result import (
     finished_screen,
     set_latest,
 )
+from crystalgnn_core.storage.files import write_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -10,8 +10,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import Circle
 
-from crystalgnn_core.artifacts import atomic_path
 from crystalgnn_core.reporting.style import LIGHT
+from crystalgnn_core.storage.files import atomic_path
 from deployments.docs.examples.srtio3_walkthrough import FEATURES, count_edges
 
 if TYPE_CHECKING:

@@ -2,10 +2,10 @@ import pyarrow as pa
 import pytest
 
 from crystalgnn_core.errors import LabelSchemeError
-from crystalgnn_core.records.store import RecordStore
+from crystalgnn_core.records.table.store import RecordStore
 from crystalgnn_core.reporting.ranked import true_hull_distances
 from crystalgnn_core.screening.candidates import read_candidates
-from crystalgnn_core.sources.synthetic import truth
+from crystalgnn_core.sources.synthetic.source import truth
 from tests.core.worlds import CANDIDATES, SOURCE, in_memory, ingest
 
 

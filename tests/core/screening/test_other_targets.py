@@ -12,9 +12,9 @@ from crystalgnn_core.reporting.screen import report_screen
 from crystalgnn_core.screening.config import PrescreenConfig, ScoreConfig, ScreeningConfig
 from crystalgnn_core.screening.prescreening import prescreen
 from crystalgnn_core.screening.screen import rank_screen
-from crystalgnn_core.sources.files import FilesSource
-from crystalgnn_core.sources.synthetic import SyntheticSource
-from crystalgnn_core.sources.synthetic_model.labels import compute_labels
+from crystalgnn_core.sources.files.source import FilesSource
+from crystalgnn_core.sources.synthetic.model.labels import compute_labels
+from crystalgnn_core.sources.synthetic.source import SyntheticSource
 from tests.core import worlds
 
 WINDOW = {"kind": "window", "column": "band_gap", "low": 1, "high": 3, "width": 0.5}

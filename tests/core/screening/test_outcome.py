@@ -5,7 +5,7 @@ import pyarrow.parquet as pq
 
 from crystalgnn_core.screening.outcome import write_outcome
 from crystalgnn_core.screening.ranking import ranking_schema
-from crystalgnn_core.shardset import KEY
+from crystalgnn_core.storage.shards import KEY
 
 
 def test_what_is_judged_stands_before_the_score_and_what_else_is_predicted_last(tmp_path):

@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 
 from crystalgnn_core.errors import LabelSchemeError
-from crystalgnn_core.records.schemes import MBJ, MP_2020
+from crystalgnn_core.records.label_schemes import MBJ, MP_2020
 from crystalgnn_core.screening.config import ScoreConfig
 from crystalgnn_core.screening.criteria import Below
 from crystalgnn_core.screening.quality import RankingQuality, judge_ranking

@@ -14,7 +14,7 @@ from crystalgnn_core.screening.config import ScoreConfig, ScreeningConfig
 from crystalgnn_core.screening.result import previous_screen
 from crystalgnn_core.screening.screen import rank_screen
 from crystalgnn_core.sources.base import LabelRequirement
-from crystalgnn_core.sources.synthetic import SyntheticSource
+from crystalgnn_core.sources.synthetic.source import SyntheticSource
 from tests.core.random_crystals import with_lonely_atom
 from tests.core.worlds import (
     SCREENING,

@@ -1,0 +1,1 @@
+"""Upkeep of a store: compaction and checks of integrity, across the stages."""
