@@ -107,12 +107,6 @@ def funnel_steps(config: ScreeningConfig, result: ScreenResult) -> list[tuple[st
 
 def change_facts(result: ScreenResult) -> dict[str, int] | None:
     """Count what changed since the previous screen; None for the first."""
-    changes = result.changes
-    if changes is None:
+    if result.changes is None:
         return None
-    return {
-        "new": changes.n_new,
-        "changed": changes.n_changed,
-        "removed": changes.n_removed,
-        "unchanged": changes.n_unchanged,
-    }
+    return {name.removeprefix("n_"): count for name, count in result.changes}

@@ -74,7 +74,8 @@ def plane_figure(
         f"{y.title} {y.with_unit('%{y:.3f}')}<extra></extra>"
     )
     traces = density_traces(
-        *(rest[name].to_numpy(dtype=float) for name in axes),
+        rest[x.name].to_numpy(dtype=float),
+        rest[y.name].to_numpy(dtype=float),
         lambda i: _candidate_text(rest.iloc[i]),
         noun="candidates",
         n_cells=(104, 60),

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from math import isfinite
-from typing import TYPE_CHECKING, Annotated, Literal, Self
+from math import inf, isfinite
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
 
 import numpy as np
 from pydantic import Field, FiniteFloat, model_validator
@@ -119,15 +119,29 @@ class _Threshold(Criterion):
         width: Width of the transition.
     """
 
+    kind: str
+    sign: ClassVar[int]  # 1 where low values are wanted, -1 where high ones are
     midpoint: FiniteFloat
     width: Width
 
-    def _sentence(self, word: str, difference: str) -> str:
-        target = self.target
-        midpoint = target.with_unit(format_value(self.midpoint))
+    def log_desirability(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the logarithm of the logistic function."""
+        return -np.logaddexp(0.0, self.sign * (values - self.midpoint) / self.width)
+
+    def wanted(self) -> tuple[float, float]:
+        """Return all on the wanted side of the midpoint."""
+        return (-inf, self.midpoint) if self.sign > 0 else (self.midpoint, inf)
+
+    def sentence(self) -> str:
+        """Name the midpoint and the logistic function."""
+        midpoint, width = (
+            self.target.with_unit(format_value(x)) for x in (self.midpoint, self.width)
+        )
+        terms = ["value", "midpoint"][:: self.sign]
+        difference = " \N{MINUS SIGN} ".join(terms)
         return (
-            f"{target.title} {word} {midpoint}, as 1 / (1 + exp(({difference}) / "
-            f"{target.with_unit(format_value(self.width))}))"
+            f"{self.target.title} {self.kind} {midpoint}, as "
+            f"1 / (1 + exp(({difference}) / {width}))"
         )
 
 
@@ -135,36 +149,14 @@ class Below(_Threshold):
     """Desirability 1 / (1 + exp((value - midpoint) / width)): low values are wanted."""
 
     kind: Literal["below"] = "below"
-
-    def log_desirability(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return the logarithm of the logistic function."""
-        return -np.logaddexp(0.0, (values - self.midpoint) / self.width)
-
-    def wanted(self) -> tuple[float, float]:
-        """Return all below the midpoint."""
-        return -np.inf, self.midpoint
-
-    def sentence(self) -> str:
-        """Name the midpoint and the logistic function."""
-        return self._sentence("below", "value \N{MINUS SIGN} midpoint")
+    sign = 1
 
 
 class Above(_Threshold):
     """Desirability 1 / (1 + exp((midpoint - value) / width)): high values are wanted."""
 
     kind: Literal["above"] = "above"
-
-    def log_desirability(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return the logarithm of the logistic function."""
-        return -np.logaddexp(0.0, (self.midpoint - values) / self.width)
-
-    def wanted(self) -> tuple[float, float]:
-        """Return all above the midpoint."""
-        return self.midpoint, np.inf
-
-    def sentence(self) -> str:
-        """Name the midpoint and the logistic function."""
-        return self._sentence("above", "midpoint \N{MINUS SIGN} value")
+    sign = -1
 
 
 def format_value(value: float) -> str:

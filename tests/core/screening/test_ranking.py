@@ -2,6 +2,7 @@ import json
 import math
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -143,7 +144,7 @@ def test_the_shorter_spelling_gives_the_names_and_scores_it_always_gave(case):
     screening = ScreeningConfig(sources=("a", "b"), score=config)
     assert config.settings_digest() == case["score_digest"]
     assert screening.settings_digest() == case["screening_digest"]
-    cards = [SimpleNamespace(weights_sha256="5a" * 32)]
+    cards: Any = [SimpleNamespace(weights_sha256="5a" * 32)]
     candidates = pd.DataFrame(
         {
             "source": ["a", "a", "b"],
@@ -151,7 +152,7 @@ def test_the_shorter_spelling_gives_the_names_and_scores_it_always_gave(case):
             "structure_digest": ["x", "y", "z"],
         }
     )
-    fast = SimpleNamespace(weights=("7c" * 32,), keep=0.1)
+    fast: Any = SimpleNamespace(weights=("7c" * 32,), keep=0.1)
     assert _name_screen(screening, cards, candidates, None) == case["screen_id"]
     assert _name_screen(screening, cards, candidates, fast) == case["prescreened_id"]
     energies, gaps = FIRST["formation_energy_per_atom"], FIRST["band_gap"]
