@@ -1,1 +1,1 @@
-"""Test suites by which a class from anywhere shows that it keeps a contract."""
+"""What every kind of a thing must pass, as tests for pytest, also of other packages."""
