@@ -12,6 +12,13 @@ from typing import Any
 from pydantic import Field
 
 from crystalgnn_core.base import FrozenModel
+from crystalgnn_core.records.label_schemes import (
+    ALEXANDRIA_PBE,
+    ALEXANDRIA_PBESOL,
+    JARVIS_OPTB88VDW,
+    MP_2020,
+    OQMD,
+)
 from crystalgnn_core.sources.formats.columns import TargetColumn
 
 _INDEX = (
@@ -63,7 +70,7 @@ PROVIDERS: dict[str, OptimadeProvider] = {
         title="Alexandria (PBE)",
         url="https://alexandria.icams.rub.de/pbe",
         targets=_columns(
-            "Alexandria PBE",
+            ALEXANDRIA_PBE,
             formation_energy_per_atom="_alexandria_formation_energy_per_atom",
             band_gap="_alexandria_band_gap",
             energy_above_hull="_alexandria_hull_distance",
@@ -76,7 +83,7 @@ PROVIDERS: dict[str, OptimadeProvider] = {
         title="Alexandria (PBEsol)",
         url="https://alexandria.icams.rub.de/pbesol",
         targets=_columns(
-            "Alexandria PBEsol",
+            ALEXANDRIA_PBESOL,
             formation_energy_per_atom="_alexandria_formation_energy_per_atom",
             band_gap="_alexandria_band_gap",
             energy_above_hull="_alexandria_hull_distance",
@@ -99,7 +106,7 @@ PROVIDERS: dict[str, OptimadeProvider] = {
         title="JARVIS-DFT",
         url="https://jarvis.nist.gov/optimade/jarvisdft",
         targets=_columns(
-            "JARVIS OptB88vdW",
+            JARVIS_OPTB88VDW,
             formation_energy_per_atom="_jarvis_formation_energy_peratom",
             band_gap="_jarvis_optb88vdw_bandgap",
             bulk_modulus="_jarvis_bulk_modulus_kv",
@@ -119,7 +126,7 @@ PROVIDERS: dict[str, OptimadeProvider] = {
         title="Materials Project",
         url="https://optimade.materialsproject.org",
         targets=_columns(
-            "MP GGA/GGA+U MP2020",
+            MP_2020,
             formation_energy_per_atom=("_mp_stability.gga_gga+u.formation_energy_per_atom"),
         ),
         license="CC-BY-4.0",
@@ -143,7 +150,7 @@ PROVIDERS: dict[str, OptimadeProvider] = {
         title="Open Quantum Materials Database",
         url="https://oqmd.org/optimade",
         targets=_columns(
-            "OQMD",
+            OQMD,
             formation_energy_per_atom="_oqmd_delta_e",
             band_gap="_oqmd_band_gap",
             energy_above_hull="_oqmd_stability",
