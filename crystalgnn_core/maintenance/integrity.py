@@ -121,13 +121,13 @@ def _wrong_rows(rows: pa.RecordBatch) -> list[str]:
                 np.array(row["lattice"]).reshape(3, 3),
                 np.array(row["frac_coords"]).reshape(-1, 3),
             )
-            is_sound = (
+            is_intact = (
                 structure_digest(crystal) == row[KEY]
                 and content_digest(row) == row["content_digest"]
             )
         except (ValueError, TypeError):
-            is_sound = False
-        if not is_sound:
+            is_intact = False
+        if not is_intact:
             wrong.append(f"{row['source']}/{row['material_id']}")
     return wrong
 

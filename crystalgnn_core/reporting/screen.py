@@ -129,7 +129,7 @@ def _earlier_state(entry: Path) -> ReportState | None:
         state = ReportState.model_validate(read_json(entry))
     except (IntegrityError, ValidationError):
         return None
-    return state if state.page.is_sound() else None
+    return state if state.page.is_intact() else None
 
 
 def _compose(

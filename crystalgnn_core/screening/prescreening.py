@@ -126,7 +126,7 @@ def _finished(path: Path) -> Prescreened | None:
         known = Prescreened.model_validate(read_json(path.with_suffix(".json")))
     except (IntegrityError, ValidationError):
         return None
-    return known if known.file.is_sound() else None
+    return known if known.file.is_intact() else None
 
 
 def _cut(
@@ -186,7 +186,7 @@ def kept_digests(prescreened: Prescreened) -> pa.Array:
 
 
 def _read(prescreened: Prescreened) -> pa.Table:
-    if not prescreened.file.is_sound():
+    if not prescreened.file.is_intact():
         raise IntegrityError(
             f"{prescreened.file.path}: missing or damaged; screen the candidates again"
         )

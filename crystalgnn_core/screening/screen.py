@@ -238,7 +238,7 @@ def _name_screen(
 def _finished(folder: Path) -> ScreenResult | None:
     """Return a screen whose manifest and files are there and sound."""
     result = _manifest(folder)
-    if result is None or not all(file.is_sound() for file in result.files):
+    if result is None or not all(file.is_intact() for file in result.files):
         return None
     return result
 

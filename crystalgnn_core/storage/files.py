@@ -46,7 +46,7 @@ class FileRef(FrozenModel):
             n_rows=n_rows,
         )
 
-    def is_sound(self) -> bool:
+    def is_intact(self) -> bool:
         """Tell whether the file is there and has the recorded size and digest."""
         path = Path(self.path)
         try:

@@ -81,7 +81,7 @@ class Manifest:
         reference = FileRef(
             path=str(self.shard_path(name)), sha256=entry.sha256, n_bytes=entry.n_bytes
         )
-        if not reference.is_sound():
+        if not reference.is_intact():
             logger.warning(
                 "%s: shard missing or damaged; it will be rebuilt", reference.path
             )

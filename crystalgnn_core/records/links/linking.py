@@ -80,7 +80,7 @@ def link_records(
         chosen = _choose(store, sources)
         settings = digest_of([METHOD, config.result_digest()])
         last = read_link_report(store)
-        if last is not None and last.table.is_sound():
+        if last is not None and last.table.is_intact():
             now = (version, settings, chosen)
             if now == (last.record_version, last.settings, last.sources):
                 unchanged = {"n_fingerprints": 0, "n_compared": 0, "was_linked": False}

@@ -99,7 +99,7 @@ def commit_ingest(
         ),
     )
     with _committing(store, source.name):
-        if all(state.is_sound() for state in states):
+        if all(state.is_intact() for state in states):
             records = _gather(store, source.name, pending)
             return _commit(store, source.name, pending, records)
         report = last_report(store, source.name)
@@ -126,7 +126,7 @@ def finish_commit(store: Path, name: str) -> None:
     with _committing(store, name):
         try:
             pending = _Pending.model_validate(read_json(path))
-            if not all(state.is_sound() for state in pending.states):
+            if not all(state.is_intact() for state in pending.states):
                 raise IntegrityError(f"source {name}: staged parts are gone")
             records = _gather(store, name, pending)
         except (IntegrityError, ValidationError) as error:
@@ -194,7 +194,7 @@ def _commit(
 def _kept_rows(store: Path, name: str, reading: SourcePlan) -> KeptRows | None:
     if reading.kept is None:
         return None
-    if not reading.kept.is_sound():
+    if not reading.kept.is_intact():
         raise IntegrityError(
             f"source {name}: {reading.kept.path} is missing or damaged; ingest the source "
             "again"

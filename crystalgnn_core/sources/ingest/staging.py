@@ -51,9 +51,9 @@ class PartState(FrozenModel):
     n_dropped: dict[str, int] = Field(default_factory=dict)
     part: str = ""
 
-    def is_sound(self) -> bool:
+    def is_intact(self) -> bool:
         """Tell whether both files are there and undamaged."""
-        return self.records.is_sound() and self.rejects.is_sound()
+        return self.records.is_intact() and self.rejects.is_intact()
 
 
 def write_part(
@@ -101,7 +101,7 @@ def staged_part(entry: Path, part: SourcePart) -> PartState | None:
         state = PartState.model_validate(read_json(entry))
     except (IntegrityError, ValidationError):
         return None
-    if state.part != part.digest or not state.is_sound():
+    if state.part != part.digest or not state.is_intact():
         return None
     is_current = all(
         pq.read_schema(file.path).names == schema.names

@@ -20,7 +20,7 @@ def test_a_written_cif_holds_the_candidate(built_store, tmp_path):
     ranking = read_candidates(built_store, ["candidates"]).head(3)
     ranking.insert(0, "rank", [1, 2, 3])
     files = write_cifs(built_store, SCREENING, tmp_path / "cif", ranking)
-    assert [file.is_sound() for file in files] == [True] * 3
+    assert [file.is_intact() for file in files] == [True] * 3
     for index, file in enumerate(files):
         text = Path(file.path).read_text()
         assert text.startswith(f"# candidates {CANDIDATES.material_id(index)}\n")

@@ -55,13 +55,13 @@ def test_reference_sees_every_kind_of_damage(tmp_path):
     path = tmp_path / "data"
     path.write_bytes(b"12345")
     reference = FileRef.of(path, n_rows=1)
-    assert reference.is_sound()
+    assert reference.is_intact()
     path.write_bytes(b"12346")
-    assert not reference.is_sound()
+    assert not reference.is_intact()
     path.write_bytes(b"1234")
-    assert not reference.is_sound()
+    assert not reference.is_intact()
     path.unlink()
-    assert not reference.is_sound()
+    assert not reference.is_intact()
 
 
 def test_json_with_nan_is_never_written(tmp_path):
