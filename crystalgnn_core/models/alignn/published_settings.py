@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from crystalgnn_core.graphs.config import GraphConfig
 from crystalgnn_core.models.alignn.config import ALIGNNConfig
+from crystalgnn_core.records.label_schemes import JARVIS_OPTB88VDW, MBJ, MP_LEGACY
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,12 +29,12 @@ _TARGETS = {
     "gappbe": "band_gap",
 }
 _SCHEMES = {
-    "jv": "JARVIS OptB88vdW",
-    "dft_3d": "JARVIS OptB88vdW",
-    "jdft_3d-8-18-2021": "JARVIS OptB88vdW",
-    "mp": "MP legacy",
-    "megnet": "MP legacy",
-    "megnet2": "MP legacy",
+    "jv": JARVIS_OPTB88VDW,
+    "dft_3d": JARVIS_OPTB88VDW,
+    "jdft_3d-8-18-2021": JARVIS_OPTB88VDW,
+    "mp": MP_LEGACY,
+    "megnet": MP_LEGACY,
+    "megnet2": MP_LEGACY,
 }
 _MODIFIED_BECKE_JOHNSON = "mbj_bandgap"
 
@@ -141,5 +142,5 @@ def target_and_scheme(
         data_set, _, rest = name.removesuffix(".zip").partition("_")
         target = rest.removesuffix("_alignn")
     if target == _MODIFIED_BECKE_JOHNSON:
-        return "band_gap", "MBJ"
+        return "band_gap", MBJ
     return _TARGETS.get(str(target)), _SCHEMES.get(str(data_set))

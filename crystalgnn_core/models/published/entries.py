@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from crystalgnn_core.models.published.entry import PublishedEntry, StatedError
+from crystalgnn_core.records.label_schemes import JARVIS_OPTB88VDW, MBJ, MP_LEGACY
 from crystalgnn_core.remote.downloads import RemoteFile
 
 _CGCNN = "https://github.com/txie-93/cgcnn"
@@ -75,7 +76,7 @@ def _cgcnn(
         network="cgcnn",
         target=target,
         data_set=f"MP, April 2017{rows}",
-        label_scheme="MP legacy",
+        label_scheme=MP_LEGACY,
         license="MIT",
         error=error,
         citation="Xie & Grossman, Phys. Rev. Lett. 120, 145301 (2018)",
@@ -95,7 +96,7 @@ def _megnet(
         network="megnet",
         target=target,
         data_set=f"MP, June 2018{rows}",
-        label_scheme="MP legacy",
+        label_scheme=MP_LEGACY,
         license="BSD-3-Clause",
         error=error,
         citation="Chen et al., Chem. Mater. 31, 3564 (2019)",
@@ -139,9 +140,9 @@ _PAPER = "test rows, paper"
 _IN_FILE = "validation rows, checkpoint"
 _README = "test rows, README"
 _FORMATION, _LOG = "formation_energy_per_atom", "log10(GPa)"
-_JARVIS = ("JARVIS-DFT, 2021", "JARVIS OptB88vdW")
-_MBJ = ("JARVIS-DFT, 2021, TBmBJ", "MBJ")
-_MP2018 = ("MP, June 2018", "MP legacy")
+_JARVIS = ("JARVIS-DFT, 2021", JARVIS_OPTB88VDW)
+_MBJ = ("JARVIS-DFT, 2021, TBmBJ", MBJ)
+_MP2018 = ("MP, June 2018", MP_LEGACY)
 ENTRIES: tuple[PublishedEntry, ...] = (
     _cgcnn(
         "formation-energy",

@@ -1,88 +1,101 @@
-"""The checks that name what is wrong with a structure."""
+"""Check structures, and say what is wrong with one."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from crystalgnn_core.errors import RecordError
+from crystalgnn_core.records.checks.fast import (
+    DENSE,
+    DILUTE,
+    LONG,
+    MAX_LATTICE_ENTRY,
+    MAX_VOLUME_PER_ATOM,
+    MIN_DISTANCE,
+    MIN_VOLUME_PER_ATOM,
+    NOT_FINITE,
+    OVERLAP,
+    UNDECIDED,
+    UNKNOWN_ELEMENT,
+    Finding,
+    find_faults,
+)
 from crystalgnn_core.records.checks.overlap import find_overlap
+from crystalgnn_core.records.crystal import Crystal
 
 if TYPE_CHECKING:
-    from crystalgnn_core.records.crystal import Crystal
+    from collections.abc import Sequence
 
-MIN_DISTANCE = 0.5  # angstrom; the shortest bond, H2, is 0.74
-MIN_VOLUME_PER_ATOM = 1.0  # cubic angstrom; diamond, the densest in atoms, has 5.7
-# cubic angstrom: a cube of 10 for each atom, so that even its neighbours are out of reach
-# of a graph; caesium, the most dilute in atoms, has 115
-MAX_VOLUME_PER_ATOM = 1000.0
-MAX_LATTICE_ENTRY = 1e4  # angstrom; beyond, rounding swamps the cell volume
+_NUMBER = (
+    "site {first} has atomic number {number}, expected 1 to 118; give every site an element"
+)
+_NAN = "lattice or coordinates hold NaN or infinity, expected numbers; fix the file"
+_LONG = (
+    "a lattice vector is {value:.3g} angstrom long, expected at most "
+    f"{MAX_LATTICE_ENTRY:g}; check the units of the cell"
+)
+_DENSE = (
+    "the cell has {value:.3g} cubic angstrom per atom, expected at least "
+    f"{MIN_VOLUME_PER_ATOM:g}; check the lattice vectors and their units"
+)
+_DILUTE = (
+    "the cell has {value:.3g} cubic angstrom per atom, expected at most "
+    f"{MAX_VOLUME_PER_ATOM:g}; check the lattice vectors and their units, and leave out "
+    "molecules in a box"
+)
+_OVERLAP = (
+    "atom {first} is {value:.3f} angstrom from {whom}, expected at least "
+    f"{MIN_DISTANCE}; remove the duplicate or correct the cell"
+)
+_FAULTS = {
+    UNKNOWN_ELEMENT: ("unknown_element", _NUMBER),
+    NOT_FINITE: ("unreadable_structure", _NAN),
+    LONG: ("degenerate_cell", _LONG),
+    DENSE: ("degenerate_cell", _DENSE),
+    DILUTE: ("degenerate_cell", _DILUTE),
+    OVERLAP: ("overlapping_atoms", _OVERLAP),
+}
 
 
-def check_structure(crystal: Crystal) -> None:
-    """Check arrays, cell and distances.
+def checked_structures(crystals: Sequence[Crystal | None]) -> list[Crystal | RecordError]:
+    """Check arrays, cells and distances, some hundred crystals at a time for speed.
 
-    Raises:
-        RecordError: `no_atoms`, `unreadable_structure`, `unknown_element`,
-            `degenerate_cell` or `overlapping_atoms`.
+    Returns:
+        The crystals; in place of one at fault the error: `no_atoms`,
+        `unreadable_structure`, `unknown_element`, `degenerate_cell` or
+        `overlapping_atoms`.
     """
-    _check_arrays(crystal)
-    _check_cell(crystal)
-    overlap = find_overlap(crystal, MIN_DISTANCE)
-    if overlap is not None:
-        first, second, distance = overlap
-        whom = f"atom {second}" if first != second else "its own periodic image"
-        raise RecordError(
-            "overlapping_atoms",
-            f"atom {first} is {distance:.3f} angstrom from {whom}, expected at least "
-            f"{MIN_DISTANCE}; remove the duplicate or correct the cell",
-        )
+    checked = [_check_shapes(crystal) for crystal in crystals]
+    found = iter(find_faults([kept for kept in checked if isinstance(kept, Crystal)]))
+    return [
+        _check_finding(kept, next(found)) if isinstance(kept, Crystal) else kept
+        for kept in checked
+    ]
 
 
-def _check_arrays(crystal: Crystal) -> None:
+def _check_shapes(crystal: Crystal | None) -> Crystal | RecordError:
+    if crystal is None:
+        text = "there is no structure; fix the source row"
+        return RecordError("unreadable_structure", text)
     numbers, lattice, coords = crystal
     if numbers.size == 0:
-        raise RecordError("no_atoms", "the cell holds no atoms; give at least one site")
+        return RecordError("no_atoms", "the cell holds no atoms; give at least one site")
     if lattice.shape != (3, 3) or coords.shape != (len(numbers), 3):
-        raise RecordError(
+        return RecordError(
             "unreadable_structure",
             f"{len(numbers)} atoms with lattice {lattice.shape} and coordinates "
-            f"{coords.shape}, expected (3, 3) and ({len(numbers)}, 3); mend the source row",
+            f"{coords.shape}, expected (3, 3) and ({len(numbers)}, 3); fix the source row",
         )
-    if numbers.min() < 1 or numbers.max() > 118:
-        bad = int(np.flatnonzero((numbers < 1) | (numbers > 118))[0])
-        raise RecordError(
-            "unknown_element",
-            f"site {bad} has atomic number {numbers[bad]}, expected 1 to 118; "
-            "give every site an element",
-        )
-    if not (np.isfinite(lattice).all() and np.isfinite(coords).all()):
-        raise RecordError(
-            "unreadable_structure",
-            "lattice or coordinates hold NaN or infinity, expected numbers; mend the file",
-        )
+    return crystal
 
 
-def _check_cell(crystal: Crystal) -> None:
-    longest = float(np.abs(crystal.lattice).max())
-    if longest > MAX_LATTICE_ENTRY:
-        raise RecordError(
-            "degenerate_cell",
-            f"a lattice vector is {longest:.3g} angstrom long, expected at most "
-            f"{MAX_LATTICE_ENTRY:g}; check the units of the cell",
-        )
-    volume = abs(float(np.linalg.det(crystal.lattice))) / len(crystal.atomic_numbers)
-    if volume < MIN_VOLUME_PER_ATOM:
-        raise RecordError(
-            "degenerate_cell",
-            f"the cell has {volume:.3g} cubic angstrom an atom, expected at least "
-            f"{MIN_VOLUME_PER_ATOM:g}; check the lattice vectors and their units",
-        )
-    if volume > MAX_VOLUME_PER_ATOM:
-        raise RecordError(
-            "degenerate_cell",
-            f"the cell has {volume:.3g} cubic angstrom an atom, expected at most "
-            f"{MAX_VOLUME_PER_ATOM:g}; check the lattice vectors and their units, "
-            "and leave out molecules in a box",
-        )
+def _check_finding(crystal: Crystal, found: Finding | None) -> Crystal | RecordError:
+    if found is not None and found.code == UNDECIDED:
+        found = find_overlap(crystal, MIN_DISTANCE)
+    if found is None:
+        return crystal
+    reason, text = _FAULTS[found.code]
+    is_image = found.first == found.second
+    whom = "its own periodic image" if is_image else f"atom {found.second}"
+    number = crystal.atomic_numbers[found.first]
+    return RecordError(reason, text.format(**found._asdict(), whom=whom, number=number))

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from crystalgnn_core.records.schema import RawRecord
 
 
-def storable(raw: RawRecord) -> RawRecord:
+def sanitize_text(raw: RawRecord) -> RawRecord:
     r"""Return a record whose texts are Unicode and whose date has a year up to 9999.
 
     JSON can hold halves of characters (`"\ud800"`), which no table takes; each becomes a

@@ -8,15 +8,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import pyarrow as pa
 
 from crystalgnn_core.errors import RecordError
-from crystalgnn_core.records.checks.fast import are_clearly_sound
-from crystalgnn_core.records.checks.structure import (
-    MAX_LATTICE_ENTRY,
-    MAX_VOLUME_PER_ATOM,
-    MIN_DISTANCE,
-    MIN_VOLUME_PER_ATOM,
-    check_structure,
-)
-from crystalgnn_core.records.checks.unicode import storable
+from crystalgnn_core.records.checks.structure import checked_structures
+from crystalgnn_core.records.checks.unicode import sanitize_text
 from crystalgnn_core.records.crystal import lay_out
 from crystalgnn_core.records.labels import check_requirement, checked_labels
 from crystalgnn_core.records.schema import (
@@ -66,20 +59,14 @@ def validate(
     Raises:
         ConfigError: The source gave a label of an unknown target.
     """
-    raws = [storable(raw) for raw in raws]
-    is_sound = are_clearly_sound(
-        [raw.crystal for raw in raws],
-        distance=MIN_DISTANCE,
-        volume_per_atom=MIN_VOLUME_PER_ATOM,
-        max_volume_per_atom=MAX_VOLUME_PER_ATOM,
-        entry=MAX_LATTICE_ENTRY,
-    )
+    raws = [sanitize_text(raw) for raw in raws]
+    structures = checked_structures([raw.crystal for raw in raws])
     accepted: list[Accepted] = []
     rejects: list[RejectedRecord] = []
     is_kept = []
-    for raw, sound in zip(raws, is_sound, strict=True):
+    for raw, structure in zip(raws, structures, strict=True):
         try:
-            crystal = _checked_crystal(raw, is_sound=sound)
+            crystal = _crystal_of(raw, structure)
             labels = checked_labels(raw)
             check_requirement(labels, targets, require_labels)
             _check_split(raw.split)
@@ -100,18 +87,14 @@ def rejects_table(rejects: Iterable[RejectedRecord]) -> pa.Table:
     )
 
 
-def _checked_crystal(raw: RawRecord, *, is_sound: bool) -> Crystal:
+def _crystal_of(raw: RawRecord, structure: Crystal | RecordError) -> Crystal:
     if raw.error is not None:
         raise RecordError(*raw.error)
     if not raw.material_id.strip():
         raise RecordError("missing_id", "the row has no id; give every row its own id")
-    if raw.crystal is None:
-        raise RecordError(
-            "unreadable_structure", "there is no structure; mend the source row"
-        )
-    if not is_sound:
-        check_structure(raw.crystal)
-    return raw.crystal
+    if isinstance(structure, RecordError):
+        raise structure
+    return structure
 
 
 def _check_split(split: str | None) -> None:

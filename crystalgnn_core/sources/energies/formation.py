@@ -10,7 +10,7 @@ from pydantic import Field, field_validator, model_validator
 from crystalgnn_core.base import NOT_CONTENT, FrozenModel
 from crystalgnn_core.errors import RecordError
 from crystalgnn_core.records.elements import NUMBER_OF_SYMBOL, SYMBOLS
-from crystalgnn_core.records.label_schemes import SchemeName
+from crystalgnn_core.records.label_schemes import MP_2020, SchemeName
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from crystalgnn_core.records.crystal import Crystal
     from crystalgnn_core.sources.formats.calculation import Calculation
 
-MP2020_SCHEME = "MP GGA/GGA+U MP2020"
 Corrections = Literal["MP2020", "stored", "none"]
 FiniteFloat = Annotated[float, Field(allow_inf_nan=False)]
 _AGREEMENT = 1e-3  # eV/atom; corrections are tabulated to this digit
@@ -80,9 +79,9 @@ class FormationEnergy(FrozenModel):
     def _is_one_scheme(self) -> FormationEnergy:
         of_references = self.references.label_scheme
         if self.corrections == "none":
-            if MP2020_SCHEME in (of_references, self.label_scheme):
+            if MP_2020 in (of_references, self.label_scheme):
                 raise ValueError(
-                    f"uncorrected energies are not of the scheme {MP2020_SCHEME}; set "
+                    f"uncorrected energies are not of the scheme {MP_2020}; set "
                     "corrections to MP2020, or give references and label_scheme of your own"
                 )
             if len(self.run_types) > 1:
@@ -91,15 +90,15 @@ class FormationEnergy(FrozenModel):
                     "cannot be compared; name the only one in run_types, or leave it empty "
                     "where you know that there is one"
                 )
-        if self.label_scheme == MP2020_SCHEME != of_references:
+        if self.label_scheme == MP_2020 != of_references:
             raise ValueError(
-                f"label_scheme is {MP2020_SCHEME}, but the references are of "
+                f"label_scheme is {MP_2020}, but the references are of "
                 f"{of_references or 'no scheme'}; state what the references are"
             )
         if self.corrections == "MP2020":
             if not self.run_types or not {"GGA", "GGA+U"}.issuperset(self.run_types):
                 raise ValueError("MP2020 corrects run_types GGA and GGA+U only")
-            if of_references not in (None, MP2020_SCHEME) and self.label_scheme is None:
+            if of_references not in (None, MP_2020) and self.label_scheme is None:
                 raise ValueError(
                     f"MP2020 corrections with references of {of_references}: state the "
                     "label_scheme of what comes of them"
@@ -193,7 +192,7 @@ def _stored_correction(calculation: Calculation, config: FormationEnergy) -> flo
             "incompatible_settings",
             "no correction came with the energy; set corrections to MP2020 or none",
         )
-    if config.scheme == MP2020_SCHEME:
+    if config.scheme == MP_2020:
         from crystalgnn_core.sources.energies.mp2020 import mp2020_correction
 
         expected = mp2020_correction(calculation)

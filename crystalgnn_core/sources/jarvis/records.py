@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import orjson
 
 from crystalgnn_core.errors import RecordError
+from crystalgnn_core.records.label_schemes import JARVIS_OPTB88VDW, MBJ
 from crystalgnn_core.records.labels import MISSING_WORDS, label_value
 from crystalgnn_core.records.schema import RawRecord
 from crystalgnn_core.sources.formats.columns import read_id
@@ -20,10 +21,9 @@ if TYPE_CHECKING:
 
 Gap = Literal["optb88vdw", "mbj"]
 FUNCTIONAL = "OptB88vdW"
-SCHEME, MBJ_SCHEME = "JARVIS OptB88vdW", "MBJ"
 GAPS: dict[Gap, tuple[str, str]] = {
-    "optb88vdw": ("optb88vdw_bandgap", SCHEME),
-    "mbj": ("mbj_bandgap", MBJ_SCHEME),
+    "optb88vdw": ("optb88vdw_bandgap", JARVIS_OPTB88VDW),
+    "mbj": ("mbj_bandgap", MBJ),
 }
 KEYS = {
     "formation_energy_per_atom": "formation_energy_peratom",
@@ -55,7 +55,7 @@ class Reading(NamedTuple):
     def schemes(self) -> dict[str, str]:
         """Target to label scheme."""
         gap = GAPS[self.gap][1]
-        return dict.fromkeys(KEYS, SCHEME) | {"band_gap": gap, "is_metal": gap}
+        return dict.fromkeys(KEYS, JARVIS_OPTB88VDW) | {"band_gap": gap, "is_metal": gap}
 
 
 def read_record(

@@ -23,6 +23,13 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from crystalgnn_core.errors import RecordError
+from crystalgnn_core.records.label_schemes import (
+    MP_2020,
+    MP_BANDS,
+    MP_ELASTIC,
+    MP_MIXED,
+    R2SCAN,
+)
 from crystalgnn_core.records.labels import label_value
 from crystalgnn_core.targets import get_target
 
@@ -33,12 +40,10 @@ ThermoType = Literal["GGA_GGA+U", "R2SCAN", "GGA_GGA+U_R2SCAN"]
 MIXED: ThermoType = "GGA_GGA+U_R2SCAN"
 HULL = ("formation_energy_per_atom", "energy_above_hull")  # also the names of fields
 ENERGY_SCHEMES: dict[ThermoType, str] = {
-    "GGA_GGA+U": "MP GGA/GGA+U MP2020",
-    "R2SCAN": "r2SCAN",
-    MIXED: "MP GGA/GGA+U/r2SCAN mixed",
+    "GGA_GGA+U": MP_2020,
+    "R2SCAN": R2SCAN,
+    MIXED: MP_MIXED,
 }
-BAND_SCHEME, R2SCAN_SCHEME = "MP GGA/GGA+U", "r2SCAN"
-ELASTIC_SCHEME = "MP GGA elastic tensor VRH"
 BANDS = {"band_gap": "band_gap", "fermi_energy": "efermi", "is_metal": "is_metal"}
 ELASTIC = {
     "bulk_modulus": "bulk_modulus",
@@ -131,11 +136,11 @@ def _is_unsound(name: str, given: object) -> bool:
 
 def schemes_of(thermo_type: ThermoType, batch: str) -> dict[str, str]:
     """Return target to label scheme for a row of a batch of calculations."""
-    bands = R2SCAN_SCHEME if "r2scan" in batch.lower() else BAND_SCHEME
+    bands = R2SCAN if "r2scan" in batch.lower() else MP_BANDS
     return {
         **dict.fromkeys(HULL, ENERGY_SCHEMES[thermo_type]),
         **dict.fromkeys(BANDS, bands),
-        **dict.fromkeys(ELASTIC, ELASTIC_SCHEME),
+        **dict.fromkeys(ELASTIC, MP_ELASTIC),
     }
 
 

@@ -12,6 +12,13 @@ from typing import Any
 from pydantic import Field
 
 from crystalgnn_core.base import FrozenModel
+from crystalgnn_core.records.label_schemes import (
+    ALEXANDRIA_PBE,
+    ALEXANDRIA_PBESOL,
+    JARVIS_OPTB88VDW,
+    MP_2020,
+    OQMD,
+)
 from crystalgnn_core.sources.formats.columns import TargetColumn
 
 _INDEX = (
@@ -54,12 +61,12 @@ def _columns(scheme: str, **properties: str) -> dict[str, TargetColumn]:
     }
 
 
-def _alexandria(functional: str) -> OptimadeProvider:
+def _alexandria(functional: str, scheme: str) -> OptimadeProvider:
     return OptimadeProvider(
         title=f"Alexandria ({functional})",
         url=f"https://alexandria.icams.rub.de/{functional.lower()}",
         targets=_columns(
-            f"Alexandria {functional}",
+            scheme,
             formation_energy_per_atom="_alexandria_formation_energy_per_atom",
             band_gap="_alexandria_band_gap",
             energy_above_hull="_alexandria_hull_distance",
@@ -76,8 +83,8 @@ def _alexandria(functional: str) -> OptimadeProvider:
 
 
 PROVIDERS: dict[str, OptimadeProvider] = {
-    "alexandria-pbe": _alexandria("PBE"),
-    "alexandria-pbesol": _alexandria("PBEsol"),
+    "alexandria-pbe": _alexandria("PBE", ALEXANDRIA_PBE),
+    "alexandria-pbesol": _alexandria("PBEsol", ALEXANDRIA_PBESOL),
     "cod": OptimadeProvider(
         title="Crystallography Open Database",
         url="https://www.crystallography.net/cod/optimade",
@@ -92,7 +99,7 @@ PROVIDERS: dict[str, OptimadeProvider] = {
         title="JARVIS-DFT",
         url="https://jarvis.nist.gov/optimade/jarvisdft",
         targets=_columns(
-            "JARVIS OptB88vdW",
+            JARVIS_OPTB88VDW,
             formation_energy_per_atom="_jarvis_formation_energy_peratom",
             band_gap="_jarvis_optb88vdw_bandgap",
             bulk_modulus="_jarvis_bulk_modulus_kv",
@@ -112,7 +119,7 @@ PROVIDERS: dict[str, OptimadeProvider] = {
         title="Materials Project",
         url="https://optimade.materialsproject.org",
         targets=_columns(
-            "MP GGA/GGA+U MP2020",
+            MP_2020,
             formation_energy_per_atom=("_mp_stability.gga_gga+u.formation_energy_per_atom"),
         ),
         license="CC-BY-4.0",
@@ -136,7 +143,7 @@ PROVIDERS: dict[str, OptimadeProvider] = {
         title="Open Quantum Materials Database",
         url="https://oqmd.org/optimade",
         targets=_columns(
-            "OQMD",
+            OQMD,
             formation_energy_per_atom="_oqmd_delta_e",
             band_gap="_oqmd_band_gap",
             energy_above_hull="_oqmd_stability",

@@ -11,9 +11,9 @@ from pymatgen.core.structure import Structure
 
 from crystalgnn_core.errors import SourceError
 from crystalgnn_core.records.checks.validation import validate
+from crystalgnn_core.records.label_schemes import MP_2020
 from crystalgnn_core.records.schema import REJECT_REASONS
 from crystalgnn_core.sources import AnySource
-from crystalgnn_core.sources.energies.formation import MP2020_SCHEME
 from crystalgnn_core.sources.ingest.run import read_source
 from crystalgnn_core.sources.vasp import VaspSource, run_ids
 from tests.core.sources.plans import parts_of
@@ -24,7 +24,7 @@ FCC = np.array([[0, 1, 1], [1, 0, 1], [1, 1, 0]])
 SALT = Structure(2.8 * FCC, ["Na", "Cl"], np.array([[0.0] * 3, [0.5] * 3]))
 SODIUM = Structure(2.1 * (1 - 2 * np.eye(3)), ["Na"], np.zeros((1, 3)))
 CHLORINE = Structure(np.eye(3) * 4.5, ["Cl", "Cl"], np.array([[0.0] * 3, [0.45, 0, 0]]))
-REFERENCES = {"energies": {"Na": -1.3, "Cl": -1.8}, "label_scheme": MP2020_SCHEME}
+REFERENCES = {"energies": {"Na": -1.3, "Cl": -1.8}, "label_scheme": MP_2020}
 GAPS = {"band_gap": "PBE ours", "fermi_energy": "PBE ours", "is_metal": "PBE ours"}
 
 
@@ -95,7 +95,7 @@ def test_a_run_becomes_a_row_with_energy_gap_and_schemes(runs):
     for row in checked.records.to_pylist():
         # (-6.8 - 0.614 + 1.3 + 1.8) / 2
         assert row["formation_energy_per_atom"] == pytest.approx(-2.157)
-        assert row["formation_energy_per_atom_scheme"] == MP2020_SCHEME
+        assert row["formation_energy_per_atom_scheme"] == MP_2020
         assert (row["band_gap"], row["band_gap_scheme"]) == (3.5, "PBE ours")
         assert (row["fermi_energy"], row["is_metal"]) == (0.5, 0.0)
         assert (row["run_type"], row["license"], row["formula"]) == ("GGA", "CC0", "NaCl")
@@ -157,7 +157,7 @@ def test_references_are_read_from_runs_of_the_elements(runs, tmp_path):
     scan = vasprun_text(CHLORINE, -9.6, incar={"METAGGA": "SCAN"})
     put(elements, "Cl-scan/vasprun.xml", scan)
     put(elements, "NaCl/vasprun.xml", vasprun_text(SALT, -6.8))
-    references = {"path": str(elements), "label_scheme": MP2020_SCHEME}
+    references = {"path": str(elements), "label_scheme": MP_2020}
     config = source(runs / "good", formation_energy={"references": references})
     [part] = parts_of(config)
     assert part.payload["references"] == {"Cl": -1.8, "Na": -1.3}
@@ -175,7 +175,7 @@ def test_references_are_read_from_runs_of_the_elements(runs, tmp_path):
 
 def test_references_that_are_not_there_are_one_error(runs, tmp_path):
     for path, words in ((tmp_path / "none", "no file or folder"), (runs, "no usable")):
-        references = {"path": str(path), "label_scheme": MP2020_SCHEME}
+        references = {"path": str(path), "label_scheme": MP_2020}
         with pytest.raises(SourceError, match=words):
             parts_of(source(runs, formation_energy={"references": references}))
 

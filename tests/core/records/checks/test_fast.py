@@ -5,16 +5,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crystalgnn_core.records.checks.fast import are_clearly_sound
+from crystalgnn_core.records.checks import fast
+from crystalgnn_core.records.checks.fast import find_faults
 from crystalgnn_core.records.checks.overlap import find_overlap
 from crystalgnn_core.records.crystal import Crystal
 
-LIMITS: dict[str, float] = {
-    "distance": 0.5,
-    "volume_per_atom": 1.0,
-    "max_volume_per_atom": 1000.0,
-    "entry": 1e4,
-}
 CUBIC = np.eye(3) * 3.0
 
 
@@ -25,46 +20,57 @@ def crystal(lattice, *coords, numbers=None):
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(1, 8), st.floats(0.4, 6.0))
-def test_a_sound_crystal_has_no_overlap(seed, n_atoms, size):
+def test_an_intact_crystal_has_no_overlap(seed, n_atoms, size):
     random = np.random.default_rng(seed)
     lattice = np.eye(3) * size + random.normal(0, 0.5, (3, 3))
     structure = crystal(lattice, *random.uniform(-2, 2, (n_atoms, 3)))
-    if are_clearly_sound([structure], **LIMITS)[0]:
+    [found] = find_faults([structure])
+    if found is None:
         assert find_overlap(structure, 0.5) is None
-        assert abs(np.linalg.det(lattice)) >= n_atoms
+    assert found is not None or abs(np.linalg.det(lattice)) >= n_atoms
 
 
 def test_plain_crystals_pass():
     plain = crystal(CUBIC, [0, 0, 0], [0.5, 0.5, 0.5])
     mirrored = crystal(-CUBIC, [0, 0, 0], [1.5, -0.5, 0.5])
-    assert are_clearly_sound([plain, mirrored], **LIMITS) == [True, True]
+    assert find_faults([plain, mirrored]) == [None, None]
+    assert find_faults([]) == []
 
 
+MANY = np.arange(1503).reshape(-1, 3) / 1503
 FAULTS = {
-    "no atoms": crystal(CUBIC),
-    "shape": Crystal(np.ones(2, np.int16), CUBIC, np.zeros((1, 3))),
-    "lattice shape": Crystal(np.ones(1, np.int16), CUBIC[:2], np.zeros((1, 3))),
-    "number": crystal(CUBIC, [0, 0, 0], numbers=[119]),
-    "dummy": crystal(CUBIC, [0, 0, 0], numbers=[0]),
-    "NaN in the cell": crystal(CUBIC * np.nan, [0, 0, 0]),
-    "NaN": crystal(CUBIC, [0, 0, np.nan]),
-    "infinite": crystal(CUBIC, [0, 0, np.inf]),
-    "long": crystal(CUBIC * 1e4, [0, 0, 0]),
-    "dilute": crystal(np.diag([10, 20, 10.1]), [0, 0, 0], [0.5, 0.5, 0.5]),
-    "dense": crystal(np.eye(3) * 1.2, [0, 0, 0], [0.5, 0.5, 0.5]),
-    "flat": crystal(np.diag([0.9, 9, 9]), [0, 0, 0]),
-    "close over the border": crystal(CUBIC, [0, 0, 0.05], [0, 0, 0.95]),
-    "same place": crystal(CUBIC, [0.1, 0, 0], [1.1, 0, 0]),
-    "at the limit": crystal(np.eye(3) * 4, [0, 0, 0], [0.125, 0, 0]),
+    "number": (crystal(CUBIC, [0] * 3, [0.5] * 3, numbers=[6, 119]), "UNKNOWN_ELEMENT", 1),
+    "dummy": (crystal(CUBIC, [0, 0, 0], numbers=[0]), "UNKNOWN_ELEMENT", 0),
+    "NaN in the cell": (crystal(CUBIC * np.nan, [0, 0, 0]), "NOT_FINITE", 0),
+    "NaN": (crystal(CUBIC, [0, 0, np.nan]), "NOT_FINITE", 0),
+    "NaN before a number": (crystal(CUBIC, [np.nan, 0, 1]), "NOT_FINITE", 0),
+    "infinite": (crystal(CUBIC, [0, 0, -np.inf]), "NOT_FINITE", 0),
+    "long": (crystal(CUBIC * 1e4, [0, 0, 0]), "LONG", 0),
+    "dilute": (crystal(np.diag([10, 20, 10.1]), [0] * 3, [0.5] * 3), "DILUTE", 0),
+    "dense": (crystal(np.eye(3) * 1.2, [0, 0, 0], [0.5, 0.5, 0.5]), "DENSE", 0),
+    "thin": (crystal(np.diag([0.9, 9, 9]), [0, 0, 0]), "UNDECIDED", 0),
+    "far outside": (crystal(CUBIC, [1e7, 0, 0]), "UNDECIDED", 0),
+    "large": (
+        crystal(np.eye(3) * 50, *MANY),
+        "UNDECIDED",
+        0,
+    ),
+    "close over the border": (crystal(CUBIC, [0, 0, 0.05], [0, 0, 0.95]), "UNDECIDED", 0),
+    "same place": (crystal(CUBIC, [0.5] * 3, [0.1, 0, 0], [1.1, 0, 0]), "UNDECIDED", 0),
 }
 
 
 @pytest.mark.parametrize("name", FAULTS)
-def test_whatever_is_at_fault_or_at_the_limit_is_checked_further(name):
+def test_the_first_fault_is_found_with_its_atom_among_plain_crystals(name):
+    structure, code, atom = FAULTS[name]
     plain = crystal(CUBIC, [0, 0, 0])
-    assert are_clearly_sound([plain, FAULTS[name], plain], **LIMITS) == [True, False, True]
+    before, found, after = find_faults([plain, structure, plain])
+    assert found is not None
+    assert (found.code, found.first) == (getattr(fast, code), atom)
+    assert before is after is None
 
 
-def test_no_structure_is_not_sound():
-    assert are_clearly_sound([None], **LIMITS) == [False]
-    assert are_clearly_sound([], **LIMITS) == []
+def test_only_atoms_below_the_smallest_distance_are_searched_for_an_overlap():
+    for place, code in ((0.125, None), (0.1249999, fast.UNDECIDED)):
+        [found] = find_faults([crystal(np.eye(3) * 4, [0, 0, 0], [place, 0, 0])])
+        assert (found and found.code) == code

@@ -38,7 +38,7 @@ def test_overlap_agrees_with_brute_force_in_random_skewed_cells(seed):
     expected = brute_force_distance(structure)
     overlap = find_overlap(structure, expected * 1.001)
     assert overlap is not None
-    assert overlap[2] == pytest.approx(expected, rel=1e-9)
+    assert overlap.value == pytest.approx(expected, rel=1e-9)
     assert find_overlap(structure, expected * 0.999) is None
 
 
@@ -47,6 +47,5 @@ def test_overlap_is_found_in_a_large_cell():
     structure = carbon(np.eye(3) * 12, *grid, [0.01, 0.01, 0.01])
     overlap = find_overlap(structure, 0.5)
     assert overlap is not None
-    first, second, distance = overlap
-    assert {first, second} == {0, 125}
-    assert distance == pytest.approx(0.12 * math.sqrt(3))
+    assert (overlap.first, overlap.second) == (0, 125)
+    assert overlap.value == pytest.approx(0.12 * math.sqrt(3))

@@ -16,8 +16,8 @@ from pymatgen.core.structure import Structure
 
 from crystalgnn_core.errors import RecordError
 from crystalgnn_core.records.crystal import Crystal, crystal_from_structure
+from crystalgnn_core.records.label_schemes import MP_2020
 from crystalgnn_core.sources.energies.formation import (
-    MP2020_SCHEME,
     FormationEnergy,
     correction_of,
     formation_energy_of,
@@ -48,7 +48,7 @@ IRON_OXIDE = Calculation(
 )
 
 
-def config(corrections="MP2020", scheme=MP2020_SCHEME, **settings):
+def config(corrections="MP2020", scheme=MP_2020, **settings):
     references = {"energies": REFERENCES, "label_scheme": scheme}
     return FormationEnergy.model_validate(
         {"corrections": corrections, "references": references} | settings
@@ -164,7 +164,7 @@ def test_any_functional_passes_where_none_is_named():
 
 
 def test_schemes_are_those_of_the_references_or_as_stated():
-    assert config().scheme == MP2020_SCHEME
+    assert config().scheme == MP_2020
     assert plain().scheme == "ours"
     assert config("MP2020", "ours", label_scheme="mixed").scheme == "mixed"
     assert FormationEnergy().scheme == ""
@@ -172,19 +172,19 @@ def test_schemes_are_those_of_the_references_or_as_stated():
 
 MIXED: dict[str, tuple[dict[str, Any], str]] = {
     "uncorrected under the scheme": (
-        {"corrections": "none", "run_types": ["GGA"], "scheme": MP2020_SCHEME},
+        {"corrections": "none", "run_types": ["GGA"], "scheme": MP_2020},
         "uncorrected energies are not of the scheme",
     ),
     "uncorrected and stated": (
         {"corrections": "none", "scheme": "ours", "run_types": ["GGA"],
-         "label_scheme": MP2020_SCHEME},
+         "label_scheme": MP_2020},
         "uncorrected energies are not of the scheme",
     ),
     "uncorrected of two functionals": (
         {"corrections": "none", "scheme": "ours"}, "name the only one"
     ),
     "references of another scheme": (
-        {"scheme": "ours", "label_scheme": MP2020_SCHEME}, "the references are of ours"
+        {"scheme": "ours", "label_scheme": MP_2020}, "the references are of ours"
     ),
     "corrected against others": ({"scheme": "ours"}, "state the label_scheme"),
     "corrected r2SCAN": ({"run_types": ["r2SCAN"]}, "GGA and GGA\\+U only"),

@@ -17,7 +17,7 @@ from pymatgen.entries.computed_entries import ComputedStructureEntry
 
 from crystalgnn_core.errors import ConfigError, SourceError
 from crystalgnn_core.records.checks.validation import validate
-from crystalgnn_core.sources.energies.formation import MP2020_SCHEME
+from crystalgnn_core.records.label_schemes import MP_2020
 from crystalgnn_core.sources.files.source import FilesSource
 from crystalgnn_core.sources.formats.columns import TargetColumn
 from crystalgnn_core.sources.ingest.run import read_source
@@ -36,7 +36,7 @@ FRAME = (
 GAP = {"band_gap": {"column": "gap", "label_scheme": "PBE"}}
 SODIUM = Structure(2.1 * (1 - 2 * np.eye(3)), ["Na"], np.zeros((1, 3)))
 POTCARS = ["PAW_PBE Na_pv 19Sep2006", "PAW_PBE Cl 06Sep2000"]
-REFERENCES = {"energies": {"Na": -1.3, "Cl": -1.8}, "label_scheme": MP2020_SCHEME}
+REFERENCES = {"energies": {"Na": -1.3, "Cl": -1.8}, "label_scheme": MP_2020}
 
 
 def source(path, **settings):
@@ -268,7 +268,7 @@ def test_entries_become_formation_energies(tmp_path):
         energy = records[name].labels["formation_energy_per_atom"]
         assert energy == pytest.approx(-2.157)
         schemes = records[name].label_schemes
-        assert schemes == {"band_gap": "PBE", "formation_energy_per_atom": MP2020_SCHEME}
+        assert schemes == {"band_gap": "PBE", "formation_energy_per_atom": MP_2020}
     stored = {
         r.material_id: r for r in read(source(path, **formation(corrections="stored")))
     }
@@ -289,7 +289,7 @@ def test_references_may_be_entries(tmp_path):
         {"energy": "low", "structure": SODIUM.as_dict()},
     ]
     put(tmp_path / "elements.json", elements)
-    references = {"path": str(tmp_path / "elements.json"), "label_scheme": MP2020_SCHEME}
+    references = {"path": str(tmp_path / "elements.json"), "label_scheme": MP_2020}
     config = source(path, formation_energy={"references": references})
     [part] = parts_of(config)
     assert part.payload["references"] == {"Cl": -1.8, "Na": -1.3}
