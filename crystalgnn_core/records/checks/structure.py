@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from crystalgnn_core.errors import RecordError
+from crystalgnn_core.errors import RecordError, RejectReason
 from crystalgnn_core.records.checks.fast import (
     DENSE,
     DILUTE,
@@ -47,7 +47,7 @@ _OVERLAP = (
     "atom {first} is {value:.3f} angstrom from {whom}, expected at least "
     f"{MIN_DISTANCE}; remove the duplicate or correct the cell"
 )
-_FAULTS = {
+_FAULTS: dict[int, tuple[RejectReason, str]] = {
     UNKNOWN_ELEMENT: ("unknown_element", _NUMBER),
     NOT_FINITE: ("unreadable_structure", _NAN),
     LONG: ("degenerate_cell", _LONG),

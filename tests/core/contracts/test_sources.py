@@ -9,7 +9,7 @@ from crystalgnn_core.sources.synthetic.source import SyntheticSource
 
 
 class Broken(SyntheticSource):
-    kind: Literal["broken"] = "broken"  # type: ignore[assignment]  a kind of its own
+    kind: Literal["broken"] = "broken"  # type: ignore[assignment]  # a kind of its own
 
 
 class Forgetful(Broken):
@@ -89,7 +89,7 @@ class Moving(Broken):
 
 
 class Kindless(SyntheticSource):
-    kind: str = "kindless"  # type: ignore[assignment]  as a beginner writes it
+    kind: str = "kindless"  # type: ignore[assignment]  # as a beginner writes it
 
 
 @pytest.mark.parametrize(
