@@ -1,4 +1,4 @@
-"""One request: a file received whole or continued, and kinds of failure kept apart."""
+"""One request, and its failures: those that may pass, and those that stay."""
 
 from __future__ import annotations
 
@@ -10,21 +10,15 @@ from functools import cache
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from crystalgnn_core.base import FrozenModel
 from crystalgnn_core.errors import DownloadError
-from crystalgnn_core.storage.files import write_json
 
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Iterator, Mapping
-    from pathlib import Path
 
     import httpx
 
-STATE = ".json"  # of a part: what it is a part of
 _RETRYABLE = {408, 425, 429, 500, 502, 503, 504}
-_HTML = (b"<!doctype html", b"<html")
-_BYTES_LOOKED_AT = 512
 _IDENTITY = {"Accept-Encoding": "identity", "User-Agent": "crystalgnn"}
 _EXCERPT = 200  # characters of what a busy host says that a message repeats
 
@@ -58,60 +52,6 @@ class Answer(NamedTuple):
     content: bytes
 
 
-class _PartState(FrozenModel):
-    """What the bytes of a part belong to.
-
-    Attributes:
-        url: Address they came from.
-        etag: Strong entity tag of the file; empty where the host gives none.
-        n_bytes: Size of the whole file, where the host states it.
-    """
-
-    url: str
-    etag: str = ""
-    n_bytes: int | None = None
-
-
-def receive(url: str, part: Path, seconds: tuple[float, float]) -> None:
-    """Write the whole file to `part`, continuing what is there of the same file.
-
-    A part is continued only if the host answers with the wanted range of a file with the
-    same size and entity tag; otherwise the file starts again.
-
-    Args:
-        url: Address.
-        part: Local file; beside it `<part>.json` says what it is a part of.
-        seconds: To connect, and between two pieces of the answer.
-
-    Raises:
-        RetryableError: The connection was cut, or the host is busy; the part remains.
-        DownloadError: The host has no such file, or sends a page in its place.
-    """
-    state = _read_state(part, url)
-    start = part.stat().st_size if state is not None else 0
-    if state is not None and start == state.n_bytes:
-        return _forget(part)
-    headers = {"Range": f"bytes={start}-"} if start else {}
-    if start and state is not None and state.etag:
-        headers["If-Range"] = state.etag
-    part.parent.mkdir(parents=True, exist_ok=True)
-    with _answer(url, seconds, headers) as response:
-        if start and response.status_code == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
-            part.unlink()
-            raise RetryableError("the host has no more of this file; it starts again")
-        _refuse_failures(url, response)
-        found = _state_of(url, response)
-        if response.status_code == HTTPStatus.PARTIAL_CONTENT:
-            _require_same(part, state, found, response, start)
-        else:
-            start = 0
-        _write(part, found, response, start)
-    n_bytes = part.stat().st_size
-    if found.n_bytes is not None and n_bytes != found.n_bytes:
-        raise RetryableError(f"{n_bytes} of {found.n_bytes} bytes arrived")
-    return _forget(part)
-
-
 def receive_json(url: str, seconds: tuple[float, float]) -> Any:  # noqa: ANN401  any JSON
     """Return what a service answers.
 
@@ -119,8 +59,8 @@ def receive_json(url: str, seconds: tuple[float, float]) -> Any:  # noqa: ANN401
         RetryableError: The connection was cut, or the host is busy.
         DownloadError: There is no such address, or the answer is no JSON.
     """
-    with _answer(url, seconds, {}) as response:
-        _refuse_failures(url, response)
+    with open_answer(url, seconds, {}) as response:
+        refuse_failures(url, response)
         content = response.read()
     try:
         return json.loads(content)
@@ -139,7 +79,7 @@ def receive_answer(url: str, seconds: tuple[float, float]) -> Answer:
         RetryableError: The connection was cut, or the host is busy.
         DownloadError: The address is none, or its answer cannot be decompressed.
     """
-    with _answer(url, seconds, {"Accept-Encoding": "gzip, deflate"}) as response:
+    with open_answer(url, seconds, {"Accept-Encoding": "gzip, deflate"}) as response:
         content = response.read()
     kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
     if response.status_code in _RETRYABLE:
@@ -150,7 +90,7 @@ def receive_answer(url: str, seconds: tuple[float, float]) -> Answer:
 
 
 @contextlib.contextmanager
-def _answer(
+def open_answer(
     url: str, seconds: tuple[float, float], headers: Mapping[str, str]
 ) -> Iterator[httpx.Response]:
     """Send a request; what the network does to it or to the answer may pass."""
@@ -183,7 +123,13 @@ def _trusted() -> ssl.SSLContext:
     return httpx.create_ssl_context()
 
 
-def _refuse_failures(url: str, response: httpx.Response) -> None:
+def refuse_failures(url: str, response: httpx.Response) -> None:
+    """Raise what an answer that holds no file means.
+
+    Raises:
+        RetryableError: The host is busy.
+        DownloadError: The host has no such file, or sends another thing in its place.
+    """
     code, said = response.status_code, _status(response)
     if code in _RETRYABLE:
         raise RetryableError(said, _retry_after(response))
@@ -214,60 +160,3 @@ def _retry_after(response: httpx.Response) -> float:
         return 0.0
     until = until if until.tzinfo else until.replace(tzinfo=UTC)
     return max(0.0, (until - datetime.now(UTC)).total_seconds())
-
-
-def _state_of(url: str, response: httpx.Response) -> _PartState:
-    headers = response.headers
-    etag = headers.get("etag", "")
-    text = headers.get("content-length", "")
-    if response.status_code == HTTPStatus.PARTIAL_CONTENT:
-        text = headers.get("content-range", "").rpartition("/")[2]
-    return _PartState(
-        url=url,
-        etag="" if etag.startswith("W/") else etag,
-        n_bytes=int(text) if text.isdecimal() else None,
-    )
-
-
-def _require_same(
-    part: Path,
-    known: _PartState | None,
-    found: _PartState,
-    response: httpx.Response,
-    start: int,
-) -> None:
-    """See that the rest is of the file whose beginning is there; else start again."""
-    unit, _, place = response.headers.get("content-range", "").partition(" ")
-    begins = place.partition("-")[0]
-    if known == found and unit == "bytes" and begins == str(start):
-        return
-    part.unlink(missing_ok=True)
-    raise RetryableError("the file changed, or another part of it came; it starts again")
-
-
-def _write(part: Path, state: _PartState, response: httpx.Response, start: int) -> None:
-    """Append the answer to the part, or replace the part by it."""
-    pieces = response.iter_raw()
-    first = next(pieces, b"")
-    if not start and first[:_BYTES_LOOKED_AT].lstrip().lower().startswith(_HTML):
-        raise DownloadError(f"{state.url}: the host sends an HTML page, not the file")
-    with part.open("ab" if start else "wb") as stream:
-        write_json(part.with_name(part.name + STATE), state.model_dump())
-        stream.write(first)
-        for piece in pieces:
-            stream.write(piece)
-
-
-def _read_state(part: Path, url: str) -> _PartState | None:
-    """Return what a part is a part of; None where it cannot be continued."""
-    try:
-        text = part.with_name(part.name + STATE).read_text(encoding="utf-8")
-        state = _PartState.model_validate_json(text)
-    except (OSError, ValueError):
-        return None
-    is_known = state.url == url and bool(state.etag or state.n_bytes is not None)
-    return state if is_known and part.is_file() else None
-
-
-def _forget(part: Path) -> None:
-    part.with_name(part.name + STATE).unlink(missing_ok=True)
