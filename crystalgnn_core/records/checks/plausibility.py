@@ -50,26 +50,21 @@ def _without(
     if not names:
         return raw, ()
     left = {name: given for name, given in raw.labels.items() if name not in names}
-    if require_labels == "any" and all(_is_missing(given) for given in left.values()):
+    if require_labels == "any" and all(_value_of(given) is None for given in left.values()):
         return raw, ()
     return raw._replace(labels=left), names
 
 
 def _is_implausible(name: str, given: object) -> bool:
     target = get_target(name)
-    if target.is_class:
-        return False
-    try:
-        value = label_value(given)
-    except RecordError:
-        return False  # no number at all
+    value = None if target.is_class else _value_of(given)
     if value is None or math.isinf(value):
         return False
     return not target.minimum <= value <= target.maximum
 
 
-def _is_missing(given: object) -> bool:
+def _value_of(given: object) -> float | None:
     try:
-        return label_value(given) is None
+        return label_value(given)
     except RecordError:
-        return False
+        return math.inf  # no number at all, which is for the checks to name

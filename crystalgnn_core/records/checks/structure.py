@@ -34,15 +34,12 @@ _LONG = (
     "a lattice vector is {value:.3g} angstrom long, expected at most "
     f"{MAX_LATTICE_ENTRY:g}; check the units of the cell"
 )
-_DENSE = (
-    "the cell has {value:.3g} cubic angstrom per atom, expected at least "
-    f"{MIN_VOLUME_PER_ATOM:g}; check the lattice vectors and their units"
+_VOLUME = (
+    "the cell has {{value:.3g}} cubic angstrom per atom, expected at {} {:g}; check the "
+    "lattice vectors and their units"
 )
-_DILUTE = (
-    "the cell has {value:.3g} cubic angstrom per atom, expected at most "
-    f"{MAX_VOLUME_PER_ATOM:g}; check the lattice vectors and their units, and leave out "
-    "molecules in a box"
-)
+_DENSE = _VOLUME.format("least", MIN_VOLUME_PER_ATOM)
+_DILUTE = _VOLUME.format("most", MAX_VOLUME_PER_ATOM) + ", and leave out molecules in a box"
 _OVERLAP = (
     "atom {first} is {value:.3f} angstrom from {whom}, expected at least "
     f"{MIN_DISTANCE}; remove the duplicate or correct the cell"

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _BLOCK = 2**18  # bytes
 _ZIPS = (b"PK\x03\x04", b"PK\x05\x06")  # the second one of an archive without members
 _GZIP = b"\x1f\x8b"
-DAMAGE = (
+_DAMAGE = (
     zipfile.BadZipFile,
     gzip.BadGzipFile,
     zlib.error,
@@ -31,21 +31,34 @@ DAMAGE = (
 )
 
 
+class DamagedFileError(SourceError):
+    """A file is damaged or cut off."""
+
+
 def read_blocks(path: Path, offset: int = 0) -> Iterator[bytes]:
     """Yield the JSON text of a file in blocks, whatever it is packed in.
-
-    What a damaged file raises depends on the packing; `reading` makes it one error.
 
     Args:
         path: The file; its first bytes show whether it is a zip archive or gzip.
         offset: Byte of the unpacked text to begin with; what is before it is unpacked
             and dropped.
+
+    Raises:
+        DamagedFileError: It cannot be unpacked.
+        OSError: It cannot be opened or read.
     """
-    with path.open("rb") as file, ExitStack() as stack:
-        stream = stack.enter_context(_unpacked(file, stack))
-        stream.seek(offset)
-        while block := stream.read(_BLOCK):
-            yield block
+    try:
+        with path.open("rb") as file, ExitStack() as stack:
+            stream = stack.enter_context(_unpacked(file, stack))
+            stream.seek(offset)
+            while block := stream.read(_BLOCK):
+                yield block
+    except _DAMAGE as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise  # of the disk, not of the archive
+        raise DamagedFileError(
+            f"the file is damaged or cut off ({error}); fetch it again"
+        ) from error
 
 
 @contextmanager
@@ -64,13 +77,8 @@ def reading(path: Path) -> Iterator[None]:
         raise SourceError(f"{path}: no such file") from error
     except IsADirectoryError as error:
         raise SourceError(f"{path}: a folder, expected a file") from error
-    except DAMAGE as error:
-        raise SourceError(f"{path}: {describe_damage(error)}") from error
-
-
-def describe_damage(error: Exception) -> str:
-    """Say what an error of `DAMAGE` means."""
-    return f"the file is damaged or cut off ({error}); fetch it again"
+    except OSError as error:
+        raise SourceError(f"{path}: cannot be read ({error})") from error
 
 
 def _unpacked(file: IO[bytes], stack: ExitStack) -> IO[bytes]:

@@ -40,7 +40,7 @@ class TargetColumn(FrozenModel):
     Attributes:
         column: Name of the column; in a table without names its place, the ids being 0.
         label_scheme: Label scheme of its values; a known one under its own name, see
-            `records.schemes`.
+            `records.label_schemes`.
         scale: Factor that turns its values into the unit of the target.
         at_most: For a class whose column holds numbers: 1 where the value, after `scale`,
             is not above this, else 0. None takes the column for 0, 1, true and false.
@@ -61,23 +61,20 @@ class TargetColumn(FrozenModel):
             ValueError: `at_most` for a number, or `scale` or `divide_by_n_sites` for
                 classes that are given.
         """
-        if self.at_most is not None and not get_target(name).is_class:
+        is_class = get_target(name).is_class
+        if self.at_most is not None and not is_class:
             raise ValueError(f"{name} is no class, so targets.{name}.at_most has no use")
-        if self.at_most is None and get_target(name).is_class:
-            for setting, is_used in (
-                ("scale", self.scale != 1.0),
-                ("divide_by_n_sites", self.divide_by_n_sites),
-            ):
-                if is_used:
-                    raise ValueError(
-                        f"{name} is a class; targets.{name}.{setting} needs at_most"
-                    )
+        used = [each for each in ("scale", "divide_by_n_sites") if self._is_used(each)]
+        if used and is_class and self.at_most is None:
+            raise ValueError(f"{name} is a class; targets.{name}.{used[0]} needs at_most")
 
     def unused_fields(self) -> set[str]:
         """Return the settings that came later and are not used."""
-        settings = {"at_most": self.at_most is None}
-        settings["divide_by_n_sites"] = not self.divide_by_n_sites
-        return {name for name, is_unused in settings.items() if is_unused}
+        later = ("at_most", "divide_by_n_sites")
+        return {each for each in later if not self._is_used(each)}
+
+    def _is_used(self, name: str) -> bool:
+        return bool(getattr(self, name) != type(self).model_fields[name].default)
 
     def read(self, name: str, value: object, n_sites: int) -> float | None:
         """Read the label of a target from a cell of the column.

@@ -11,7 +11,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from crystalgnn_core.errors import RecordError
-from crystalgnn_core.sources.formats.archives import DAMAGE, read_blocks
+from crystalgnn_core.sources.formats.archives import DamagedFileError, read_blocks
 from crystalgnn_core.sources.formats.columns import ID_COLUMNS
 from crystalgnn_core.sources.formats.json_stream.members import (
     Member,
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 
 _ENTRY_CLASS = "ComputedStructureEntry"
 _MAX_SLICES = 16  # of an archive, which is unpacked from its beginning for each
-_ROW_KEY = re.compile(rb'\s*"\d+"\s*:')  # of ASE; other keys count the rows
 _N_LOOKED_AT = 20  # members of a file that are looked at to find its kind
 
 
@@ -41,9 +40,7 @@ def open_json_rows(path: Path, name: str | None = None) -> RowFile | None:
     """Open a JSON file of entries or of ASE rows; None if its content is neither."""
     try:
         outside = outside_of(path)
-    except DAMAGE as error:
-        if isinstance(error, OSError) and error.errno is not None:
-            raise  # of the disk, not of the archive
+    except DamagedFileError:
         return None
     if outside is None:
         return None
@@ -71,6 +68,7 @@ class _JsonRows(RowFile):
     """
 
     _keys_are_ids = True  # of an object
+    _row_text = re.compile(b"")  # with what a member begins that is a row
 
     def __init__(self, path: Path, name: str | None, outside: Outside | None) -> None:
         super().__init__(path, name)
@@ -78,7 +76,7 @@ class _JsonRows(RowFile):
 
     def slices(self, size: int) -> list[dict[str, Any]]:
         """List ranges of rows with the byte at which the first begins."""
-        members = filter(self._is_row, self._members())
+        members = self._members()
         parts = cut((("offset", member.offset) for member in members), size)
         if self.path.suffix.lower() == ".gz" and len(parts) > _MAX_SLICES:
             return _merged(parts, -(-len(parts) // _MAX_SLICES))
@@ -88,7 +86,7 @@ class _JsonRows(RowFile):
         self, part: Mapping[str, Any], id_key: str | None = None
     ) -> Iterator[StructureInput]:
         """Yield the rows of a range."""
-        members = filter(self._is_row, self._members(part["offset"]))
+        members = self._members(part["offset"])
         shape = "list" if self._outside is None else self._outside.shape
         for row, member in enumerate(islice(members, part["n_rows"]), part["row"] + 1):
             key: str | None = None
@@ -111,11 +109,8 @@ class _JsonRows(RowFile):
     def _members(self, offset: int | None = None) -> Iterator[Member]:
         if self._outside is None:
             return iter([Member(0, b"".join(read_blocks(self.path)))])
-        return iter_members(self.path, self._outside, offset)
-
-    def _is_row(self, member: Member) -> bool:
-        del member
-        return True
+        members = iter_members(self.path, self._outside, offset)
+        return (each for each in members if each.fault or self._row_text.match(each.text))
 
     @abstractmethod
     def _read(self, value: Any) -> tuple[Callable[[], Crystal], dict[str, Any]]:  # noqa: ANN401
@@ -154,9 +149,7 @@ class AseJson(_JsonRows):
 
     kind = "ASE database"
     _keys_are_ids = False
-
-    def _is_row(self, member: Member) -> bool:
-        return member.fault is not None or _ROW_KEY.match(member.text) is not None
+    _row_text = re.compile(rb'\s*"\d+"\s*:')  # other keys count the rows
 
     def _read(self, value: Any) -> tuple[Callable[[], Crystal], dict[str, Any]]:  # noqa: ANN401
         from ase.db.row import AtomsRow

@@ -82,11 +82,6 @@ def unique_ids(names: Sequence[str]) -> list[str]:
     return [stem if counts[stem] == 1 else name for name, stem in pairs]
 
 
-def read_structure_file(path: Path, material_id: str | None = None) -> list[RawRecord]:
-    """Read every structure of a file, see `iter_structure_file`."""
-    return list(iter_structure_file(path, material_id))
-
-
 def iter_structure_file(path: Path, material_id: str | None = None) -> Iterator[RawRecord]:
     """Yield every structure of a file; one that cannot be read is a record with its error.
 
@@ -109,15 +104,14 @@ def inputs_of(path: Path, material_id: str | None = None) -> Iterator[StructureI
     name = material_id or _stem_of(path.name)
     if (rows := open_row_file(path, name)) is not None:
         return rows.inputs()
-    bare = {"text", "structure"}
-    kind = next(kind for kind in formats_of(path.name) if kind.holds in bare)
+    kind = next(k for k in formats_of(path.name) if k.holds in {"text", "structure"})
     if kind.holds == "structure":
         return iter([StructureInput(name, path.name, partial(kind.read, path))])
     try:
         contents = kind.read(decode(_content_of(path)))
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        fault = partial(refuse, f"a damaged archive ({describe_cause(error)})")
-        contents = [("", fault)]
+        message = f"a damaged archive ({describe_cause(error)})"
+        contents = [("", partial(refuse, message))]
     return iter(_numbered(contents, name, path.name))
 
 
@@ -153,7 +147,7 @@ def read_structure_text(text: str, name: str) -> list[RawRecord]:
     Args:
         text: JSON if it begins with a bracket, CIF if a line of it begins a data block or
             names an entry of a cell, else POSCAR.
-        name: Identifier, as `material_id` of `read_structure_file`.
+        name: Identifier, as `material_id` of `iter_structure_file`.
     """
     return read_structures(_numbered(_format_of(text).read(text), name, name))
 

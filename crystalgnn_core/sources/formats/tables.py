@@ -39,11 +39,7 @@ class Table(ABC):
 
     @abstractmethod
     def slices(self, size: int) -> list[dict[str, int]]:
-        """List ranges of about `size` rows.
-
-        Returns:
-            For each `row`, the first from 0, `n_rows`, and what finds the first again.
-        """
+        """List ranges of about `size` rows: first `row`, `n_rows`, what finds the first."""
 
     @abstractmethod
     def rows(
@@ -100,11 +96,8 @@ class ParquetTable(Table):
         """Return the row groups that hold a range of rows, and the first row of these."""
         sizes = self._group_sizes()
         ends = list(accumulate(sizes))
-        groups = [
-            index
-            for index, (size, end) in enumerate(zip(sizes, ends, strict=True))
-            if end - size < stop and end > start
-        ]
+        spans = enumerate(zip(sizes, ends, strict=True))
+        groups = [i for i, (size, end) in spans if end - size < stop and end > start]
         return ends[groups[0]] - sizes[groups[0]], groups
 
     def _group_sizes(self) -> list[int]:

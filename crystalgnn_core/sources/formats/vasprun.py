@@ -6,6 +6,7 @@ import gzip
 import math
 import re
 import zlib
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -16,6 +17,7 @@ from crystalgnn_core.sources.formats.calculation import Calculation
 from crystalgnn_core.sources.formats.parsing import describe_cause, parsing, unreadable
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from pymatgen.io.vasp.outputs import Vasprun
@@ -58,14 +60,11 @@ def read_vasp_run(path: Path) -> VaspRun:
             a run whose energy is none of a relaxed or given structure.
         OSError: The file cannot be opened.
     """
-    try:
-        with parsing("a readable vasprun.xml"):
-            run = _open(path, with_bands=True)
-            _check_kind(run)
-            _check_convergence(run)
-            return VaspRun(_calculation_of(run), _band_gap(run), _fermi_energy(run))
-    except _DAMAGE as error:
-        raise _damaged(error) from error
+    with _reading():
+        run = _open(path, with_bands=True)
+        _check_kind(run)
+        _check_convergence(run)
+        return VaspRun(_calculation_of(run), _band_gap(run), _fermi_energy(run))
 
 
 def read_final_structure(path: Path) -> Crystal:
@@ -74,11 +73,8 @@ def read_final_structure(path: Path) -> Crystal:
     Raises:
         RecordError: The file is damaged, or its structure is not usable.
     """
-    try:
-        with parsing("a readable vasprun.xml"):
-            return crystal_from_structure(_open(path, with_bands=False).final_structure)
-    except _DAMAGE as error:
-        raise _damaged(error) from error
+    with _reading():
+        return crystal_from_structure(_open(path, with_bands=False).final_structure)
 
 
 def is_of_one_element(path: Path) -> bool:
@@ -101,10 +97,15 @@ def _open(path: Path, *, with_bands: bool) -> Vasprun:
     )
 
 
-def _damaged(error: BaseException) -> RecordError:
-    return unreadable(
-        f"not a whole vasprun.xml ({describe_cause(error)}); was the run cut off?"
-    )
+@contextmanager
+def _reading() -> Iterator[None]:
+    try:
+        with parsing("a readable vasprun.xml"):
+            yield
+    except _DAMAGE as error:
+        raise unreadable(
+            f"not a whole vasprun.xml ({describe_cause(error)}); was the run cut off?"
+        ) from error
 
 
 def _check_kind(run: Vasprun) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 import re
+from collections import Counter
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,6 +16,9 @@ from crystalgnn_core.records.elements import (
     PLACE_OF_SYMBOL,
     SORTED_SYMBOLS,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
 
 NUMBER_OF_RANK = np.array([NUMBER_OF_SYMBOL[name] for name in SORTED_SYMBOLS], np.int16)
 UNRANKED = 255  # ranks fit a byte
@@ -48,6 +53,13 @@ def whole_formula(text: str) -> dict[int, int] | None:
         for number, amount in terms:
             counts[number] = counts.get(number, 0) + amount
     return counts
+
+
+def is_multiple(numbers: Sequence[int], formula: Mapping[int, int]) -> bool:
+    """Return whether atoms are a whole multiple of a formula, counts by atomic number."""
+    units = len(numbers) // sum(formula.values())
+    whole = Counter({number: units * n for number, n in formula.items()})
+    return units > 0 and Counter(numbers) == whole
 
 
 @lru_cache(maxsize=10_000)

@@ -17,6 +17,7 @@ from crystalgnn_core.sources.formats.cif.cell import lattices_from_parameters
 from crystalgnn_core.sources.formats.cif.decimals import read_decimals
 from crystalgnn_core.sources.formats.cif.elements import (
     UNRANKED,
+    is_multiple,
     rank_of,
     whole_formula,
 )
@@ -202,13 +203,8 @@ def _layout_of(tags: tuple[str, ...]) -> _Layout | None:
 
 
 def _has_stated_formula(stated: str | None, crystal: Crystal) -> bool:
-    """Say whether the sites are a whole multiple of the formula, if one is stated."""
+    """Return whether the sites are a whole multiple of the formula, if one is stated."""
     if stated is None:
         return True
-    numbers = crystal.atomic_numbers.tolist()
     counts = whole_formula(cif.as_string(stated))
-    if counts is None:
-        return False
-    total = sum(counts.values())
-    units, rest = divmod(len(numbers), total)
-    return rest == 0 and all(numbers.count(z) == units * n for z, n in counts.items())
+    return counts is not None and is_multiple(crystal.atomic_numbers.tolist(), counts)

@@ -10,6 +10,7 @@ from pymatgen.io.cif import CifParser
 
 from crystalgnn_core.errors import RecordError
 from crystalgnn_core.records.crystal import composition_of, crystal_from_structure
+from crystalgnn_core.sources.formats.cif.elements import is_multiple
 from crystalgnn_core.sources.formats.parsing import atomic_number_of, parsing, unreadable
 
 if TYPE_CHECKING:
@@ -52,12 +53,7 @@ def _check_formula(stated: object, crystal: Crystal) -> None:
     A file that was cut between two lines parses well, as does one without its hydrogens.
     """
     formula = _whole_formula(str(stated))
-    if not formula:
-        return
-    found = Counter(crystal.atomic_numbers.tolist())
-    units, rest = divmod(found.total(), formula.total())
-    is_whole = units > 0 and rest == 0
-    if not is_whole or any(found[z] != units * count for z, count in formula.items()):
+    if formula and not is_multiple(crystal.atomic_numbers.tolist(), formula):
         raise unreadable(
             f"the sites add up to {composition_of(crystal).formula}, but the CIF states "
             f"{stated}; restore the missing sites or correct _chemical_formula_sum"

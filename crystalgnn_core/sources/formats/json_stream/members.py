@@ -11,7 +11,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from crystalgnn_core.errors import SourceError
-from crystalgnn_core.sources.formats.archives import DAMAGE, describe_damage, read_blocks
+from crystalgnn_core.sources.formats.archives import DamagedFileError, read_blocks
 from crystalgnn_core.sources.formats.json_stream.scan import (
     INSIDE,
     PHASE,
@@ -122,10 +122,8 @@ def iter_members(
             if at - begin > _LONGEST_MEMBER:
                 yield Member(begin, b"", "it does not end; a quote or bracket is missing")
                 return
-    except DAMAGE as error:
-        if isinstance(error, OSError) and error.errno is not None:
-            raise  # of the disk, not of the archive
-        fault = describe_damage(error)
+    except DamagedFileError as error:
+        fault = str(error)
     if fault is not None or state[PHASE] == INSIDE:
         fault = fault or _CUT_OFF.format(outside.shape, at)
         rest = Member(begin, b"".join(held), fault)
@@ -164,11 +162,8 @@ def find_ranges(path: Path, size: int) -> list[Range]:
         if n % size == 0:
             starts.append(member.offset)
         n += 1
-    firsts = range(0, n, size)
-    return [
-        Range(first, min(size, n - first), start)
-        for first, start in zip(firsts, starts, strict=True)
-    ]
+    firsts = zip(range(0, n, size), starts, strict=True)
+    return [Range(first, min(size, n - first), start) for first, start in firsts]
 
 
 def read_range(path: Path, offset: int, n: int) -> Iterator[bytes]:

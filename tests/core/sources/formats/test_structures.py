@@ -6,7 +6,7 @@ from pymatgen.core.structure import Structure
 
 from crystalgnn_core.errors import SourceError
 from crystalgnn_core.sources.formats.structures import (
-    read_structure_file,
+    iter_structure_file,
     structure_files,
     unique_ids,
 )
@@ -56,7 +56,7 @@ FAULTS = {
 @pytest.mark.parametrize("name", FAULTS)
 def test_unreadable_file_is_an_error_record_that_names_it(tmp_path, name):
     (tmp_path / name).write_bytes(FAULTS[name])
-    records = read_structure_file(tmp_path / name)
+    records = list(iter_structure_file(tmp_path / name))
     assert len(records) == (2 if name == "mixed.json" else 1)
     for record in records:
         assert record.error is not None
@@ -69,7 +69,7 @@ def test_unreadable_file_is_an_error_record_that_names_it(tmp_path, name):
 def test_disordered_file_is_an_error_record(tmp_path):
     mixed = Structure(np.eye(3) * 4, [{"Na": 0.5, "K": 0.5}], [[0, 0, 0]])
     mixed.to(str(tmp_path / "mixed.cif"))
-    [record] = read_structure_file(tmp_path / "mixed.cif")
+    [record] = list(iter_structure_file(tmp_path / "mixed.cif"))
     assert record.error is not None
     assert record.error[0] == "disordered_site"
 
@@ -77,7 +77,7 @@ def test_disordered_file_is_an_error_record(tmp_path):
 def test_file_of_several_blocks_gives_a_record_a_block(tmp_path):
     path = tmp_path / "many.cif"
     path.write_text(f"data_global\n_journal_year 1999\n{CIF}{CIF[:-30]}\n{CIF}")
-    records = read_structure_file(path)
+    records = list(iter_structure_file(path))
     assert [record.material_id for record in records] == ["many-1", "many-2", "many-3"]
     assert [record.error is None for record in records] == [True, False, True]
-    assert read_structure_file(path, "x")[0].material_id == "x-1"
+    assert next(iter_structure_file(path, "x")).material_id == "x-1"
