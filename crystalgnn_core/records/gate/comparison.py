@@ -9,6 +9,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from crystalgnn_core.records.gate.thresholds import (
+    MAX_EXPLAINED,
+    MIN_PAIRS,
+)
 from crystalgnn_core.records.gate.unit_errors import find_slip_of_pairs
 from crystalgnn_core.records.table.diff import differs
 from crystalgnn_core.targets import is_class
@@ -91,12 +95,12 @@ class Comparison:
         """Return the slip that explains many of the labels that changed."""
         pairs = self.pairs(target)
         found = None if pairs is None else find_slip_of_pairs(target, *pairs[:3])
-        if pairs is None or found is None or found.n_explained < self.config.min_pairs:
+        if pairs is None or found is None or found.n_explained < MIN_PAIRS:
             return None
         # any class that changes was exchanged, so those count among all
         known = self.before.targets[target].labels.n
         share = found.n_explained / (known if is_class(target) else len(pairs.new))
-        return found if share > self.config.max_explained else None
+        return found if share > MAX_EXPLAINED else None
 
     def mean_before(self, target: str, n: int) -> float:
         """Return the mean that n new and changed labels had, or would be expected to have.

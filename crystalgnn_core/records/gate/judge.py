@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING
 from crystalgnn_core.records.gate.checks import CHECKS
 from crystalgnn_core.records.gate.comparison import Comparison
 from crystalgnn_core.records.gate.report import Finding, GateConfig, GateReport, Verdict
+from crystalgnn_core.records.gate.thresholds import (
+    SMALL_UPDATE,
+)
 
 if TYPE_CHECKING:
     from crystalgnn_core.records.gate.profile import RecordProfile
@@ -45,7 +48,7 @@ def judge(
         verdict = "suspicious"
     elif before.content == after.content and before.n_rows == after.n_rows:
         verdict = "unchanged"
-    elif sum(counts) <= config.small_update * before.n_rows:
+    elif sum(counts) <= SMALL_UPDATE * before.n_rows:
         verdict = "small update"
     return _report(before, after, counts, findings, verdict)
 

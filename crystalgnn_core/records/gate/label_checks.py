@@ -9,6 +9,14 @@ import numpy as np
 
 from crystalgnn_core.records.gate.distribution import Distribution
 from crystalgnn_core.records.gate.report import Finding, change, percent
+from crystalgnn_core.records.gate.thresholds import (
+    MAX_OUTSIDE,
+    MAX_OUTSIDE_BY_UNIT,
+    MAX_SPREAD_RATIO,
+    MIN_LABELS,
+    MIN_NEW_LABELS,
+    MIN_PAIRS,
+)
 from crystalgnn_core.records.gate.unit_errors import find_slip_of_values
 from crystalgnn_core.targets import TARGETS
 
@@ -52,7 +60,7 @@ def check_moves(given: Comparison) -> Iterator[Finding]:
         is_far = np.abs(pairs.new - pairs.old) > max(known.std, MIN_SPREAD)
         n_moved = int((is_far & (pairs.has_formula > 0)).sum())
         share = n_moved / known.n
-        if n_moved < given.config.min_pairs or share <= given.config.max_moved:
+        if n_moved < MIN_PAIRS or share <= given.config.max_moved:
             continue
         yield Finding(
             check="moves",
@@ -89,7 +97,7 @@ def check_ranges(given: Comparison) -> Iterator[Finding]:
         if touched is None or given.slip(target) or not _is_known(given, target):
             continue
         values, n_sites = touched
-        if len(values) < given.config.min_new_labels:
+        if len(values) < MIN_NEW_LABELS:
             continue
         known = given.before.targets[target].labels
         low, high = (known.quantile(probability) for probability in CENTRAL)
@@ -99,7 +107,7 @@ def check_ranges(given: Comparison) -> Iterator[Finding]:
             continue
         nonzero = given.before.targets[target].nonzero
         hint = _hint(target, values[is_outside], n_sites[is_outside], nonzero)
-        limit = given.config.max_slipped if hint else given.config.max_outside
+        limit = MAX_OUTSIDE_BY_UNIT if hint else MAX_OUTSIDE
         allowed = limit * len(values)
         if n_outside <= allowed + N_ERRORS * math.sqrt(allowed):
             continue
@@ -129,17 +137,16 @@ def _compare(
     before = given.before.targets[target]
     found: list[Finding] = []
     labels, nonzero = now
-    if labels is not None and labels.n >= given.config.min_new_labels:
+    if labels is not None and labels.n >= MIN_NEW_LABELS:
         moved = _compare_means(given, target, whose, labels, hint)
         found += [] if moved is None else [moved]
     if (
         before.nonzero is not None
         and nonzero is not None
-        and before.nonzero.n >= given.config.min_labels
-        and nonzero.n >= given.config.min_new_labels
+        and before.nonzero.n >= MIN_LABELS
+        and nonzero.n >= MIN_NEW_LABELS
     ):
-        limit = given.config.max_spread_ratio
-        told = _compare_spreads(target, before.nonzero, nonzero, limit)
+        told = _compare_spreads(target, before.nonzero, nonzero)
         if told is not None:
             where = f"the middle 80 % of {whose} but zeros"
             message = f"{target}: range of {where} {told}{hint}"
@@ -162,20 +169,18 @@ def _compare_means(
     return Finding(check="mean", message=message, is_alarm=True)
 
 
-def _compare_spreads(
-    target: str, known: Distribution, now: Distribution, limit: float
-) -> str | None:
+def _compare_spreads(target: str, known: Distribution, now: Distribution) -> str | None:
     """Word how the range of the middle 80 % differs, if it does by more than a factor."""
     before, after = (entry.quantile(0.9) - entry.quantile(0.1) for entry in (known, now))
     ratio = max(before, MIN_SPREAD) / max(after, MIN_SPREAD)
-    if max(ratio, 1.0 / ratio) <= limit:
+    if max(ratio, 1.0 / ratio) <= MAX_SPREAD_RATIO:
         return None
     return change(before, after, TARGETS[target].unit)
 
 
 def _is_known(given: Comparison, target: str) -> bool:
     """Tell whether there were labels enough to say where they lie."""
-    return given.before.targets[target].labels.n >= given.config.min_labels
+    return given.before.targets[target].labels.n >= MIN_LABELS
 
 
 def _hint(target: str, values: Values, n_sites: Values, known: Distribution | None) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from crystalgnn_core.records.gate.report import Finding, counts, percent
+from crystalgnn_core.records.gate.thresholds import MAX_IDS_LOST, NEW_REJECTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,7 +38,7 @@ def check_ids(given: Comparison) -> Iterator[Finding]:
     if given.rows is None or given.is_much_lost:
         return
     before, n_gone = given.before.n_rows, len(given.rows.removed)
-    if n_gone <= given.config.max_ids_lost * before:
+    if n_gone <= max(MAX_IDS_LOST, given.config.max_rows_lost) * before:
         return
     yield Finding(
         check="ids",
@@ -77,7 +78,7 @@ def check_rejects(given: Comparison) -> Iterator[Finding]:
     n_new = after.n_rows if given.rows is None else given.rows.new.num_rows
     is_many = after.reject_share - before.reject_share > config.max_rejects
     share = risen / max(risen + n_new, 1)
-    is_many_new = share - before.reject_share > config.max_new_rejects
+    is_many_new = share - before.reject_share > NEW_REJECTS * config.max_rejects
     yield Finding(
         check="rejects",
         message=(
