@@ -64,7 +64,7 @@ def ingest(config: PipelineConfig) -> IngestSummary:
     2. Read and validate each part, and each page that a part names, in a task of its own.
     3. Commit all parts of the source at once; rows in = kept + rejected.
     4. Judge the new version by the one before; publish the verdict and emit the event.
-    5. Link the rows of several sources that are one material.
+    5. If `linking.after_ingest` asks for it, link the rows that are one material.
 
     A source that fails does not keep the others from being read.
 
