@@ -9,7 +9,6 @@ from prefect.artifacts import create_markdown_artifact
 from prefect.events import emit_event
 
 from crystalgnn_core.parallel import close_pool, run_in_process
-from crystalgnn_core.records.gate.acceptance import require_trusted
 from crystalgnn_core.records.gate.log import Ledger
 from crystalgnn_core.records.gate.markdown import describe_report
 from crystalgnn_core.records.gate.report import GateConfig, GateReport
@@ -92,11 +91,3 @@ def event_payload(report: GateReport) -> dict[str, str | int | None]:
         "n_changed": report.n_changed,
         "n_removed": report.n_removed,
     }
-
-
-@task(**OPTIONS)
-def require_trusted_sources(
-    store: Path, sources: tuple[str, ...], gate: GateConfig
-) -> None:
-    """Stop when the newest version of a source is suspicious and was not accepted."""
-    require_trusted(store, sources, gate)
