@@ -147,4 +147,6 @@ def _deployment(
         entrypoint_type=EntrypointType.MODULE_PATH,
         tags=["crystalgnn"],
     )
-    return cast("RunnerDeployment", deployment)  # a coroutine only inside an event loop
+    made = cast("RunnerDeployment", deployment)  # a coroutine only inside an event loop
+    made.entrypoint = f"crystalgnn_flows.{flow.name}"
+    return made
