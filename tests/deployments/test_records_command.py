@@ -5,7 +5,7 @@ import pytest
 
 from crystalgnn_core.records.gate.log import Ledger
 from crystalgnn_core.records.table.store import RecordStore
-from tests.core.records.made_rows import ENERGY, ingest, rows, slipped, with_columns
+from tests.core.records.made_rows import ENERGY, ingest, rows, with_columns, with_unit_error
 
 OLD = rows(100)
 
@@ -14,7 +14,7 @@ OLD = rows(100)
 def store(tmp_path):
     """Version 1 is sound; in version 2 the signs of all energies are turned."""
     ingest(tmp_path / "store", OLD)
-    ingest(tmp_path / "store", slipped(OLD, -1.0), 3)
+    ingest(tmp_path / "store", with_unit_error(OLD, -1.0), 3)
     return tmp_path / "store"
 
 

@@ -13,7 +13,7 @@ from crystalgnn_core.records.gate.label_checks import (
     check_means,
     check_moves,
     check_ranges,
-    check_slips,
+    check_unit_errors,
 )
 from crystalgnn_core.records.gate.profile import NONE
 from crystalgnn_core.records.gate.repeats import check_repeats
@@ -164,7 +164,7 @@ def check_licenses(given: Comparison) -> Iterator[Finding]:
 
 
 CHECKS: tuple[Check, ...] = (
-    check_slips,
+    check_unit_errors,
     check_rows,
     check_ids,
     check_drift,

@@ -13,14 +13,14 @@ from crystalgnn_core.records.gate.thresholds import (
     MAX_EXPLAINED,
     MIN_PAIRS,
 )
-from crystalgnn_core.records.gate.unit_errors import find_slip_of_pairs
+from crystalgnn_core.records.gate.unit_errors import find_unit_error_of_pairs
 from crystalgnn_core.records.table.diff import differs
 from crystalgnn_core.targets import is_class
 
 if TYPE_CHECKING:
     from crystalgnn_core.records.gate.profile import RecordProfile
     from crystalgnn_core.records.gate.report import GateConfig, GateReport
-    from crystalgnn_core.records.gate.unit_errors import SlippedPairs, Values
+    from crystalgnn_core.records.gate.unit_errors import ExplainedPairs, Values
     from crystalgnn_core.records.table.diff import RowChanges
 
 
@@ -91,10 +91,10 @@ class Comparison:
             _numbers(is_same.filter(is_pair)),
         )
 
-    def slip(self, target: str) -> SlippedPairs | None:
-        """Return the slip that explains many of the labels that changed."""
+    def unit_error(self, target: str) -> ExplainedPairs | None:
+        """Return the unit error that explains many of the labels that changed."""
         pairs = self.pairs(target)
-        found = None if pairs is None else find_slip_of_pairs(target, *pairs[:3])
+        found = None if pairs is None else find_unit_error_of_pairs(target, *pairs[:3])
         if pairs is None or found is None or found.n_explained < MIN_PAIRS:
             return None
         # any class that changes was exchanged, so those count among all

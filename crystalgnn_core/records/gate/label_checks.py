@@ -1,4 +1,4 @@
-"""Checks of the change gate on the labels: slips, moves, means, spreads and ranges."""
+"""Checks of the gate on the labels: unit errors, moves, means, spreads and ranges."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from crystalgnn_core.records.gate.thresholds import (
     MIN_NEW_LABELS,
     MIN_PAIRS,
 )
-from crystalgnn_core.records.gate.unit_errors import find_slip_of_values
+from crystalgnn_core.records.gate.unit_errors import find_unit_error_of_values
 from crystalgnn_core.targets import TARGETS
 
 if TYPE_CHECKING:
@@ -33,16 +33,16 @@ NEW = "new and changed labels"
 ALL = "all labels"
 
 
-def check_slips(given: Comparison) -> Iterator[Finding]:
-    """Tell whether changed labels follow from the old ones by a known slip."""
+def check_unit_errors(given: Comparison) -> Iterator[Finding]:
+    """Check whether changed labels follow from the old ones by a known unit error."""
     for target in given.targets:
-        pairs, found = given.pairs(target), given.slip(target)
+        pairs, found = given.pairs(target), given.unit_error(target)
         if pairs is None or found is None:
             continue
         yield Finding(
             check="slip",
             message=(
-                f"{target}: {found.slip.name}: {found.slip.relation} in "
+                f"{target}: {found.unit_error.name}: {found.unit_error.relation} in "
                 f"{found.n_explained:,} of {len(pairs.new):,} changed labels; median "
                 f"{change(*_medians(pairs), TARGETS[target].unit)}"
             ),
@@ -54,7 +54,7 @@ def check_moves(given: Comparison) -> Iterator[Finding]:
     """Tell whether many labels moved far although the rows are of the same formula."""
     for target in given.targets:
         pairs = given.pairs(target)
-        if pairs is None or given.slip(target) or not _is_known(given, target):
+        if pairs is None or given.unit_error(target) or not _is_known(given, target):
             continue
         known = given.before.targets[target].labels
         is_far = np.abs(pairs.new - pairs.old) > max(known.std, MIN_SPREAD)
@@ -76,7 +76,7 @@ def check_moves(given: Comparison) -> Iterator[Finding]:
 def check_means(given: Comparison) -> Iterator[Finding]:
     """Compare means and spreads, of the labels that came, or else of all."""
     for target in given.targets:
-        if given.slip(target) or not _is_known(given, target):
+        if given.unit_error(target) or not _is_known(given, target):
             continue
         before, after = given.before.targets[target], given.after.targets[target]
         touched, found = given.touched(target), []
@@ -94,7 +94,7 @@ def check_ranges(given: Comparison) -> Iterator[Finding]:
     """Count the labels that came outside the range that held 99 % of those before."""
     for target in given.targets:
         touched = given.touched(target)
-        if touched is None or given.slip(target) or not _is_known(given, target):
+        if touched is None or given.unit_error(target) or not _is_known(given, target):
             continue
         values, n_sites = touched
         if len(values) < MIN_NEW_LABELS:
@@ -184,11 +184,11 @@ def _is_known(given: Comparison, target: str) -> bool:
 
 
 def _hint(target: str, values: Values, n_sites: Values, known: Distribution | None) -> str:
-    """Name the slip that explains labels other than zero."""
+    """Name the unit error that explains labels other than zero."""
     if known is None or not len(values):
         return ""
-    slip = find_slip_of_values(target, values, n_sites, known)
-    return "" if slip is None else f"; it looks like {slip.name} ({slip.relation})"
+    found = find_unit_error_of_values(target, values, n_sites, known)
+    return "" if found is None else f"; it looks like {found.name} ({found.relation})"
 
 
 def _medians(pairs: Pairs) -> tuple[float, float]:

@@ -40,7 +40,7 @@ def check_repeats(given: Comparison) -> Iterator[Finding]:
     """
     for target in given.targets:
         known = given.before.targets[target]
-        if given.slip(target) or known.labels.n < MIN_LABELS:
+        if given.unit_error(target) or known.labels.n < MIN_LABELS:
             continue
         touched = None if is_class(target) else given.touched(target)
         candidates = [

@@ -77,7 +77,7 @@ def plausible(table):
     return table.filter(keep), len(table) - pc.sum(keep, min_count=0).as_py()
 
 
-def slipped(table, factors, first=0):
+def with_unit_error(table, factors, first=0):
     """Multiply the energies of the rows from `first` on."""
     energies = table[ENERGY].to_numpy().copy()
     energies[first:] *= np.broadcast_to(factors, energies.shape)[first:]

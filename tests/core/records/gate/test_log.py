@@ -17,10 +17,10 @@ from crystalgnn_core.records.gate.log import Ledger
 from crystalgnn_core.records.table.store import RecordStore
 from crystalgnn_core.sources.ingest.run import ingest_source, plan_ingest
 from crystalgnn_core.sources.synthetic.source import SyntheticSource
-from tests.core.records.made_rows import commit, ingest, rows, slipped
+from tests.core.records.made_rows import commit, ingest, rows, with_unit_error
 
 OLD = rows(200)
-BAD = slipped(OLD, -1.0)
+BAD = with_unit_error(OLD, -1.0)
 
 
 def test_a_suspicious_version_is_refused_until_it_is_accepted(tmp_path):
