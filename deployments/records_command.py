@@ -34,7 +34,7 @@ Output = Annotated[
 @app.command()
 def show(store: StorePath = Path(DEFAULT_STORE)) -> None:
     """List the sources: rows, labels by scheme, licences, citation, version, verdict."""
-    from crystalgnn_core.records.gate.log import Ledger, profile_source
+    from crystalgnn_core.records.gate.log import GateLog, profile_source
     from crystalgnn_core.records.table.store import RecordStore
     from crystalgnn_core.sources.ingest.reports import last_report
 
@@ -45,9 +45,9 @@ def show(store: StorePath = Path(DEFAULT_STORE)) -> None:
     told = []
     for source in sorted(records.source_counts()):
         profile = profile_source(records, source)
-        report, last = last_report(store, source), Ledger(store, source).history().last
+        report, last = last_report(store, source), GateLog(store, source).history().last
         counts = (f"{profile.n_rows:,}", f"{profile.n_rejected:,}")
-        rows.append((source, *counts, *_standing(last)))
+        rows.append((source, *counts, *_last_verdict(last)))
         releases = ", ".join(profile.source_versions)
         origins.append((source, releases, _counted(profile.licenses)))
         labels += _label_rows(profile)
@@ -97,14 +97,14 @@ def verdict(
     store: StorePath = Path(DEFAULT_STORE),
 ) -> None:
     """Print what the change gate found in the newest version of sources."""
-    from crystalgnn_core.records.gate.log import Ledger
+    from crystalgnn_core.records.gate.log import GateLog
     from crystalgnn_core.records.gate.markdown import describe_history
 
     for source in sources:
-        ledger = Ledger(store, source)
-        if not ledger.path.is_file():
+        gate_log = GateLog(store, source)
+        if not gate_log.path.is_file():
             _require_source(store, source)
-        for line in describe_history(ledger.history()).splitlines():
+        for line in describe_history(gate_log.history()).splitlines():
             show_line(line)
 
 
@@ -117,13 +117,13 @@ def accept(
     store: StorePath = Path(DEFAULT_STORE),
 ) -> None:
     """Take the suspicious newest version of sources for good: it may be trained on."""
-    from crystalgnn_core.records.gate.log import Ledger
+    from crystalgnn_core.records.gate.log import GateLog
 
     for source in sources:
-        if not Ledger(store, source).path.is_file():
+        if not GateLog(store, source).path.is_file():
             _require_source(store, source)
     for source in sources:
-        report = Ledger(store, source).accept(reason)
+        report = GateLog(store, source).accept(reason)
         show_line(f"{source}: version {report.version} is accepted")
 
 
@@ -153,7 +153,7 @@ def rejects(
     _write(table, output)
 
 
-def _standing(last: GateEntry | None) -> tuple[str, str]:
+def _last_verdict(last: GateEntry | None) -> tuple[str, str]:
     """Tell which version was judged last, and how."""
     if last is None:
         return "-", "not judged"

@@ -14,7 +14,7 @@ from crystalgnn_core.learning.finetuning import adopt_graph
 from crystalgnn_core.learning.metrics import describe_errors
 from crystalgnn_core.learning.registry import Registry, key_of
 from crystalgnn_core.learning.training import TrainedModel, model_folder
-from crystalgnn_core.records.gate.acceptance import require_trusted
+from crystalgnn_core.records.gate.acceptance import require_accepted
 from flows.graphs import build_graphs
 from flows.records import ingest
 from flows.screening import ScreenSummary, screen
@@ -57,7 +57,7 @@ def train(config: PipelineConfig) -> TrainedModel:
     2. Build the graphs that are missing.
     3. Train, continuing an interrupted run; an equal finished model is reused.
     """
-    require_trusted(config.store_path, config.training.sources, config.gate)
+    require_accepted(config.store_path, config.training.sources, config.gate)
     with_runner(build_graphs, config.execution)(config, sources=config.training.sources)
     return fit_model(config.store_path, config.model, config.training, config.graph)
 
@@ -72,7 +72,7 @@ def finetune(config: PipelineConfig, model: str) -> TrainedModel:
     4. Fine-tune, continuing an interrupted run; an equal finished model is reused.
     """
     store = config.store_path
-    require_trusted(store, config.training.sources, config.gate)
+    require_accepted(store, config.training.sources, config.gate)
     base = Registry(store).resolve(model)
     _build_as_expected(config, base)
     return refine_model(store, base, config.training, config.finetuning)
@@ -93,7 +93,7 @@ def retrain(config: PipelineConfig) -> RetrainSummary:
     store, watch = config.store_path, Stopwatch()
     ingested = with_runner(ingest, config.execution)(config)
     watch.note("ingest", ingested.note)
-    require_trusted(store, config.training.sources, config.gate)
+    require_accepted(store, config.training.sources, config.gate)
     built = with_runner(build_graphs, config.execution)(
         config, sources=config.training.sources
     )

@@ -8,7 +8,7 @@ from crystalgnn_core.base import FrozenModel
 from crystalgnn_core.config import PipelineConfig
 from crystalgnn_core.learning.comparison import Decision
 from crystalgnn_core.learning.training import TrainedModel
-from crystalgnn_core.records.gate.acceptance import require_trusted
+from crystalgnn_core.records.gate.acceptance import require_accepted
 from crystalgnn_core.reporting.notes import StageNote
 from flows.graphs import BuildSummary, build_graphs
 from flows.learning import describe_training
@@ -44,7 +44,7 @@ def pipeline(config: PipelineConfig) -> PipelineSummary:
     store, watch = config.store_path, Stopwatch()
     ingested = with_runner(ingest, config.execution)(config)
     watch.note("ingest", ingested.note)
-    require_trusted(store, config.training.sources, config.gate)
+    require_accepted(store, config.training.sources, config.gate)
     built = with_runner(build_graphs, config.execution)(config)
     watch.note("graphs", built.note)
     trained = fit_model(store, config.model, config.training, config.graph)

@@ -9,7 +9,7 @@ from prefect.artifacts import create_markdown_artifact
 from prefect.events import emit_event
 
 from crystalgnn_core.parallel import close_pool, run_in_process
-from crystalgnn_core.records.gate.log import Ledger
+from crystalgnn_core.records.gate.log import GateLog
 from crystalgnn_core.records.gate.markdown import describe_report
 from crystalgnn_core.records.gate.report import GateConfig, GateReport
 from crystalgnn_core.sources import AnySource
@@ -64,8 +64,8 @@ def announce_verdict(store: Path, report: IngestReport) -> None:
     if report.gate is not None:
         key = f"gate-{artifact_key(report.source)}"
         create_markdown_artifact(describe_report(report.gate), key=key)
-    ledger = Ledger(store, report.source)
-    last = ledger.history().last
+    gate_log = GateLog(store, report.source)
+    last = gate_log.history().last
     if last is None or last.is_announced:
         return
     if last.report.n_touched:
@@ -77,7 +77,7 @@ def announce_verdict(store: Path, report: IngestReport) -> None:
             },
             payload=event_payload(last.report),
         )
-    ledger.mark_announced()
+    gate_log.mark_announced()
 
 
 def event_payload(report: GateReport) -> dict[str, str | int | None]:

@@ -48,7 +48,7 @@ class Comparison:
         after: Profile of the later one.
         rows: What differs row by row; None when that is not known.
         config: Thresholds.
-        fullest: The verdict on the version with the most rows since the last acceptance.
+        largest: The verdict on the version with the most rows since the last acceptance.
     """
 
     def __init__(
@@ -57,13 +57,13 @@ class Comparison:
         after: RecordProfile,
         rows: RowChanges | None,
         config: GateConfig,
-        fullest: GateReport | None = None,
+        largest: GateReport | None = None,
     ) -> None:
         self.before = before
         self.after = after
         self.rows = rows
         self.config = config
-        self.fullest = fullest
+        self.largest = largest
 
     @property
     def is_much_lost(self) -> bool:

@@ -37,7 +37,7 @@ class GateEntry(FrozenModel):
     is_announced: bool = False
 
     @property
-    def is_trusted(self) -> bool:
+    def is_accepted(self) -> bool:
         """Whether it may be trained on, and others be compared with it."""
         return not self.report.is_suspicious or self.acceptance is not None
 
@@ -61,17 +61,17 @@ class GateHistory(FrozenModel):
         return self.entries[-1] if self.entries else None
 
     @property
-    def trusted(self) -> GateEntry | None:
+    def accepted(self) -> GateEntry | None:
         """The newest version that was not suspicious, or was accepted."""
-        return next((entry for entry in self.entries[::-1] if entry.is_trusted), None)
+        return next((entry for entry in self.entries[::-1] if entry.is_accepted), None)
 
     @property
-    def fullest(self) -> GateEntry | None:
-        """The version with the most rows, of those trusted since the last acceptance."""
+    def largest(self) -> GateEntry | None:
+        """The version with the most rows since the last acceptance, suspicious ones apart."""
         places = [n for n, entry in enumerate(self.entries) if entry.acceptance is not None]
         since = self.entries[places[-1] if places else 0 :]
-        trusted = [entry for entry in since if entry.is_trusted]
-        return max(trusted, key=lambda entry: entry.report.n_rows, default=None)
+        accepted = [entry for entry in since if entry.is_accepted]
+        return max(accepted, key=lambda entry: entry.report.n_rows, default=None)
 
     @property
     def base(self) -> GateEntry | None:
@@ -84,7 +84,7 @@ class GateHistory(FrozenModel):
 
     def without_old_profiles(self) -> GateHistory:
         """Return the same verdicts, with the profiles that are still compared or shown."""
-        kept = [id(entry) for entry in (self.last, self.trusted, self.base)]
+        kept = [id(entry) for entry in (self.last, self.accepted, self.base)]
         entries = tuple(
             entry if id(entry) in kept else entry.model_copy(update={"profile": None})
             for entry in self.entries

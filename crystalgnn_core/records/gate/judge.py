@@ -21,7 +21,7 @@ def judge(
     after: RecordProfile,
     rows: RowChanges | None,
     config: GateConfig,
-    fullest: GateReport | None = None,
+    largest: GateReport | None = None,
 ) -> GateReport:
     """Judge a version of a source by the one before.
 
@@ -31,7 +31,7 @@ def judge(
         rows: What differs row by row; None when the rows before are not to be had, in which
             case profiles alone are compared.
         config: Thresholds.
-        fullest: The verdict on the version with the most rows since the last acceptance,
+        largest: The verdict on the version with the most rows since the last acceptance,
             against which small losses add up.
     """
     if before is None or before.n_rows == 0:
@@ -39,7 +39,7 @@ def judge(
         message = f"there was nothing before: {n_before} -> {after.n_rows:,} rows"
         first = Finding(check="first", message=message)
         return _report(None, after, (0, 0, 0), (first,), "large update")
-    given = Comparison(before, after, rows, config, fullest)
+    given = Comparison(before, after, rows, config, largest)
     found = [finding for check in CHECKS for finding in check(given)]
     findings = tuple(sorted(found, key=lambda entry: not entry.is_alarm))
     counts = _count(before, after, rows)

@@ -44,7 +44,7 @@ SUFFIX = ".gate"
 LOCK_SECONDS = 60
 
 
-class Ledger:
+class GateLog:
     """The verdicts on one source.
 
     Args:
@@ -105,26 +105,26 @@ class Ledger:
             self._write(entries, is_pending=True)
 
     def judge(self) -> GateReport:
-        """Judge the rows in the table by the last version that is trusted, and keep that.
+        """Judge the rows in the table by the last version that is accepted, and keep that.
 
         An equal version is not entered twice.
         """
         with self._changing() as history:
             profile, table_id = self._profile()
-            base, fullest = history.trusted, history.fullest
+            base, largest = history.accepted, history.largest
             rows = None if base is None else self._rows_since(base, profile, table_id)
             report = judge(
                 None if base is None else base.profile,
                 profile,
                 rows,
                 self.config,
-                None if fullest is None else fullest.report,
+                None if largest is None else largest.report,
             )
             entries, last = history.entries, history.last
             entry = GateEntry(
                 report=report, judged=datetime.now(UTC), table_id=table_id, profile=profile
             )
-            if last is not None and not last.is_trusted and are_equal(last, entry):
+            if last is not None and not last.is_accepted and are_equal(last, entry):
                 entry = entry.model_copy(update={"is_announced": last.is_announced})
                 entries = (*entries[:-1], entry)
             elif report.verdict != "unchanged" or (last is not None and last is not base):
@@ -132,13 +132,13 @@ class Ledger:
             self._write(entries, is_pending=False)
         return report
 
-    def standing(self) -> GateReport | None:
+    def current_report(self) -> GateReport | None:
         """Return the verdict on the rows as they stand, without new ones; None if unknown.
 
         A suspicious version that nobody accepted stays suspicious.
         """
         last = self.history().last
-        if last is None or not last.is_trusted:
+        if last is None or not last.is_accepted:
             return None if last is None else last.report
         nothing = {"n_new": 0, "n_changed": 0, "n_removed": 0, "findings": ()}
         same = {"version_before": last.report.version, "n_before": last.report.n_rows}
@@ -157,8 +157,8 @@ class Ledger:
         self.history()
         with self._changing() as history:
             last = history.last
-            if last is None or last.is_trusted:
-                found = "has no verdict yet" if last is None else _describe_trust(last)
+            if last is None or last.is_accepted:
+                found = "has no verdict yet" if last is None else _describe_acceptance(last)
                 raise InputError(
                     f"source {self.source} {found}; there is nothing to accept"
                 )
@@ -242,7 +242,7 @@ def count_rejects(records: RecordStore, source: str) -> dict[str, int]:
     return dict(sorted(Counter(rejects["reason"].filter(is_own).to_pylist()).items()))
 
 
-def _describe_trust(entry: GateEntry) -> str:
+def _describe_acceptance(entry: GateEntry) -> str:
     if entry.acceptance is None:
         return f"is not suspicious ({entry.report.verdict})"
     return f"was accepted by {entry.acceptance.by} on {entry.acceptance.at:%Y-%m-%d}"

@@ -52,17 +52,17 @@ def check_ids(given: Comparison) -> Iterator[Finding]:
 
 def check_drift(given: Comparison) -> Iterator[Finding]:
     """Tell whether small losses of several versions add up to a large one."""
-    fullest = given.fullest
-    if fullest is None or given.is_much_lost or fullest.n_rows <= given.before.n_rows:
+    largest = given.largest
+    if largest is None or given.is_much_lost or largest.n_rows <= given.before.n_rows:
         return
-    lost = (fullest.n_rows - given.after.n_rows) / fullest.n_rows
+    lost = (largest.n_rows - given.after.n_rows) / largest.n_rows
     if lost <= given.config.max_rows_lost or given.after.n_rows >= given.before.n_rows:
         return
     yield Finding(
         check="drift",
         message=(
-            f"rows {fullest.n_rows:,} -> {given.after.n_rows:,} since version "
-            f"{fullest.version}, {percent(lost)} lost in several steps"
+            f"rows {largest.n_rows:,} -> {given.after.n_rows:,} since version "
+            f"{largest.version}, {percent(lost)} lost in several steps"
         ),
         is_alarm=True,
     )
