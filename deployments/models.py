@@ -83,9 +83,9 @@ def pretrained(
     if name is None:
         _list_published()
         return
-    from crystalgnn_core.learning.pretrained import obtain
+    from crystalgnn_core.learning.pretrained import fetch_published
 
-    show_line(str(obtain(name)))
+    show_line(str(fetch_published(name)))
 
 
 def _list_published() -> None:

@@ -10,7 +10,7 @@ from crystalgnn_core.base import FrozenModel
 from crystalgnn_core.config import PipelineConfig
 from crystalgnn_core.learning.cards import read_card
 from crystalgnn_core.learning.comparison import Decision
-from crystalgnn_core.learning.finetuning import adopt_graph
+from crystalgnn_core.learning.finetuning import base_graph
 from crystalgnn_core.learning.metrics import describe_errors
 from crystalgnn_core.learning.registry import Registry, key_of
 from crystalgnn_core.learning.training import TrainedModel, model_folder
@@ -21,9 +21,9 @@ from flows.screening import ScreenSummary, screen
 from flows.stages import Stopwatch, with_runner
 from tasks.artifacts import publish_summary
 from tasks.learning import (
+    finetune_model,
     fit_model,
     judge_challenger,
-    refine_model,
     summarise_training_data,
 )
 
@@ -75,7 +75,7 @@ def finetune(config: PipelineConfig, model: str) -> TrainedModel:
     require_accepted(store, config.training.sources, config.gate)
     base = Registry(store).resolve(model)
     _build_as_expected(config, base)
-    return refine_model(store, base, config.training, config.finetuning)
+    return finetune_model(store, base, config.training, config.finetuning)
 
 
 @flow
@@ -113,7 +113,7 @@ def retrain(config: PipelineConfig) -> RetrainSummary:
         publish_summary("retrain", tuple(watch.notes), reason)
         return RetrainSummary(reason=reason, trained=None, decision=None, screened=None)
     if base is not None:
-        trained = refine_model(store, base, config.training, config.finetuning)
+        trained = finetune_model(store, base, config.training, config.finetuning)
     else:
         trained = fit_model(store, config.model, config.training, config.graph)
     watch.note("train", describe_training(trained))
@@ -151,7 +151,7 @@ def _is_trained_on(store: Path, model_id: str, summary: DataSummary) -> bool:
 
 def _build_as_expected(config: PipelineConfig, base: Path) -> None:
     """Build the training graphs that a base model expects."""
-    graph = adopt_graph(base, config.model, config.graph)
+    graph = base_graph(base, config.model, config.graph)
     with_runner(build_graphs, config.execution)(
         config.model_copy(update={"graph": graph}), sources=config.training.sources
     )

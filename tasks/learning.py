@@ -15,7 +15,7 @@ from crystalgnn_core.learning.config import (
     TrainingConfig,
 )
 from crystalgnn_core.learning.data import load_training_data
-from crystalgnn_core.learning.finetuning import finetune_model
+from crystalgnn_core.learning.finetuning import finetune_model as finetune
 from crystalgnn_core.learning.promotion import promote_if_better
 from crystalgnn_core.learning.training import TrainedModel, train_model
 from crystalgnn_core.models import ModelConfig
@@ -43,11 +43,11 @@ def fit_model(
 
 
 @task(**OPTIONS, tags=["train"])
-def refine_model(
+def finetune_model(
     store: Path, base: Path, training: TrainingConfig, finetuning: FinetuningConfig
 ) -> TrainedModel:
     """Fine-tune a model, continue an interrupted run, or find that it is there already."""
-    trained = finetune_model(store, base, training, finetuning)
+    trained = finetune(store, base, training, finetuning)
     plot_history(Path(trained.folder), trained.model_id)
     return trained
 

@@ -95,7 +95,7 @@ class TrainingConfig(FrozenModel):
         return names
 
 
-class GentleOptimizerConfig(OptimizerConfig):
+class FinetuningOptimizerConfig(OptimizerConfig):
     """An optimiser whose learning rate suits weights that have learned already."""
 
     learning_rate: Annotated[float, Field(gt=0)] = 3e-5
@@ -120,7 +120,7 @@ class FinetuningConfig(FrozenModel):
     scaler: Literal["refit", "keep"] = "refit"
     epochs: Annotated[int, Field(ge=1)] = 30
     batch_size: Annotated[int, Field(ge=2)] = 32
-    optimizer: GentleOptimizerConfig = GentleOptimizerConfig()
+    optimizer: FinetuningOptimizerConfig = FinetuningOptimizerConfig()
     patience: Annotated[int, Field(ge=1)] = 10
 
     def applied_to(self, training: TrainingConfig) -> TrainingConfig:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
-def obtain(name: str, *, patience: Patience = PATIENCE, api: str = API) -> Path:
+def fetch_published(name: str, *, patience: Patience = PATIENCE, api: str = API) -> Path:
     """Return the bundle of a published model, in the user's cache.
 
     Args:

@@ -149,9 +149,9 @@ class Registry:
         )
 
         if reference in catalogue():
-            from crystalgnn_core.learning.pretrained import obtain  # loads torch
+            from crystalgnn_core.learning.pretrained import fetch_published  # loads torch
 
-            return obtain(reference)
+            return fetch_published(reference)
         known = [card.model_id for card in self.models()]
         raise ModelError(
             f"no model {reference!r}: not a bundle folder, nor one of {_listed(known)}, "

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-class Changes(FrozenModel):
+class ChangeCounts(FrozenModel):
     """Counts of materials by what became of them."""
 
     n_new: int
@@ -24,11 +24,11 @@ class Changes(FrozenModel):
         return not (self.n_new or self.n_changed or self.n_removed)
 
 
-def compare_contents(before: Mapping[str, str], after: Mapping[str, str]) -> Changes:
+def compare_contents(before: Mapping[str, str], after: Mapping[str, str]) -> ChangeCounts:
     """Compare two mappings from material to content digest."""
     common = before.keys() & after.keys()
     n_changed = sum(before[key] != after[key] for key in common)
-    return Changes(
+    return ChangeCounts(
         n_new=len(after.keys() - before.keys()),
         n_changed=n_changed,
         n_removed=len(before.keys() - after.keys()),

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from crystalgnn_core.base import LATER, FrozenModel, digest_of
 from crystalgnn_core.errors import InputError, IntegrityError
 from crystalgnn_core.learning.cards import read_card
-from crystalgnn_core.records.contents import Changes, compare_contents
+from crystalgnn_core.records.contents import ChangeCounts, compare_contents
 from crystalgnn_core.screening.candidates import (
     candidates_digest,
     load_crystals,
@@ -76,7 +76,7 @@ class ScreenResult(FrozenModel):
     n_duplicates: int
     n_in_window: int
     rejected: dict[str, int]
-    changes: Changes | None
+    changes: ChangeCounts | None
     previous: str | None
     files: tuple[FileRef, ...]
     was_ranked: bool = True

@@ -67,7 +67,7 @@ class GateHistory(FrozenModel):
 
     @property
     def largest(self) -> GateEntry | None:
-        """The version with the most rows since the last acceptance, suspicious ones apart."""
+        """The version with the most rows since the last acceptance; no suspicious one."""
         places = [n for n, entry in enumerate(self.entries) if entry.acceptance is not None]
         since = self.entries[places[-1] if places else 0 :]
         accepted = [entry for entry in since if entry.is_accepted]

@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 logger = logging.getLogger(__name__)
-MADE_UP = ("synthetic", "textbook")  # kinds of sources that take no part
+SYNTHETIC_KINDS = ("synthetic", "textbook")  # kinds of sources that take no part
 LOCK_SECONDS = 60
 
 
@@ -94,7 +94,7 @@ def link_records(
 def linkable_sources(store: Path) -> tuple[str, ...]:
     """Name the stored sources of real materials, not synthetic ones nor the textbook."""
     stored = RecordStore(store).source_counts()
-    return tuple(name for name in sorted(stored) if not _is_made_up(store, name))
+    return tuple(name for name in sorted(stored) if not _is_synthetic(store, name))
 
 
 def _choose(store: Path, sources: Sequence[str] | None) -> tuple[str, ...]:
@@ -109,10 +109,10 @@ def _choose(store: Path, sources: Sequence[str] | None) -> tuple[str, ...]:
     return wanted
 
 
-def _is_made_up(store: Path, source: str) -> bool:
+def _is_synthetic(store: Path, source: str) -> bool:
     provenance = read_provenance(store, source)
     if provenance is not None:
-        return provenance.kind in MADE_UP
+        return provenance.kind in SYNTHETIC_KINDS
     # ingested before provenance was kept
     first = next(RecordStore(store).scan([source], ["source_version"]))
     version = first["source_version"][0].as_py() or ""
@@ -131,7 +131,7 @@ def _link(
     load = partial(stream_crystals, store, sources, version=version)
     materials = materials_of(rows)
     digests = {material.digest for material in materials}
-    cache.forget_others(RecordStore(store).structure_digests())
+    cache.drop_others(RecordStore(store).structure_digests())
     n_fingerprints = complete_fingerprints(load, digests, cache, config)
     pairs = list(candidate_pairs(materials, cache.known, config))
     n_compared = compare_missing(load, pairs, cache, config)

@@ -12,7 +12,11 @@ from pymatgen.core.structure import Structure
 from crystalgnn_core.errors import DownloadError, ModelError, TransientError
 from crystalgnn_core.learning import pretrained as module
 from crystalgnn_core.learning.cards import read_card
-from crystalgnn_core.learning.pretrained import download_folder, is_in_cache, obtain
+from crystalgnn_core.learning.pretrained import (
+    download_folder,
+    fetch_published,
+    is_in_cache,
+)
 from crystalgnn_core.learning.registry import Registry
 from crystalgnn_core.models.cgcnn.published import read_cgcnn
 from crystalgnn_core.models.published import catalogue as catalogue_module
@@ -132,7 +136,7 @@ def test_files_placed_by_hand_are_used_without_a_network(tmp_path, name, low, hi
     cell = SALT.get_primitive_structure()
     [value] = predict([cell], name, store=tmp_path / "store")[entry.target]
     assert low < value < high
-    assert obtain(name) == bundle
+    assert fetch_published(name) == bundle
 
 
 def test_a_wrong_file_placed_by_hand_is_refused():
@@ -140,7 +144,7 @@ def test_a_wrong_file_placed_by_hand_is_refused():
     path = download_folder(entry) / entry.files[0].name
     path.write_bytes(b"x" * 791173)
     with pytest.raises(DownloadError, match=r"SHA-256 .*remove it, or put the file of"):
-        obtain(entry.name)
+        fetch_published(entry.name)
 
 
 def test_a_classifier_by_name_predicts_probabilities(tmp_path):
@@ -214,7 +218,7 @@ def offer(monkeypatch, site, tmp_path):
 def test_an_archive_is_downloaded_once_and_converted(offer, site):
     entry = offer()
     assert not is_in_cache(entry)
-    bundle = obtain(entry.name, patience=QUICK, api=site.url)
+    bundle = fetch_published(entry.name, patience=QUICK, api=site.url)
     assert is_in_cache(entry)
     card = read_card(bundle)
     assert card.model_id == "jv_formation_energy_peratom_alignn"
@@ -226,7 +230,7 @@ def test_an_archive_is_downloaded_once_and_converted(offer, site):
     )
     asked = len(site.asked)
     assert asked == 2
-    assert obtain(entry.name, patience=QUICK, api=site.url) == bundle
+    assert fetch_published(entry.name, patience=QUICK, api=site.url) == bundle
     assert len(site.asked) == asked
     table = predict([SALT], bundle)
     assert table["status"].tolist() == ["ok"]
@@ -243,7 +247,7 @@ def test_an_archive_is_downloaded_once_and_converted(offer, site):
 def test_what_figshare_states_is_compared(offer, site, changes, words):
     entry = offer(**changes)
     with pytest.raises(DownloadError, match=words):
-        obtain(entry.name, patience=QUICK, api=site.url)
+        fetch_published(entry.name, patience=QUICK, api=site.url)
     assert not is_in_cache(entry)
 
 
@@ -252,12 +256,12 @@ def test_without_a_network_one_line_says_what_to_do(offer, site, cache):
     site.answers["/file"] = lambda request: send(request, 503)
     by_other_means = r"/file: .*503.*2 tries.*save that file by other means as .*x\.zip"
     with pytest.raises(TransientError, match=by_other_means) as caught:
-        obtain(entry.name, patience=QUICK, api=site.url)
+        fetch_published(entry.name, patience=QUICK, api=site.url)
     assert "\n" not in str(caught.value)
     assert str(cache / "downloads" / "alignn" / "x.zip") in str(caught.value)
     site.answers["/articles/17/files"] = lambda request: send(request, 503)
     with pytest.raises(TransientError, match=r"articles/17.*save .*/file by .*x\.zip"):
-        obtain(entry.name, patience=QUICK, api=site.url)
+        fetch_published(entry.name, patience=QUICK, api=site.url)
 
 
 def test_an_archive_is_a_model_reference(tmp_path):
