@@ -50,7 +50,7 @@ def predict(
     ] = None,
     batch_size: Annotated[int, typer.Option("--batch-size", min=1)] = 256,
 ) -> None:
-    """Predict properties of structures; one row an input, in order."""
+    """Predict properties of structures; one row per input, in order."""
     from crystalgnn_core.learning.cards import read_card
     from crystalgnn_core.learning.registry import Registry
     from crystalgnn_core.screening.prediction import predict as run
@@ -95,7 +95,7 @@ def _with_standard_input(structures: Sequence[str]) -> list[str | StructureText]
 
 
 def _is_one_structure(structures: Sequence[str]) -> bool:
-    """Tell a single file or text from a folder or table that holds one structure."""
+    """Return whether it is one file or text; a folder or table may hold one structure."""
     from crystalgnn_core.sources.formats.tables import TABLE_SUFFIXES
 
     path = Path(structures[0]).expanduser()
@@ -104,7 +104,7 @@ def _is_one_structure(structures: Sequence[str]) -> bool:
 
 
 def _show_one(card: ModelCard, row: pd.Series[Any]) -> None:
-    """Print a line a target: what, value with unit, label scheme."""
+    """Print a line per target: what, value with unit, label scheme."""
     name, formula = row["material_id"], row["formula"]
     named = name if not formula or formula == name else f"{name} ({formula})"
     if row["status"] != "ok":

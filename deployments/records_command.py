@@ -42,7 +42,7 @@ def show(store: StorePath = Path(DEFAULT_STORE)) -> None:
     rows: list[tuple[str, ...]] = []
     origins: list[tuple[str, ...]] = []
     labels: list[tuple[str, ...]] = []
-    told = []
+    citations = []
     for source in sorted(records.source_counts()):
         profile = profile_source(records, source)
         report, last = last_report(store, source), GateLog(store, source).history().last
@@ -52,7 +52,7 @@ def show(store: StorePath = Path(DEFAULT_STORE)) -> None:
         origins.append((source, releases, _counted(profile.licenses)))
         labels += _label_rows(profile)
         if report is not None and report.citation:
-            told.append(f"{source}: {report.citation}")
+            citations.append(f"{source}: {report.citation}")
     for title, columns, found, n_whole in (
         (f"Records in {store}", RECORD_COLUMNS, rows, 1),
         ("Origin", ORIGIN_COLUMNS, origins, 1),
@@ -60,7 +60,7 @@ def show(store: StorePath = Path(DEFAULT_STORE)) -> None:
     ):
         if found or found is rows:
             show_rows(title, columns, found, n_whole=n_whole)
-    for line in told:
+    for line in citations:
         show_line(line)
 
 
@@ -71,7 +71,7 @@ def changes(
     output: Output = None,
     store: StorePath = Path(DEFAULT_STORE),
 ) -> None:
-    """Tell which rows are new, changed or removed since a version of the record table."""
+    """Count the rows that are new, changed or removed since a version of the table."""
     from crystalgnn_core.records.gate.profile import count_values
     from crystalgnn_core.records.table.diff import changes_since
     from crystalgnn_core.records.table.store import RecordStore
@@ -116,7 +116,7 @@ def accept(
     ] = "looked at by hand",
     store: StorePath = Path(DEFAULT_STORE),
 ) -> None:
-    """Take the suspicious newest version of sources for good: it may be trained on."""
+    """Accept the suspicious newest version of sources: it may be trained on."""
     from crystalgnn_core.records.gate.log import GateLog
 
     for source in sources:
@@ -154,7 +154,7 @@ def rejects(
 
 
 def _last_verdict(last: GateEntry | None) -> tuple[str, str]:
-    """Tell which version was judged last, and how."""
+    """Return which version was judged last, and how."""
     if last is None:
         return "-", "not judged"
     accepted = "" if last.acceptance is None else " (accepted)"

@@ -24,8 +24,8 @@ QUIET = {
 def prepare_environment(*, verbose: bool) -> None:
     """Set what Prefect and child processes read at their start, and where our lines go.
 
-    A variable that the user has set keeps its value. One line a stage is always logged;
-    `verbose` adds one line a shard and epoch.
+    A variable that the user has set keeps its value. One line per stage is always logged;
+    `verbose` adds one line per shard and epoch.
     """
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)

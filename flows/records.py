@@ -63,7 +63,7 @@ def ingest(config: PipelineConfig) -> IngestSummary:
     1. List the parts of a source; an unchanged source is skipped.
     2. Read and validate each part, and each page that a part names, in a task of its own.
     3. Commit all parts of the source at once; rows in = kept + rejected.
-    4. Judge the new version by the one before; publish the verdict and emit the event.
+    4. Judge the new version by the one before; publish the report and emit the event.
     5. If `linking.after_ingest` asks for it, link the rows that are one material.
 
     A source that fails does not keep the others from being read.
@@ -77,7 +77,7 @@ def ingest(config: PipelineConfig) -> IngestSummary:
         try:
             reports.append(_ingest_one(config, source))
         except CrystalGNNError as error:
-            if len(config.sources) > 1:  # the only failure is told at the end
+            if len(config.sources) > 1:  # the only failure is reported at the end
                 logger.error("source %s failed: %s", source.name, error)
             failures.append(error)
     links = None

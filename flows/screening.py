@@ -37,7 +37,7 @@ class ScreenSummary(FrozenModel):
     Attributes:
         result: Reference to the screen.
         report: Reference to its page.
-        n_predicted: Structures predicted in this run, once a model; without those of a
+        n_predicted: Structures predicted in this run, once per model; without those of a
             pre-screen's models.
         n_reused: Structures whose predictions were there already, counted likewise.
     """
@@ -77,7 +77,7 @@ def screen(
     1. Find the models: those given, those configured, or the champion.
     2. If a pre-screen is configured, let its fast models choose the candidates that go on.
     3. Build the graphs that are missing, with each model's graph settings.
-    4. Predict what has no prediction yet, one task a shard.
+    4. Predict what has no prediction yet, one task per shard.
     5. Rank all candidates.
     6. Write the report; `notes` on earlier stages appear in it.
     """

@@ -56,9 +56,9 @@ def commit_source(
 
 @task(**OPTIONS, task_run_name="announce-{report.source}")
 def announce_verdict(store: Path, report: IngestReport) -> None:
-    """Publish the verdict on a source; emit the event of new rows, if not done before.
+    """Publish the gate report on a source; emit the event of new rows, if not done before.
 
-    The event follows the commit and the verdict. When a run ends in between, the next one
+    The event follows the commit and the report. When a run ends in between, the next one
     emits it.
     """
     if report.gate is not None:
@@ -81,7 +81,7 @@ def announce_verdict(store: Path, report: IngestReport) -> None:
 
 
 def event_payload(report: GateReport) -> dict[str, str | int | None]:
-    """Return what the event of new rows tells: names, versions, verdict and counts."""
+    """Return the payload of the event of new rows: names, versions, verdict and counts."""
     return {
         "source": report.source,
         "version_before": report.version_before,

@@ -172,7 +172,7 @@ def _card(
 
 
 def _facts(model: PublishedModel, entry: PublishedEntry) -> SourceFacts:
-    """Tell what is known of the data; the licence is that of the weights."""
+    """Return what is known of the data; the licence is that of the weights."""
     n_rows = sum(model.n_rows.values())
     return SourceFacts(
         source=entry.data_set,
@@ -192,7 +192,7 @@ def _model_id(path: Path, model: PublishedModel) -> str:
 
 
 def _remarks(model: PublishedModel, entry: PublishedEntry | None) -> tuple[str, ...]:
-    """Tell what the file and the catalogue warn of, and the error that is published."""
+    """Return what the file and the catalogue warn of, and the error that is published."""
     remarks = list(model.remarks)
     if entry is not None and not entry.is_verified and not remarks:
         remarks.append("conversion not checked on the real file")

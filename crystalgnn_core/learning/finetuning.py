@@ -36,7 +36,7 @@ def finetune_model(
     """Fine-tune a model on the store's records, or return the result if it is there.
 
     Network and graphs are those of the base model. The labels may follow other schemes and
-    be of other targets than its own; the card tells from what it started. At the start the
+    be of other targets than its own; the card names from what it started. At the start the
     predictions of targets that both have are those of the base model.
 
     Batch normalisation goes on using the means and variances that the base model came with:

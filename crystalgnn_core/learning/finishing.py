@@ -44,7 +44,7 @@ def finish_bundle(
         best: Network and card of the best epoch.
         data: Rows, labels and splits.
         dataset: Graphs of all rows.
-        history: One row an epoch.
+        history: One row per epoch.
 
     Returns:
         The card as written, with test errors and those of the baseline.

@@ -249,8 +249,8 @@ def record_epoch(
         "learning_rate": rate,
         "structures_per_second": speed,
     }
-    told = describe_errors(metrics)
-    logger.info("epoch %d: loss %.4f, val %s, %.0f structures/s", epoch, loss, told, speed)
+    shown = describe_errors(metrics)
+    logger.info("epoch %d: loss %.4f, val %s, %.0f structures/s", epoch, loss, shown, speed)
     history = pd.concat([progress.history, pd.DataFrame([row])], ignore_index=True)
     if error < progress.best_error:
         return Progress(epoch, epoch, error, history)

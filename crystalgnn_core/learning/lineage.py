@@ -1,4 +1,4 @@
-"""What the card of a fine-tuned model tells of the model from which it started."""
+"""What the card of a fine-tuned model says about the model from which it started."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ def fetch_published(name: str, *, patience: Patience = PATIENCE, api: str = API)
 
     Raises:
         ModelError: There is none of this name, or its file cannot be converted.
-        DownloadError: A file is not to be had, or is not the expected one.
+        DownloadError: A file cannot be downloaded, or is not the expected one.
         TransientError: The host cannot be reached.
     """
     entry = get_published(name)
@@ -46,7 +46,7 @@ def fetch_published(name: str, *, patience: Patience = PATIENCE, api: str = API)
                 raise
             what = "that file" if file.url in str(error) else file.url
             raise type(error)(
-                f"{error}; or save {what} by other means as {folder / file.name}"
+                f"{error}; or download {what} manually as {folder / file.name}"
             ) from error
     return convert(paths[0], entry=entry)
 
@@ -57,7 +57,7 @@ def download_folder(entry: PublishedEntry) -> Path:
 
 
 def is_in_cache(entry: PublishedEntry) -> bool:
-    """Tell whether the files of an entry need not be downloaded."""
+    """Return whether the files of an entry need not be downloaded."""
     return all(is_at_hand(file, download_folder(entry)) for file in entry.files)
 
 

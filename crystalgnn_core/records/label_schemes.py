@@ -158,7 +158,7 @@ LABEL_SCHEMES: Mapping[str, LabelScheme] = MappingProxyType(
 
 
 def describe_scheme(name: str) -> str:
-    """Say in one line what a scheme is; several that are mixed are told one by one."""
+    """Say in one line what a scheme is; several that are mixed are named one by one."""
     known = LABEL_SCHEMES.get(name)
     if known is not None:
         return f"{known.description} ({known.family})"
@@ -188,7 +188,7 @@ def checked_scheme(text: str) -> str:
     if _normalised(text).startswith("synthetic") and not text.startswith(SYNTHETIC_PREFIX):
         raise ValueError(
             f"label scheme {text!r}: schemes of made-up labels begin with "
-            f"{SYNTHETIC_PREFIX!r}, as reports tell them by that"
+            f"{SYNTHETIC_PREFIX!r}, as reports recognise them by that"
         )
     return text
 
@@ -227,19 +227,19 @@ def refuse_mixture(
         setting: The setting that allows it.
 
     Raises:
-        LabelSchemeError: There is more than one scheme; the message tells what each is,
+        LabelSchemeError: There is more than one scheme; the message says what each is,
             which sources carry it, and what to set.
     """
     if len(counts) < 2:
         return
-    told = "; ".join(
+    found = "; ".join(
         f"{scheme!r} ({describe_scheme(scheme)}): "
         + ", ".join(f"{n:,} rows of {source}" for source, n in sources.items())
         for scheme, sources in counts.items()
     )
     raise LabelSchemeError(
         f"{target}: labels of different schemes ({', '.join(counts)}) in {where}. "
-        f"Their numbers are on different scales. Found {told}. Use sources of one scheme, "
+        f"Their numbers are on different scales. Found {found}. Use sources of one scheme, "
         f"or set {setting}: true to take them as one"
     )
 

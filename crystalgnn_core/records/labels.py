@@ -40,13 +40,13 @@ def label_value(value: object) -> float | None:
             return None
     if isinstance(value, bool) or not isinstance(value, Real):
         raise RecordError(
-            "invalid_label", f"label {value!r} is not a number; mend the source"
+            "invalid_label", f"label {value!r} is not a number; fix the source"
         )
     try:
         number = float(value) + 0.0  # -0.0 and 0.0 are the same label
     except OverflowError as error:  # an integer of hundreds of digits
         raise RecordError(
-            "invalid_label", "label is not a number that fits into 64 bits; mend the source"
+            "invalid_label", "label is not a number that fits into 64 bits; fix the source"
         ) from error
     return None if math.isnan(number) else number
 
@@ -94,7 +94,7 @@ def checked_labels(raw: RawRecord) -> dict[str, float]:
         if math.isinf(value):
             raise RecordError(
                 "invalid_label",
-                f"{name} is {value}, expected a finite number; mend the source",
+                f"{name} is {value}, expected a finite number; fix the source",
             )
         if not target.minimum <= value <= target.maximum:
             raise RecordError(

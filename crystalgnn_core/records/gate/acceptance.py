@@ -27,7 +27,7 @@ def require_accepted(
         config: Thresholds, for rows that an interrupted ingest left unjudged.
 
     Raises:
-        SuspiciousDataError: There is one that nobody accepted.
+        SuspiciousDataError: One of them was not accepted.
     """
     refused = []
     for source in sources:
@@ -36,12 +36,12 @@ def require_accepted(
             refused.append(last.report)
     if not refused:
         return
-    told = "; ".join(_describe_alarm(report) for report in refused)
+    alarms = "; ".join(_describe_alarm(report) for report in refused)
     names = " ".join(report.source for report in refused)
     raise SuspiciousDataError(
-        f"{told}. Nothing is trained on it. Look at `crystalgnn records verdict {names} "
+        f"{alarms}. Nothing is trained on it. Look at `crystalgnn records verdict {names} "
         f"--store {store}`; if all is well, run `crystalgnn records accept {names} --store "
-        f"{store}`, or else mend the source and ingest it again"
+        f"{store}`, or else fix the source and ingest it again"
     )
 
 

@@ -72,7 +72,7 @@ def check_labels(given: Comparison) -> Iterator[Finding]:
 
 
 def check_new_labels(given: Comparison) -> Iterator[Finding]:
-    """Tell whether new rows lack labels that nearly all rows had, or all that most had."""
+    """Check whether new rows lack labels that nearly all rows had, or all that most had."""
     if given.rows is None or given.rows.new.num_rows < MIN_NEW_LABELS:
         return
     n_new = given.rows.new.num_rows
@@ -127,7 +127,7 @@ def check_schemes(given: Comparison) -> Iterator[Finding]:
 
 
 def check_elements(given: Comparison) -> Iterator[Finding]:
-    """Tell which elements vanished or nearly did, and which came."""
+    """Find the elements that vanished or nearly did, and those that came."""
     before, after = given.before, given.after
     growth = after.n_rows / before.n_rows
     gone = []

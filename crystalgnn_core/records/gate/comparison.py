@@ -48,7 +48,7 @@ class Comparison:
         after: Profile of the later one.
         rows: What differs row by row; None when that is not known.
         config: Thresholds.
-        largest: The verdict on the version with the most rows since the last acceptance.
+        largest: The report on the version with the most rows since the last acceptance.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""The verdicts on the versions of a source, and who accepted them."""
+"""The gate reports on the versions of a source, and who accepted them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from crystalgnn_core.records.gate.report import Finding, GateReport
 
 
 class Acceptance(FrozenModel):
-    """Who took a suspicious version for good, when and why."""
+    """Who accepted a suspicious version, when and why."""
 
     by: str
     at: datetime
@@ -18,13 +18,13 @@ class Acceptance(FrozenModel):
 
 
 class GateEntry(FrozenModel):
-    """The verdict on one version.
+    """The gate report on one version.
 
     Attributes:
-        report: The verdict.
-        judged: When it was given.
+        report: The report.
+        judged: When it was made.
         table_id: Id of the record table that was judged.
-        profile: What the rows looked like; None of versions that are compared no more.
+        profile: What the rows looked like; None for versions that are not compared again.
         acceptance: Who accepted it, if it was suspicious.
         is_announced: Whether its event was emitted.
     """
@@ -43,7 +43,7 @@ class GateEntry(FrozenModel):
 
 
 class GateHistory(FrozenModel):
-    """The verdicts on a source, oldest first.
+    """The gate reports on a source, oldest first.
 
     Attributes:
         source: Name of the source.
@@ -57,7 +57,7 @@ class GateHistory(FrozenModel):
 
     @property
     def last(self) -> GateEntry | None:
-        """The newest verdict."""
+        """The newest entry."""
         return self.entries[-1] if self.entries else None
 
     @property
@@ -83,7 +83,7 @@ class GateHistory(FrozenModel):
         return next((entry for entry in earlier if entry.report.version == wanted), None)
 
     def without_old_profiles(self) -> GateHistory:
-        """Return the same verdicts, with the profiles that are still compared or shown."""
+        """Return the same entries, with the profiles that are still compared or shown."""
         kept = [id(entry) for entry in (self.last, self.accepted, self.base)]
         entries = tuple(
             entry if id(entry) in kept else entry.model_copy(update={"profile": None})
@@ -117,7 +117,7 @@ def entry_of_stored_rows(profile: RecordProfile, table_id: str | None) -> GateEn
 
 
 def are_equal(first: GateEntry, second: GateEntry) -> bool:
-    """Tell whether two versions hold the same rows and rejects."""
+    """Return whether two versions hold the same rows and rejects."""
     one, other = first.profile, second.profile
     if one is None or other is None:
         return False

@@ -28,10 +28,10 @@ def judge(
     Args:
         before: Profile of the version before; None when there is none.
         after: Profile of the version to be judged.
-        rows: What differs row by row; None when the rows before are not to be had, in which
-            case profiles alone are compared.
+        rows: What differs row by row; None when the rows before are gone, in which case
+            profiles alone are compared.
         config: Thresholds.
-        largest: The verdict on the version with the most rows since the last acceptance,
+        largest: The report on the version with the most rows since the last acceptance,
             against which small losses add up.
     """
     if before is None or before.n_rows == 0:

@@ -51,7 +51,7 @@ def check_unit_errors(given: Comparison) -> Iterator[Finding]:
 
 
 def check_moves(given: Comparison) -> Iterator[Finding]:
-    """Tell whether many labels moved far although the rows are of the same formula."""
+    """Check whether many labels moved far although the rows are of the same formula."""
     for target in given.targets:
         pairs = given.pairs(target)
         if pairs is None or given.unit_error(target) or not _is_known(given, target):
@@ -146,10 +146,10 @@ def _compare(
         and before.nonzero.n >= MIN_LABELS
         and nonzero.n >= MIN_NEW_LABELS
     ):
-        told = _compare_spreads(target, before.nonzero, nonzero)
-        if told is not None:
+        ranges = _compare_spreads(target, before.nonzero, nonzero)
+        if ranges is not None:
             where = f"the middle 80 % of {whose} but zeros"
-            message = f"{target}: range of {where} {told}{hint}"
+            message = f"{target}: range of {where} {ranges}{hint}"
             found.append(Finding(check="spread", message=message, is_alarm=True))
     return found
 
@@ -164,8 +164,10 @@ def _compare_means(
     error = max(now.std, scale) / scale / math.sqrt(now.n)
     if shift <= given.config.max_mean_shift + N_ERRORS * error:
         return None
-    told = change(expected, now.mean, TARGETS[target].unit)
-    message = f"{target}: mean of {whose} {told}, {shift:.2g} standard deviations off{hint}"
+    moved = change(expected, now.mean, TARGETS[target].unit)
+    message = (
+        f"{target}: mean of {whose} {moved}, {shift:.2g} standard deviations off{hint}"
+    )
     return Finding(check="mean", message=message, is_alarm=True)
 
 
@@ -179,7 +181,7 @@ def _compare_spreads(target: str, known: Distribution, now: Distribution) -> str
 
 
 def _is_known(given: Comparison, target: str) -> bool:
-    """Tell whether there were labels enough to say where they lie."""
+    """Return whether there were enough labels to know where they lie."""
     return given.before.targets[target].labels.n >= MIN_LABELS
 
 

@@ -1,4 +1,4 @@
-"""The verdicts on the versions of a source, kept in the store beside its ingest report."""
+"""The gate reports on the versions of a source, kept in the store."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ LOCK_SECONDS = 60
 
 
 class GateLog:
-    """The verdicts on one source.
+    """The gate reports on one source.
 
     Args:
         store: Store folder.
@@ -53,7 +53,7 @@ class GateLog:
         config: Thresholds of the gate.
 
     Raises:
-        ConfigError: The name ends in `.gate`, which names the verdicts of another source.
+        ConfigError: The name ends in `.gate`, which names the reports of another source.
     """
 
     def __init__(self, store: Path, source: str, config: GateConfig | None = None) -> None:
@@ -66,7 +66,7 @@ class GateLog:
         self.page = self.path.with_suffix(".md")
 
     def history(self) -> GateHistory:
-        """Read the verdicts; rows that an interrupted ingest left unjudged are judged.
+        """Read the reports; rows that an interrupted ingest left unjudged are judged.
 
         Raises:
             IntegrityError: The file is damaged.
@@ -82,7 +82,7 @@ class GateLog:
 
     @contextmanager
     def committing(self) -> Iterator[None]:
-        """Change the rows inside, and judge them at the end; others wait for the verdict.
+        """Change the rows inside, and judge them at the end; others wait for the report.
 
         Raises:
             TransientError: Another process changes them for longer than a minute.
@@ -133,9 +133,9 @@ class GateLog:
         return report
 
     def current_report(self) -> GateReport | None:
-        """Return the verdict on the rows as they stand, without new ones; None if unknown.
+        """Return the report on the rows as they are, without new ones; None if unknown.
 
-        A suspicious version that nobody accepted stays suspicious.
+        A suspicious version that was not accepted stays suspicious.
         """
         last = self.history().last
         if last is None or not last.is_accepted:
@@ -145,7 +145,7 @@ class GateLog:
         return last.report.model_copy(update={"verdict": "unchanged", **nothing, **same})
 
     def accept(self, reason: str, by: str | None = None) -> GateReport:
-        """Take the suspicious newest version for good.
+        """Accept the suspicious newest version permanently.
 
         Args:
             reason: Why; kept in the history.
@@ -175,8 +175,8 @@ class GateLog:
         """Note that the event of the newest version was emitted."""
         with self._changing() as history:
             if history.entries:
-                told = history.entries[-1].model_copy(update={"is_announced": True})
-                self._write((*history.entries[:-1], told), is_pending=history.is_pending)
+                last = history.entries[-1].model_copy(update={"is_announced": True})
+                self._write((*history.entries[:-1], last), is_pending=history.is_pending)
 
     def _profile(self) -> tuple[RecordProfile, str | None]:
         """Profile the rows as they are in the newest version."""
@@ -194,7 +194,7 @@ class GateLog:
             return compare_versions(
                 records, self.source, base.report.version, profile.version
             )
-        except (InputError, FileNotFoundError):  # cleaned up by other means than ours
+        except (InputError, FileNotFoundError):  # cleaned up by another program
             return None
 
     def _read(self) -> GateHistory:

@@ -33,7 +33,7 @@ class Repeated(NamedTuple):
 
 
 def check_repeats(given: Comparison) -> Iterator[Finding]:
-    """Tell whether nearly all labels have one value, as zeros where nothing was computed.
+    """Check whether nearly all labels have one value, as zeros of what was not computed.
 
     Of new classes alone that is no sign: there are two values, and rows that come together
     are often alike.
@@ -62,7 +62,7 @@ def check_repeats(given: Comparison) -> Iterator[Finding]:
 
 
 def _is_odd(known: TargetProfile, found: Repeated) -> bool:
-    """Tell whether labels of other values have nearly vanished."""
+    """Return whether labels of other values have nearly vanished."""
     expected = found.n * (1.0 - _largest_share(known, found.value))
     n_others = found.n - found.n_equal
     return expected >= MIN_EXPECTED and n_others < FEW_LEFT * expected

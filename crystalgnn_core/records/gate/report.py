@@ -80,7 +80,7 @@ class Finding(FrozenModel):
 
 
 class GateReport(FrozenModel):
-    """The verdict on a version of a source.
+    """The report on a version of a source.
 
     Attributes:
         source: Name of the source.

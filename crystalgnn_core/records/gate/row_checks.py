@@ -34,7 +34,7 @@ def check_rows(given: Comparison) -> Iterator[Finding]:
 
 
 def check_ids(given: Comparison) -> Iterator[Finding]:
-    """Tell whether most ids are gone although about as many rows are there."""
+    """Check whether most ids are gone although about as many rows are there."""
     if given.rows is None or given.is_much_lost:
         return
     before, n_gone = given.before.n_rows, len(given.rows.removed)
@@ -51,7 +51,7 @@ def check_ids(given: Comparison) -> Iterator[Finding]:
 
 
 def check_drift(given: Comparison) -> Iterator[Finding]:
-    """Tell whether small losses of several versions add up to a large one."""
+    """Check whether small losses of several versions add up to a large one."""
     largest = given.largest
     if largest is None or given.is_much_lost or largest.n_rows <= given.before.n_rows:
         return

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from crystalgnn_core.records.gate.distribution import Distribution
 
 Values = NDArray[np.float64]
-Conversion = Callable[[Values, Values], Values]  # of labels and atoms a cell, both (n,)
+Conversion = Callable[[Values, Values], Values]  # of labels and atoms per cell, both (n,)
 TOLERANCE = 1e-3  # relative; sources round their labels
 SMALLEST = 1e-6  # labels nearer to zero say nothing about a factor
 MUCH_NEARER = 0.5  # of the distance to what was stored before

@@ -27,8 +27,8 @@ R = TypeVar("R")
 T = TypeVar("T")
 # reads the structures with the given digests
 Loader = Callable[[Collection[str]], Iterable[tuple[str, "Crystal"]]]
-STRUCTURES_A_JOB = 200
-PAIRS_A_JOB = 100
+STRUCTURES_PER_JOB = 200
+PAIRS_PER_JOB = 100
 MANY_JOBS = 3  # from which worker processes, which start in seconds, are worth it
 SAVED_TOGETHER = 10_000  # what a killed run loses at most
 
@@ -66,9 +66,9 @@ def complete_fingerprints(
         crystals = load(some)
         jobs = (
             (dict(piece), config.symprecs)
-            for piece in _in_lists(crystals, STRUCTURES_A_JOB)
+            for piece in _in_lists(crystals, STRUCTURES_PER_JOB)
         )
-        for known in _run(_fingerprint_job, jobs, n_jobs=len(some) // STRUCTURES_A_JOB):
+        for known in _run(_fingerprint_job, jobs, n_jobs=len(some) // STRUCTURES_PER_JOB):
             cache.known |= known
         cache.save()
         logger.info("symmetry of %d structures found", len(some))
@@ -94,9 +94,9 @@ def compare_missing(
         digests = {digest for pair in some for digest in pair[:2]}
         crystals = dict(load(digests))
         jobs = (
-            _pair_job(piece, crystals, config) for piece in _in_lists(some, PAIRS_A_JOB)
+            _pair_job(piece, crystals, config) for piece in _in_lists(some, PAIRS_PER_JOB)
         )
-        results = _run(compare_pairs, jobs, n_jobs=len(some) // PAIRS_A_JOB)
+        results = _run(compare_pairs, jobs, n_jobs=len(some) // PAIRS_PER_JOB)
         found = [rms for result in results for rms in result]
         cache.pairs |= {pair[:2]: rms for pair, rms in zip(some, found, strict=True)}
         cache.save()

@@ -150,7 +150,7 @@ def _differing_columns(rows: RowChanges) -> list[list[str]]:
 
 
 def differs(rows: RowChanges, column: str) -> pa.Array:
-    """Tell for each changed row whether a column differs; two missing values are equal."""
+    """Return which changed rows differ in a column; two missing values are equal."""
     before, after = rows.before[column], rows.after[column]
     is_one_missing = pc.xor(pc.is_null(before), pc.is_null(after))
     is_other = pc.fill_null(pc.not_equal(before, after), False)

@@ -77,7 +77,7 @@ class RecordStore:
             return None
 
     def table_id(self) -> str | None:
-        """Return the id of the record table; one that is made anew has another."""
+        """Return the id of the record table; one that is made again has another."""
         try:
             return str(DeltaTable(self.records_path).metadata().id)
         except TableNotFoundError:
@@ -86,7 +86,7 @@ class RecordStore:
     def replace_records(self, source: str, tables: TableReader) -> RecordCounts:
         """Make the rows of one source those of some tables, in a single commit.
 
-        Nothing is committed when nothing differs, so the version tells about content.
+        Nothing is committed when nothing differs, so the version stands for the content.
         Memory holds the keys and digests of the source, and one table at a time.
 
         Args:
@@ -190,7 +190,7 @@ class RecordStore:
     ) -> Iterator[pa.Table]:
         """Stream the records of some sources as tables of bounded size.
 
-        The metadata of each table tell the version that it was read from, `RECORD_VERSION`.
+        The metadata of each table hold the version that it was read from, `RECORD_VERSION`.
         Columns that came into use after the table was written are empty. The table is
         opened at once, so a writer, inside which none can be opened, may take the stream.
 

@@ -32,7 +32,7 @@ def test_a_suspicious_version_is_refused_until_it_is_accepted(tmp_path):
     message = str(caught.value)
     assert "sign turned" in message
     assert "crystalgnn records accept s" in message
-    assert "mend the source" in message
+    assert "fix the source" in message
     gate_log = GateLog(tmp_path, "s")
     gate_log.accept("a new reference", by="me")
     require_accepted(tmp_path, ["s"])
@@ -47,9 +47,9 @@ def test_a_suspicious_version_is_refused_until_it_is_accepted(tmp_path):
 def test_a_mended_source_clears_the_alarm(tmp_path):
     first = ingest(tmp_path, OLD)
     assert ingest(tmp_path, BAD).is_suspicious
-    mended = ingest(tmp_path, OLD)
-    assert mended.verdict == "unchanged"  # beside the last version that was accepted
-    assert mended.version_before == first.version
+    fixed = ingest(tmp_path, OLD)
+    assert fixed.verdict == "unchanged"  # beside the last version that was accepted
+    assert fixed.version_before == first.version
     require_accepted(tmp_path, ["s"])
     verdicts = [entry.report.verdict for entry in GateLog(tmp_path, "s").history().entries]
     assert verdicts == ["large update", "suspicious", "unchanged"]
@@ -124,7 +124,7 @@ def test_what_came_meanwhile_is_not_accepted(tmp_path, monkeypatch):
     ingest(tmp_path, BAD)
     gate_log = GateLog(tmp_path, "s")
     look = gate_log.history
-    # the source is mended after the look and before the acceptance
+    # the source is fixed after the look and before the acceptance
     monkeypatch.setattr(gate_log, "history", lambda: (look(), ingest(tmp_path, OLD))[0])
     with pytest.raises(InputError, match=r"not suspicious \(unchanged\)"):
         gate_log.accept("a new sign")
@@ -204,7 +204,7 @@ def test_the_report_of_an_ingest_holds_the_verdict(tmp_path):
     assert fewer is not None
     assert fewer.is_suspicious
     unread = ingest_source(tmp_path, source.model_copy(update={"n_structures": 40}))
-    assert unread.gate == fewer  # nothing was mended, nobody accepted it
+    assert unread.gate == fewer  # nothing was fixed, nobody accepted it
 
 
 def test_a_kill_between_commit_and_verdict_loses_neither(tmp_path, monkeypatch):
