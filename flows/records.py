@@ -16,10 +16,10 @@ from crystalgnn_core.records.links.linking import linkable_sources
 from crystalgnn_core.records.links.table import LinkReport
 from crystalgnn_core.sources.ingest.reports import IngestReport
 from tasks.artifacts import Progress
-from tasks.links import link_sources
 from tasks.records import (
     announce_verdict,
     commit_source,
+    link_sources,
     list_source,
     read_source_part,
 )

@@ -12,6 +12,9 @@ from crystalgnn_core.parallel import close_pool, run_in_process
 from crystalgnn_core.records.gate.log import GateLog
 from crystalgnn_core.records.gate.markdown import describe_report
 from crystalgnn_core.records.gate.report import GateConfig, GateReport
+from crystalgnn_core.records.links.config import LinkConfig
+from crystalgnn_core.records.links.linking import link_records
+from crystalgnn_core.records.links.table import LinkReport
 from crystalgnn_core.sources import AnySource
 from crystalgnn_core.sources.base import SourcePart
 from crystalgnn_core.sources.ingest.commit import IngestPlan, commit_ingest
@@ -91,3 +94,9 @@ def event_payload(report: GateReport) -> dict[str, str | int | None]:
         "n_changed": report.n_changed,
         "n_removed": report.n_removed,
     }
+
+
+@task(**OPTIONS)
+def link_sources(store: Path, linking: LinkConfig) -> LinkReport:
+    """Link the records; structures that are known already are not compared again."""
+    return link_records(store, linking)

@@ -17,7 +17,7 @@ from crystalgnn_core.records.gate.label_checks import (
 )
 from crystalgnn_core.records.gate.profile import NONE
 from crystalgnn_core.records.gate.repeats import check_repeats
-from crystalgnn_core.records.gate.report import Finding, counts, named, percent
+from crystalgnn_core.records.gate.report import Finding, alarm, counts, named, percent
 from crystalgnn_core.records.gate.row_checks import (
     check_drift,
     check_ids,
@@ -88,13 +88,10 @@ def check_new_labels(given: Comparison) -> Iterator[Finding]:
         )
         if not is_more and not is_none:
             continue
-        yield Finding(
-            check="new labels",
-            message=(
-                f"{target}: rows without a label {percent(1.0 - share)} -> "
-                f"{percent(n_missing / n_new)} of the {n_new:,} new ones"
-            ),
-            is_alarm=True,
+        yield alarm(
+            "new labels",
+            f"{target}: rows without a label {percent(1.0 - share)} -> "
+            f"{percent(n_missing / n_new)} of the {n_new:,} new ones",
         )
 
 
@@ -107,13 +104,10 @@ def check_schemes(given: Comparison) -> Iterator[Finding]:
         switched = _switched(given, scheme_column(target))
         share = sum(switched.values()) / sum(before.values())
         if switched and share > MAX_SCHEME_SHIFT:
-            yield Finding(
-                check="scheme",
-                message=(
-                    f"{target}: label scheme switched in {sum(switched.values()):,} rows "
-                    f"({_pairs(switched)})"
-                ),
-                is_alarm=True,
+            yield alarm(
+                "scheme",
+                f"{target}: label scheme switched in {sum(switched.values()):,} rows "
+                f"({_pairs(switched)})",
             )
         elif moved > MAX_SCHEME_SHIFT or before.keys() != after.keys():
             yield Finding(
@@ -138,7 +132,7 @@ def check_elements(given: Comparison) -> Iterator[Finding]:
             gone.append(f"{element} {n_rows:,} -> {left:,} rows")
     if gone:
         message = f"{len(gone)} of {len(before.elements)} elements vanished: {named(gone)}"
-        yield Finding(check="elements", message=message, is_alarm=True)
+        yield alarm("elements", message)
     came = sorted(after.elements.keys() - before.elements.keys())
     if came:
         message = f"elements {len(before.elements)} -> {len(after.elements)}: "
@@ -152,7 +146,7 @@ def check_licenses(given: Comparison) -> Iterator[Finding]:
     n_switched = sum(n for (old, _), n in switched.items() if old != NONE)
     if n_switched > MAX_LICENSE_SHIFT * given.before.n_rows:
         message = f"licence changed in {n_switched:,} rows ({_pairs(switched)})"
-        yield Finding(check="license", message=message, is_alarm=True)
+        yield alarm("license", message)
         return
     fresh = {name for name in after if name not in before}
     named_before = set(before) - {NONE}

@@ -5,8 +5,9 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from crystalgnn_core.base import FrozenModel
+from crystalgnn_core.records.gate.judge import judge
 from crystalgnn_core.records.gate.profile import RecordProfile
-from crystalgnn_core.records.gate.report import Finding, GateReport
+from crystalgnn_core.records.gate.report import Finding, GateConfig, GateReport
 
 
 class Acceptance(FrozenModel):
@@ -95,18 +96,9 @@ class GateHistory(FrozenModel):
 def entry_of_stored_rows(profile: RecordProfile, table_id: str | None) -> GateEntry:
     """Make the first version of rows that were stored before there was a gate."""
     message = f"{profile.n_rows:,} rows were stored before verdicts were kept"
-    report = GateReport(
-        source=profile.source,
-        verdict="large update",
-        version_before=None,
-        version=profile.version,
-        n_before=0,
-        n_rows=profile.n_rows,
-        n_new=profile.n_rows,
-        n_changed=0,
-        n_removed=0,
-        findings=(Finding(check="first", message=message),),
-    )
+    first = Finding(check="first", message=message)
+    report = judge(None, profile, None, GateConfig())
+    report = report.model_copy(update={"findings": (first,)})
     return GateEntry(
         report=report,
         judged=datetime.now(UTC),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from crystalgnn_core.records.gate.distribution import Distribution
-from crystalgnn_core.records.gate.report import Finding, change, percent
+from crystalgnn_core.records.gate.report import Finding, alarm, change, percent
 from crystalgnn_core.records.gate.thresholds import (
     MAX_OUTSIDE,
     MAX_OUTSIDE_BY_UNIT,
@@ -39,14 +39,11 @@ def check_unit_errors(given: Comparison) -> Iterator[Finding]:
         pairs, found = given.pairs(target), given.unit_error(target)
         if pairs is None or found is None:
             continue
-        yield Finding(
-            check="slip",
-            message=(
-                f"{target}: {found.unit_error.name}: {found.unit_error.relation} in "
-                f"{found.n_explained:,} of {len(pairs.new):,} changed labels; median "
-                f"{change(*_medians(pairs), TARGETS[target].unit)}"
-            ),
-            is_alarm=True,
+        yield alarm(
+            "slip",
+            f"{target}: {found.unit_error.name}: {found.unit_error.relation} in "
+            f"{found.n_explained:,} of {len(pairs.new):,} changed labels; median "
+            f"{change(*_medians(pairs), TARGETS[target].unit)}",
         )
 
 
@@ -62,14 +59,11 @@ def check_moves(given: Comparison) -> Iterator[Finding]:
         share = n_moved / known.n
         if n_moved < MIN_PAIRS or share <= given.config.max_moved:
             continue
-        yield Finding(
-            check="moves",
-            message=(
-                f"{target}: {n_moved:,} of {known.n:,} labels ({percent(share)}) moved by "
-                f"more than {known.std:.3g} {TARGETS[target].unit}, the standard deviation "
-                "before, though their formula stayed"
-            ),
-            is_alarm=True,
+        yield alarm(
+            "moves",
+            f"{target}: {n_moved:,} of {known.n:,} labels ({percent(share)}) moved by "
+            f"more than {known.std:.3g} {TARGETS[target].unit}, the standard deviation "
+            "before, though their formula stayed",
         )
 
 
@@ -111,14 +105,11 @@ def check_ranges(given: Comparison) -> Iterator[Finding]:
         allowed = limit * len(values)
         if n_outside <= allowed + N_ERRORS * math.sqrt(allowed):
             continue
-        yield Finding(
-            check="range",
-            message=(
-                f"{target}: {n_outside:,} of {len(values):,} {NEW} "
-                f"({percent(n_outside / len(values))}) are outside {low:.4g} to {high:.4g} "
-                f"{TARGETS[target].unit}, where 99.0 % were before{hint}"
-            ),
-            is_alarm=True,
+        yield alarm(
+            "range",
+            f"{target}: {n_outside:,} of {len(values):,} {NEW} "
+            f"({percent(n_outside / len(values))}) are outside {low:.4g} to {high:.4g} "
+            f"{TARGETS[target].unit}, where 99.0 % were before{hint}",
         )
 
 
@@ -150,7 +141,7 @@ def _compare(
         if ranges is not None:
             where = f"the middle 80 % of {whose} but zeros"
             message = f"{target}: range of {where} {ranges}{hint}"
-            found.append(Finding(check="spread", message=message, is_alarm=True))
+            found.append(alarm("spread", message))
     return found
 
 
@@ -168,7 +159,7 @@ def _compare_means(
     message = (
         f"{target}: mean of {whose} {moved}, {shift:.2g} standard deviations off{hint}"
     )
-    return Finding(check="mean", message=message, is_alarm=True)
+    return alarm("mean", message)
 
 
 def _compare_spreads(target: str, known: Distribution, now: Distribution) -> str | None:

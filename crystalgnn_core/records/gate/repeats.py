@@ -8,7 +8,7 @@ import numpy as np
 
 from crystalgnn_core.records.gate.distribution import QUANTILES
 from crystalgnn_core.records.gate.label_checks import NEW
-from crystalgnn_core.records.gate.report import Finding
+from crystalgnn_core.records.gate.report import Finding, alarm
 from crystalgnn_core.records.gate.thresholds import (
     FEW_LEFT,
     MIN_EXPECTED,
@@ -50,13 +50,10 @@ def check_repeats(given: Comparison) -> Iterator[Finding]:
         for whose, found in candidates:
             if found is None or not _is_odd(known, found):
                 continue
-            yield Finding(
-                check="repeats",
-                message=(
-                    f"{target}: {found.n_equal:,} of {found.n:,} {whose} are "
-                    f"{TARGETS[target].with_unit(f'{found.value:.4g}')}"
-                ),
-                is_alarm=True,
+            yield alarm(
+                "repeats",
+                f"{target}: {found.n_equal:,} of {found.n:,} {whose} are "
+                f"{TARGETS[target].with_unit(f'{found.value:.4g}')}",
             )
             break
 

@@ -79,6 +79,11 @@ class Finding(FrozenModel):
     is_alarm: bool = False
 
 
+def alarm(check: str, message: str) -> Finding:
+    """Return a finding that makes the version suspicious."""
+    return Finding(check=check, message=message, is_alarm=True)
+
+
 class GateReport(FrozenModel):
     """The report on a version of a source.
 

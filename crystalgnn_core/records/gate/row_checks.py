@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from crystalgnn_core.records.gate.report import Finding, counts, percent
+from crystalgnn_core.records.gate.report import Finding, alarm, counts, percent
 from crystalgnn_core.records.gate.thresholds import MAX_IDS_LOST, NEW_REJECTS
 
 if TYPE_CHECKING:
@@ -40,13 +40,10 @@ def check_ids(given: Comparison) -> Iterator[Finding]:
     before, n_gone = given.before.n_rows, len(given.rows.removed)
     if n_gone <= max(MAX_IDS_LOST, given.config.max_rows_lost) * before:
         return
-    yield Finding(
-        check="ids",
-        message=(
-            f"{percent(n_gone / before)} of the ids are gone, though {before:,} rows are "
-            f"followed by {given.after.n_rows:,}: other ids for the same, or other rows"
-        ),
-        is_alarm=True,
+    yield alarm(
+        "ids",
+        f"{percent(n_gone / before)} of the ids are gone, though {before:,} rows are "
+        f"followed by {given.after.n_rows:,}: other ids for the same, or other rows",
     )
 
 
@@ -58,13 +55,10 @@ def check_drift(given: Comparison) -> Iterator[Finding]:
     lost = (largest.n_rows - given.after.n_rows) / largest.n_rows
     if lost <= given.config.max_rows_lost or given.after.n_rows >= given.before.n_rows:
         return
-    yield Finding(
-        check="drift",
-        message=(
-            f"rows {largest.n_rows:,} -> {given.after.n_rows:,} since version "
-            f"{largest.version}, {percent(lost)} lost in several steps"
-        ),
-        is_alarm=True,
+    yield alarm(
+        "drift",
+        f"rows {largest.n_rows:,} -> {given.after.n_rows:,} since version "
+        f"{largest.version}, {percent(lost)} lost in several steps",
     )
 
 
