@@ -18,11 +18,6 @@ class ChangeCounts(FrozenModel):
     n_removed: int
     n_unchanged: int
 
-    @property
-    def is_empty(self) -> bool:
-        """Whether nothing is new, changed or removed."""
-        return not (self.n_new or self.n_changed or self.n_removed)
-
 
 def compare_contents(before: Mapping[str, str], after: Mapping[str, str]) -> ChangeCounts:
     """Compare two mappings from material to content digest."""

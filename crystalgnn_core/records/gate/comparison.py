@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -40,10 +41,11 @@ class Pairs(NamedTuple):
     has_formula: Values
 
 
+@dataclass
 class Comparison:
     """Two versions of a source, side by side.
 
-    Args:
+    Attributes:
         before: Profile of the earlier version, which has rows.
         after: Profile of the later one.
         rows: What differs row by row; None when that is not known.
@@ -51,19 +53,11 @@ class Comparison:
         largest: The report on the version with the most rows since the last acceptance.
     """
 
-    def __init__(
-        self,
-        before: RecordProfile,
-        after: RecordProfile,
-        rows: RowChanges | None,
-        config: GateConfig,
-        largest: GateReport | None = None,
-    ) -> None:
-        self.before = before
-        self.after = after
-        self.rows = rows
-        self.config = config
-        self.largest = largest
+    before: RecordProfile
+    after: RecordProfile
+    rows: RowChanges | None
+    config: GateConfig
+    largest: GateReport | None = None
 
     @property
     def is_much_lost(self) -> bool:

@@ -50,18 +50,14 @@ class GateConfig(FrozenModel):
     @model_validator(mode="before")
     @classmethod
     def _leave_out_former_settings(cls, given: Any) -> Any:  # noqa: ANN401  any settings
-        if not isinstance(given, dict):
+        former = FORMER_SETTINGS & given.keys() if isinstance(given, dict) else ()
+        if not former:
             return given
-        former = [name for name in given if name in FORMER_SETTINGS]
-        for name in former:
-            if given[name] != FORMER_SETTINGS[name]:
-                logger.warning(
-                    "gate.%s is no setting any more: %s is ignored and %s used; remove it, "
-                    "as the next release refuses it",
-                    name,
-                    given[name],
-                    FORMER_SETTINGS[name],
-                )
+        logger.warning(
+            "gate: %s: no settings any more; constants of the gate are used. Remove "
+            "these keys, as the next release refuses them",
+            ", ".join(sorted(former)),
+        )
         return {name: given[name] for name in given if name not in former}
 
 

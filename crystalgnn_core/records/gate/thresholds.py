@@ -21,20 +21,9 @@ MIN_LABELS = 50  # before, to know where labels lie
 MIN_NEW_LABELS = 20  # to compare them with those before
 MIN_PAIRS = 5  # changed or lost labels; fewer are corrections of single rows
 
-# keys that configurations of earlier versions may hold, with what is used instead
+# keys that configurations of earlier versions may hold
 FORMER_SETTINGS = {
-    "small_update": SMALL_UPDATE,
-    "max_ids_lost": MAX_IDS_LOST,
-    "max_new_unlabelled": MAX_NEW_UNLABELLED,
-    "max_new_rejects": 0.1,
-    "max_spread_ratio": MAX_SPREAD_RATIO,
-    "max_outside": MAX_OUTSIDE,
-    "max_slipped": MAX_OUTSIDE_BY_UNIT,
-    "max_explained": MAX_EXPLAINED,
-    "max_scheme_shift": MAX_SCHEME_SHIFT,
-    "max_license_shift": MAX_LICENSE_SHIFT,
-    "min_element_rows": MIN_EXPECTED,
-    "min_labels": MIN_LABELS,
-    "min_new_labels": MIN_NEW_LABELS,
-    "min_pairs": MIN_PAIRS,
-}
+    "small_update", "max_ids_lost", "max_new_unlabelled", "max_new_rejects", "min_pairs",
+    "max_spread_ratio", "max_outside", "max_slipped", "max_explained", "max_scheme_shift",
+    "max_license_shift", "min_element_rows", "min_labels", "min_new_labels",
+}  # fmt: skip

@@ -9,11 +9,11 @@ import pyarrow.compute as pc
 
 from crystalgnn_core.errors import InputError
 from crystalgnn_core.records.schema import record_schema
-from crystalgnn_core.records.table.upsert import KEY_COLUMNS, compare_keys
+from crystalgnn_core.records.table.upsert import KEY_COLUMNS, compare_keys, keys_of
 from crystalgnn_core.targets import TARGETS, scheme_column
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from crystalgnn_core.records.table.store import RecordStore
 
@@ -67,8 +67,8 @@ def compare_versions(
     Raises:
         InputError: There is no such version.
     """
-    then = _keys(records.scan([source], KEY_COLUMNS, version=first))
-    now = _keys(records.scan([source], KEY_COLUMNS, version=last))
+    then = keys_of(records.scan([source], KEY_COLUMNS, version=first))
+    now = keys_of(records.scan([source], KEY_COLUMNS, version=last))
     changes = compare_keys(then, now)
     differing = now["material_id"].filter(pa.array(changes.differs))
     is_common = pc.is_in(differing, value_set=then["material_id"])
@@ -115,11 +115,6 @@ def changes_since(
         _listed(rows.removed, "removed", [[]] * len(rows.removed)),
     ]
     return pa.concat_tables(parts).sort_by("material_id")
-
-
-def _keys(tables: Iterable[pa.Table]) -> pa.Table:
-    empty = record_schema().empty_table().select(KEY_COLUMNS)
-    return pa.concat_tables([empty, *(table.select(KEY_COLUMNS) for table in tables)])
 
 
 def _rows(

@@ -46,6 +46,12 @@ class KeyDifference(NamedTuple):
         return self.n_new + self.n_changed + len(self.gone)
 
 
+def keys_of(tables: Iterable[pa.Table]) -> pa.Table:
+    """Join the columns `KEY_COLUMNS` of some tables of records."""
+    empty = record_schema().empty_table().select(KEY_COLUMNS)
+    return pa.concat_tables([empty, *(table.select(KEY_COLUMNS) for table in tables)])
+
+
 def compare_keys(stored: pa.Table, given: pa.Table) -> KeyDifference:
     """Compare rows by id and content digest.
 

@@ -1,17 +1,11 @@
-from crystalgnn_core.records.contents import compare_contents
+from crystalgnn_core.records.contents import ChangeCounts, compare_contents
 
 
 def test_every_material_is_counted_once():
     before = {"kept": "1", "edited": "1", "gone": "1", "gone too": "2"}
     after = {"kept": "1", "edited": "2", "fresh": "1"}
-    changes = compare_contents(before, after)
-    assert (changes.n_new, changes.n_changed, changes.n_removed, changes.n_unchanged) == (
-        1,
-        1,
-        2,
-        1,
-    )
-    assert not changes.is_empty
+    counted = ChangeCounts(n_new=1, n_changed=1, n_removed=2, n_unchanged=1)
+    assert compare_contents(before, after) == counted
 
 
 def test_a_rename_is_one_removed_and_one_new():
@@ -20,8 +14,5 @@ def test_a_rename_is_one_removed_and_one_new():
 
 
 def test_equal_contents_are_no_change_in_any_order():
-    assert compare_contents({"a": "1", "b": "2"}, {"b": "2", "a": "1"}).is_empty
-
-
-def test_a_removal_alone_is_a_change():
-    assert not compare_contents({"a": "1"}, {}).is_empty
+    counted = ChangeCounts(n_new=0, n_changed=0, n_removed=0, n_unchanged=2)
+    assert compare_contents({"a": "1", "b": "2"}, {"b": "2", "a": "1"}) == counted

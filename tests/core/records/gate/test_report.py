@@ -8,7 +8,6 @@ from crystalgnn_core.errors import ConfigError
 from crystalgnn_core.records.gate.judge import judge
 from crystalgnn_core.records.gate.profile import profile_rows
 from crystalgnn_core.records.gate.report import GateConfig
-from crystalgnn_core.records.gate.thresholds import MAX_SPREAD_RATIO, MIN_LABELS
 from tests.core.records.made_rows import compare_tables, rows
 
 OLD = rows()
@@ -19,13 +18,12 @@ def test_a_user_sets_five_thresholds():
     assert len(GateConfig.model_fields) == 5
 
 
-def test_a_former_threshold_is_reported_and_left_out(caplog):
-    given = {"max_rows_lost": 0.3, "max_spread_ratio": 5.0, "min_labels": MIN_LABELS}
+def test_former_thresholds_are_reported_and_left_out(caplog):
+    given = {"max_rows_lost": 0.3, "max_spread_ratio": 5.0, "min_labels": 50}
     config = load_config(options={"gate": given}).gate
     assert config == GateConfig(max_rows_lost=0.3)
-    [line] = caplog.messages  # a value that is used anyway needs no word
-    assert line.startswith("gate.max_spread_ratio is no setting any more: 5.0 is ignored")
-    assert f"{MAX_SPREAD_RATIO} used" in line
+    [line] = caplog.messages
+    assert line.startswith("gate: max_spread_ratio, min_labels: no settings any more")
     assert GateConfig.model_validate(config.model_dump()) == config
     with pytest.raises(ConfigError, match=r"gate\.max_lost: unknown key"):
         load_config(overrides=["gate.max_lost=0.3"])

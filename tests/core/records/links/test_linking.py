@@ -227,7 +227,7 @@ def test_many_structures_are_compared_in_worker_processes_with_the_same_result(
     before = read_links(store)
     for path in (store / "links").iterdir():
         path.unlink()
-    for name, value in (("STRUCTURES_A_JOB", 3), ("PAIRS_A_JOB", 1), ("MANY_JOBS", 1)):
+    for name, value in (("STRUCTURES_PER_JOB", 3), ("PAIRS_PER_JOB", 1), ("MANY_JOBS", 1)):
         monkeypatch.setattr(link_search, name, value)
     try:
         link_records(store)
