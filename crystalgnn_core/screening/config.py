@@ -7,7 +7,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from crystalgnn_core.base import LATER, FrozenModel
+from crystalgnn_core.base import ADDED_LATER, FrozenModel
 
 
 class ScoreConfig(FrozenModel):
@@ -98,8 +98,8 @@ class ScreeningConfig(FrozenModel):
     sources: tuple[str, ...] = ()
     models: tuple[str, ...] = ()
     score: ScoreConfig = ScoreConfig()
-    prescreen: Annotated[PrescreenConfig | None, LATER] = None
-    allow_mixed_schemes: Annotated[bool, LATER] = False
+    prescreen: Annotated[PrescreenConfig | None, ADDED_LATER] = None
+    allow_mixed_schemes: Annotated[bool, ADDED_LATER] = False
     top_k: Annotated[int, Field(ge=1)] = 50
     batch_size: Annotated[int, Field(ge=1)] = 256
     device: str = Field(default="auto", pattern="^(auto|cpu|cuda)$")

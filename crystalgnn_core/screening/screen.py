@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import pandas as pd
 from pydantic import ValidationError
 
-from crystalgnn_core.base import LATER, FrozenModel, digest_of
+from crystalgnn_core.base import ADDED_LATER, FrozenModel, digest_of
 from crystalgnn_core.errors import InputError, IntegrityError
 from crystalgnn_core.learning.cards import read_card
 from crystalgnn_core.records.contents import ChangeCounts, compare_contents
@@ -80,7 +80,7 @@ class ScreenResult(FrozenModel):
     previous: str | None
     files: tuple[FileRef, ...]
     was_ranked: bool = True
-    prescreened: Annotated[Prescreened | None, LATER] = None
+    prescreened: Annotated[Prescreened | None, ADDED_LATER] = None
 
     @property
     def n_prescreened(self) -> int:

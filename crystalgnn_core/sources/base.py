@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeVar
 
 from pydantic import Field, field_validator
 
-from crystalgnn_core.base import LATER, FrozenModel
+from crystalgnn_core.base import ADDED_LATER, FrozenModel
 from crystalgnn_core.records.checks.plausibility import ImplausibleLabels
 from crystalgnn_core.records.labels import LabelRequirement
 from crystalgnn_core.storage.files import FileRef
@@ -79,9 +79,9 @@ class SourceConfig(FrozenModel):
     name: Annotated[str, Field(min_length=1, pattern=r"^[A-Za-z0-9._-]+$")]
     require_labels: LabelRequirement = "any"
     part_size: Annotated[int, Field(ge=1)] = 2000
-    license: Annotated[str | None, LATER] = None
-    citation: Annotated[str | None, LATER] = None
-    implausible: Annotated[ImplausibleLabels, LATER] = "reject_row"
+    license: Annotated[str | None, ADDED_LATER] = None
+    citation: Annotated[str | None, ADDED_LATER] = None
+    implausible: Annotated[ImplausibleLabels, ADDED_LATER] = "reject_row"
 
     @field_validator("name")
     @classmethod

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field, field_validator
 
-from crystalgnn_core.base import LATER, FrozenModel
+from crystalgnn_core.base import ADDED_LATER, FrozenModel
 
 
 class LinkConfig(FrozenModel):
@@ -39,7 +39,7 @@ class LinkConfig(FrozenModel):
     angle_tolerance: Annotated[float, Field(gt=0)] = 5.0
     site_tolerance: Annotated[float, Field(gt=0, lt=1)] = 0.2
     within_sources: bool = False
-    after_ingest: Annotated[bool, LATER] = False
+    after_ingest: Annotated[bool, ADDED_LATER] = False
 
     @field_validator("symprecs")
     @classmethod

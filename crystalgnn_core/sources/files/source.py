@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from crystalgnn_core.base import DIGEST_LENGTH, LATER, digest_of
+from crystalgnn_core.base import ADDED_LATER, DIGEST_LENGTH, digest_of
 from crystalgnn_core.errors import ConfigError
 from crystalgnn_core.sources.base import (
     BATCH_SIZE,
@@ -84,7 +84,7 @@ class FilesSource(SourceConfig):
     labels: str | None = None
     columns: TableColumns = TableColumns()
     targets: dict[TargetName, TargetColumn] = Field(default_factory=dict)
-    formation_energy: Annotated[FormationEnergy | None, LATER] = None
+    formation_energy: Annotated[FormationEnergy | None, ADDED_LATER] = None
     license: str | None = None
     source_version: str | None = None
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from crystalgnn_core.base import LATER, digest_of
+from crystalgnn_core.base import ADDED_LATER, digest_of
 from crystalgnn_core.errors import InputError
 from crystalgnn_core.records.crystal import crystal_from_structure, structure_from_crystal
 from crystalgnn_core.records.labels import LabelRequirement
@@ -44,7 +44,7 @@ class TextbookSource(SourceConfig):
     kind: Literal["textbook"] = "textbook"
     name: Annotated[str, Field(min_length=1, pattern=r"^[A-Za-z0-9._-]+$")] = "textbook"
     require_labels: LabelRequirement = "none"
-    license: Annotated[None, LATER] = None
+    license: Annotated[None, ADDED_LATER] = None
 
     def target_names(self) -> tuple[str, ...]:
         """Name no target: the crystals carry no labels."""
