@@ -22,11 +22,11 @@ DIGEST_LENGTH = 16
 _encoder = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
-class Later:
+class AddedLater:
     """Mark of a field that came after things had been named by a digest of the others."""
 
 
-LATER = Later()
+ADDED_LATER = AddedLater()
 
 
 class NotContent:
@@ -44,8 +44,8 @@ class FrozenModel(BaseModel):
     def settings_digest(self, *, exclude: Mapping[str, Any] | Iterable[str] = ()) -> str:
         """Return a short digest of this object, leaving out the fields in exclude.
 
-        Fields of this object itself that are marked as `LATER` count only where they are
-        used, so that what was named before there were any keeps its name.
+        Fields of this object itself that are marked as `ADDED_LATER` count only where they
+        are used, so that what was named before there were any keeps its name.
 
         Args:
             exclude: Names; a mapping names what is left out of the fields of a field, as in
@@ -56,11 +56,11 @@ class FrozenModel(BaseModel):
         return digest_of(self.model_dump(mode="json", exclude=left_out | dict(given)))
 
     def unused_fields(self) -> set[str]:
-        """Return the fields marked as `LATER` that have their default."""
+        """Return the fields marked as `ADDED_LATER` that have their default."""
         return {
             name
             for name, field in type(self).model_fields.items()
-            if LATER in field.metadata and getattr(self, name) == field.default
+            if ADDED_LATER in field.metadata and getattr(self, name) == field.default
         }
 
 

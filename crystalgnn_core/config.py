@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 import yaml
 from pydantic import Field, TypeAdapter, ValidationError, field_validator, model_validator
 
-from crystalgnn_core.base import DEFAULT_STORE, LATER, FrozenModel
+from crystalgnn_core.base import ADDED_LATER, DEFAULT_STORE, FrozenModel
 from crystalgnn_core.errors import ConfigError
 from crystalgnn_core.graphs.config import GraphConfig
 from crystalgnn_core.learning.config import (
@@ -95,8 +95,8 @@ class PipelineConfig(FrozenModel):
 
     store: str = DEFAULT_STORE
     sources: tuple[AnySource, ...] = ()
-    gate: Annotated[GateConfig, LATER] = GateConfig()
-    linking: Annotated[LinkConfig, LATER] = LinkConfig()
+    gate: Annotated[GateConfig, ADDED_LATER] = GateConfig()
+    linking: Annotated[LinkConfig, ADDED_LATER] = LinkConfig()
     graph: GraphConfig = GraphConfig()
     model: ModelConfig = CGCNNConfig()
     training: TrainingConfig = TrainingConfig()

@@ -1,4 +1,4 @@
-"""The command `crystalgnn`: thin, one function a command."""
+"""The command `crystalgnn`: thin, one function per command."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ class Finding(NamedTuple):
 
 
 def examine(store: Path | None) -> bool:
-    """Print all findings; tell whether everything is fine."""
+    """Print all findings; return whether everything is fine."""
     findings = [*_packages(), _device(), _prefect(), _disk(store or Path())]
     if store is not None:
         findings += _store(store)

@@ -35,7 +35,7 @@ def show_errors(
         metrics: Target to errors.
         units: Target to unit.
         baseline: Errors of trees that see the composition alone; with them the table of
-            numbers tells these in place of further errors.
+            numbers shows these in place of further errors.
     """
     numbers = {name: m for name, m in metrics.items() if m.classes is None}
     if numbers and baseline is not None:

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from crystalgnn_core.base import digest_of
 from crystalgnn_core.errors import ConfigError
-from deployments.options import Config, Set, Store, Verbose, require_sources, resolve_config
+from deployments.options import Job, require_sources, takes_job
 from deployments.session import prefect_session
 from deployments.tables import show_rejects, show_rows, show_suspicious
 
@@ -33,6 +33,7 @@ SOURCE_COLUMNS = (
 )
 
 
+@takes_job
 def ingest(
     *,
     source: Annotated[
@@ -74,10 +75,7 @@ def ingest(
     filter_: Annotated[
         str | None, typer.Option("--filter", help="Filter of the rows (optimade).")
     ] = None,
-    config: Config = None,
-    store: Store = None,
-    set_: Set = None,
-    verbose: Verbose = False,
+    job: Job,
 ) -> None:
     """Bring sources into the record table."""
     options = _source_options(
@@ -90,9 +88,9 @@ def ingest(
         url=url,
         filter=filter_,
     )
-    settings = resolve_config(config, set_, store, options=options)
+    settings = job.settings(options)
     require_sources(settings)
-    with prefect_session(verbose=verbose):
+    with prefect_session(verbose=job.verbose):
         from flows.records import ingest as flow
         from flows.stages import with_runner
 

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from crystalgnn_core.errors import InputError
-from deployments.options import Config, Set, Store, Verbose, resolve_config
+from deployments.options import Job, takes_job
 from deployments.tables import show_line, show_rows
 
 if TYPE_CHECKING:
     from crystalgnn_core.records.links.table import LinkReport
 
 
+@takes_job
 def link(
     *,
     source: Annotated[
@@ -23,13 +24,10 @@ def link(
             help="Source that takes part; repeatable. All real ones by default.",
         ),
     ] = None,
-    config: Config = None,
-    store: Store = None,
-    set_: Set = None,
-    verbose: Verbose = False,
+    job: Job,
 ) -> None:
     """Link rows of different sources that are the same material."""
-    settings = resolve_config(config, set_, store)
+    settings = job.settings()
     from crystalgnn_core.parallel import close_pool
     from crystalgnn_core.records.links.linking import link_records
     from crystalgnn_core.records.table.store import RecordStore
@@ -37,7 +35,7 @@ def link(
 
     if RecordStore(settings.store_path).version() is None:
         raise InputError(f"no records in {settings.store_path}; ingest sources first")
-    prepare_environment(verbose=verbose)
+    prepare_environment(verbose=job.verbose)
     try:
         report = link_records(settings.store_path, settings.linking, source)
     finally:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import importlib.resources
+from dataclasses import dataclass, fields
+from functools import wraps
+from inspect import Parameter, Signature, signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,7 +14,7 @@ import typer
 from crystalgnn_core.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from crystalgnn_core.config import PipelineConfig
 
@@ -49,25 +52,48 @@ Model = Annotated[
 ]
 
 
-def resolve_config(
-    config: str | None,
-    overrides: list[str] | None,
-    store: str | None,
-    *,
-    options: dict[str, Any] | None = None,
-) -> PipelineConfig:
-    """Compose defaults, file and options.
+@dataclass(frozen=True)
+class Job:
+    """The options that all jobs share, in the order of their help."""
 
-    Raises:
-        ConfigError: The file is missing or does not fit.
-    """
-    from crystalgnn_core.config import load_config
+    config: Config = None
+    store: Store = None
+    set_: Set = None
+    verbose: Verbose = False
 
-    settings = list(overrides or [])
-    if store is not None:
-        settings.append(f"store={store}")
-    path = None if config is None else _find_config(config)
-    return load_config(path, settings, options=options)
+    def settings(self, options: dict[str, Any] | None = None) -> PipelineConfig:
+        """Compose defaults, file and options.
+
+        Raises:
+            ConfigError: The file is missing or does not fit.
+        """
+        from crystalgnn_core.config import load_config
+
+        overrides = list(self.set_ or [])
+        if self.store is not None:
+            overrides.append(f"store={self.store}")
+        path = None if self.config is None else _find_config(self.config)
+        return load_config(path, overrides, options=options)
+
+
+def takes_job(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options of `Job` in place of its parameter `job`."""
+    parameters = [
+        parameter.replace(kind=Parameter.KEYWORD_ONLY)
+        for function in (command, Job)
+        for name, parameter in signature(function, eval_str=True).parameters.items()
+        if name != "job"
+    ]
+
+    @wraps(command)
+    def run(**given: Any) -> None:  # noqa: ANN401  whatever options the command has
+        job = Job(*(given.pop(field.name) for field in fields(Job)))
+        command(**given, job=job)
+
+    run.__annotations__ = {one.name: one.annotation for one in parameters}
+    # read by typer; functions have no such attribute of their own
+    run.__signature__ = Signature(parameters)  # type: ignore[attr-defined]
+    return run
 
 
 def require_sources(config: PipelineConfig) -> None:

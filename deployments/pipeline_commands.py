@@ -10,7 +10,7 @@ from deployments.errors import show_decision, show_errors
 from deployments.ingest_command import candidates_name, ingest, source_entry
 from deployments.options import (
     Base,
-    Config,
+    Job,
     Set,
     Store,
     Verbose,
@@ -18,7 +18,7 @@ from deployments.options import (
     require_models,
     require_names,
     require_sources,
-    resolve_config,
+    takes_job,
 )
 from deployments.session import prefect_session
 from deployments.tables import (
@@ -44,37 +44,27 @@ def register(app: typer.Typer) -> None:
 
 def demo(store: Store = None, set_: Set = None, verbose: Verbose = False) -> None:
     """Run the whole loop on embedded synthetic data, offline, on the CPU."""
-    config = resolve_config("demo", set_, store)
+    config = Job("demo", store, set_).settings()
     show_line("Synthetic data: crystals and labels are made by a model, not by DFT.")
     _run_pipeline(config, verbose=verbose, label=" (synthetic)")
 
 
-def pipeline(
-    *,
-    config: Config = None,
-    store: Store = None,
-    set_: Set = None,
-    verbose: Verbose = False,
-) -> None:
+@takes_job
+def pipeline(job: Job) -> None:
     """Ingest, build graphs, train, screen and report; skip what is done already."""
-    settings = resolve_config(config, set_, store)
+    settings = job.settings()
     require_sources(settings)
-    _run_pipeline(settings, verbose=verbose, label="")
+    _run_pipeline(settings, verbose=job.verbose, label="")
 
 
-def build(
-    *,
-    config: Config = None,
-    store: Store = None,
-    set_: Set = None,
-    verbose: Verbose = False,
-) -> None:
+@takes_job
+def build(job: Job) -> None:
     """Build the graphs of training data and candidates."""
-    settings = resolve_config(config, set_, store)
+    settings = job.settings()
     require_names(
         settings.training.sources or settings.screening.sources, "training.sources"
     )
-    with prefect_session(verbose=verbose):
+    with prefect_session(verbose=job.verbose):
         from flows.graphs import build_graphs
         from flows.stages import with_runner
 
@@ -82,17 +72,12 @@ def build(
     show_line(summary.note)
 
 
-def train(
-    *,
-    config: Config = None,
-    store: Store = None,
-    set_: Set = None,
-    verbose: Verbose = False,
-) -> None:
+@takes_job
+def train(job: Job) -> None:
     """Train a model on the records of the training sources."""
-    settings = resolve_config(config, set_, store)
+    settings = job.settings()
     require_names(settings.training.sources, "training.sources")
-    with prefect_session(verbose=verbose):
+    with prefect_session(verbose=job.verbose):
         from flows.learning import describe_training
         from flows.learning import train as flow
 
@@ -101,21 +86,15 @@ def train(
     show_line(f"bundle   {trained.folder}")
 
 
-def finetune(
-    *,
-    model: Base = "champion",
-    config: Config = None,
-    store: Store = None,
-    set_: Set = None,
-    verbose: Verbose = False,
-) -> None:
+@takes_job
+def finetune(*, model: Base = "champion", job: Job) -> None:
     """Go on training a model on the records of the training sources."""
     from crystalgnn_core.learning.registry import Registry
 
-    settings = resolve_config(config, set_, store)
+    settings = job.settings()
     require_names(settings.training.sources, "training.sources")
     Registry(settings.store_path).resolve(model)
-    with prefect_session(verbose=verbose):
+    with prefect_session(verbose=job.verbose):
         from flows.learning import describe_training
         from flows.learning import finetune as flow
 
@@ -124,6 +103,7 @@ def finetune(
     show_line(f"bundle   {trained.folder}")
 
 
+@takes_job
 def screen(
     *,
     candidates: Annotated[
@@ -135,10 +115,7 @@ def screen(
     name: Annotated[
         str | None, typer.Option("--name", help="Name of the candidates.")
     ] = None,
-    config: Config = None,
-    store: Store = None,
-    set_: Set = None,
-    verbose: Verbose = False,
+    job: Job,
 ) -> None:
     """Predict and rank candidates: those of a path, or the configured sources."""
     options: dict[str, Any] | None = None
@@ -150,12 +127,12 @@ def screen(
             "sources": [entry],
             "screening": {"sources": [entry["name"]], "name": entry["name"]},
         }
-    settings = resolve_config(config, set_, store, options=options)
+    settings = job.settings(options)
     require_names(settings.screening.sources, "screening.sources, or CANDIDATES")
     if candidates is not None:
         require_sources(settings)
     require_models(settings, model or settings.screening.models or ("champion",))
-    with prefect_session(verbose=verbose):
+    with prefect_session(verbose=job.verbose):
         from flows.records import ingest as ingest_flow
         from flows.screening import screen as flow
         from flows.stages import with_runner
@@ -167,37 +144,27 @@ def screen(
     _show_screened(summary, settings, rejected)
 
 
-def rescreen(
-    *,
-    config: Config = None,
-    store: Store = None,
-    set_: Set = None,
-    verbose: Verbose = False,
-) -> None:
+@takes_job
+def rescreen(job: Job) -> None:
     """Screen again with the champion; score only what changed since the last screen."""
-    settings = resolve_config(config, set_, store)
+    settings = job.settings()
     require_names(settings.screening.sources, "screening.sources")
     require_models(settings, settings.screening.models or ("champion",))
-    with prefect_session(verbose=verbose):
+    with prefect_session(verbose=job.verbose):
         from flows.screening import rescreen as flow
 
         summary = flow(settings)
     _show_screened(summary, settings, {})
 
 
-def retrain(
-    *,
-    config: Config = None,
-    store: Store = None,
-    set_: Set = None,
-    verbose: Verbose = False,
-) -> None:
+@takes_job
+def retrain(job: Job) -> None:
     """Train a challenger on new labelled records; promote it only if it is better."""
-    settings = resolve_config(config, set_, store)
+    settings = job.settings()
     require_names(settings.training.sources, "training.sources")
     if settings.screening.sources:
         require_models(settings, models_named_before(settings))
-    with prefect_session(verbose=verbose):
+    with prefect_session(verbose=job.verbose):
         from flows.learning import retrain as flow
 
         summary = flow(settings)
@@ -208,19 +175,14 @@ def retrain(
         _show_screened(summary.screened, settings, {})
 
 
-def serve(
-    *,
-    config: Config = None,
-    store: Store = None,
-    set_: Set = None,
-    verbose: Verbose = False,
-) -> None:
+@takes_job
+def serve(job: Job) -> None:
     """Run rescreen and retrain on their schedules until stopped."""
     from deployments.session import prepare_environment
 
-    settings = resolve_config(config, set_, store)
+    settings = job.settings()
     require_sources(settings)
-    prepare_environment(verbose=verbose)
+    prepare_environment(verbose=job.verbose)
     from deployments.schedules import serve_schedules
 
     schedule = settings.schedule

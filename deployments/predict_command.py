@@ -50,7 +50,7 @@ def predict(
     ] = None,
     batch_size: Annotated[int, typer.Option("--batch-size", min=1)] = 256,
 ) -> None:
-    """Predict properties of structures; one row an input, in order."""
+    """Predict properties of structures; one row per input, in order."""
     from crystalgnn_core.learning.cards import read_card
     from crystalgnn_core.learning.registry import Registry
     from crystalgnn_core.screening.prediction import predict as run
@@ -103,7 +103,7 @@ def _is_one_structure(structures: Sequence[str]) -> bool:
 
 
 def _show_one(card: ModelCard, row: pd.Series[Any]) -> None:
-    """Print a line a target: what, value with unit, label scheme."""
+    """Print a line per target: what, value with unit, label scheme."""
     name, formula = row["material_id"], row["formula"]
     named = name if not formula or formula == name else f"{name} ({formula})"
     if row["status"] != "ok":

@@ -34,7 +34,7 @@ Output = Annotated[
 @app.command()
 def show(store: StorePath = Path(DEFAULT_STORE)) -> None:
     """List the sources: rows, labels by scheme, licences, citation, version, verdict."""
-    from crystalgnn_core.records.gate.log import Ledger, profile_source
+    from crystalgnn_core.records.gate.log import GateLog, profile_source
     from crystalgnn_core.records.table.store import RecordStore
     from crystalgnn_core.sources.ingest.reports import last_report
 
@@ -42,17 +42,17 @@ def show(store: StorePath = Path(DEFAULT_STORE)) -> None:
     rows: list[tuple[str, ...]] = []
     origins: list[tuple[str, ...]] = []
     labels: list[tuple[str, ...]] = []
-    told = []
+    citations = []
     for source in sorted(records.source_counts()):
         profile = profile_source(records, source)
-        report, last = last_report(store, source), Ledger(store, source).history().last
+        report, last = last_report(store, source), GateLog(store, source).history().last
         counts = (f"{profile.n_rows:,}", f"{profile.n_rejected:,}")
-        rows.append((source, *counts, *_standing(last)))
+        rows.append((source, *counts, *_last_verdict(last)))
         releases = ", ".join(profile.source_versions)
         origins.append((source, releases, _counted(profile.licenses)))
         labels += _label_rows(profile)
         if report is not None and report.citation:
-            told.append(f"{source}: {report.citation}")
+            citations.append(f"{source}: {report.citation}")
     for title, columns, found, n_whole in (
         (f"Records in {store}", RECORD_COLUMNS, rows, 1),
         ("Origin", ORIGIN_COLUMNS, origins, 1),
@@ -60,7 +60,7 @@ def show(store: StorePath = Path(DEFAULT_STORE)) -> None:
     ):
         if found or found is rows:
             show_rows(title, columns, found, n_whole=n_whole)
-    for line in told:
+    for line in citations:
         show_line(line)
 
 
@@ -71,7 +71,7 @@ def changes(
     output: Output = None,
     store: StorePath = Path(DEFAULT_STORE),
 ) -> None:
-    """Tell which rows are new, changed or removed since a version of the record table."""
+    """Count the rows that are new, changed or removed since a version of the table."""
     from crystalgnn_core.records.gate.profile import count_values
     from crystalgnn_core.records.table.diff import changes_since
     from crystalgnn_core.records.table.store import RecordStore
@@ -97,14 +97,14 @@ def verdict(
     store: StorePath = Path(DEFAULT_STORE),
 ) -> None:
     """Print what the change gate found in the newest version of sources."""
-    from crystalgnn_core.records.gate.log import Ledger
+    from crystalgnn_core.records.gate.log import GateLog
     from crystalgnn_core.records.gate.markdown import describe_history
 
     for source in sources:
-        ledger = Ledger(store, source)
-        if not ledger.path.is_file():
+        gate_log = GateLog(store, source)
+        if not gate_log.path.is_file():
             _require_source(store, source)
-        for line in describe_history(ledger.history()).splitlines():
+        for line in describe_history(gate_log.history()).splitlines():
             show_line(line)
 
 
@@ -116,14 +116,14 @@ def accept(
     ] = "looked at by hand",
     store: StorePath = Path(DEFAULT_STORE),
 ) -> None:
-    """Take the suspicious newest version of sources for good: it may be trained on."""
-    from crystalgnn_core.records.gate.log import Ledger
+    """Accept the suspicious newest version of sources: it may be trained on."""
+    from crystalgnn_core.records.gate.log import GateLog
 
     for source in sources:
-        if not Ledger(store, source).path.is_file():
+        if not GateLog(store, source).path.is_file():
             _require_source(store, source)
     for source in sources:
-        report = Ledger(store, source).accept(reason)
+        report = GateLog(store, source).accept(reason)
         show_line(f"{source}: version {report.version} is accepted")
 
 
@@ -153,8 +153,8 @@ def rejects(
     _write(table, output)
 
 
-def _standing(last: GateEntry | None) -> tuple[str, str]:
-    """Tell which version was judged last, and how."""
+def _last_verdict(last: GateEntry | None) -> tuple[str, str]:
+    """Return which version was judged last, and how."""
     if last is None:
         return "-", "not judged"
     accepted = "" if last.acceptance is None else " (accepted)"

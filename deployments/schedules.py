@@ -38,7 +38,7 @@ SERVED = (rescreen, retrain)
 
 
 def serve_schedules(config: PipelineConfig) -> None:
-    """Serve `rescreen` and `retrain` on their schedules until told to stop.
+    """Serve `rescreen` and `retrain` on their schedules until stopped.
 
     A Prefect server named by PREFECT_API_URL is used; otherwise one with its scheduler runs
     as long as this process. One flow run at a time; a run that finds nothing to do ends at
@@ -147,4 +147,6 @@ def _deployment(
         entrypoint_type=EntrypointType.MODULE_PATH,
         tags=["crystalgnn"],
     )
-    return cast("RunnerDeployment", deployment)  # a coroutine only inside an event loop
+    made = cast("RunnerDeployment", deployment)  # a coroutine only inside an event loop
+    made.entrypoint = f"crystalgnn_flows.{flow.name}"
+    return made

@@ -74,7 +74,7 @@ def prefect_server(*, with_services: bool = False, timeout: float = 120.0) -> It
 
 
 def main() -> None:
-    """Serve the API on an inherited socket until told to stop or the parent is gone."""
+    """Serve the API on an inherited socket until it is stopped or the parent is gone."""
     parser = argparse.ArgumentParser()
     parser.add_argument("descriptor", type=int)
     parser.add_argument("parent", type=int)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -21,13 +22,16 @@ QUIET = {
 
 
 def prepare_environment(*, verbose: bool) -> None:
-    """Set what Prefect reads when it is imported, and where our log lines go.
+    """Set what Prefect and child processes read at their start, and where our lines go.
 
-    A variable that the user has set keeps its value. One line a stage is always logged;
-    `verbose` adds one line a shard and epoch.
+    A variable that the user has set keeps its value. One line per stage is always logged;
+    `verbose` adds one line per shard and epoch.
     """
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
+    if Path.cwd() != Path(__file__).parents[1]:
+        # `python -m` in a child would take a user's own folder `flows` here for ours
+        os.environ["PYTHONSAFEPATH"] = "1"
     logging.basicConfig(
         level=logging.WARNING, format="%(asctime)s %(message)s", datefmt="%H:%M:%S"
     )

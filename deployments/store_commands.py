@@ -40,7 +40,7 @@ def check(store: StorePath = Path(DEFAULT_STORE)) -> None:
 def compact(
     store: StorePath = Path(DEFAULT_STORE),
     shard_size: Annotated[
-        int, typer.Option("--shard-size", min=1, help="Structures a shard.")
+        int, typer.Option("--shard-size", min=1, help="Structures per shard.")
     ] = 5000,
 ) -> None:
     """Drop rows of structures that no record has any more, and gather small shards.

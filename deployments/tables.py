@@ -81,7 +81,7 @@ def show_suspicious(report: GateReport, store: Path) -> None:
     for reason in report.reasons:
         show_line(f"{report.source} is suspicious: {reason}")
     show_line(
-        f"Nothing is trained on {report.source} until it is mended, or accepted by "
+        f"Nothing is trained on {report.source} until it is fixed, or accepted by "
         f"`crystalgnn records accept {report.source} --store {store}`"
     )
 

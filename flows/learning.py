@@ -8,29 +8,29 @@ from prefect import flow
 
 from crystalgnn_core.base import FrozenModel
 from crystalgnn_core.config import PipelineConfig
+from crystalgnn_core.learning.cards import read_card
 from crystalgnn_core.learning.comparison import Decision
+from crystalgnn_core.learning.finetuning import base_graph
 from crystalgnn_core.learning.metrics import describe_errors
+from crystalgnn_core.learning.registry import Registry, key_of
 from crystalgnn_core.learning.training import TrainedModel, model_folder
+from crystalgnn_core.records.gate.acceptance import require_accepted
 from flows.graphs import build_graphs
 from flows.records import ingest
 from flows.screening import ScreenSummary, screen
 from flows.stages import Stopwatch, with_runner
 from tasks.artifacts import publish_summary
 from tasks.learning import (
-    choose_graph,
-    find_champion,
+    finetune_model,
     fit_model,
     judge_challenger,
-    read_data_digest,
-    refine_model,
-    resolve_models,
-    summarise_data_for,
     summarise_training_data,
 )
-from tasks.records import require_trusted_sources
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from crystalgnn_core.learning.cards import DataSummary
 
 
 class RetrainSummary(FrozenModel):
@@ -57,7 +57,7 @@ def train(config: PipelineConfig) -> TrainedModel:
     2. Build the graphs that are missing.
     3. Train, continuing an interrupted run; an equal finished model is reused.
     """
-    require_trusted_sources(config.store_path, config.training.sources, config.gate)
+    require_accepted(config.store_path, config.training.sources, config.gate)
     with_runner(build_graphs, config.execution)(config, sources=config.training.sources)
     return fit_model(config.store_path, config.model, config.training, config.graph)
 
@@ -72,10 +72,10 @@ def finetune(config: PipelineConfig, model: str) -> TrainedModel:
     4. Fine-tune, continuing an interrupted run; an equal finished model is reused.
     """
     store = config.store_path
-    require_trusted_sources(store, config.training.sources, config.gate)
-    (base,) = resolve_models(store, (model,))
+    require_accepted(store, config.training.sources, config.gate)
+    base = Registry(store).resolve(model)
     _build_as_expected(config, base)
-    return refine_model(store, base, config.training, config.finetuning)
+    return finetune_model(store, base, config.training, config.finetuning)
 
 
 @flow
@@ -93,25 +93,27 @@ def retrain(config: PipelineConfig) -> RetrainSummary:
     store, watch = config.store_path, Stopwatch()
     ingested = with_runner(ingest, config.execution)(config)
     watch.note("ingest", ingested.note)
-    require_trusted_sources(store, config.training.sources, config.gate)
+    require_accepted(store, config.training.sources, config.gate)
     built = with_runner(build_graphs, config.execution)(
         config, sources=config.training.sources
     )
     watch.note("graphs", built.note)
     summary = summarise_training_data(store, config.model, config.training, config.graph)
-    champion = find_champion(store, config.training, summary)
+    key = key_of(config.training.targets, summary.label_schemes)
+    champion = Registry(store).champion(key)
     base = None
     if champion is not None and config.retraining.start == "champion":
         base = model_folder(store, champion)
         _build_as_expected(config, base)
-        summary = summarise_data_for(store, base, config.training)
-    if champion is not None and read_data_digest(store, champion) == summary.data_digest:
+        card = read_card(base)
+        summary = summarise_training_data(store, card.model, config.training, card.graph)
+    if champion is not None and _is_trained_on(store, champion, summary):
         reason = f"champion {champion} is trained on these rows already (skipped)"
         watch.note("train", reason)
         publish_summary("retrain", tuple(watch.notes), reason)
         return RetrainSummary(reason=reason, trained=None, decision=None, screened=None)
     if base is not None:
-        trained = refine_model(store, base, config.training, config.finetuning)
+        trained = finetune_model(store, base, config.training, config.finetuning)
     else:
         trained = fit_model(store, config.model, config.training, config.graph)
     watch.note("train", describe_training(trained))
@@ -142,9 +144,14 @@ def describe_training(trained: TrainedModel) -> str:
     return f"{line}; before, {card.base.model_id}: {before}"
 
 
+def _is_trained_on(store: Path, model_id: str, summary: DataSummary) -> bool:
+    known = read_card(model_folder(store, model_id)).data.data_digest
+    return known == summary.data_digest
+
+
 def _build_as_expected(config: PipelineConfig, base: Path) -> None:
     """Build the training graphs that a base model expects."""
-    graph = choose_graph(base, config.model, config.graph)
+    graph = base_graph(base, config.model, config.graph)
     with_runner(build_graphs, config.execution)(
         config.model_copy(update={"graph": graph}), sources=config.training.sources
     )

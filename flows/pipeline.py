@@ -8,6 +8,7 @@ from crystalgnn_core.base import FrozenModel
 from crystalgnn_core.config import PipelineConfig
 from crystalgnn_core.learning.comparison import Decision
 from crystalgnn_core.learning.training import TrainedModel
+from crystalgnn_core.records.gate.acceptance import require_accepted
 from crystalgnn_core.reporting.notes import StageNote
 from crystalgnn_core.screening.ranking import check_targets
 from flows.graphs import BuildSummary, build_graphs
@@ -17,7 +18,6 @@ from flows.screening import ScreenSummary, describe_screen, screen
 from flows.stages import Stopwatch, with_runner
 from tasks.artifacts import publish_summary
 from tasks.learning import fit_model, judge_challenger
-from tasks.records import require_trusted_sources
 
 
 class PipelineSummary(FrozenModel):
@@ -48,7 +48,7 @@ def pipeline(config: PipelineConfig) -> PipelineSummary:
         check_targets(trained_targets, config.screening.score)
     ingested = with_runner(ingest, config.execution)(config)
     watch.note("ingest", ingested.note)
-    require_trusted_sources(store, config.training.sources, config.gate)
+    require_accepted(store, config.training.sources, config.gate)
     built = with_runner(build_graphs, config.execution)(config)
     watch.note("graphs", built.note)
     trained = fit_model(store, config.model, config.training, config.graph)

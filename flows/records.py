@@ -16,10 +16,10 @@ from crystalgnn_core.records.links.linking import linkable_sources
 from crystalgnn_core.records.links.table import LinkReport
 from crystalgnn_core.sources.ingest.reports import IngestReport
 from tasks.artifacts import Progress
-from tasks.links import link_sources
 from tasks.records import (
     announce_verdict,
     commit_source,
+    link_sources,
     list_source,
     read_source_part,
 )
@@ -63,8 +63,8 @@ def ingest(config: PipelineConfig) -> IngestSummary:
     1. List the parts of a source; an unchanged source is skipped.
     2. Read and validate each part, and each page that a part names, in a task of its own.
     3. Commit all parts of the source at once; rows in = kept + rejected.
-    4. Judge the new version by the one before; publish the verdict and emit the event.
-    5. Link the rows of several sources that are one material.
+    4. Judge the new version by the one before; publish the report and emit the event.
+    5. If `linking.after_ingest` asks for it, link the rows that are one material.
 
     A source that fails does not keep the others from being read.
 

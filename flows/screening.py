@@ -8,6 +8,8 @@ from prefect import flow
 
 from crystalgnn_core.base import FrozenModel
 from crystalgnn_core.config import PipelineConfig
+from crystalgnn_core.learning.cards import read_card
+from crystalgnn_core.learning.registry import Registry
 from crystalgnn_core.reporting.notes import StageNote
 from crystalgnn_core.reporting.screen import ReportState
 from crystalgnn_core.screening.result import ScreenResult
@@ -15,7 +17,6 @@ from flows.graphs import build_graphs
 from flows.records import ingest
 from flows.stages import Stopwatch, gather, with_runner
 from tasks.artifacts import publish_summary
-from tasks.learning import read_graph_config, resolve_models
 from tasks.screening import (
     plan_predictions,
     predict_candidates,
@@ -83,11 +84,12 @@ def screen(
     6. Write the report; `notes` on earlier stages appear in it.
     """
     store, screening, watch = config.store_path, config.screening, Stopwatch()
-    folders = resolve_models(store, models or screening.models)
+    find = Registry(store).resolve
+    folders = tuple(map(find, models or screening.models or ("champion",)))
     require_scored_targets(screening, folders)
     prescreened = None
     if screening.prescreen is not None:
-        fast = resolve_models(store, screening.prescreen.models)
+        fast = tuple(map(find, screening.prescreen.models))
         require_scored_targets(screening, fast)
         _predict(config, fast)
         prescreened = prescreen_candidates(store, screening, fast)
@@ -111,7 +113,7 @@ def _predict(
     store, screening = config.store_path, config.screening
     n_predicted = n_reused = 0
     for folder in folders:
-        graph = read_graph_config(folder)
+        graph = read_card(folder).graph
         with_runner(build_graphs, config.execution)(
             config, sources=screening.sources, graph=graph, prescreened=prescreened
         )

@@ -31,7 +31,7 @@ class TaskOptions(TypedDict):
 
 
 def is_transient(_: Task[..., Any], __: TaskRun, state: State[Any]) -> bool:
-    """Tell whether a failed task may succeed on a second try."""
+    """Return whether a failed task may succeed on a second try."""
     error = state.result(raise_on_failure=False)
     return isinstance(error, TransientError)
 

@@ -9,10 +9,12 @@ from prefect.artifacts import create_markdown_artifact
 from prefect.events import emit_event
 
 from crystalgnn_core.parallel import close_pool, run_in_process
-from crystalgnn_core.records.gate.acceptance import require_trusted
-from crystalgnn_core.records.gate.log import Ledger
+from crystalgnn_core.records.gate.log import GateLog
 from crystalgnn_core.records.gate.markdown import describe_report
 from crystalgnn_core.records.gate.report import GateConfig, GateReport
+from crystalgnn_core.records.links.config import LinkConfig
+from crystalgnn_core.records.links.linking import link_records
+from crystalgnn_core.records.links.table import LinkReport
 from crystalgnn_core.sources import AnySource
 from crystalgnn_core.sources.base import SourcePart
 from crystalgnn_core.sources.ingest.commit import IngestPlan, commit_ingest
@@ -57,16 +59,16 @@ def commit_source(
 
 @task(**OPTIONS, task_run_name="announce-{report.source}")
 def announce_verdict(store: Path, report: IngestReport) -> None:
-    """Publish the verdict on a source; emit the event of new rows, if not done before.
+    """Publish the gate report on a source; emit the event of new rows, if not done before.
 
-    The event follows the commit and the verdict. When a run ends in between, the next one
+    The event follows the commit and the report. When a run ends in between, the next one
     emits it.
     """
     if report.gate is not None:
         key = f"gate-{artifact_key(report.source)}"
         create_markdown_artifact(describe_report(report.gate), key=key)
-    ledger = Ledger(store, report.source)
-    last = ledger.history().last
+    gate_log = GateLog(store, report.source)
+    last = gate_log.history().last
     if last is None or last.is_announced:
         return
     if last.report.n_touched:
@@ -78,7 +80,7 @@ def announce_verdict(store: Path, report: IngestReport) -> None:
             },
             payload=event_payload(last.report),
         )
-    ledger.mark_announced()
+    gate_log.mark_announced()
 
 
 def event_payload(report: GateReport) -> dict[str, str | int | None]:
@@ -95,8 +97,6 @@ def event_payload(report: GateReport) -> dict[str, str | int | None]:
 
 
 @task(**OPTIONS)
-def require_trusted_sources(
-    store: Path, sources: tuple[str, ...], gate: GateConfig
-) -> None:
-    """Stop when the newest version of a source is suspicious and was not accepted."""
-    require_trusted(store, sources, gate)
+def link_sources(store: Path, linking: LinkConfig) -> LinkReport:
+    """Link the records; structures that are known already are not compared again."""
+    return link_records(store, linking)

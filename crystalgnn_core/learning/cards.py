@@ -148,7 +148,7 @@ def noncommercial_data(card: ModelCard) -> tuple[str, ...]:
 
 
 def facts_of(data: DataSummary) -> tuple[SourceFacts, ...]:
-    """Return what is known of the data; an old card tells sources and licences alone."""
+    """Return what is known of the data; an old card holds sources and licences alone."""
     if data.data_sources:
         return data.data_sources
     joined = SourceFacts(

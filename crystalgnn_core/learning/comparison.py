@@ -1,4 +1,4 @@
-"""Champion against challenger on the frozen test split."""
+"""Champion against challenger on the frozen test split, and which is kept."""
 
 from __future__ import annotations
 
@@ -14,13 +14,14 @@ from crystalgnn_core.base import FrozenModel
 from crystalgnn_core.errors import ModelError
 from crystalgnn_core.graphs.batches import GraphDataset
 from crystalgnn_core.graphs.shards import graph_folder
-from crystalgnn_core.learning.cards import TEST_PREDICTIONS
+from crystalgnn_core.learning.cards import TEST_PREDICTIONS, read_card
 from crystalgnn_core.learning.checkpoints import choose_device, load_bundle
 from crystalgnn_core.learning.data import load_training_data
 from crystalgnn_core.learning.evaluation import refuse_other_schemes
 from crystalgnn_core.learning.fitting import evaluate
 from crystalgnn_core.learning.metrics import Metrics, scaled_error
-from crystalgnn_core.learning.registry import champion_key
+from crystalgnn_core.learning.registry import Registry, champion_key
+from crystalgnn_core.storage.files import write_text
 from crystalgnn_core.storage.shards import KEY, ShardSet
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 IDS = ("source", "material_id")
+DECISION = "decision.json"
 
 
 class Decision(FrozenModel):
@@ -56,6 +58,50 @@ class Decision(FrozenModel):
     n_test: int = 0
     champion_metrics: dict[str, Metrics] = Field(default_factory=dict)
     challenger_metrics: dict[str, Metrics] = Field(default_factory=dict)
+
+
+def promote_if_better(
+    store: Path, challenger: Path, training: TrainingConfig, config: RetrainingConfig
+) -> Decision:
+    """Compare a model with the champion of its targets; promote it if it is better.
+
+    The first model of its targets and label schemes becomes champion unopposed. The
+    decision is kept beside the challenger; that a champion is compared with itself is none.
+
+    Args:
+        store: Store folder.
+        challenger: Bundle folder of a model of the store.
+        training: Sources of the labels, and the device.
+        config: By how much the challenger must be better.
+
+    Raises:
+        ModelError: The models cannot be compared (see `compare_models`).
+        LabelSchemeError: The labels follow several schemes, or others than the models'.
+        TransientError: Another process holds the registry for too long.
+    """
+    registry, card = Registry(store), read_card(challenger)
+    champion = registry.champion(champion_key(card))
+    if champion == card.model_id:
+        return Decision(
+            is_promoted=False,
+            reason="not promoted: this model is the champion already",
+            champion=champion,
+            challenger=card.model_id,
+        )
+    if champion is None:
+        decision = Decision(
+            is_promoted=True,
+            reason="promoted: the first model for these targets",
+            champion=None,
+            challenger=card.model_id,
+        )
+    else:
+        base = registry.folder / champion
+        decision = compare_models(store, base, challenger, training, config)
+    write_text(challenger / DECISION, decision.model_dump_json(indent=1) + "\n")
+    if decision.is_promoted:
+        registry.promote(card.model_id, decision.reason)
+    return decision
 
 
 def compare_models(

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
-from crystalgnn_core.base import LATER, FrozenModel
+from crystalgnn_core.base import ADDED_LATER, FrozenModel
 from crystalgnn_core.learning.splits import SplitConfig
 from crystalgnn_core.targets import TargetName
 
@@ -70,15 +70,15 @@ class TrainingConfig(FrozenModel):
     split: SplitConfig = SplitConfig()
     epochs: Annotated[int, Field(ge=1)] = 50
     batch_size: Annotated[int, Field(ge=2)] = 128
-    max_edges: Annotated[Annotated[int, Field(ge=1)] | None, LATER] = None
-    bucket_size: Annotated[int, Field(ge=0), LATER] = 0
+    max_edges: Annotated[Annotated[int, Field(ge=1)] | None, ADDED_LATER] = None
+    bucket_size: Annotated[int, Field(ge=0), ADDED_LATER] = 0
     loss: Literal["l1", "huber", "mse"] = "l1"
     optimizer: OptimizerConfig = OptimizerConfig()
     patience: Annotated[int, Field(ge=1)] = 30
     seed: Annotated[int, Field(ge=0)] = 0
     device: Literal["auto", "cpu", "cuda"] = "auto"
     loading: Literal["memory", "mapped"] = "memory"
-    precision: Annotated[Literal["float32", "bfloat16"], LATER] = "float32"
+    precision: Annotated[Literal["float32", "bfloat16"], ADDED_LATER] = "float32"
     compile: bool = False
 
     def result_digest(self) -> str:
@@ -95,7 +95,7 @@ class TrainingConfig(FrozenModel):
         return names
 
 
-class GentleOptimizerConfig(OptimizerConfig):
+class FinetuningOptimizerConfig(OptimizerConfig):
     """An optimiser whose learning rate suits weights that have learned already."""
 
     learning_rate: Annotated[float, Field(gt=0)] = 3e-5
@@ -120,7 +120,7 @@ class FinetuningConfig(FrozenModel):
     scaler: Literal["refit", "keep"] = "refit"
     epochs: Annotated[int, Field(ge=1)] = 30
     batch_size: Annotated[int, Field(ge=2)] = 32
-    optimizer: GentleOptimizerConfig = GentleOptimizerConfig()
+    optimizer: FinetuningOptimizerConfig = FinetuningOptimizerConfig()
     patience: Annotated[int, Field(ge=1)] = 10
 
     def applied_to(self, training: TrainingConfig) -> TrainingConfig:

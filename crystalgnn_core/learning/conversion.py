@@ -16,6 +16,7 @@ from crystalgnn_core.models.cgcnn.published import read_cgcnn
 from crystalgnn_core.models.megnet.published import read_megnet
 from crystalgnn_core.records.label_schemes import MP_LEGACY, checked_scheme
 from crystalgnn_core.records.provenance import NOT_STATED, SourceFacts
+from crystalgnn_core.records.schema import SPLITS
 from crystalgnn_core.remote.cache import cache_folder
 from crystalgnn_core.storage.files import file_sha256
 from crystalgnn_core.targets import get_target
@@ -154,9 +155,7 @@ def _card(
             split_digest="",
             label_schemes=schemes,
             licenses=() if entry is None else (entry.provenance,),
-            n_rows={
-                split: model.n_rows.get(split, 0) for split in ("train", "val", "test")
-            },
+            n_rows={split: model.n_rows.get(split, 0) for split in SPLITS},
             n_labels={target: sum(model.n_rows.values())},
             n_unlabelled=0,
             refused={},
@@ -172,7 +171,7 @@ def _card(
 
 
 def _facts(model: PublishedModel, entry: PublishedEntry) -> SourceFacts:
-    """Tell what is known of the data; the licence is that of the weights."""
+    """Return what is known of the data; the licence is that of the weights."""
     n_rows = sum(model.n_rows.values())
     return SourceFacts(
         source=entry.data_set,
@@ -192,7 +191,7 @@ def _model_id(path: Path, model: PublishedModel) -> str:
 
 
 def _remarks(model: PublishedModel, entry: PublishedEntry | None) -> tuple[str, ...]:
-    """Tell what the file and the catalogue warn of, and the error that is published."""
+    """Return what the file and the catalogue warn of, and the error that is published."""
     remarks = list(model.remarks)
     if entry is not None and not entry.is_verified and not remarks:
         remarks.append("conversion not checked on the real file")

@@ -61,10 +61,10 @@ def refuse_other_schemes(card: ModelCard, data: DataSummary) -> None:
         present = data.label_schemes.get(name, "")
         other = sorted(set(present.split(JOINED)) - {"", *learned.split(JOINED)})
         if other:
-            told = "; ".join(f"{scheme!r} ({describe_scheme(scheme)})" for scheme in other)
+            now = "; ".join(f"{scheme!r} ({describe_scheme(scheme)})" for scheme in other)
             raise LabelSchemeError(
                 f"{name}: {card.model_id} learned from labels of {learned!r}, but those of "
-                f"{', '.join(data.sources)} are now of {told}; their differences are not "
+                f"{', '.join(data.sources)} are now of {now}; their differences are not "
                 "its errors. Train a model on the present labels, or set "
                 "training.allow_mixed_schemes: true to take them as one"
             )

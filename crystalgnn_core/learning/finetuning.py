@@ -9,9 +9,9 @@ from crystalgnn_core.graphs.shards import graph_folder
 from crystalgnn_core.learning.cards import read_card
 from crystalgnn_core.learning.checkpoints import load_bundle
 from crystalgnn_core.learning.data import load_training_data
-from crystalgnn_core.learning.lineage import descend
+from crystalgnn_core.learning.lineage import card_of_finetuned
 from crystalgnn_core.learning.training import (
-    Start,
+    RunStart,
     TrainedModel,
     complete_model,
     name_model,
@@ -36,7 +36,7 @@ def finetune_model(
     """Fine-tune a model on the store's records, or return the result if it is there.
 
     Network and graphs are those of the base model. The labels may follow other schemes and
-    be of other targets than its own; the card tells from what it started. At the start the
+    be of other targets than its own; the card names from what it started. At the start the
     predictions of targets that both have are those of the base model.
 
     Batch normalisation goes on using the means and variances that the base model came with:
@@ -70,7 +70,7 @@ def finetune_model(
     digest = data.summary.data_digest
     model_id = name_model(old.model, settings, old.graph, digest, origin=origin)
 
-    def start() -> Start:
+    def start() -> RunStart:
         labels = data.labels[data.select("train")]
         scaler = transferred_scaler(
             network, old.scaler, settings.targets, labels, kind=finetuning.scaler
@@ -84,13 +84,15 @@ def finetune_model(
             freeze(made, finetuning.freeze)
             return made
 
-        card = descend(fresh, old, data, unchanged, graph_folder(store, old.graph))
-        return Start(card, build, holds_statistics=True)
+        card = card_of_finetuned(
+            fresh, old, data, unchanged, graph_folder(store, old.graph)
+        )
+        return RunStart(card, build, holds_statistics=True)
 
     return complete_model(store, model_id, settings, data, start)
 
 
-def adopt_graph(base: Path, model: ModelConfig, graph: GraphConfig) -> GraphConfig:
+def base_graph(base: Path, model: ModelConfig, graph: GraphConfig) -> GraphConfig:
     """Return the graph settings of a base model, unless others are asked for.
 
     Settings that are what they are by default ask for nothing.

@@ -44,7 +44,7 @@ def finish_bundle(
         best: Network and card of the best epoch.
         data: Rows, labels and splits.
         dataset: Graphs of all rows.
-        history: One row an epoch.
+        history: One row per epoch.
 
     Returns:
         The card as written, with test errors and those of the baseline.
@@ -54,23 +54,15 @@ def finish_bundle(
     predicted = predict_dataset(network, dataset, card.scaler, positions=test)
     write_table(folder / TEST_PREDICTIONS, _prediction_table(data, test, predicted, names))
     write_table(folder / HISTORY, pa.Table.from_pandas(history, preserve_index=False))
+    errors = compare_targets(names, data.labels[test], predicted)
     final = card.model_copy(
         update={
-            "metrics": {**card.metrics, "test": _errors(data, test, predicted, names)},
+            "metrics": {**card.metrics, "test": errors},
             "baseline": _baseline(data, names),
             "files_sha256": {name: file_sha256(folder / name) for name in FINISHED_FILES},
         }
     )
     return write_bundle(folder, network, final)
-
-
-def _errors(
-    data: TrainingData,
-    positions: NDArray[np.int64],
-    predicted: NDArray[np.float64],
-    targets: tuple[str, ...],
-) -> dict[str, Metrics]:
-    return compare_targets(targets, data.labels[positions], predicted)
 
 
 def _prediction_table(
@@ -97,4 +89,4 @@ def _baseline(data: TrainingData, targets: tuple[str, ...]) -> dict[str, Metrics
         features[test],
         classes=[is_class(name) for name in targets],
     )
-    return _errors(data, test, predicted, targets)
+    return compare_targets(targets, data.labels[test], predicted)

@@ -71,7 +71,7 @@ class LabelledGraphs(NamedTuple):
     val: NDArray[np.int64]
 
 
-class Loop(NamedTuple):
+class TrainingState(NamedTuple):
     """What an epoch works on; the optimiser changes the network in place."""
 
     network: nn.Module
@@ -187,7 +187,7 @@ def _start(
     targets: tuple[str, ...],
     *,
     holds_statistics: bool,
-) -> Loop:
+) -> TrainingState:
     n_batches = count_batches(data.train, data.dataset.n_edges, config)
     optimizer = make_optimizer(network, config.optimizer)
     scheduler = make_scheduler(optimizer, config, sum(n_batches))
@@ -195,13 +195,13 @@ def _start(
     classes = [is_class(name) for name in targets]
     mask = torch.tensor(classes, device=device) if any(classes) else None
     forward = Forward(network, config)
-    return Loop(
+    return TrainingState(
         network, forward, optimizer, scheduler, config, n_batches, mask, holds_statistics
     )
 
 
 def _train_epoch(
-    loop: Loop,
+    loop: TrainingState,
     data: LabelledGraphs,
     labels: Tensor,
     epoch: int,
@@ -249,8 +249,8 @@ def record_epoch(
         "learning_rate": rate,
         "structures_per_second": speed,
     }
-    told = describe_errors(metrics)
-    logger.info("epoch %d: loss %.4f, val %s, %.0f structures/s", epoch, loss, told, speed)
+    shown = describe_errors(metrics)
+    logger.info("epoch %d: loss %.4f, val %s, %.0f structures/s", epoch, loss, shown, speed)
     history = pd.concat([progress.history, pd.DataFrame([row])], ignore_index=True)
     if error < progress.best_error:
         return Progress(epoch, epoch, error, history)

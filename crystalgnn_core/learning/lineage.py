@@ -1,4 +1,4 @@
-"""What the card of a fine-tuned model tells of the model from which it started."""
+"""What the card of a fine-tuned model says about the model from which it started."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ logger = logging.getLogger(__name__)
 JUDGING = ("val", "test")
 
 
-def descend(
+def card_of_finetuned(
     card: ModelCard, base: ModelCard, data: TrainingData, network: nn.Module, graphs: Path
 ) -> ModelCard:
     """Add to a new card where its model comes from, and what that model knows already.

@@ -51,7 +51,7 @@ class Metrics(FrozenModel):
         r2: Coefficient of determination; None when the labels do not vary.
         mad: Mean absolute deviation of the labels from their mean: the error of a
             constant guess; 0 when they do not vary.
-        classes: What is told of classes beside; None for other targets.
+        classes: Errors of classes, too; None for other targets.
     """
 
     n: int
@@ -179,8 +179,8 @@ def describe_error(name: str, metrics: Metrics) -> str:
     """Put the errors of a target into a few words; empty where none is known."""
     if metrics.classes is not None:
         found = (("accuracy", metrics.classes.accuracy), ("AUC", metrics.classes.auc))
-        told = [f"{word} {value:.4f}" for word, value in found if value is not None]
-        return f"{name} {' '.join(told)}" if told else ""
+        shown = [f"{word} {value:.4f}" for word, value in found if value is not None]
+        return f"{name} {' '.join(shown)}" if shown else ""
     if metrics.mae is None:
         return ""
     return f"{name} MAE {get_target(name).with_unit(f'{metrics.mae:.4f}')}"
@@ -188,5 +188,5 @@ def describe_error(name: str, metrics: Metrics) -> str:
 
 def describe_errors(metrics: dict[str, Metrics]) -> str:
     """Put the errors of all targets into one line; targets without labels are left out."""
-    told = (describe_error(name, found) for name, found in metrics.items())
-    return ", ".join(text for text in told if text)
+    texts = (describe_error(name, found) for name, found in metrics.items())
+    return ", ".join(text for text in texts if text)

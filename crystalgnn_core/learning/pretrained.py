@@ -33,7 +33,7 @@ def fetch_published(
 
     Raises:
         ModelError: There is none of this name, or its file cannot be converted.
-        DownloadError: A file is not to be had, or is not the expected one.
+        DownloadError: A file cannot be downloaded, or is not the expected one.
         TransientError: The host cannot be reached.
     """
     entry = get_published(name)
@@ -48,7 +48,7 @@ def fetch_published(
                 raise
             what = "that file" if file.url in str(error) else file.url
             raise type(error)(
-                f"{error}; or save {what} by other means as {folder / file.name}"
+                f"{error}; or download {what} manually as {folder / file.name}"
             ) from error
     return convert(paths[0], entry=entry)
 

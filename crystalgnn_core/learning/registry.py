@@ -121,7 +121,7 @@ class Registry:
 
         Raises:
             ModelError: The reference fits nothing, or `champion` fits several.
-            DownloadError: The file of a published model is not to be had as expected.
+            DownloadError: The file of a published model cannot be downloaded as expected.
             TransientError: Its host cannot be reached.
         """
         if reference.endswith(FOREIGN):

@@ -24,7 +24,7 @@ from crystalgnn_core.learning.finishing import FINISHED_FILES, finish_bundle
 from crystalgnn_core.learning.fitting import LabelledGraphs, fit
 from crystalgnn_core.learning.resume import CheckpointFolder
 from crystalgnn_core.learning.scaling import TargetScaler
-from crystalgnn_core.learning.tree_fitting import fit_whole
+from crystalgnn_core.learning.tree_fitting import fit_estimator
 from crystalgnn_core.models.composition.trees import CompositionTrees
 from crystalgnn_core.storage.files import file_sha256
 from crystalgnn_core.targets import get_target
@@ -61,7 +61,7 @@ class TrainedModel(FrozenModel):
     card: ModelCard
 
 
-class Start(NamedTuple):
+class RunStart(NamedTuple):
     """What a run begins with.
 
     Attributes:
@@ -96,9 +96,9 @@ def train_model(
     data = load_training_data(store, training, graph, model.known_elements())
     model_id = name_model(model, training, graph, data.summary.data_digest)
 
-    def start() -> Start:
+    def start() -> RunStart:
         card = new_card(model_id, model, training, graph, data)
-        return Start(card, lambda: model.build(len(training.targets)))
+        return RunStart(card, lambda: model.build(len(training.targets)))
 
     return complete_model(store, model_id, training, data, start)
 
@@ -108,7 +108,7 @@ def complete_model(
     model_id: str,
     training: TrainingConfig,
     data: TrainingData,
-    start: Callable[[], Start],
+    start: Callable[[], RunStart],
 ) -> TrainedModel:
     """Bring a model of the store to its end: reuse, continue or begin it.
 
@@ -234,7 +234,7 @@ def _element_counts(atomic_numbers: pa.ChunkedArray) -> dict[int, int]:
 
 
 def _train(
-    folder: Path, start: Start, training: TrainingConfig, data: TrainingData, store: Path
+    folder: Path, start: RunStart, training: TrainingConfig, data: TrainingData, store: Path
 ) -> ModelCard:
     """Fit the network, then test its best epoch and write the final bundle."""
     card = start.card
@@ -247,7 +247,7 @@ def _train(
         dataset, data.labels, data.select("train"), data.select("val")
     )
     if isinstance(network, CompositionTrees):
-        fitted, history = fit_whole(network, labelled, training, card)
+        fitted, history = fit_estimator(network, labelled, training, card)
         return finish_bundle(folder, (network, fitted), data, dataset, history)
     checkpoints = CheckpointFolder(folder / "checkpoints")
     device = choose_device(training.device)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
-def fit_whole(
+def fit_estimator(
     network: CompositionTrees, data: LabelledGraphs, config: TrainingConfig, card: ModelCard
 ) -> tuple[ModelCard, pd.DataFrame]:
     """Fit trees to the training split, and judge them on the validation split.

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, get_args
 
 from pydantic import BeforeValidator, Field
 
-from crystalgnn_core.base import LATER, FrozenModel
+from crystalgnn_core.base import ADDED_LATER, FrozenModel
 
 if TYPE_CHECKING:
     from torch import nn
@@ -60,7 +60,7 @@ def _check_features(given: object) -> object:
 NodeFeatures = Annotated[
     Literal["table", "embedding"] | tuple[ElementProperty, ...],
     BeforeValidator(_check_features),
-    LATER,
+    ADDED_LATER,
 ]
 
 

@@ -1,7 +1,7 @@
 from .crystal import Crystal as Crystal
 from .crystal import crystal_from_structure as crystal_from_structure
 from .crystal import structure_from_crystal as structure_from_crystal
-from .gate.acceptance import require_trusted as require_trusted
+from .gate.acceptance import require_accepted as require_accepted
 from .gate.report import GateConfig as GateConfig
 from .gate.report import GateReport as GateReport
 from .hull import energies_above_hull as energies_above_hull

@@ -1,4 +1,4 @@
-"""Where records come from: licence, citation and release, told with every result."""
+"""Where records come from: licence, citation and release, stated with every result."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 NOT_STATED = "not stated"
-FACT_COLUMNS = ("license", "source_version")  # what is told of each row
+FACT_COLUMNS = ("license", "source_version")  # what is stated of each row
 # BY-NC, BY-NC-SA 4.0, "non-commercial", "noncommercial use only"
 _NONCOMMERCIAL = re.compile(r"\bnc\b|non[\s-]?commercial", re.IGNORECASE)
 
@@ -52,7 +52,7 @@ class Provenance(FrozenModel):
 
 
 class SourceFacts(FrozenModel):
-    """What a report tells of some rows of one source.
+    """What a report says about some rows of one source.
 
     Attributes:
         source: Name of the source.
@@ -61,7 +61,7 @@ class SourceFacts(FrozenModel):
         kind: Kind of source; None where it is not known.
         source_version: Release; where rows are of many, how many.
         citation: What to cite.
-        address: Web address; paths of a machine are not told.
+        address: Web address; paths of a machine are left out.
         ingested: Day on which it was read, such as `2026-11-25`.
     """
 
@@ -81,7 +81,7 @@ class SourceFacts(FrozenModel):
 
 
 def is_noncommercial(license_text: str) -> bool:
-    """Tell whether a licence excludes commercial use, such as CC BY-NC 4.0."""
+    """Return whether a licence excludes commercial use, such as CC BY-NC 4.0."""
     return _NONCOMMERCIAL.search(license_text) is not None
 
 
@@ -127,7 +127,7 @@ def read_provenance(store: Path, source: str) -> Provenance | None:
 
 
 def describe_sources(store: Path, rows: pa.Table) -> tuple[SourceFacts, ...]:
-    """Tell where some records come from, in order of the sources' names.
+    """Return where some records come from, in order of the sources' names.
 
     Args:
         store: Store folder.

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import pandas as pd
 from pydantic import ValidationError
 
-from crystalgnn_core.base import LATER, FrozenModel, digest_of
+from crystalgnn_core.base import ADDED_LATER, FrozenModel, digest_of
 from crystalgnn_core.errors import IntegrityError, LabelSchemeError
 from crystalgnn_core.learning.cards import HISTORY, TEST_PREDICTIONS, read_card
 from crystalgnn_core.records.label_schemes import SYNTHETIC_PREFIX
@@ -61,7 +61,7 @@ class ReportState(FrozenModel):
 
     page: FileRef
     quality: RankingQuality | None = None
-    not_judged: Annotated[tuple[str, ...], LATER] = ()
+    not_judged: Annotated[tuple[str, ...], ADDED_LATER] = ()
     result_digest: str = ""
     was_written: bool = True
 

@@ -13,7 +13,7 @@ from pydantic import (
     model_validator,
 )
 
-from crystalgnn_core.base import LATER, FrozenModel, union_by_kind
+from crystalgnn_core.base import ADDED_LATER, FrozenModel, union_by_kind
 from crystalgnn_core.screening.criteria import Above, Below, Criterion, Width, Window
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class ScoreConfig(FrozenModel):
         energy_weight: Weight w of the energy.
     """
 
-    criteria: Annotated[tuple[AnyCriterion, ...], LATER] = ()
+    criteria: Annotated[tuple[AnyCriterion, ...], ADDED_LATER] = ()
     energy_midpoint: FiniteFloat = -1.0
     energy_width: Width = 0.5
     gap_window: tuple[FiniteFloat, FiniteFloat] = (1.0, 3.0)
@@ -158,8 +158,8 @@ class ScreeningConfig(FrozenModel):
     sources: tuple[str, ...] = ()
     models: tuple[str, ...] = ()
     score: ScoreConfig = ScoreConfig()
-    prescreen: Annotated[PrescreenConfig | None, LATER] = None
-    allow_mixed_schemes: Annotated[bool, LATER] = False
+    prescreen: Annotated[PrescreenConfig | None, ADDED_LATER] = None
+    allow_mixed_schemes: Annotated[bool, ADDED_LATER] = False
     top_k: Annotated[int, Field(ge=1)] = 50
     batch_size: Annotated[int, Field(ge=1)] = 256
     device: str = Field(default="auto", pattern="^(auto|cpu|cuda)$")

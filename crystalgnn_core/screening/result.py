@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import pandas as pd
 from pydantic import ValidationError
 
-from crystalgnn_core.base import LATER, FrozenModel
+from crystalgnn_core.base import ADDED_LATER, FrozenModel
 from crystalgnn_core.errors import IntegrityError
 from crystalgnn_core.screening.outcome import CANDIDATES
 from crystalgnn_core.screening.prescreening import Prescreened
@@ -63,7 +63,7 @@ class ScreenResult(FrozenModel):
     previous: str | None
     files: tuple[FileRef, ...]
     was_ranked: bool = True
-    prescreened: Annotated[Prescreened | None, LATER] = None
+    prescreened: Annotated[Prescreened | None, ADDED_LATER] = None
 
     @property
     def n_prescreened(self) -> int:

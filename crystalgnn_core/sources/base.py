@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeVar
 
 from pydantic import Field, field_validator
 
-from crystalgnn_core.base import LATER, NOT_CONTENT, FrozenModel, digest_of
+from crystalgnn_core.base import ADDED_LATER, NOT_CONTENT, FrozenModel, digest_of
 from crystalgnn_core.errors import SourceError
 from crystalgnn_core.records.checks.plausibility import ImplausibleLabels
 from crystalgnn_core.records.labels import LabelRequirement
@@ -92,9 +92,9 @@ class SourceConfig(FrozenModel):
     name: SourceName
     require_labels: LabelRequirement = "any"
     part_size: Annotated[int, Field(ge=1), NOT_CONTENT] = 2000
-    license: Annotated[str | None, LATER] = None
-    citation: Annotated[str | None, LATER, NOT_CONTENT] = None
-    implausible: Annotated[ImplausibleLabels, LATER] = "reject_row"
+    license: Annotated[str | None, ADDED_LATER] = None
+    citation: Annotated[str | None, ADDED_LATER, NOT_CONTENT] = None
+    implausible: Annotated[ImplausibleLabels, ADDED_LATER] = "reject_row"
 
     @field_validator("name")
     @classmethod

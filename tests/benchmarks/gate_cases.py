@@ -23,9 +23,9 @@ from tests.benchmarks.gate_changes import (
     shift_by_one,
     shuffle,
     shuffle_new,
-    slip,
     switch_scheme,
     triple_rejects,
+    unit_error,
 )
 
 EV = {"meV": 1e3, "kJ/mol": 96.48533, "Ry": 1 / 13.605693, "Ha": 1 / 27.211386}
@@ -48,12 +48,16 @@ class Case(NamedTuple):
 
 def cases_of(target: str) -> list[Case]:
     """List the changes that can happen to a target."""
-    slips = [
-        Case(f"{name}, {where}", None if where == "in 1 % more" else True, slip(by, where))
+    unit_errors = [
+        Case(
+            f"{name}, {where}",
+            None if where == "in 1 % more" else True,
+            unit_error(by, where),
+        )
         for name, by in _conversions(target).items()
         for where in ("in all", "in 20 %", "in 10 % more", "in 1 % more")
     ]
-    return [*SOUND, *FAULTS, *slips]
+    return [*SOUND, *FAULTS, *unit_errors]
 
 
 def _conversions(target: str) -> dict[str, Conversion]:

@@ -20,7 +20,7 @@ Make = Callable[[pa.Table, pa.Table, str, np.random.Generator], Outcome]
 Conversion = Callable[[Values, Values], Values]
 
 
-def slip(convert: Conversion, where: str) -> Make:
+def unit_error(convert: Conversion, where: str) -> Make:
     """Convert the labels of all rows, some, or new ones."""
 
     def make(

@@ -20,7 +20,7 @@ STAGES = {
         *("RawRecord", "RecordStore", "RejectReason", "RejectedRecord"),
         *("changes_since", "compare_versions", "crystal_from_structure"),
         *("describe_scheme", "energies_above_hull", "link_records", "read_links"),
-        *("record_schema", "require_trusted", "stream_crystals"),
+        *("record_schema", "require_accepted", "stream_crystals"),
         "structure_from_crystal",
     ),
     "sources": (

@@ -3,9 +3,9 @@
 import pandas as pd
 import pytest
 
-from crystalgnn_core.records.gate.log import Ledger
+from crystalgnn_core.records.gate.log import GateLog
 from crystalgnn_core.records.table.store import RecordStore
-from tests.core.records.made_rows import ENERGY, ingest, rows, slipped, with_columns
+from tests.core.records.made_rows import ENERGY, ingest, rows, with_columns, with_unit_error
 
 OLD = rows(100)
 
@@ -14,7 +14,7 @@ OLD = rows(100)
 def store(tmp_path):
     """Version 1 is sound; in version 2 the signs of all energies are turned."""
     ingest(tmp_path / "store", OLD)
-    ingest(tmp_path / "store", slipped(OLD, -1.0), 3)
+    ingest(tmp_path / "store", with_unit_error(OLD, -1.0), 3)
     return tmp_path / "store"
 
 
@@ -82,9 +82,9 @@ def test_a_verdict_is_printed_and_accepted(run, store):
     assert "sign turned: new/old = -1 in 100 of 100 changed labels" in outcome.out
     outcome = run("records", "accept", "s", "--reason", "a new sign", "--store", store)
     assert "s: version 2 is accepted" in outcome.out
-    last = Ledger(store, "s").history().last
+    last = GateLog(store, "s").history().last
     assert last is not None
-    assert last.is_trusted
+    assert last.is_accepted
     assert "a new sign" in run("records", "verdict", "s", "--store", store).out
     outcome = run("records", "accept", "s", "--store", store)
     assert outcome.code == 2
@@ -93,10 +93,10 @@ def test_a_verdict_is_printed_and_accepted(run, store):
 
 def test_training_on_a_suspicious_source_is_one_clear_line(run, store):
     from crystalgnn_core.errors import SuspiciousDataError
-    from crystalgnn_core.records.gate.acceptance import require_trusted
+    from crystalgnn_core.records.gate.acceptance import require_accepted
 
     with pytest.raises(SuspiciousDataError) as caught:
-        require_trusted(store, ["s"])
+        require_accepted(store, ["s"])
     assert f"crystalgnn records verdict s --store {store}" in str(caught.value)
 
 

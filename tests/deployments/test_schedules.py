@@ -11,11 +11,15 @@ import pytest
 import yaml
 from filelock import FileLock
 
+import deployments
 from crystalgnn_core.errors import ConfigError, InputError
+from crystalgnn_core.records.table.store import RecordStore
 from tests.processes import MARKER, wait_until_gone
 from tests.tiny import TINY
 
 pytestmark = pytest.mark.xdist_group("prefect")
+OFTEN = {"rescreen": 5, "retrain": "0 4 * * 0"}  # seconds
+UNSET = ("PREFECT_API_URL", "PYTHONSAFEPATH")  # an earlier test may have set these
 
 
 def test_unreadable_schedule_is_refused_before_anything_starts(tiny_config):
@@ -62,6 +66,32 @@ def _interruptible():
     signal.signal(signal.SIGINT, before)
 
 
+def serve_until(is_done, config, folder, script=("-m", "deployments.cli"), **options):
+    """Serve a configuration until something is there; no process may be left behind."""
+    (folder / "config.yaml").write_text(yaml.safe_dump(config))
+    inherited = {k: v for k, v in os.environ.items() if k not in UNSET}
+    environment = inherited | options.pop("env", {}) | {MARKER: str(folder)}
+    command = [sys.executable, *script, "serve", "--config", str(folder / "config.yaml")]
+    log = folder / "serve.log"
+    with (
+        log.open("wb") as stream,
+        subprocess.Popen(
+            command, env=environment, stdout=stream, stderr=stream, **options
+        ) as process,
+    ):
+        deadline = time.monotonic() + 300  # a busy machine takes a minute to start
+        try:
+            while not is_done():
+                assert time.monotonic() < deadline, log.read_text()
+                assert process.poll() is None, log.read_text()
+                time.sleep(0.5)
+            process.send_signal(signal.SIGINT)
+            process.wait(timeout=60)
+        finally:
+            process.kill()  # nothing to do once it has ended
+    assert wait_until_gone(str(folder), 20) == []
+
+
 @pytest.mark.usefixtures("prefect_api", "_interruptible")
 def test_served_schedule_fires_and_leaves_no_process(tiny_config, tmp_path):
     from flows.pipeline import pipeline
@@ -70,37 +100,34 @@ def test_served_schedule_fires_and_leaves_no_process(tiny_config, tmp_path):
     changed = TINY | {
         "store": tiny_config.store,
         "sources": [TINY["sources"][0], {**TINY["sources"][1], "n_structures": 55}],
-        "schedule": {"rescreen": 5, "retrain": "0 4 * * 0"},
+        "schedule": OFTEN,
     }
-    (tmp_path / "config.yaml").write_text(yaml.safe_dump(changed))
-    environment = {k: v for k, v in os.environ.items() if k != "PREFECT_API_URL"}
-    log = tmp_path / "serve.log"
-    with (
-        log.open("wb") as stream,
-        subprocess.Popen(
-            [
-                sys.executable,
-                "-m",
-                "deployments.cli",
-                "serve",
-                "--config",
-                str(tmp_path / "config.yaml"),
-            ],
-            env=environment | {MARKER: str(tmp_path)},
-            stdout=stream,
-            stderr=stream,
-        ) as process,
-    ):
-        screens = Path(tiny_config.store) / "screens"
-        deadline = time.monotonic() + 120
-        try:
-            while len(list(screens.glob("*/report.json"))) < 2:
-                assert time.monotonic() < deadline, log.read_text()
-                assert process.poll() is None, log.read_text()
-                time.sleep(0.5)
-            process.send_signal(signal.SIGINT)
-            process.wait(timeout=60)
-        finally:
-            process.kill()  # nothing to do once it has ended
-    assert len(list(screens.glob("*/report.json"))) == 2, log.read_text()
-    assert wait_until_gone(str(tmp_path), 20) == []
+    screens = Path(tiny_config.store) / "screens"
+    serve_until(lambda: len(list(screens.glob("*/report.json"))) >= 2, changed, tmp_path)
+    assert len(list(screens.glob("*/report.json"))) == 2
+
+
+@pytest.mark.usefixtures("prefect_api", "_interruptible")
+def test_folders_named_like_our_packages_in_the_working_directory_do_no_harm(tmp_path):
+    """As of a user with folders of these names; the script is as pip installs it."""
+    here = tmp_path / "here"
+    for name in ("crystalgnn_core", "tasks", "flows", "deployments"):
+        (here / name).mkdir(parents=True)
+        (here / name / "__init__.py").write_text("raise RuntimeError(__file__)")
+    script = tmp_path / "bin" / "crystalgnn"
+    script.parent.mkdir()
+    script.write_text("from deployments.cli import main\n\nmain()\n")
+    store = tmp_path / "store"
+    config = {
+        "store": str(store),
+        "sources": [{"kind": "synthetic", "name": "synthetic", "n_structures": 5}],
+        "schedule": OFTEN,
+    }
+    serve_until(
+        lambda: RecordStore(store).source_counts() == {"synthetic": 5},
+        config,
+        tmp_path,
+        script=(str(script),),
+        cwd=here,
+        env={"PYTHONPATH": str(Path(deployments.__file__).parents[1])},
+    )

@@ -8,7 +8,7 @@ import pytest
 from crystalgnn_core.config import PipelineConfig
 from crystalgnn_core.errors import SuspiciousDataError
 from crystalgnn_core.learning.registry import Registry
-from crystalgnn_core.records.gate.log import Ledger
+from crystalgnn_core.records.gate.log import GateLog
 from tests.tiny import TINY
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ def test_nothing_is_trained_on_a_suspicious_source_until_it_is_accepted(tiny_con
     assert screened.result.n_in == first.screened.result.n_in
     assert "suspicious" in (fewer.store_path / "ingests/synthetic.gate.md").read_text()
 
-    Ledger(fewer.store_path, "synthetic").accept("fewer on purpose")
+    GateLog(fewer.store_path, "synthetic").accept("fewer on purpose")
     assert train(fewer).was_trained
 
 

@@ -64,7 +64,7 @@ def test_a_part_that_cannot_be_read_leaves_the_records_as_they_are(tmp_path, mon
     assert RecordStore(config.store_path).source_counts() == {"mine": 4}
 
 
-def test_rows_of_two_sources_are_linked_at_the_end_unless_that_is_left_out(tmp_path):
+def test_rows_of_two_sources_are_linked_at_the_end_if_that_is_asked_for(tmp_path):
     from flows.records import ingest
 
     for name in ("first", "second"):
@@ -74,7 +74,7 @@ def test_rows_of_two_sources_are_linked_at_the_end_unless_that_is_left_out(tmp_p
         {"kind": "files", "name": name, "path": str(tmp_path / name)}
         for name in ("first", "second")
     ]
-    for linking, is_linked in ({"after_ingest": False}, False), ({}, True):
+    for linking, is_linked in ({}, False), ({"after_ingest": True}, True):
         config = PipelineConfig.model_validate(
             {"store": str(tmp_path / "store"), "sources": sources, "linking": linking}
         )

@@ -1,5 +1,5 @@
 from crystalgnn_core.records.links.config import LinkConfig
-from tasks.links import link_sources
+from tasks.records import link_sources
 from tests.core.records.disguises import disguise, store_crystals, textbook
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from crystalgnn_core.base import LATER
+from crystalgnn_core.base import ADDED_LATER
 from crystalgnn_core.graphs.config import GraphConfig
 from crystalgnn_core.models.base import (
     Count,
@@ -53,16 +53,16 @@ class ALIGNNConfig(NetworkConfig):
     n_convolutions: Count = 4
     n_distance_features: Grid = 80
     n_angle_features: Grid = 40
-    basis_start: Annotated[Start, LATER] = 0.0
+    basis_start: Annotated[Start, ADDED_LATER] = 0.0
     basis_stop: Length = 8.0
-    distance_width: Annotated[Length | None, LATER] = None
-    angle_width: Annotated[Length | None, LATER] = None
+    distance_width: Annotated[Length | None, ADDED_LATER] = None
+    angle_width: Annotated[Length | None, ADDED_LATER] = None
     angle_cutoff: Length = 50.0
     normalization: Literal["batch", "layer"] = "batch"
     node_features: NodeFeatures = "table"
-    readout: Annotated[Readout, LATER] = "mean"
-    query_width: Annotated[Count, LATER] = 64
-    n_passes: Annotated[Count, LATER] = 3
+    readout: Annotated[Readout, ADDED_LATER] = "mean"
+    query_width: Annotated[Count, ADDED_LATER] = 64
+    n_passes: Annotated[Count, ADDED_LATER] = 3
 
     @model_validator(mode="after")
     def _basis_rises(self) -> Self:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import model_validator
 
-from crystalgnn_core.base import LATER
+from crystalgnn_core.base import ADDED_LATER
 from crystalgnn_core.graphs.config import GraphConfig
 from crystalgnn_core.models.base import (
     Count,
@@ -50,13 +50,13 @@ class CGCNNConfig(NetworkConfig):
     n_hidden: Count = 1
     basis_start: Start = 0.0
     basis_stop: Length = 8.0
-    n_gaussians: Annotated[Grid | None, LATER] = None
+    n_gaussians: Annotated[Grid | None, ADDED_LATER] = None
     basis_step: Length = 0.2
-    gaussian_width: Annotated[Length | None, LATER] = None
+    gaussian_width: Annotated[Length | None, ADDED_LATER] = None
     node_features: NodeFeatures = "table"
-    readout: Annotated[Readout, LATER] = "mean"
-    query_width: Annotated[Count, LATER] = 64
-    n_passes: Annotated[Count, LATER] = 3
+    readout: Annotated[Readout, ADDED_LATER] = "mean"
+    query_width: Annotated[Count, ADDED_LATER] = 64
+    n_passes: Annotated[Count, ADDED_LATER] = 3
 
     @model_validator(mode="before")
     @classmethod

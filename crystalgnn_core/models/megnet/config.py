@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
 
 from pydantic import model_validator
 
-from crystalgnn_core.base import LATER
+from crystalgnn_core.base import ADDED_LATER
 from crystalgnn_core.graphs.config import GraphConfig
 from crystalgnn_core.models.base import (
     Count,
@@ -50,11 +50,11 @@ class MEGNetConfig(NetworkConfig):
     n_state: Count = 2
     n_blocks: Count = 3
     n_gaussians: Grid = 100
-    basis_start: Annotated[Start, LATER] = 0.0
+    basis_start: Annotated[Start, ADDED_LATER] = 0.0
     basis_stop: Length = 5.0
     gaussian_width: Length = 0.5
     node_features: NodeFeatures = "embedding"
-    readout: Annotated[Literal["set2set", "mean", "sum"], LATER] = "set2set"
+    readout: Annotated[Literal["set2set", "mean", "sum"], ADDED_LATER] = "set2set"
     query_width: Count = 16
     n_passes: Count = 3
 

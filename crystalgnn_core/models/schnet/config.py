@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
 
 from pydantic import model_validator
 
-from crystalgnn_core.base import LATER
+from crystalgnn_core.base import ADDED_LATER
 from crystalgnn_core.graphs.config import GraphConfig
 from crystalgnn_core.models.base import (
     Count,
@@ -47,9 +47,9 @@ class SchNetConfig(NetworkConfig):
     filter_width: Count = 64
     n_interactions: Count = 6
     n_gaussians: Grid = 50
-    basis_start: Annotated[Start, LATER] = 0.0
-    basis_stop: Annotated[Length | None, LATER] = None
-    gaussian_width: Annotated[Length | None, LATER] = None
+    basis_start: Annotated[Start, ADDED_LATER] = 0.0
+    basis_stop: Annotated[Length | None, ADDED_LATER] = None
+    gaussian_width: Annotated[Length | None, ADDED_LATER] = None
     cutoff: Length = 5.0
     node_features: NodeFeatures = "embedding"
     readout: Literal["mean", "sum", "max"] = "mean"

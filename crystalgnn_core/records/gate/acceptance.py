@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from crystalgnn_core.errors import SuspiciousDataError
-from crystalgnn_core.records.gate.log import Ledger
+from crystalgnn_core.records.gate.log import GateLog
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 N_REASONS = 3  # in the one line of an error
 
 
-def require_trusted(
+def require_accepted(
     store: Path, sources: Iterable[str], config: GateConfig | None = None
 ) -> None:
     """Refuse to go on with sources whose newest version is suspicious.
@@ -27,21 +27,21 @@ def require_trusted(
         config: Thresholds, for rows that an interrupted ingest left unjudged.
 
     Raises:
-        SuspiciousDataError: There is one that nobody accepted.
+        SuspiciousDataError: One of them was not accepted.
     """
     refused = []
     for source in sources:
-        last = Ledger(store, source, config).history().last
-        if last is not None and not last.is_trusted:
+        last = GateLog(store, source, config).history().last
+        if last is not None and not last.is_accepted:
             refused.append(last.report)
     if not refused:
         return
-    told = "; ".join(_describe_alarm(report) for report in refused)
+    alarms = "; ".join(_describe_alarm(report) for report in refused)
     names = " ".join(report.source for report in refused)
     raise SuspiciousDataError(
-        f"{told}. Nothing is trained on it. Look at `crystalgnn records verdict {names} "
+        f"{alarms}. Nothing is trained on it. Look at `crystalgnn records verdict {names} "
         f"--store {store}`; if all is well, run `crystalgnn records accept {names} --store "
-        f"{store}`, or else mend the source and ingest it again"
+        f"{store}`, or else fix the source and ingest it again"
     )
 
 

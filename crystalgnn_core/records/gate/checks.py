@@ -13,16 +13,25 @@ from crystalgnn_core.records.gate.label_checks import (
     check_means,
     check_moves,
     check_ranges,
-    check_slips,
+    check_unit_errors,
 )
 from crystalgnn_core.records.gate.profile import NONE
 from crystalgnn_core.records.gate.repeats import check_repeats
-from crystalgnn_core.records.gate.report import Finding, counts, named, percent
+from crystalgnn_core.records.gate.report import Finding, alarm, counts, named, percent
 from crystalgnn_core.records.gate.row_checks import (
     check_drift,
     check_ids,
     check_rejects,
     check_rows,
+)
+from crystalgnn_core.records.gate.thresholds import (
+    FEW_LEFT,
+    MAX_LICENSE_SHIFT,
+    MAX_NEW_UNLABELLED,
+    MAX_SCHEME_SHIFT,
+    MIN_EXPECTED,
+    MIN_NEW_LABELS,
+    MIN_PAIRS,
 )
 from crystalgnn_core.records.table.diff import differs
 from crystalgnn_core.targets import scheme_column
@@ -33,7 +42,6 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 Check = Callable[[Comparison], Iterator[Finding]]
-FEW_LEFT = 0.2  # of the rows with an element, or with a label, that would be expected
 NEARLY_ALL = 0.9  # of the rows have a label
 MOST = 0.5
 
@@ -49,7 +57,7 @@ def check_labels(given: Comparison) -> Iterator[Finding]:
         limit = given.config.max_labels_lost
         expected = before * min(given.after.n_rows / given.before.n_rows, 1.0)
         lost = expected - after
-        is_lost = lost > limit * expected and lost >= given.config.min_pairs
+        is_lost = lost > limit * expected and lost >= MIN_PAIRS
         is_alarm = is_lost or shares[0] - shares[1] > limit
         if not is_alarm and before and after:
             continue
@@ -64,76 +72,67 @@ def check_labels(given: Comparison) -> Iterator[Finding]:
 
 
 def check_new_labels(given: Comparison) -> Iterator[Finding]:
-    """Tell whether new rows lack labels that nearly all rows had, or all that most had."""
-    if given.rows is None or given.rows.new.num_rows < given.config.min_new_labels:
+    """Check whether new rows lack labels that nearly all rows had, or all that most had."""
+    if given.rows is None or given.rows.new.num_rows < MIN_NEW_LABELS:
         return
     n_new = given.rows.new.num_rows
     for target in given.before.targets:
         share = given.before.label_share(target)
         n_missing = given.rows.new[target].null_count
         expected = share * n_new
-        is_more = (
-            share >= NEARLY_ALL and n_missing > given.config.max_new_unlabelled * n_new
-        )
+        is_more = share >= NEARLY_ALL and n_missing > MAX_NEW_UNLABELLED * n_new
         is_none = (
             share >= MOST
-            and expected >= given.config.min_element_rows
+            and expected >= MIN_EXPECTED
             and n_new - n_missing < FEW_LEFT * expected
         )
         if not is_more and not is_none:
             continue
-        yield Finding(
-            check="new labels",
-            message=(
-                f"{target}: rows without a label {percent(1.0 - share)} -> "
-                f"{percent(n_missing / n_new)} of the {n_new:,} new ones"
-            ),
-            is_alarm=True,
+        yield alarm(
+            "new labels",
+            f"{target}: rows without a label {percent(1.0 - share)} -> "
+            f"{percent(n_missing / n_new)} of the {n_new:,} new ones",
         )
 
 
 def check_schemes(given: Comparison) -> Iterator[Finding]:
     """Compare the shares of label schemes, and count the labels that switched."""
-    limit = given.config.max_scheme_shift
     for target in given.targets:
         before = given.before.targets[target].schemes
         after = given.after.targets[target].schemes
         moved = _distance(before, after)
         switched = _switched(given, scheme_column(target))
         share = sum(switched.values()) / sum(before.values())
-        if switched and share > limit:
-            yield Finding(
-                check="scheme",
-                message=(
-                    f"{target}: label scheme switched in {sum(switched.values()):,} rows "
-                    f"({_pairs(switched)})"
-                ),
-                is_alarm=True,
+        if switched and share > MAX_SCHEME_SHIFT:
+            yield alarm(
+                "scheme",
+                f"{target}: label scheme switched in {sum(switched.values()):,} rows "
+                f"({_pairs(switched)})",
             )
-        elif moved > limit or before.keys() != after.keys():
+        elif moved > MAX_SCHEME_SHIFT or before.keys() != after.keys():
             yield Finding(
                 check="scheme",
                 message=(
                     f"{target}: labels of each scheme {counts(before, after)}; "
                     f"{percent(moved)} of the labels are of another"
                 ),
-                is_alarm=moved > limit,
+                is_alarm=moved > MAX_SCHEME_SHIFT,
             )
 
 
 def check_elements(given: Comparison) -> Iterator[Finding]:
-    """Tell which elements vanished or nearly did, and which came."""
+    """Find the elements that vanished or nearly did, and those that came."""
     before, after = given.before, given.after
     growth = after.n_rows / before.n_rows
     gone = []
     for element, n_rows in before.elements.items():
         expected = n_rows * min(growth, 1.0)
         left = after.elements.get(element, 0)
-        if expected >= given.config.min_element_rows and left < FEW_LEFT * expected:
+        if expected >= MIN_EXPECTED and left < FEW_LEFT * expected:
             gone.append(f"{element} {n_rows:,} -> {left:,} rows")
     if gone:
         message = f"{len(gone)} of {len(before.elements)} elements vanished: {named(gone)}"
-        yield Finding(check="elements", message=message, is_alarm=True)
+        yield alarm("elements", message)
     came = sorted(after.elements.keys() - before.elements.keys())
     if came:
         message = f"elements {len(before.elements)} -> {len(after.elements)}: "
@@ -145,23 +144,21 @@ def check_licenses(given: Comparison) -> Iterator[Finding]:
     before, after = given.before.licenses, given.after.licenses
     switched = _switched(given, "license")
     n_switched = sum(n for (old, _), n in switched.items() if old != NONE)
-    if n_switched > given.config.max_license_shift * given.before.n_rows:
+    if n_switched > MAX_LICENSE_SHIFT * given.before.n_rows:
         message = f"licence changed in {n_switched:,} rows ({_pairs(switched)})"
-        yield Finding(check="license", message=message, is_alarm=True)
+        yield alarm("license", message)
         return
     fresh = {name for name in after if name not in before}
     named_before = set(before) - {NONE}
     n_fresh = sum(after[name] for name in fresh)
-    is_alarm = bool(named_before) and (
-        n_fresh > given.config.max_license_shift * given.after.n_rows
-    )
+    is_alarm = bool(named_before) and n_fresh > MAX_LICENSE_SHIFT * given.after.n_rows
     if before.keys() != after.keys():
         message = f"rows of each licence: {counts(before, after)}"
         yield Finding(check="license", message=message, is_alarm=is_alarm)
 
 
 CHECKS: tuple[Check, ...] = (
-    check_slips,
+    check_unit_errors,
     check_rows,
     check_ids,
     check_drift,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -9,14 +10,18 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from crystalgnn_core.records.gate.unit_errors import find_slip_of_pairs
+from crystalgnn_core.records.gate.thresholds import (
+    MAX_EXPLAINED,
+    MIN_PAIRS,
+)
+from crystalgnn_core.records.gate.unit_errors import find_unit_error_of_pairs
 from crystalgnn_core.records.table.diff import differs
 from crystalgnn_core.targets import is_class
 
 if TYPE_CHECKING:
     from crystalgnn_core.records.gate.profile import RecordProfile
     from crystalgnn_core.records.gate.report import GateConfig, GateReport
-    from crystalgnn_core.records.gate.unit_errors import SlippedPairs, Values
+    from crystalgnn_core.records.gate.unit_errors import ExplainedPairs, Values
     from crystalgnn_core.records.table.diff import RowChanges
 
 
@@ -36,30 +41,23 @@ class Pairs(NamedTuple):
     has_formula: Values
 
 
+@dataclass
 class Comparison:
     """Two versions of a source, side by side.
 
-    Args:
+    Attributes:
         before: Profile of the earlier version, which has rows.
         after: Profile of the later one.
         rows: What differs row by row; None when that is not known.
         config: Thresholds.
-        fullest: The verdict on the version with the most rows since the last acceptance.
+        largest: The report on the version with the most rows since the last acceptance.
     """
 
-    def __init__(
-        self,
-        before: RecordProfile,
-        after: RecordProfile,
-        rows: RowChanges | None,
-        config: GateConfig,
-        fullest: GateReport | None = None,
-    ) -> None:
-        self.before = before
-        self.after = after
-        self.rows = rows
-        self.config = config
-        self.fullest = fullest
+    before: RecordProfile
+    after: RecordProfile
+    rows: RowChanges | None
+    config: GateConfig
+    largest: GateReport | None = None
 
     @property
     def is_much_lost(self) -> bool:
@@ -87,16 +85,16 @@ class Comparison:
             _numbers(is_same.filter(is_pair)),
         )
 
-    def slip(self, target: str) -> SlippedPairs | None:
-        """Return the slip that explains many of the labels that changed."""
+    def unit_error(self, target: str) -> ExplainedPairs | None:
+        """Return the unit error that explains many of the labels that changed."""
         pairs = self.pairs(target)
-        found = None if pairs is None else find_slip_of_pairs(target, *pairs[:3])
-        if pairs is None or found is None or found.n_explained < self.config.min_pairs:
+        found = None if pairs is None else find_unit_error_of_pairs(target, *pairs[:3])
+        if pairs is None or found is None or found.n_explained < MIN_PAIRS:
             return None
         # any class that changes was exchanged, so those count among all
         known = self.before.targets[target].labels.n
         share = found.n_explained / (known if is_class(target) else len(pairs.new))
-        return found if share > self.config.max_explained else None
+        return found if share > MAX_EXPLAINED else None
 
     def mean_before(self, target: str, n: int) -> float:
         """Return the mean that n new and changed labels had, or would be expected to have.

@@ -1,16 +1,17 @@
-"""The verdicts on the versions of a source, and who accepted them."""
+"""The gate reports on the versions of a source, and who accepted them."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
 
 from crystalgnn_core.base import FrozenModel
+from crystalgnn_core.records.gate.judge import judge
 from crystalgnn_core.records.gate.profile import RecordProfile
-from crystalgnn_core.records.gate.report import Finding, GateReport
+from crystalgnn_core.records.gate.report import Finding, GateConfig, GateReport
 
 
 class Acceptance(FrozenModel):
-    """Who took a suspicious version for good, when and why."""
+    """Who accepted a suspicious version, when and why."""
 
     by: str
     at: datetime
@@ -18,13 +19,13 @@ class Acceptance(FrozenModel):
 
 
 class GateEntry(FrozenModel):
-    """The verdict on one version.
+    """The gate report on one version.
 
     Attributes:
-        report: The verdict.
-        judged: When it was given.
+        report: The report.
+        judged: When it was made.
         table_id: Id of the record table that was judged.
-        profile: What the rows looked like; None of versions that are compared no more.
+        profile: What the rows looked like; None for versions that are not compared again.
         acceptance: Who accepted it, if it was suspicious.
         is_announced: Whether its event was emitted.
     """
@@ -37,13 +38,13 @@ class GateEntry(FrozenModel):
     is_announced: bool = False
 
     @property
-    def is_trusted(self) -> bool:
+    def is_accepted(self) -> bool:
         """Whether it may be trained on, and others be compared with it."""
         return not self.report.is_suspicious or self.acceptance is not None
 
 
 class GateHistory(FrozenModel):
-    """The verdicts on a source, oldest first.
+    """The gate reports on a source, oldest first.
 
     Attributes:
         source: Name of the source.
@@ -57,21 +58,21 @@ class GateHistory(FrozenModel):
 
     @property
     def last(self) -> GateEntry | None:
-        """The newest verdict."""
+        """The newest entry."""
         return self.entries[-1] if self.entries else None
 
     @property
-    def trusted(self) -> GateEntry | None:
+    def accepted(self) -> GateEntry | None:
         """The newest version that was not suspicious, or was accepted."""
-        return next((entry for entry in self.entries[::-1] if entry.is_trusted), None)
+        return next((entry for entry in self.entries[::-1] if entry.is_accepted), None)
 
     @property
-    def fullest(self) -> GateEntry | None:
-        """The version with the most rows, of those trusted since the last acceptance."""
+    def largest(self) -> GateEntry | None:
+        """The version with the most rows since the last acceptance; no suspicious one."""
         places = [n for n, entry in enumerate(self.entries) if entry.acceptance is not None]
         since = self.entries[places[-1] if places else 0 :]
-        trusted = [entry for entry in since if entry.is_trusted]
-        return max(trusted, key=lambda entry: entry.report.n_rows, default=None)
+        accepted = [entry for entry in since if entry.is_accepted]
+        return max(accepted, key=lambda entry: entry.report.n_rows, default=None)
 
     @property
     def base(self) -> GateEntry | None:
@@ -83,8 +84,8 @@ class GateHistory(FrozenModel):
         return next((entry for entry in earlier if entry.report.version == wanted), None)
 
     def without_old_profiles(self) -> GateHistory:
-        """Return the same verdicts, with the profiles that are still compared or shown."""
-        kept = [id(entry) for entry in (self.last, self.trusted, self.base)]
+        """Return the same entries, with the profiles that are still compared or shown."""
+        kept = [id(entry) for entry in (self.last, self.accepted, self.base)]
         entries = tuple(
             entry if id(entry) in kept else entry.model_copy(update={"profile": None})
             for entry in self.entries
@@ -95,18 +96,9 @@ class GateHistory(FrozenModel):
 def entry_of_stored_rows(profile: RecordProfile, table_id: str | None) -> GateEntry:
     """Make the first version of rows that were stored before there was a gate."""
     message = f"{profile.n_rows:,} rows were stored before verdicts were kept"
-    report = GateReport(
-        source=profile.source,
-        verdict="large update",
-        version_before=None,
-        version=profile.version,
-        n_before=0,
-        n_rows=profile.n_rows,
-        n_new=profile.n_rows,
-        n_changed=0,
-        n_removed=0,
-        findings=(Finding(check="first", message=message),),
-    )
+    first = Finding(check="first", message=message)
+    report = judge(None, profile, None, GateConfig())
+    report = report.model_copy(update={"findings": (first,)})
     return GateEntry(
         report=report,
         judged=datetime.now(UTC),
@@ -117,7 +109,7 @@ def entry_of_stored_rows(profile: RecordProfile, table_id: str | None) -> GateEn
 
 
 def are_equal(first: GateEntry, second: GateEntry) -> bool:
-    """Tell whether two versions hold the same rows and rejects."""
+    """Return whether two versions hold the same rows and rejects."""
     one, other = first.profile, second.profile
     if one is None or other is None:
         return False

@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING
 from crystalgnn_core.records.gate.checks import CHECKS
 from crystalgnn_core.records.gate.comparison import Comparison
 from crystalgnn_core.records.gate.report import Finding, GateConfig, GateReport, Verdict
+from crystalgnn_core.records.gate.thresholds import (
+    SMALL_UPDATE,
+)
 
 if TYPE_CHECKING:
     from crystalgnn_core.records.gate.profile import RecordProfile
@@ -18,17 +21,17 @@ def judge(
     after: RecordProfile,
     rows: RowChanges | None,
     config: GateConfig,
-    fullest: GateReport | None = None,
+    largest: GateReport | None = None,
 ) -> GateReport:
     """Judge a version of a source by the one before.
 
     Args:
         before: Profile of the version before; None when there is none.
         after: Profile of the version to be judged.
-        rows: What differs row by row; None when the rows before are not to be had, in which
-            case profiles alone are compared.
+        rows: What differs row by row; None when the rows before are gone, in which case
+            profiles alone are compared.
         config: Thresholds.
-        fullest: The verdict on the version with the most rows since the last acceptance,
+        largest: The report on the version with the most rows since the last acceptance,
             against which small losses add up.
     """
     if before is None or before.n_rows == 0:
@@ -36,7 +39,7 @@ def judge(
         message = f"there was nothing before: {n_before} -> {after.n_rows:,} rows"
         first = Finding(check="first", message=message)
         return _report(None, after, (0, 0, 0), (first,), "large update")
-    given = Comparison(before, after, rows, config, fullest)
+    given = Comparison(before, after, rows, config, largest)
     found = [finding for check in CHECKS for finding in check(given)]
     findings = tuple(sorted(found, key=lambda entry: not entry.is_alarm))
     counts = _count(before, after, rows)
@@ -45,7 +48,7 @@ def judge(
         verdict = "suspicious"
     elif before.content == after.content and before.n_rows == after.n_rows:
         verdict = "unchanged"
-    elif sum(counts) <= config.small_update * before.n_rows:
+    elif sum(counts) <= SMALL_UPDATE * before.n_rows:
         verdict = "small update"
     return _report(before, after, counts, findings, verdict)
 

@@ -1,4 +1,4 @@
-"""Checks of the change gate on the labels: slips, moves, means, spreads and ranges."""
+"""Checks of the gate on the labels: unit errors, moves, means, spreads and ranges."""
 
 from __future__ import annotations
 
@@ -8,8 +8,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from crystalgnn_core.records.gate.distribution import Distribution
-from crystalgnn_core.records.gate.report import Finding, change, percent
-from crystalgnn_core.records.gate.unit_errors import find_slip_of_values
+from crystalgnn_core.records.gate.report import Finding, alarm, change, percent
+from crystalgnn_core.records.gate.thresholds import (
+    MAX_OUTSIDE,
+    MAX_OUTSIDE_BY_UNIT,
+    MAX_SPREAD_RATIO,
+    MIN_LABELS,
+    MIN_NEW_LABELS,
+    MIN_PAIRS,
+)
+from crystalgnn_core.records.gate.unit_errors import find_unit_error_of_values
 from crystalgnn_core.targets import TARGETS
 
 if TYPE_CHECKING:
@@ -25,50 +33,44 @@ NEW = "new and changed labels"
 ALL = "all labels"
 
 
-def check_slips(given: Comparison) -> Iterator[Finding]:
-    """Tell whether changed labels follow from the old ones by a known slip."""
+def check_unit_errors(given: Comparison) -> Iterator[Finding]:
+    """Check whether changed labels follow from the old ones by a known unit error."""
     for target in given.targets:
-        pairs, found = given.pairs(target), given.slip(target)
+        pairs, found = given.pairs(target), given.unit_error(target)
         if pairs is None or found is None:
             continue
-        yield Finding(
-            check="slip",
-            message=(
-                f"{target}: {found.slip.name}: {found.slip.relation} in "
-                f"{found.n_explained:,} of {len(pairs.new):,} changed labels; median "
-                f"{change(*_medians(pairs), TARGETS[target].unit)}"
-            ),
-            is_alarm=True,
+        yield alarm(
+            "slip",
+            f"{target}: {found.unit_error.name}: {found.unit_error.relation} in "
+            f"{found.n_explained:,} of {len(pairs.new):,} changed labels; median "
+            f"{change(*_medians(pairs), TARGETS[target].unit)}",
         )
 
 
 def check_moves(given: Comparison) -> Iterator[Finding]:
-    """Tell whether many labels moved far although the rows are of the same formula."""
+    """Check whether many labels moved far although the rows are of the same formula."""
     for target in given.targets:
         pairs = given.pairs(target)
-        if pairs is None or given.slip(target) or not _is_known(given, target):
+        if pairs is None or given.unit_error(target) or not _is_known(given, target):
             continue
         known = given.before.targets[target].labels
         is_far = np.abs(pairs.new - pairs.old) > max(known.std, MIN_SPREAD)
         n_moved = int((is_far & (pairs.has_formula > 0)).sum())
         share = n_moved / known.n
-        if n_moved < given.config.min_pairs or share <= given.config.max_moved:
+        if n_moved < MIN_PAIRS or share <= given.config.max_moved:
             continue
-        yield Finding(
-            check="moves",
-            message=(
-                f"{target}: {n_moved:,} of {known.n:,} labels ({percent(share)}) moved by "
-                f"more than {known.std:.3g} {TARGETS[target].unit}, the standard deviation "
-                "before, though their formula stayed"
-            ),
-            is_alarm=True,
+        yield alarm(
+            "moves",
+            f"{target}: {n_moved:,} of {known.n:,} labels ({percent(share)}) moved by "
+            f"more than {known.std:.3g} {TARGETS[target].unit}, the standard deviation "
+            "before, though their formula stayed",
         )
 
 
 def check_means(given: Comparison) -> Iterator[Finding]:
     """Compare means and spreads, of the labels that came, or else of all."""
     for target in given.targets:
-        if given.slip(target) or not _is_known(given, target):
+        if given.unit_error(target) or not _is_known(given, target):
             continue
         before, after = given.before.targets[target], given.after.targets[target]
         touched, found = given.touched(target), []
@@ -86,10 +88,10 @@ def check_ranges(given: Comparison) -> Iterator[Finding]:
     """Count the labels that came outside the range that held 99 % of those before."""
     for target in given.targets:
         touched = given.touched(target)
-        if touched is None or given.slip(target) or not _is_known(given, target):
+        if touched is None or given.unit_error(target) or not _is_known(given, target):
             continue
         values, n_sites = touched
-        if len(values) < given.config.min_new_labels:
+        if len(values) < MIN_NEW_LABELS:
             continue
         known = given.before.targets[target].labels
         low, high = (known.quantile(probability) for probability in CENTRAL)
@@ -99,18 +101,15 @@ def check_ranges(given: Comparison) -> Iterator[Finding]:
             continue
         nonzero = given.before.targets[target].nonzero
         hint = _hint(target, values[is_outside], n_sites[is_outside], nonzero)
-        limit = given.config.max_slipped if hint else given.config.max_outside
+        limit = MAX_OUTSIDE_BY_UNIT if hint else MAX_OUTSIDE
         allowed = limit * len(values)
         if n_outside <= allowed + N_ERRORS * math.sqrt(allowed):
             continue
-        yield Finding(
-            check="range",
-            message=(
-                f"{target}: {n_outside:,} of {len(values):,} {NEW} "
-                f"({percent(n_outside / len(values))}) are outside {low:.4g} to {high:.4g} "
-                f"{TARGETS[target].unit}, where 99.0 % were before{hint}"
-            ),
-            is_alarm=True,
+        yield alarm(
+            "range",
+            f"{target}: {n_outside:,} of {len(values):,} {NEW} "
+            f"({percent(n_outside / len(values))}) are outside {low:.4g} to {high:.4g} "
+            f"{TARGETS[target].unit}, where 99.0 % were before{hint}",
         )
 
 
@@ -129,21 +128,20 @@ def _compare(
     before = given.before.targets[target]
     found: list[Finding] = []
     labels, nonzero = now
-    if labels is not None and labels.n >= given.config.min_new_labels:
+    if labels is not None and labels.n >= MIN_NEW_LABELS:
         moved = _compare_means(given, target, whose, labels, hint)
         found += [] if moved is None else [moved]
     if (
         before.nonzero is not None
         and nonzero is not None
-        and before.nonzero.n >= given.config.min_labels
-        and nonzero.n >= given.config.min_new_labels
+        and before.nonzero.n >= MIN_LABELS
+        and nonzero.n >= MIN_NEW_LABELS
     ):
-        limit = given.config.max_spread_ratio
-        told = _compare_spreads(target, before.nonzero, nonzero, limit)
-        if told is not None:
+        ranges = _compare_spreads(target, before.nonzero, nonzero)
+        if ranges is not None:
             where = f"the middle 80 % of {whose} but zeros"
-            message = f"{target}: range of {where} {told}{hint}"
-            found.append(Finding(check="spread", message=message, is_alarm=True))
+            message = f"{target}: range of {where} {ranges}{hint}"
+            found.append(alarm("spread", message))
     return found
 
 
@@ -157,33 +155,33 @@ def _compare_means(
     error = max(now.std, scale) / scale / math.sqrt(now.n)
     if shift <= given.config.max_mean_shift + N_ERRORS * error:
         return None
-    told = change(expected, now.mean, TARGETS[target].unit)
-    message = f"{target}: mean of {whose} {told}, {shift:.2g} standard deviations off{hint}"
-    return Finding(check="mean", message=message, is_alarm=True)
+    moved = change(expected, now.mean, TARGETS[target].unit)
+    message = (
+        f"{target}: mean of {whose} {moved}, {shift:.2g} standard deviations off{hint}"
+    )
+    return alarm("mean", message)
 
 
-def _compare_spreads(
-    target: str, known: Distribution, now: Distribution, limit: float
-) -> str | None:
+def _compare_spreads(target: str, known: Distribution, now: Distribution) -> str | None:
     """Word how the range of the middle 80 % differs, if it does by more than a factor."""
     before, after = (entry.quantile(0.9) - entry.quantile(0.1) for entry in (known, now))
     ratio = max(before, MIN_SPREAD) / max(after, MIN_SPREAD)
-    if max(ratio, 1.0 / ratio) <= limit:
+    if max(ratio, 1.0 / ratio) <= MAX_SPREAD_RATIO:
         return None
     return change(before, after, TARGETS[target].unit)
 
 
 def _is_known(given: Comparison, target: str) -> bool:
-    """Tell whether there were labels enough to say where they lie."""
-    return given.before.targets[target].labels.n >= given.config.min_labels
+    """Return whether there were enough labels to know where they lie."""
+    return given.before.targets[target].labels.n >= MIN_LABELS
 
 
 def _hint(target: str, values: Values, n_sites: Values, known: Distribution | None) -> str:
-    """Name the slip that explains labels other than zero."""
+    """Name the unit error that explains labels other than zero."""
     if known is None or not len(values):
         return ""
-    slip = find_slip_of_values(target, values, n_sites, known)
-    return "" if slip is None else f"; it looks like {slip.name} ({slip.relation})"
+    found = find_unit_error_of_values(target, values, n_sites, known)
+    return "" if found is None else f"; it looks like {found.name} ({found.relation})"
 
 
 def _medians(pairs: Pairs) -> tuple[float, float]:

@@ -1,4 +1,4 @@
-"""The verdicts on the versions of a source, kept in the store beside its ingest report."""
+"""The gate reports on the versions of a source, kept in the store."""
 
 from __future__ import annotations
 
@@ -44,8 +44,8 @@ SUFFIX = ".gate"
 LOCK_SECONDS = 60
 
 
-class Ledger:
-    """The verdicts on one source.
+class GateLog:
+    """The gate reports on one source.
 
     Args:
         store: Store folder.
@@ -53,7 +53,7 @@ class Ledger:
         config: Thresholds of the gate.
 
     Raises:
-        ConfigError: The name ends in `.gate`, which names the verdicts of another source.
+        ConfigError: The name ends in `.gate`, which names the reports of another source.
     """
 
     def __init__(self, store: Path, source: str, config: GateConfig | None = None) -> None:
@@ -66,7 +66,7 @@ class Ledger:
         self.page = self.path.with_suffix(".md")
 
     def history(self) -> GateHistory:
-        """Read the verdicts; rows that an interrupted ingest left unjudged are judged.
+        """Read the reports; rows that an interrupted ingest left unjudged are judged.
 
         Raises:
             IntegrityError: The file is damaged.
@@ -82,7 +82,7 @@ class Ledger:
 
     @contextmanager
     def committing(self) -> Iterator[None]:
-        """Change the rows inside, and judge them at the end; others wait for the verdict.
+        """Change the rows inside, and judge them at the end; others wait for the report.
 
         Raises:
             TransientError: Another process changes them for longer than a minute.
@@ -105,26 +105,26 @@ class Ledger:
             self._write(entries, is_pending=True)
 
     def judge(self) -> GateReport:
-        """Judge the rows in the table by the last version that is trusted, and keep that.
+        """Judge the rows in the table by the last version that is accepted, and keep that.
 
         An equal version is not entered twice.
         """
         with self._changing() as history:
             profile, table_id = self._profile()
-            base, fullest = history.trusted, history.fullest
+            base, largest = history.accepted, history.largest
             rows = None if base is None else self._rows_since(base, profile, table_id)
             report = judge(
                 None if base is None else base.profile,
                 profile,
                 rows,
                 self.config,
-                None if fullest is None else fullest.report,
+                None if largest is None else largest.report,
             )
             entries, last = history.entries, history.last
             entry = GateEntry(
                 report=report, judged=datetime.now(UTC), table_id=table_id, profile=profile
             )
-            if last is not None and not last.is_trusted and are_equal(last, entry):
+            if last is not None and not last.is_accepted and are_equal(last, entry):
                 entry = entry.model_copy(update={"is_announced": last.is_announced})
                 entries = (*entries[:-1], entry)
             elif report.verdict != "unchanged" or (last is not None and last is not base):
@@ -132,20 +132,20 @@ class Ledger:
             self._write(entries, is_pending=False)
         return report
 
-    def standing(self) -> GateReport | None:
-        """Return the verdict on the rows as they stand, without new ones; None if unknown.
+    def current_report(self) -> GateReport | None:
+        """Return the report on the rows as they are, without new ones; None if unknown.
 
-        A suspicious version that nobody accepted stays suspicious.
+        A suspicious version that was not accepted stays suspicious.
         """
         last = self.history().last
-        if last is None or not last.is_trusted:
+        if last is None or not last.is_accepted:
             return None if last is None else last.report
         nothing = {"n_new": 0, "n_changed": 0, "n_removed": 0, "findings": ()}
         same = {"version_before": last.report.version, "n_before": last.report.n_rows}
         return last.report.model_copy(update={"verdict": "unchanged", **nothing, **same})
 
     def accept(self, reason: str, by: str | None = None) -> GateReport:
-        """Take the suspicious newest version for good.
+        """Accept the suspicious newest version permanently.
 
         Args:
             reason: Why; kept in the history.
@@ -157,8 +157,8 @@ class Ledger:
         self.history()
         with self._changing() as history:
             last = history.last
-            if last is None or last.is_trusted:
-                found = "has no verdict yet" if last is None else _describe_trust(last)
+            if last is None or last.is_accepted:
+                found = "has no verdict yet" if last is None else _describe_acceptance(last)
                 raise InputError(
                     f"source {self.source} {found}; there is nothing to accept"
                 )
@@ -175,8 +175,8 @@ class Ledger:
         """Note that the event of the newest version was emitted."""
         with self._changing() as history:
             if history.entries:
-                told = history.entries[-1].model_copy(update={"is_announced": True})
-                self._write((*history.entries[:-1], told), is_pending=history.is_pending)
+                last = history.entries[-1].model_copy(update={"is_announced": True})
+                self._write((*history.entries[:-1], last), is_pending=history.is_pending)
 
     def _profile(self) -> tuple[RecordProfile, str | None]:
         """Profile the rows as they are in the newest version."""
@@ -194,7 +194,7 @@ class Ledger:
             return compare_versions(
                 records, self.source, base.report.version, profile.version
             )
-        except (InputError, FileNotFoundError):  # cleaned up by other means than ours
+        except (InputError, FileNotFoundError):  # cleaned up by another program
             return None
 
     def _read(self) -> GateHistory:
@@ -242,7 +242,7 @@ def count_rejects(records: RecordStore, source: str) -> dict[str, int]:
     return dict(sorted(Counter(rejects["reason"].filter(is_own).to_pylist()).items()))
 
 
-def _describe_trust(entry: GateEntry) -> str:
+def _describe_acceptance(entry: GateEntry) -> str:
     if entry.acceptance is None:
         return f"is not suspicious ({entry.report.verdict})"
     return f"was accepted by {entry.acceptance.by} on {entry.acceptance.at:%Y-%m-%d}"

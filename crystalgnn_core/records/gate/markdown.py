@@ -1,4 +1,4 @@
-"""The verdict on a source as a readable text in Markdown."""
+"""The gate reports on a source as Markdown."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
     from crystalgnn_core.records.gate.report import GateReport
 
 MAX_SHOWN = 12  # names of a table; the others are added up
-N_ENTRIES = 20  # verdicts of the history
+N_ENTRIES = 20  # of the history
 
 
 def describe_report(report: GateReport) -> str:
-    """Put a verdict and its findings into Markdown."""
+    """Put a report and its findings into Markdown."""
     base = report.version_before
     beside = "nothing" if base is None else f"version {base}"
     counts = (
@@ -36,11 +36,7 @@ def describe_report(report: GateReport) -> str:
 
 
 def describe_history(history: GateHistory) -> str:
-    """Put the newest verdict, the profiles it compared, and earlier verdicts into Markdown.
-
-    Args:
-        history: Verdicts on a source.
-    """
+    """Put the newest report, its profiles and earlier reports into Markdown."""
     last = history.last
     title = f"# Change gate: {history.source}"
     if last is None:
@@ -57,11 +53,11 @@ def _state(entry: GateEntry) -> str:
     if not entry.report.is_suspicious:
         return "It may be trained on, and the next version is compared with it."
     if entry.acceptance is not None:
-        told = entry.acceptance
-        return f"Accepted by {told.by} on {told.at:%Y-%m-%d %H:%M} UTC: {told.reason}"
+        given = entry.acceptance
+        return f"Accepted by {given.by} on {given.at:%Y-%m-%d %H:%M} UTC: {given.reason}"
     return (
         "Nothing is trained on it. If all is well, run `crystalgnn records accept "
-        f"{entry.report.source}`, or else mend the source and ingest it again."
+        f"{entry.report.source}`, or else fix the source and ingest it again."
     )
 
 
@@ -119,8 +115,8 @@ def _counts(before: Mapping[str, int], after: Mapping[str, int]) -> list[str]:
 def _versions(entries: Sequence[GateEntry]) -> list[str]:
     rows = []
     for entry in reversed(entries):
-        report, told = entry.report, entry.acceptance
-        accepted = "" if told is None else f"accepted by {told.by}: {told.reason}"
+        report, given = entry.report, entry.acceptance
+        accepted = "" if given is None else f"accepted by {given.by}: {given.reason}"
         rows.append(
             (
                 str(report.version),

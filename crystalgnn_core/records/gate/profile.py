@@ -62,7 +62,7 @@ class RecordProfile(FrozenModel):
         licenses: Licence to rows.
         source_versions: Release to rows, the `MAX_VERSIONS` most frequent ones.
         elements: Element symbol to rows that contain it.
-        n_sites: Atoms a cell; None without rows.
+        n_sites: Atoms per cell; None without rows.
         content: Digest of all ids with their content; equal rows have equal digests.
     """
 

@@ -8,7 +8,12 @@ import numpy as np
 
 from crystalgnn_core.records.gate.distribution import QUANTILES
 from crystalgnn_core.records.gate.label_checks import NEW
-from crystalgnn_core.records.gate.report import Finding
+from crystalgnn_core.records.gate.report import Finding, alarm
+from crystalgnn_core.records.gate.thresholds import (
+    FEW_LEFT,
+    MIN_EXPECTED,
+    MIN_LABELS,
+)
 from crystalgnn_core.targets import TARGETS, is_class
 
 if TYPE_CHECKING:
@@ -17,8 +22,6 @@ if TYPE_CHECKING:
     from crystalgnn_core.records.gate.comparison import Comparison
     from crystalgnn_core.records.gate.profile import TargetProfile
     from crystalgnn_core.records.gate.unit_errors import Values
-
-FEW_LEFT = 0.2  # of the labels other than the most frequent one that would be expected
 
 
 class Repeated(NamedTuple):
@@ -30,14 +33,14 @@ class Repeated(NamedTuple):
 
 
 def check_repeats(given: Comparison) -> Iterator[Finding]:
-    """Tell whether nearly all labels have one value, as zeros where nothing was computed.
+    """Check whether nearly all labels have one value, as zeros of what was not computed.
 
     Of new classes alone that is no sign: there are two values, and rows that come together
     are often alike.
     """
     for target in given.targets:
         known = given.before.targets[target]
-        if given.slip(target) or known.labels.n < given.config.min_labels:
+        if given.unit_error(target) or known.labels.n < MIN_LABELS:
             continue
         touched = None if is_class(target) else given.touched(target)
         candidates = [
@@ -45,24 +48,21 @@ def check_repeats(given: Comparison) -> Iterator[Finding]:
             (NEW, None if touched is None else _most_frequent(touched[0])),
         ]
         for whose, found in candidates:
-            if found is None or not _is_odd(given, known, found):
+            if found is None or not _is_odd(known, found):
                 continue
-            yield Finding(
-                check="repeats",
-                message=(
-                    f"{target}: {found.n_equal:,} of {found.n:,} {whose} are "
-                    f"{TARGETS[target].with_unit(f'{found.value:.4g}')}"
-                ),
-                is_alarm=True,
+            yield alarm(
+                "repeats",
+                f"{target}: {found.n_equal:,} of {found.n:,} {whose} are "
+                f"{TARGETS[target].with_unit(f'{found.value:.4g}')}",
             )
             break
 
 
-def _is_odd(given: Comparison, known: TargetProfile, found: Repeated) -> bool:
-    """Tell whether labels of other values have nearly vanished."""
+def _is_odd(known: TargetProfile, found: Repeated) -> bool:
+    """Return whether labels of other values have nearly vanished."""
     expected = found.n * (1.0 - _largest_share(known, found.value))
     n_others = found.n - found.n_equal
-    return expected >= given.config.min_element_rows and n_others < FEW_LEFT * expected
+    return expected >= MIN_EXPECTED and n_others < FEW_LEFT * expected
 
 
 def _largest_share(known: TargetProfile, value: float) -> float:

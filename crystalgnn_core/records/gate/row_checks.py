@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from crystalgnn_core.records.gate.report import Finding, counts, percent
+from crystalgnn_core.records.gate.report import Finding, alarm, counts, percent
+from crystalgnn_core.records.gate.thresholds import MAX_IDS_LOST, NEW_REJECTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,37 +34,31 @@ def check_rows(given: Comparison) -> Iterator[Finding]:
 
 
 def check_ids(given: Comparison) -> Iterator[Finding]:
-    """Tell whether most ids are gone although about as many rows are there."""
+    """Check whether most ids are gone although about as many rows are there."""
     if given.rows is None or given.is_much_lost:
         return
     before, n_gone = given.before.n_rows, len(given.rows.removed)
-    if n_gone <= given.config.max_ids_lost * before:
+    if n_gone <= max(MAX_IDS_LOST, given.config.max_rows_lost) * before:
         return
-    yield Finding(
-        check="ids",
-        message=(
-            f"{percent(n_gone / before)} of the ids are gone, though {before:,} rows are "
-            f"followed by {given.after.n_rows:,}: other ids for the same, or other rows"
-        ),
-        is_alarm=True,
+    yield alarm(
+        "ids",
+        f"{percent(n_gone / before)} of the ids are gone, though {before:,} rows are "
+        f"followed by {given.after.n_rows:,}: other ids for the same, or other rows",
     )
 
 
 def check_drift(given: Comparison) -> Iterator[Finding]:
-    """Tell whether small losses of several versions add up to a large one."""
-    fullest = given.fullest
-    if fullest is None or given.is_much_lost or fullest.n_rows <= given.before.n_rows:
+    """Check whether small losses of several versions add up to a large one."""
+    largest = given.largest
+    if largest is None or given.is_much_lost or largest.n_rows <= given.before.n_rows:
         return
-    lost = (fullest.n_rows - given.after.n_rows) / fullest.n_rows
+    lost = (largest.n_rows - given.after.n_rows) / largest.n_rows
     if lost <= given.config.max_rows_lost or given.after.n_rows >= given.before.n_rows:
         return
-    yield Finding(
-        check="drift",
-        message=(
-            f"rows {fullest.n_rows:,} -> {given.after.n_rows:,} since version "
-            f"{fullest.version}, {percent(lost)} lost in several steps"
-        ),
-        is_alarm=True,
+    yield alarm(
+        "drift",
+        f"rows {largest.n_rows:,} -> {given.after.n_rows:,} since version "
+        f"{largest.version}, {percent(lost)} lost in several steps",
     )
 
 
@@ -77,7 +72,7 @@ def check_rejects(given: Comparison) -> Iterator[Finding]:
     n_new = after.n_rows if given.rows is None else given.rows.new.num_rows
     is_many = after.reject_share - before.reject_share > config.max_rejects
     share = risen / max(risen + n_new, 1)
-    is_many_new = share - before.reject_share > config.max_new_rejects
+    is_many_new = share - before.reject_share > NEW_REJECTS * config.max_rejects
     yield Finding(
         check="rejects",
         message=(

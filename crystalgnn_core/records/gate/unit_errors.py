@@ -1,4 +1,4 @@
-"""Slips of unit, sign and scale by which labels of a source are known to go wrong."""
+"""Errors of unit, sign and scale by which labels of a source are known to go wrong."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from crystalgnn_core.records.gate.distribution import Distribution
 
 Values = NDArray[np.float64]
-Conversion = Callable[[Values, Values], Values]  # of labels and atoms a cell, both (n,)
+Conversion = Callable[[Values, Values], Values]  # of labels and atoms per cell, both (n,)
 TOLERANCE = 1e-3  # relative; sources round their labels
 SMALLEST = 1e-6  # labels nearer to zero say nothing about a factor
 MUCH_NEARER = 0.5  # of the distance to what was stored before
@@ -31,7 +31,7 @@ HARTREE = 27.211386245988  # eV
 GPA_OF_EV_PER_A3 = 160.1766208
 
 
-class Slip(NamedTuple):
+class UnitError(NamedTuple):
     """A known way in which labels go wrong.
 
     Attributes:
@@ -49,8 +49,8 @@ class Slip(NamedTuple):
     undo: Conversion
 
 
-def _factor(name: str, factor: float, targets: tuple[str, ...]) -> Slip:
-    return Slip(
+def _factor(name: str, factor: float, targets: tuple[str, ...]) -> UnitError:
+    return UnitError(
         name,
         f"new/old = {factor:.6g}",
         targets,
@@ -59,15 +59,15 @@ def _factor(name: str, factor: float, targets: tuple[str, ...]) -> Slip:
     )
 
 
-SLIPS: tuple[Slip, ...] = (
-    Slip(
+UNIT_ERRORS: tuple[UnitError, ...] = (
+    UnitError(
         "eV instead of eV/atom",
         "new/old = n_sites",
         PER_ATOM,
         lambda values, n_sites: values * n_sites,
         lambda values, n_sites: values / n_sites,
     ),
-    Slip(
+    UnitError(
         "eV/atom divided by the atoms once more",
         "new/old = 1/n_sites",
         PER_ATOM,
@@ -92,7 +92,7 @@ SLIPS: tuple[Slip, ...] = (
     _factor("GPa taken for MPa", 1e-3, MODULI),
     _factor("eV/A^3 instead of GPa", 1 / GPA_OF_EV_PER_A3, MODULI),
     _factor("GPa taken for eV/A^3", GPA_OF_EV_PER_A3, MODULI),
-    Slip(
+    UnitError(
         "log10(GPa) instead of GPa",
         "new = log10(old)",
         MODULI,
@@ -100,7 +100,7 @@ SLIPS: tuple[Slip, ...] = (
         lambda values, _: 10.0 ** np.minimum(values, 12.0),
     ),
     _factor("sign turned", -1.0, SIGNED),
-    Slip(
+    UnitError(
         "classes exchanged",
         "new = 1 - old",
         ("is_metal",),
@@ -110,17 +110,17 @@ SLIPS: tuple[Slip, ...] = (
 )
 
 
-class SlippedPairs(NamedTuple):
-    """A slip that explains changed labels, and how many of them."""
+class ExplainedPairs(NamedTuple):
+    """A unit error that explains changed labels, and how many of them."""
 
-    slip: Slip
+    unit_error: UnitError
     n_explained: int
 
 
-def find_slip_of_pairs(
+def find_unit_error_of_pairs(
     target: str, old: Values, new: Values, n_sites: Values
-) -> SlippedPairs | None:
-    """Find the slip that explains most of some changed labels, row by row.
+) -> ExplainedPairs | None:
+    """Find the unit error that explains most of some changed labels, row by row.
 
     Args:
         target: Target of the labels.
@@ -129,23 +129,23 @@ def find_slip_of_pairs(
         n_sites: Atoms in the cell, shape (n,).
 
     Returns:
-        The slip; None if there is none that explains any label.
+        The unit error; None if there is none that explains any label.
     """
     best = None
-    for slip in _slips_of(target):
-        wrong = slip.apply(old, n_sites)
-        is_telling = (np.abs(old) > SMALLEST) | (slip.relation == "new = 1 - old")
+    for unit_error in _unit_errors_of(target):
+        wrong = unit_error.apply(old, n_sites)
+        is_telling = (np.abs(old) > SMALLEST) | (unit_error.relation == "new = 1 - old")
         near = np.abs(new - wrong) <= TOLERANCE * np.maximum(np.abs(wrong), SMALLEST)
         n_explained = int((near & is_telling).sum())
         if n_explained > (0 if best is None else best.n_explained):
-            best = SlippedPairs(slip, n_explained)
+            best = ExplainedPairs(unit_error, n_explained)
     return best
 
 
-def find_slip_of_values(
+def find_unit_error_of_values(
     target: str, values: Values, n_sites: Values, known: Distribution
-) -> Slip | None:
-    """Find the slip without which labels would look like those known.
+) -> UnitError | None:
+    """Find the unit error without which labels would look like those known.
 
     Args:
         target: Target of the labels.
@@ -154,14 +154,14 @@ def find_slip_of_values(
         known: Where labels are known to lie.
 
     Returns:
-        The slip whose undoing brings the labels nearest to those known; None unless it
-        brings them much nearer.
+        The unit error whose undoing brings the labels nearest to those known; None
+        unless it brings them much nearer.
     """
     best, nearest = None, MUCH_NEARER * distance(values, known)
-    for slip in _slips_of(target):
-        found = distance(slip.undo(values, n_sites), known)
+    for unit_error in _unit_errors_of(target):
+        found = distance(unit_error.undo(values, n_sites), known)
         if found < nearest:
-            best, nearest = slip, found
+            best, nearest = unit_error, found
     return best
 
 
@@ -179,5 +179,5 @@ def distance(values: Values, known: Distribution) -> float:
     return float(max(inner.max(), 0.0))
 
 
-def _slips_of(target: str) -> Sequence[Slip]:
-    return [slip for slip in SLIPS if target in slip.targets]
+def _unit_errors_of(target: str) -> Sequence[UnitError]:
+    return [unit_error for unit_error in UNIT_ERRORS if target in unit_error.targets]

@@ -38,7 +38,7 @@ _PAIRS = pa.schema(
 )
 
 
-class Known(NamedTuple):
+class KnownStructure(NamedTuple):
     """What is known of one structure.
 
     Attributes:
@@ -100,7 +100,7 @@ class LinkCache:
             ),
         )
 
-    def forget_others(self, digests: Collection[str]) -> None:
+    def drop_others(self, digests: Collection[str]) -> None:
         """Drop what is known of structures that no record has any more."""
         self.known = {key: self.known[key] for key in self.known.keys() & set(digests)}
         self.pairs = {
@@ -110,10 +110,10 @@ class LinkCache:
         }
 
 
-def _read_known(path: Path) -> dict[str, Known]:
+def _read_known(path: Path) -> dict[str, KnownStructure]:
     table = _read(path, _FINGERPRINTS)
     return {
-        row["structure_digest"]: Known(
+        row["structure_digest"]: KnownStructure(
             tuple(map(Fingerprint, row["space_groups"], row["n_primitive"])),
             row["volume_per_atom"],
         )

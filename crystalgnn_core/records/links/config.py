@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field, field_validator
 
-from crystalgnn_core.base import LATER, FrozenModel
+from crystalgnn_core.base import ADDED_LATER, FrozenModel
 
 
 class LinkConfig(FrozenModel):
@@ -26,7 +26,8 @@ class LinkConfig(FrozenModel):
             volume per atom.
         within_sources: Link rows of one source with each other, too; otherwise only those
             that a row of another source connects.
-        after_ingest: Link the records at the end of each ingest flow.
+        after_ingest: Link the records at the end of each ingest flow, too. The time grows
+            with the square of the structures of one formula.
     """
 
     symprecs: Annotated[tuple[Annotated[float, Field(gt=0)], ...], Field(min_length=1)] = (
@@ -38,7 +39,7 @@ class LinkConfig(FrozenModel):
     angle_tolerance: Annotated[float, Field(gt=0)] = 5.0
     site_tolerance: Annotated[float, Field(gt=0, lt=1)] = 0.2
     within_sources: bool = False
-    after_ingest: Annotated[bool, LATER] = True
+    after_ingest: Annotated[bool, ADDED_LATER] = False
 
     @field_validator("symprecs")
     @classmethod

@@ -41,7 +41,7 @@ def shared_rows(
 
 
 def is_shared(rows: Sequence[LinkedRow], config: LinkConfig) -> bool:
-    """Tell whether rows can be linked: of two sources, or two if one is enough."""
+    """Return whether rows can be linked: of two sources, or two if one is enough."""
     if config.within_sources:
         return len(rows) > 1
     return len({row.source for row in rows}) > 1

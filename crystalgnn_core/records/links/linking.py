@@ -134,7 +134,7 @@ def _link(
     load = partial(stream_crystals, store, sources, version=version)
     materials = materials_of(rows)
     digests = {material.digest for material in materials}
-    cache.forget_others(RecordStore(store).structure_digests())
+    cache.drop_others(RecordStore(store).structure_digests())
     n_fingerprints = complete_fingerprints(load, digests, cache, config)
     pairs = list(candidate_pairs(materials, cache.known, config))
     n_compared = compare_missing(load, pairs, cache, config)

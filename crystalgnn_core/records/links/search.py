@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 import numpy as np
 
 from crystalgnn_core.parallel import map_in_processes
-from crystalgnn_core.records.links.cache import Known
+from crystalgnn_core.records.links.cache import KnownStructure
 from crystalgnn_core.records.links.matching import Pair, compare_pairs
 from crystalgnn_core.records.links.symmetry import take_fingerprints
 
@@ -27,8 +27,8 @@ R = TypeVar("R")
 T = TypeVar("T")
 # reads the structures with the given digests
 Loader = Callable[[Collection[str]], Iterable[tuple[str, "Crystal"]]]
-STRUCTURES_A_JOB = 200
-PAIRS_A_JOB = 100
+STRUCTURES_PER_JOB = 200
+PAIRS_PER_JOB = 100
 MANY_JOBS = 3  # from which worker processes, which start in seconds, are worth it
 SAVED_TOGETHER = 10_000  # what a killed run loses at most
 
@@ -66,9 +66,9 @@ def complete_fingerprints(
         crystals = load(some)
         jobs = (
             (dict(piece), config.symprecs)
-            for piece in _in_lists(crystals, STRUCTURES_A_JOB)
+            for piece in _in_lists(crystals, STRUCTURES_PER_JOB)
         )
-        for known in _run(_fingerprint_job, jobs, n_jobs=len(some) // STRUCTURES_A_JOB):
+        for known in _run(_fingerprint_job, jobs, n_jobs=len(some) // STRUCTURES_PER_JOB):
             cache.known |= known
         cache.save()
         logger.info("symmetry of %d structures found", len(some))
@@ -94,9 +94,9 @@ def compare_missing(
         digests = {digest for pair in some for digest in pair[:2]}
         crystals = dict(load(digests))
         jobs = (
-            _pair_job(piece, crystals, config) for piece in _in_lists(some, PAIRS_A_JOB)
+            _pair_job(piece, crystals, config) for piece in _in_lists(some, PAIRS_PER_JOB)
         )
-        results = _run(compare_pairs, jobs, n_jobs=len(some) // PAIRS_A_JOB)
+        results = _run(compare_pairs, jobs, n_jobs=len(some) // PAIRS_PER_JOB)
         found = [rms for result in results for rms in result]
         cache.pairs |= {pair[:2]: rms for pair, rms in zip(some, found, strict=True)}
         cache.save()
@@ -105,7 +105,7 @@ def compare_missing(
 
 
 def candidate_pairs(
-    materials: Iterable[Material], known: Mapping[str, Known], config: LinkConfig
+    materials: Iterable[Material], known: Mapping[str, KnownStructure], config: LinkConfig
 ) -> Iterator[Pair]:
     """Yield the pairs that are worth comparing, each once.
 
@@ -130,7 +130,7 @@ def candidate_pairs(
 
 
 def pair_of(
-    first: str, second: str, known: Mapping[str, Known], config: LinkConfig
+    first: str, second: str, known: Mapping[str, KnownStructure], config: LinkConfig
 ) -> Pair | None:
     """Return the pair of two structures, or None where their symmetries never agree."""
     ends = min(first, second), max(first, second)
@@ -142,7 +142,10 @@ def pair_of(
 
 
 def _may_match(
-    first: Material, second: Material, known: Mapping[str, Known], config: LinkConfig
+    first: Material,
+    second: Material,
+    known: Mapping[str, KnownStructure],
+    config: LinkConfig,
 ) -> bool:
     if not config.within_sources and len(first.sources | second.sources) < 2:
         return False
@@ -152,13 +155,13 @@ def _may_match(
 
 def _fingerprint_job(
     crystals: Mapping[str, Crystal], symprecs: Sequence[float]
-) -> dict[str, Known]:
+) -> dict[str, KnownStructure]:
     found = take_fingerprints(list(crystals.values()), symprecs)
     volumes = (
         abs(float(np.linalg.det(crystal.lattice))) / len(crystal.atomic_numbers)
         for crystal in crystals.values()
     )
-    return dict(zip(crystals, map(Known, found, volumes), strict=True))
+    return dict(zip(crystals, map(KnownStructure, found, volumes), strict=True))
 
 
 def _pair_job(

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from crystalgnn_core.records.crystal import Crystal
 
 os.environ.setdefault("SPGLIB_WARNING", "OFF")  # which its C code prints
-# mirror images have equal energies, but are told apart by their space groups
+# mirror images have equal energies, but other space groups
 _ENANTIOMORPHS = {
     78: 76, 95: 91, 96: 92, 145: 144, 153: 151, 154: 152,
     170: 169, 172: 171, 179: 178, 181: 180, 213: 212,
@@ -42,7 +42,7 @@ class Fingerprint(NamedTuple):
 def take_fingerprints(
     crystals: Sequence[Crystal], symprecs: Sequence[float]
 ) -> list[tuple[Fingerprint, ...]]:
-    """Find the symmetry of structures, one fingerprint a tolerance each.
+    """Find the symmetry of structures, one fingerprint per tolerance.
 
     A structure whose symmetry cannot be found counts as one without any.
 

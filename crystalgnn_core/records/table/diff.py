@@ -9,11 +9,11 @@ import pyarrow.compute as pc
 
 from crystalgnn_core.errors import InputError
 from crystalgnn_core.records.schema import record_schema
-from crystalgnn_core.records.table.upsert import KEY_COLUMNS, compare_keys
+from crystalgnn_core.records.table.upsert import KEY_COLUMNS, compare_keys, keys_of
 from crystalgnn_core.targets import TARGETS, scheme_column
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from crystalgnn_core.records.table.store import RecordStore
 
@@ -67,8 +67,8 @@ def compare_versions(
     Raises:
         InputError: There is no such version.
     """
-    then = _keys(records.scan([source], KEY_COLUMNS, version=first))
-    now = _keys(records.scan([source], KEY_COLUMNS, version=last))
+    then = keys_of(records.scan([source], KEY_COLUMNS, version=first))
+    now = keys_of(records.scan([source], KEY_COLUMNS, version=last))
     changes = compare_keys(then, now)
     differing = now["material_id"].filter(pa.array(changes.differs))
     is_common = pc.is_in(differing, value_set=then["material_id"])
@@ -117,11 +117,6 @@ def changes_since(
     return pa.concat_tables(parts).sort_by("material_id")
 
 
-def _keys(tables: Iterable[pa.Table]) -> pa.Table:
-    empty = record_schema().empty_table().select(KEY_COLUMNS)
-    return pa.concat_tables([empty, *(table.select(KEY_COLUMNS) for table in tables)])
-
-
 def _rows(
     records: RecordStore, source: str, ids: pa.Array, version: int | None
 ) -> pa.Table:
@@ -150,7 +145,7 @@ def _differing_columns(rows: RowChanges) -> list[list[str]]:
 
 
 def differs(rows: RowChanges, column: str) -> pa.Array:
-    """Tell for each changed row whether a column differs; two missing values are equal."""
+    """Return which changed rows differ in a column; two missing values are equal."""
     before, after = rows.before[column], rows.after[column]
     is_one_missing = pc.xor(pc.is_null(before), pc.is_null(after))
     is_other = pc.fill_null(pc.not_equal(before, after), False)

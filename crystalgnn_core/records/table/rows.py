@@ -127,7 +127,6 @@ def _count(
     return numbers[:at], counts[:at], ends
 
 
-_SCHEMES = {target: scheme_column(target) for target in TARGETS}
 _FACTS = ("split", "run_type", "license")
 _SLOT = "\0"
 

@@ -23,13 +23,14 @@ from crystalgnn_core.records.table.upsert import (
     KEY_COLUMNS,
     TableReader,
     compare_keys,
+    keys_of,
     open_complete,
     write_rows,
 )
 from crystalgnn_core.storage.locks import locked
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
 logger = logging.getLogger(__name__)
@@ -77,7 +78,7 @@ class RecordStore:
             return None
 
     def table_id(self) -> str | None:
-        """Return the id of the record table; one that is made anew has another."""
+        """Return the id of the record table; one that is made again has another."""
         try:
             return str(DeltaTable(self.records_path).metadata().id)
         except TableNotFoundError:
@@ -86,7 +87,7 @@ class RecordStore:
     def replace_records(self, source: str, tables: TableReader) -> RecordCounts:
         """Make the rows of one source those of some tables, in a single commit.
 
-        Nothing is committed when nothing differs, so the version tells about content.
+        Nothing is committed when nothing differs, so the version stands for the content.
         Memory holds the keys and digests of the source, and one table at a time.
 
         Args:
@@ -100,8 +101,8 @@ class RecordStore:
         # what differs is decided and committed as one
         lock = self.records_path.with_name(".records.lock")
         with locked(lock, timeout=LOCK_SECONDS):
-            stored = self._keys_of(self.scan([source], KEY_COLUMNS))
-            changes = compare_keys(stored, self._keys_of(tables(KEY_COLUMNS)))
+            stored = keys_of(self.scan([source], KEY_COLUMNS))
+            changes = compare_keys(stored, keys_of(tables(KEY_COLUMNS)))
             if changes.n_rows:
                 is_new = stored.num_rows == 0
                 with _conflicts_as_transient(self.records_path):
@@ -121,11 +122,6 @@ class RecordStore:
             n_removed=len(changes.gone),
             version=-1 if version is None else version,
         )
-
-    @staticmethod
-    def _keys_of(tables: Iterable[pa.Table]) -> pa.Table:
-        empty = record_schema().empty_table().select(KEY_COLUMNS)
-        return pa.concat_tables([empty, *(table.select(KEY_COLUMNS) for table in tables)])
 
     def replace_rejects(self, source: str, stage: str, rejects: pa.Table) -> None:
         """Replace the rejected rows of one source and stage.
@@ -190,7 +186,7 @@ class RecordStore:
     ) -> Iterator[pa.Table]:
         """Stream the records of some sources as tables of bounded size.
 
-        The metadata of each table tell the version that it was read from, `RECORD_VERSION`.
+        The metadata of each table hold the version that it was read from, `RECORD_VERSION`.
         Columns that came into use after the table was written are empty. The table is
         opened at once, so a writer, inside which none can be opened, may take the stream.
 
@@ -229,19 +225,18 @@ class RecordStore:
 
     def source_counts(self) -> dict[str, int]:
         """Return the number of records of each stored source."""
-        if not DeltaTable.is_deltatable(str(self.records_path)):
-            return {}
-        dataset = DeltaTable(self.records_path).to_pyarrow_dataset()
-        counts = pc.value_counts(dataset.to_table(columns=["source"])["source"])
-        return {entry["values"]: entry["counts"] for entry in counts.to_pylist()}
+        counts = pc.value_counts(self._column("source")).to_pylist()
+        return {entry["values"]: entry["counts"] for entry in counts}
 
     def structure_digests(self) -> set[str]:
         """Return the structure digests of all records of all sources."""
+        return set(pc.unique(self._column("structure_digest")).to_pylist())
+
+    def _column(self, name: str) -> pa.ChunkedArray:
         if not DeltaTable.is_deltatable(str(self.records_path)):
-            return set()
+            return record_schema().empty_table()[name]
         dataset = DeltaTable(self.records_path).to_pyarrow_dataset()
-        keys = dataset.to_table(columns=["structure_digest"])["structure_digest"]
-        return set(pc.unique(keys).to_pylist())
+        return dataset.to_table(columns=[name])[name]
 
 
 @contextmanager

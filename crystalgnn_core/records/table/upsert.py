@@ -25,7 +25,7 @@ KEY_COLUMNS = ("material_id", "content_digest")
 WRITING = WriterProperties(max_row_group_size=20_000)
 
 
-class Changes(NamedTuple):
+class KeyDifference(NamedTuple):
     """How the rows of a source differ from those stored.
 
     Attributes:
@@ -46,7 +46,13 @@ class Changes(NamedTuple):
         return self.n_new + self.n_changed + len(self.gone)
 
 
-def compare_keys(stored: pa.Table, given: pa.Table) -> Changes:
+def keys_of(tables: Iterable[pa.Table]) -> pa.Table:
+    """Join the columns `KEY_COLUMNS` of some tables of records."""
+    empty = record_schema().empty_table().select(KEY_COLUMNS)
+    return pa.concat_tables([empty, *(table.select(KEY_COLUMNS) for table in tables)])
+
+
+def compare_keys(stored: pa.Table, given: pa.Table) -> KeyDifference:
     """Compare rows by id and content digest.
 
     Args:
@@ -60,7 +66,7 @@ def compare_keys(stored: pa.Table, given: pa.Table) -> Changes:
         pc.fill_null(pc.equal(before, given["content_digest"].combine_chunks()), False)
     )
     is_there = pc.is_in(stored["material_id"], value_set=given["material_id"])
-    return Changes(
+    return KeyDifference(
         differs=~is_same,
         n_new=int(is_new.sum()),
         n_changed=int((~is_same & ~is_new).sum()),

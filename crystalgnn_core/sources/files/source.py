@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from crystalgnn_core.base import DIGEST_LENGTH, LATER, NOT_CONTENT
+from crystalgnn_core.base import ADDED_LATER, DIGEST_LENGTH, NOT_CONTENT
 from crystalgnn_core.sources.base import (
     BATCH_SIZE,
     SourceConfig,
@@ -79,7 +79,7 @@ class FilesSource(SourceConfig):
     labels: Annotated[str | None, NOT_CONTENT] = None
     columns: TableColumns = TableColumns()
     targets: dict[TargetName, TargetColumn] = Field(default_factory=dict)
-    formation_energy: Annotated[FormationEnergy | None, LATER] = None
+    formation_energy: Annotated[FormationEnergy | None, ADDED_LATER] = None
     license: str | None = None
     source_version: str | None = None
 

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from crystalgnn_core.base import FrozenModel
 from crystalgnn_core.errors import IntegrityError
-from crystalgnn_core.records.gate.log import Ledger
+from crystalgnn_core.records.gate.log import GateLog
 from crystalgnn_core.records.gate.report import GateConfig
 from crystalgnn_core.records.provenance import Provenance, write_provenance
 from crystalgnn_core.records.schema import INGEST_STAGE
@@ -108,7 +108,7 @@ def commit_ingest(
                 f"source {source.name}: staged parts in {plan.folder} are missing or "
                 "damaged; ingest the source again"
             )
-        return report.as_unchanged(Ledger(store, source.name).standing())
+        return report.as_unchanged(GateLog(store, source.name).current_report())
 
 
 def finish_commit(store: Path, name: str) -> None:
@@ -164,11 +164,11 @@ def _commit(
     # an earlier report must not vouch for a table that a crash leaves half changed
     write_text(_pending_path(store, name), pending.model_dump_json())
     report_path(store, name).unlink(missing_ok=True)
-    table, ledger = RecordStore(store), Ledger(store, name, pending.gate)
-    with ledger.committing():
+    table, gate_log = RecordStore(store), GateLog(store, name, pending.gate)
+    with gate_log.committing():
         counts = table.replace_records(name, records.tables)
         table.replace_rejects(name, INGEST_STAGE, rejects)
-        gate = ledger.judge()
+        gate = gate_log.judge()
     report = IngestReport(
         source=name,
         digest=plan.digest,

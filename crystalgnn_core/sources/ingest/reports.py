@@ -9,7 +9,7 @@ from pydantic import Field, ValidationError
 
 from crystalgnn_core.base import FrozenModel
 from crystalgnn_core.errors import IntegrityError
-from crystalgnn_core.records.gate.log import Ledger
+from crystalgnn_core.records.gate.log import GateLog
 from crystalgnn_core.records.gate.report import GateReport
 from crystalgnn_core.records.table.store import RecordCounts, RecordStore
 from crystalgnn_core.sources.ingest.stored import StoredSource
@@ -99,7 +99,7 @@ def stored_source(store: Path, name: str, settings: str | None = None) -> Stored
     report = last_report(store, name)
     if report is None:
         return StoredSource(store, name, settings=settings)
-    last = Ledger(store, name).history().last
+    last = GateLog(store, name).history().last
     return StoredSource(
         store,
         name,
@@ -107,5 +107,5 @@ def stored_source(store: Path, name: str, settings: str | None = None) -> Stored
         report.settings,
         report.source_version,
         settings,
-        is_trusted=last is None or last.is_trusted,
+        is_trusted=last is None or last.is_accepted,
     )

@@ -16,7 +16,7 @@ from crystalgnn_core.base import digest_of_strings
 from crystalgnn_core.parallel import garbage_kept
 from crystalgnn_core.records.checks.plausibility import without_implausible
 from crystalgnn_core.records.checks.validation import validate
-from crystalgnn_core.records.gate.log import Ledger
+from crystalgnn_core.records.gate.log import GateLog
 from crystalgnn_core.records.schema import RawRecord, RejectedRecord, record_schema
 from crystalgnn_core.sources.base import BATCH_SIZE, SourcePart, in_chunks
 from crystalgnn_core.sources.ingest.commit import IngestPlan, commit_ingest, finish_commit
@@ -88,7 +88,7 @@ def plan_ingest(store: Path, source: SourceConfig) -> IngestPlan:
         refresh_provenance(
             store, source, digest=report.digest, source_version=report.source_version
         )
-        report = report.as_unchanged(Ledger(store, source.name).standing())
+        report = report.as_unchanged(GateLog(store, source.name).current_report())
         shutil.rmtree(folder, ignore_errors=True)  # a kill after the commit leaves it
     return IngestPlan(
         digest=digest,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 import pyarrow as pa
 from pydantic import Field, model_validator
 
-from crystalgnn_core.base import LATER, digest_of
+from crystalgnn_core.base import ADDED_LATER, digest_of
 from crystalgnn_core.errors import ConfigError
 from crystalgnn_core.records.crystal import composition_of
 from crystalgnn_core.records.schema import RawRecord
@@ -47,7 +47,7 @@ class SyntheticSource(SourceConfig):
     batch: Annotated[int, Field(ge=0, lt=WORD_LIMIT)] = 0
     with_labels: bool = True
     prefix: Annotated[str, Field(min_length=1, pattern=r"^[A-Za-z0-9._]+$")] = "syn"
-    license: Annotated[Literal["CC0-1.0"], LATER] = LICENSE
+    license: Annotated[Literal["CC0-1.0"], ADDED_LATER] = LICENSE
 
     @model_validator(mode="before")
     @classmethod

@@ -13,7 +13,7 @@ from fractions import Fraction
 from functools import cache
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
-from crystalgnn_core.base import LATER, digest_of
+from crystalgnn_core.base import ADDED_LATER, digest_of
 from crystalgnn_core.errors import InputError
 from crystalgnn_core.records.crystal import crystal_from_structure, structure_from_crystal
 from crystalgnn_core.records.labels import LabelRequirement
@@ -51,7 +51,7 @@ class TextbookSource(SourceConfig):
     kind: Literal["textbook"] = "textbook"
     name: SourceName = "textbook"
     require_labels: LabelRequirement = "none"
-    license: Annotated[None, LATER] = None
+    license: Annotated[None, ADDED_LATER] = None
 
     def target_names(self) -> tuple[str, ...]:
         """Name no target: the crystals carry no labels."""

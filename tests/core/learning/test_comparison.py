@@ -6,10 +6,17 @@ import pyarrow as pa
 import pytest
 
 from crystalgnn_core.errors import LabelSchemeError, ModelError
-from crystalgnn_core.learning.comparison import compare_models, decide
+from crystalgnn_core.learning.comparison import (
+    DECISION,
+    Decision,
+    compare_models,
+    decide,
+    promote_if_better,
+)
 from crystalgnn_core.learning.config import RetrainingConfig
 from crystalgnn_core.learning.evaluation import evaluate_model
 from crystalgnn_core.learning.metrics import ClassMetrics, Metrics
+from crystalgnn_core.learning.registry import Registry
 from crystalgnn_core.learning.splits import SplitConfig
 from crystalgnn_core.records.label_schemes import MBJ
 from crystalgnn_core.records.schema import record_schema
@@ -158,3 +165,55 @@ def test_classes_are_compared_by_their_brier_score():
     is_better, reason = decide(of_class(0.1), better, RetrainingConfig())
     assert not is_better
     assert "Brier score of is_metal rose from 0.1000 to 0.1100" in reason
+
+
+ANY_IMPROVEMENT = RetrainingConfig(max_target_loss=100.0)
+
+
+def promote(store, challenger, config=ANY_IMPROVEMENT):
+    return promote_if_better(store, challenger, TRAINING, config)
+
+
+def champions(store):
+    return list(Registry(store).champions().values())
+
+
+def kept(folder):
+    return Decision.model_validate_json((folder / DECISION).read_text())
+
+
+def test_the_first_model_becomes_champion_and_is_then_not_compared_with_itself(
+    store, model
+):
+    first = promote(store, model)
+    assert (first.is_promoted, first.champion, first.challenger) == (True, None, model.name)
+    assert champions(store) == [model.name]
+    again = promote(store, model)
+    assert (again.is_promoted, again.champion) == (False, model.name)
+    assert "is the champion already" in again.reason
+    assert kept(model) == first  # of how it became champion
+
+
+@pytest.fixture
+def trained_longer(store, model):
+    promote(store, model)
+    return Path(train(store, epochs=30).folder)
+
+
+def test_a_challenger_that_is_not_better_leaves_the_champion(store, model, trained_longer):
+    decision = promote(store, trained_longer, RetrainingConfig(min_improvement=0.99))
+    assert not decision.is_promoted
+    assert decision.champion == model.name
+    assert champions(store) == [model.name]
+    assert kept(trained_longer) == decision
+
+
+def test_a_better_challenger_replaces_the_champion_and_says_why(
+    store, model, trained_longer
+):
+    decision = promote(store, trained_longer)
+    assert decision.is_promoted
+    assert champions(store) == [trained_longer.name]
+    key = next(iter(Registry(store).champions()))
+    assert Registry(store).history(key)[-1].reason == decision.reason
+    assert json.loads((trained_longer / DECISION).read_text())["champion"] == model.name

@@ -19,7 +19,7 @@ from crystalgnn_core.learning.config import (
     OptimizerConfig,
     TrainingConfig,
 )
-from crystalgnn_core.learning.finetuning import adopt_graph, finetune_model
+from crystalgnn_core.learning.finetuning import base_graph, finetune_model
 from crystalgnn_core.learning.fitting import predict_dataset
 from crystalgnn_core.learning.resume import CheckpointFolder
 from crystalgnn_core.models.alignn.config import ALIGNNConfig
@@ -309,14 +309,14 @@ def test_a_network_that_does_not_name_its_parts_is_refused(
 
 
 def test_graphs_are_those_of_the_base_and_others_are_refused(model):
-    assert adopt_graph(model, CGCNNConfig(), GraphConfig()) == GRAPH  # nothing asked for
-    assert adopt_graph(model, MODEL, GRAPH) == GRAPH
+    assert base_graph(model, CGCNNConfig(), GraphConfig()) == GRAPH  # nothing asked for
+    assert base_graph(model, MODEL, GRAPH) == GRAPH
     with pytest.raises(ModelError, match=r"graphs with cutoff 5\.0, not 6\.0, and"):
-        adopt_graph(model, MODEL, GRAPH.model_copy(update={"cutoff": 6.0}))
+        base_graph(model, MODEL, GRAPH.model_copy(update={"cutoff": 6.0}))
     with pytest.raises(ModelError, match="network with kind cgcnn, not alignn"):
-        adopt_graph(model, ALIGNNConfig(), GRAPH)
+        base_graph(model, ALIGNNConfig(), GRAPH)
     with pytest.raises(ModelError, match="network with atom_width 8, not 9"):
-        adopt_graph(model, MODEL.model_copy(update={"atom_width": 9}), GRAPH)
+        base_graph(model, MODEL.model_copy(update={"atom_width": 9}), GRAPH)
 
 
 def test_training_settings_of_a_finetuned_model_can_be_read_again(tune):

@@ -8,7 +8,7 @@ import pyarrow.compute as pc
 
 from crystalgnn_core.records.checks.validation import rejects_table
 from crystalgnn_core.records.gate.judge import judge
-from crystalgnn_core.records.gate.log import Ledger
+from crystalgnn_core.records.gate.log import GateLog
 from crystalgnn_core.records.gate.profile import profile_rows
 from crystalgnn_core.records.gate.report import GateConfig
 from crystalgnn_core.records.schema import RejectedRecord, record_schema
@@ -77,7 +77,7 @@ def plausible(table):
     return table.filter(keep), len(table) - pc.sum(keep, min_count=0).as_py()
 
 
-def slipped(table, factors, first=0):
+def with_unit_error(table, factors, first=0):
     """Multiply the energies of the rows from `first` on."""
     energies = table[ENERGY].to_numpy().copy()
     energies[first:] *= np.broadcast_to(factors, energies.shape)[first:]
@@ -86,10 +86,10 @@ def slipped(table, factors, first=0):
 
 def ingest(store, table, n_rejected=0):
     """Do to a store what an ingest of these rows does; return the verdict."""
-    ledger = Ledger(store, "s")
-    ledger.begin()
+    gate_log = GateLog(store, "s")
+    gate_log.begin()
     commit(store, table, n_rejected)
-    return ledger.judge()
+    return gate_log.judge()
 
 
 def commit(store, table, n_rejected=0):

@@ -1,4 +1,4 @@
-"""The gate on made cases: each slip is found and named, and growth is no alarm."""
+"""The gate on made cases: unit errors are found and named, and growth is no alarm."""
 
 import numpy as np
 import pyarrow as pa
@@ -24,8 +24,8 @@ from tests.core.records.made_rows import (
     plausible,
     read_formula,
     rows,
-    slipped,
     with_columns,
+    with_unit_error,
 )
 from tests.paths import DATA
 
@@ -80,7 +80,7 @@ def test_half_the_rows_replaced_by_the_alike_is_a_large_update(tmp_path):
 
 
 def test_energies_of_cells_in_place_of_atoms_are_named(tmp_path):
-    report = verdict_of(tmp_path, OLD, plausible(slipped(OLD, sites(OLD))))
+    report = verdict_of(tmp_path, OLD, plausible(with_unit_error(OLD, sites(OLD))))
     assert report.is_suspicious
     found = alarms(report)
     assert "eV instead of eV/atom: new/old = n_sites in " in found["slip"]
@@ -88,17 +88,19 @@ def test_energies_of_cells_in_place_of_atoms_are_named(tmp_path):
     assert report.reasons[0] == found["slip"]
 
 
-def test_a_slip_of_new_rows_alone_is_named(tmp_path):
+def test_a_unit_error_of_new_rows_alone_is_named(tmp_path):
     grown = pa.concat_tables([OLD, NEW.slice(0, 180)])  # 30 % more
-    report = verdict_of(tmp_path, OLD, plausible(slipped(grown, sites(grown), first=N)))
+    report = verdict_of(
+        tmp_path, OLD, plausible(with_unit_error(grown, sites(grown), first=N))
+    )
     assert report.is_suspicious
     assert "eV instead of eV/atom (new/old = n_sites)" in alarms(report)["range"]
 
 
-def test_a_slip_of_a_third_of_the_new_rows_is_named(tmp_path):
+def test_a_unit_error_of_a_third_of_the_new_rows_is_named(tmp_path):
     grown = pa.concat_tables([OLD, NEW.slice(0, 180)])
     report = verdict_of(
-        tmp_path, OLD, plausible(slipped(grown, sites(grown), first=N + 126))
+        tmp_path, OLD, plausible(with_unit_error(grown, sites(grown), first=N + 126))
     )
     assert report.is_suspicious
     assert "eV instead of eV/atom (new/old = n_sites)" in alarms(report)["range"]
@@ -112,11 +114,11 @@ def test_a_slip_of_a_third_of_the_new_rows_is_named(tmp_path):
         (1e-3, "keV instead of eV, or eV taken for meV"),
     ],
 )
-def test_slips_by_a_factor_are_named_in_old_and_in_new_rows(tmp_path, factor, name):
-    report = verdict_of(tmp_path, OLD, slipped(OLD, factor))
+def test_wrong_factors_are_named_in_old_and_in_new_rows(tmp_path, factor, name):
+    report = verdict_of(tmp_path, OLD, with_unit_error(OLD, factor))
     assert name in alarms(report)["slip"]
     grown = pa.concat_tables([OLD, NEW])
-    report = verdict_of(tmp_path / "new", OLD, slipped(grown, factor, first=N))
+    report = verdict_of(tmp_path / "new", OLD, with_unit_error(grown, factor, first=N))
     assert name in alarms(report)["mean"]
 
 
@@ -128,7 +130,7 @@ def test_slips_by_a_factor_are_named_in_old_and_in_new_rows(tmp_path, factor, na
         (np.log10, "log10(GPa) instead of GPa"),
     ],
 )
-def test_slips_of_moduli_are_named(tmp_path, convert, name):
+def test_unit_errors_of_moduli_are_named(tmp_path, convert, name):
     moduli = np.random.default_rng(0).gamma(3.0, 15.0, N) + 12.0
     schemes = {"bulk_modulus_scheme": ["PBE"] * N}
     before = with_columns(OLD, bulk_modulus=moduli, **schemes)
@@ -136,8 +138,8 @@ def test_slips_of_moduli_are_named(tmp_path, convert, name):
     assert name in alarms(verdict_of(tmp_path, before, after))["slip"]
 
 
-def test_a_mended_slip_names_the_version_before(tmp_path):
-    wrong, n_rejected = plausible(slipped(OLD, sites(OLD)))
+def test_a_fixed_unit_error_names_the_version_before(tmp_path):
+    wrong, n_rejected = plausible(with_unit_error(OLD, sites(OLD)))
     report = verdict_of(tmp_path, (wrong, n_rejected), OLD)
     assert "new/old = 1/n_sites" in alarms(report)["slip"]
 
@@ -244,7 +246,7 @@ def test_rows_that_cannot_be_compared_are_judged_by_their_profiles(tmp_path):
     commit(tmp_path, OLD)
     records = RecordStore(tmp_path)
     before = profile_rows("s", 0, records.scan(["s"]), {})
-    commit(tmp_path, slipped(OLD, -1.0))
+    commit(tmp_path, with_unit_error(OLD, -1.0))
     after = profile_rows("s", 1, records.scan(["s"]), {})
     report = judge(before, after, None, GateConfig())
     assert "mean of all labels" in alarms(report)["mean"]
@@ -290,14 +292,14 @@ def test_gaps_that_changed_a_little_do_not_move_the_mean():
     assert not judge_tables(before, after).is_suspicious
 
 
-def test_slips_of_hull_distances_are_named():
+def test_unit_errors_of_hull_distances_are_named():
     distances = np.random.default_rng(0).gamma(1.0, 0.05, N) + 1e-4
     name = "energy_above_hull"
     before = with_columns(OLD, **{name: distances, scheme_column(name): [SCHEME] * N})
-    for factor, slip in ((1000.0, "meV"), (sites(OLD), "eV instead of eV/atom")):
+    for factor, unit_error in ((1000.0, "meV"), (sites(OLD), "eV instead of eV/atom")):
         after, n_rejected = plausible(with_columns(before, **{name: distances * factor}))
         found = alarms(judge_tables(before, after, (0, n_rejected)))
-        assert slip in found["slip"]
+        assert unit_error in found["slip"]
 
 
 @pytest.mark.parametrize("value", [0.0, -1.0])
@@ -341,7 +343,7 @@ def test_a_label_less_of_a_rare_target_is_no_alarm():
 @settings(max_examples=10)
 def test_the_order_of_the_rows_does_not_matter(seed):
     rng = np.random.default_rng(seed)
-    grown = pa.concat_tables([slipped(OLD, -1.0, first=500), NEW.slice(0, 100)])
+    grown = pa.concat_tables([with_unit_error(OLD, -1.0, first=500), NEW.slice(0, 100)])
     shuffled = [table.take(rng.permutation(len(table))) for table in (OLD, grown)]
     assert judge_tables(*shuffled) == judge_tables(OLD, grown)
 

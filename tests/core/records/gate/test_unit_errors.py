@@ -3,10 +3,10 @@ import pytest
 
 from crystalgnn_core.records.gate.distribution import Distribution
 from crystalgnn_core.records.gate.unit_errors import (
-    SLIPS,
+    UNIT_ERRORS,
     distance,
-    find_slip_of_pairs,
-    find_slip_of_values,
+    find_unit_error_of_pairs,
+    find_unit_error_of_values,
 )
 
 RNG = np.random.default_rng(0)
@@ -22,50 +22,52 @@ LABELS = {
     "energy_above_hull": RNG.gamma(1.0, 0.05, N) + 1e-4,
     "is_metal": (RNG.random(N) < 0.7).astype(float),
 }
-CASES = [(slip, target) for slip in SLIPS for target in slip.targets]
-NAMES = [f"{slip.name}-{target}" for slip, target in CASES]
+CASES = [
+    (unit_error, target) for unit_error in UNIT_ERRORS for target in unit_error.targets
+]
+NAMES = [f"{error.name}-{target}" for error, target in CASES]
 
 
-@pytest.mark.parametrize(("slip", "target"), CASES, ids=NAMES)
-def test_every_slip_is_found_row_by_row(slip, target):
+@pytest.mark.parametrize(("unit_error", "target"), CASES, ids=NAMES)
+def test_every_unit_error_is_found_row_by_row(unit_error, target):
     right = LABELS[target]
-    wrong = slip.apply(right, SITES)
-    found = find_slip_of_pairs(target, right, wrong, SITES)
+    wrong = unit_error.apply(right, SITES)
+    found = find_unit_error_of_pairs(target, right, wrong, SITES)
     assert found is not None
-    assert found.slip.name == slip.name
+    assert found.unit_error.name == unit_error.name
     assert found.n_explained == N
-    assert np.allclose(slip.undo(wrong, SITES), right)
+    assert np.allclose(unit_error.undo(wrong, SITES), right)
 
 
 # metals are as frequent as others, or nearly so, once they are exchanged
-TELLING = [(slip, target) for slip, target in CASES if target != "is_metal"]
+TELLING = [(unit_error, target) for unit_error, target in CASES if target != "is_metal"]
 
 
-@pytest.mark.parametrize(("slip", "target"), TELLING)
-def test_every_slip_is_found_without_the_rows(slip, target):
+@pytest.mark.parametrize(("unit_error", "target"), TELLING)
+def test_every_unit_error_is_found_without_the_rows(unit_error, target):
     known = Distribution.of(LABELS[target])
     others = np.random.default_rng(1).permutation(LABELS[target])[: N // 2]
     sites = SITES[: N // 2]
-    wrong = slip.apply(others, sites)
+    wrong = unit_error.apply(others, sites)
     assert known is not None
-    found = find_slip_of_values(target, wrong, sites, known)
+    found = find_unit_error_of_values(target, wrong, sites, known)
     assert found is not None
-    assert found.name == slip.name
+    assert found.name == unit_error.name
 
 
-def test_labels_that_moved_at_random_are_no_slip():
+def test_labels_that_moved_at_random_are_no_unit_error():
     old = LABELS["band_gap"]
     new = old + np.random.default_rng(2).normal(0.0, 0.5, N)
-    found = find_slip_of_pairs("band_gap", old, new, SITES)
+    found = find_unit_error_of_pairs("band_gap", old, new, SITES)
     assert found is None or found.n_explained < 5
     known = Distribution.of(old)
     assert known is not None
-    assert find_slip_of_values("band_gap", np.abs(new), SITES, known) is None
+    assert find_unit_error_of_values("band_gap", np.abs(new), SITES, known) is None
 
 
 def test_zeros_explain_nothing():
     zeros = np.zeros(10)
-    assert find_slip_of_pairs("band_gap", zeros, zeros, np.full(10, 4.0)) is None
+    assert find_unit_error_of_pairs("band_gap", zeros, zeros, np.full(10, 4.0)) is None
 
 
 def test_the_distance_of_distributions():

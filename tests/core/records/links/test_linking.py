@@ -176,6 +176,13 @@ def test_new_rows_alone_are_looked_at_and_the_result_is_that_of_a_first_run(
         ).read_bytes()
 
 
+def test_whether_ingests_link_is_no_part_of_what_names_links_and_caches():
+    for config in (LinkConfig(), LinkConfig(after_ingest=True)):
+        # digests in stores of the version that linked after each ingest by default
+        assert config.result_digest() == "3aec1393252f86bf"
+        assert config.matching_digest() == "408c355fb371c5d2"
+
+
 def test_removed_rows_and_other_tolerances_make_new_links(store):
     link_records(store)
     assert link_records(store, LinkConfig(volume_tolerance=0.01)).n_groups == 0
@@ -220,7 +227,7 @@ def test_many_structures_are_compared_in_worker_processes_with_the_same_result(
     before = read_links(store)
     for path in (store / "links").iterdir():
         path.unlink()
-    for name, value in (("STRUCTURES_A_JOB", 3), ("PAIRS_A_JOB", 1), ("MANY_JOBS", 1)):
+    for name, value in (("STRUCTURES_PER_JOB", 3), ("PAIRS_PER_JOB", 1), ("MANY_JOBS", 1)):
         monkeypatch.setattr(link_search, name, value)
     try:
         link_records(store)

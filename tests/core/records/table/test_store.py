@@ -200,14 +200,14 @@ def test_a_conflict_over_rejects_is_transient(records, monkeypatch):
         records.replace_rejects("s", "ingest", rejects("s", "b"))
 
 
-LATER = ("fermi_energy", "poisson_ratio", "is_metal", "energy_above_hull")
+ADDED_LATER = ("fermi_energy", "poisson_ratio", "is_metal", "energy_above_hull")
 
 
 @pytest.fixture
 def old(records):
     """A table that was written before the later targets were added."""
     table = rows("s", a=1.0, b=2.0)(None)[0]
-    names = [n for n in table.column_names if n.removesuffix("_scheme") not in LATER]
+    names = [n for n in table.column_names if n.removesuffix("_scheme") not in ADDED_LATER]
     write_deltalake(records.records_path, table.select(names))
     return records
 

@@ -12,7 +12,7 @@ import pytest
 
 from crystalgnn_core.config import load_config
 from crystalgnn_core.errors import ConfigError, SourceError, TransientError
-from crystalgnn_core.records.gate.log import Ledger
+from crystalgnn_core.records.gate.log import GateLog
 from crystalgnn_core.records.table.store import RecordStore
 from crystalgnn_core.sources.ingest.run import ingest_source, plan_ingest, read_part
 from tests.core.sources.materials_project.service import KEY, fault, nothing, species_of
@@ -164,7 +164,7 @@ def test_what_a_fault_of_the_service_took_away_comes_back(service, tmp_path, is_
     assert (report.n_kept, report.gate.verdict) == (20, "suspicious")
     assert not ingest_source(tmp_path, source(service)).was_read
     if is_accepted:
-        Ledger(tmp_path, "materials-project").accept("it has shrunk")
+        GateLog(tmp_path, "materials-project").accept("it has shrunk")
     service.documents["summary"] = whole  # corrected without a new release
     service.forget()
     if is_accepted:
