@@ -1,6 +1,6 @@
 """Walk strontium titanate from a CIF text to a prediction, and draw every step.
 
-python deployments/docs/examples/srtio3_walkthrough.py --pictures FOLDER [--model REF]
+python docs/examples/srtio3_walkthrough.py --pictures FOLDER [--model REF]
 
 Without --model the champion of the store predicts, or else an untrained network, whose
 number means nothing and is labelled so.
@@ -243,7 +243,7 @@ def main(
     store: Annotated[Path, typer.Option(help="Store of models.")] = Path(DEFAULT_STORE),
 ) -> None:
     """Walk SrTiO3 from CIF to graph to prediction, and draw it."""
-    from deployments.docs.examples.srtio3_pictures import draw
+    from srtio3_pictures import draw
 
     for path in draw(walk(model, store), pictures):
         show_line(f"picture  {path}")
