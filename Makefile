@@ -38,7 +38,7 @@ lint: $(STAMP)
 	$(BIN)/mypy crystalgnn_core tasks flows deployments tests
 
 bench: $(STAMP)
-	$(BIN)/python tests/benchmarks/main_job.py
+	$(BIN)/python -m tests.benchmarks.main_job
 
 clean:
 	rm -rf $(VENV) crystalgnn-store

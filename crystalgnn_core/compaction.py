@@ -11,16 +11,16 @@ import pyarrow.parquet as pq
 
 from crystalgnn_core.base import FrozenModel
 from crystalgnn_core.errors import InputError
-from crystalgnn_core.manifest import KEY
-from crystalgnn_core.records.store import RecordStore
-from crystalgnn_core.rows import rechunk
-from crystalgnn_core.shardset import MAPPED, ShardSet
+from crystalgnn_core.records.table.store import RecordStore
+from crystalgnn_core.storage.manifest import KEY
+from crystalgnn_core.storage.rows import rechunk
+from crystalgnn_core.storage.shards import MAPPED, ShardSet
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from crystalgnn_core.manifest import Refusal, ShardEntry
+    from crystalgnn_core.storage.manifest import Refusal, ShardEntry
 
 SMALL = 0.5  # of the shard size
 

@@ -19,9 +19,9 @@ from crystalgnn_core.learning.config import (
     TrainingConfig,
 )
 from crystalgnn_core.models import ModelConfig
-from crystalgnn_core.models.config import CGCNNConfig
-from crystalgnn_core.records.link_config import LinkConfig
-from crystalgnn_core.records.verdict import GateConfig
+from crystalgnn_core.models.cgcnn.config import CGCNNConfig
+from crystalgnn_core.records.gate.report import GateConfig
+from crystalgnn_core.records.links.config import LinkConfig
 from crystalgnn_core.screening.config import ScreeningConfig
 from crystalgnn_core.sources import AnySource
 

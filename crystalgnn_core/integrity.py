@@ -12,15 +12,15 @@ from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError
 from pydantic import ValidationError
 
-from crystalgnn_core.artifacts import ROW_GROUP, file_sha256, read_json
 from crystalgnn_core.base import FrozenModel
 from crystalgnn_core.errors import CrystalGNNError, IntegrityError
 from crystalgnn_core.learning.cards import CARD, WEIGHTS, read_card
-from crystalgnn_core.manifest import KEY, Manifest, ShardEntry
-from crystalgnn_core.records.content import content_digest
 from crystalgnn_core.records.crystal import Crystal, structure_digest
+from crystalgnn_core.records.table.rows import content_digest
 from crystalgnn_core.screening.prescreening import Prescreened
 from crystalgnn_core.screening.screen import MANIFEST, ScreenResult
+from crystalgnn_core.storage.files import ROW_GROUP, file_sha256, read_json
+from crystalgnn_core.storage.manifest import KEY, Manifest, ShardEntry
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -16,7 +16,7 @@ from deployments.tables import show_rejects, show_rows, show_suspicious
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from crystalgnn_core.sources.reports import IngestReport
+    from crystalgnn_core.sources.ingest.reports import IngestReport
 
 KINDS = (
     "files",

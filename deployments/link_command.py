@@ -11,7 +11,7 @@ from deployments.options import Config, Set, Store, Verbose, resolve_config
 from deployments.tables import show_line, show_rows
 
 if TYPE_CHECKING:
-    from crystalgnn_core.records.link_table import LinkReport
+    from crystalgnn_core.records.links.table import LinkReport
 
 
 def link(
@@ -31,8 +31,8 @@ def link(
     """Link rows of different sources that are the same material."""
     settings = resolve_config(config, set_, store)
     from crystalgnn_core.parallel import close_pool
-    from crystalgnn_core.records.links import link_records
-    from crystalgnn_core.records.store import RecordStore
+    from crystalgnn_core.records.links.linking import link_records
+    from crystalgnn_core.records.table.store import RecordStore
     from deployments.session import prepare_environment
 
     if RecordStore(settings.store_path).version() is None:

@@ -12,7 +12,7 @@ from crystalgnn_core.targets import TARGETS
 from deployments.tables import show_error, show_line, show_rows
 
 if TYPE_CHECKING:
-    from crystalgnn_core.models.published_entry import StatedError
+    from crystalgnn_core.models.published.entry import StatedError
 
 app = typer.Typer(no_args_is_help=True, help="List, show, promote and roll back models.")
 StorePath = Annotated[Path, typer.Option("--store", help="Folder that holds the models.")]
@@ -90,7 +90,7 @@ def pretrained(
 
 def _list_published() -> None:
     from crystalgnn_core.learning.pretrained import is_in_cache
-    from crystalgnn_core.models.catalogue import catalogue
+    from crystalgnn_core.models.published.catalogue import catalogue
 
     entries = catalogue().values()
     columns = ("model", "predicts", "learned from", "licence", "error", "checked", "here")

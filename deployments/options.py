@@ -77,9 +77,9 @@ def require_sources(config: PipelineConfig) -> None:
         ConfigError: The configuration names no source.
         SourceError: The path of a source does not exist, or its key is missing.
     """
-    from crystalgnn_core.sources.files import FilesSource
-    from crystalgnn_core.sources.materials_project import MaterialsProjectSource
-    from crystalgnn_core.sources.mp_session import key_of_environment
+    from crystalgnn_core.sources.files.source import FilesSource
+    from crystalgnn_core.sources.materials_project.session import key_of_environment
+    from crystalgnn_core.sources.materials_project.source import MaterialsProjectSource
     from crystalgnn_core.sources.vasp import VaspSource
 
     if not config.sources:

@@ -81,7 +81,7 @@ def _with_standard_input(structures: Sequence[str]) -> list[str | StructureText]
         InputError: There is nothing on standard input, or it is asked for twice.
     """
     from crystalgnn_core.screening.inputs import StructureText
-    from crystalgnn_core.sources.structure_files import decode
+    from crystalgnn_core.sources.formats.structures import decode
 
     if STDIN not in structures:
         return list(structures)
@@ -96,7 +96,7 @@ def _with_standard_input(structures: Sequence[str]) -> list[str | StructureText]
 
 def _is_one_structure(structures: Sequence[str]) -> bool:
     """Tell a single file or text from a folder or table that holds one structure."""
-    from crystalgnn_core.sources.tables import TABLE_SUFFIXES
+    from crystalgnn_core.sources.formats.tables import TABLE_SUFFIXES
 
     path = Path(structures[0]).expanduser()
     is_table = path.suffix.lower() in TABLE_SUFFIXES
@@ -162,7 +162,7 @@ def _header(name: str, unit: str) -> str:
 
 
 def _write(output: Path, table: pd.DataFrame) -> None:
-    from crystalgnn_core.artifacts import atomic_path
+    from crystalgnn_core.storage.files import atomic_path
 
     with atomic_path(output) as temporary:
         if output.suffix == ".parquet":

@@ -14,8 +14,8 @@ from deployments.tables import show_line, show_rows
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from crystalgnn_core.records.gate_history import GateEntry
-    from crystalgnn_core.records.profile import RecordProfile
+    from crystalgnn_core.records.gate.history import GateEntry
+    from crystalgnn_core.records.gate.profile import RecordProfile
 
 app = typer.Typer(
     no_args_is_help=True, help="Look at stored sources, and accept suspicious versions."
@@ -34,9 +34,9 @@ Output = Annotated[
 @app.command()
 def show(store: StorePath = Path(DEFAULT_STORE)) -> None:
     """List the sources: rows, labels by scheme, licences, citation, version, verdict."""
-    from crystalgnn_core.records.ledger import Ledger, profile_source
-    from crystalgnn_core.records.store import RecordStore
-    from crystalgnn_core.sources.reports import last_report
+    from crystalgnn_core.records.gate.log import Ledger, profile_source
+    from crystalgnn_core.records.table.store import RecordStore
+    from crystalgnn_core.sources.ingest.reports import last_report
 
     records = RecordStore(store)
     rows: list[tuple[str, ...]] = []
@@ -72,9 +72,9 @@ def changes(
     store: StorePath = Path(DEFAULT_STORE),
 ) -> None:
     """Tell which rows are new, changed or removed since a version of the record table."""
-    from crystalgnn_core.records.history import changes_since
-    from crystalgnn_core.records.profile import count_values
-    from crystalgnn_core.records.store import RecordStore
+    from crystalgnn_core.records.gate.profile import count_values
+    from crystalgnn_core.records.table.diff import changes_since
+    from crystalgnn_core.records.table.store import RecordStore
 
     records = RecordStore(store)
     table = changes_since(records, source, since)
@@ -97,8 +97,8 @@ def verdict(
     store: StorePath = Path(DEFAULT_STORE),
 ) -> None:
     """Print what the change gate found in the newest version of sources."""
-    from crystalgnn_core.records.gate_page import describe_history
-    from crystalgnn_core.records.ledger import Ledger
+    from crystalgnn_core.records.gate.log import Ledger
+    from crystalgnn_core.records.gate.markdown import describe_history
 
     for source in sources:
         ledger = Ledger(store, source)
@@ -117,7 +117,7 @@ def accept(
     store: StorePath = Path(DEFAULT_STORE),
 ) -> None:
     """Take the suspicious newest version of sources for good: it may be trained on."""
-    from crystalgnn_core.records.ledger import Ledger
+    from crystalgnn_core.records.gate.log import Ledger
 
     for source in sources:
         if not Ledger(store, source).path.is_file():
@@ -134,7 +134,7 @@ def rejects(
     """Count the rows of a source that were refused, by reason, with an example each."""
     import pyarrow.compute as pc
 
-    from crystalgnn_core.records.store import RecordStore
+    from crystalgnn_core.records.table.store import RecordStore
 
     table = RecordStore(store).rejects()
     table = table.filter(pc.equal(table["source"], source))
@@ -174,7 +174,7 @@ def _counted(counts: dict[str, int]) -> str:
 
 def _require_source(store: Path, source: str) -> None:
     from crystalgnn_core.errors import InputError
-    from crystalgnn_core.records.store import RecordStore
+    from crystalgnn_core.records.table.store import RecordStore
 
     known = RecordStore(store).source_counts()
     if source not in known:
@@ -186,8 +186,8 @@ def _write(table: pa.Table, output: Path | None) -> None:
     """Write rows as Parquet or CSV, by the suffix; lists are joined in CSV."""
     if output is None:
         return
-    from crystalgnn_core.artifacts import atomic_path, write_table
     from crystalgnn_core.errors import InputError
+    from crystalgnn_core.storage.files import atomic_path, write_table
 
     if output.suffix == ".parquet":
         write_table(output, table)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from crystalgnn_core.records.verdict import GateReport
+    from crystalgnn_core.records.gate.report import GateReport
     from crystalgnn_core.reporting.notes import StageNote
     from crystalgnn_core.reporting.screen import ReportState
     from crystalgnn_core.screening.screen import ScreenResult

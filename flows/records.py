@@ -12,9 +12,9 @@ from prefect import flow
 from crystalgnn_core.base import FrozenModel
 from crystalgnn_core.config import PipelineConfig
 from crystalgnn_core.errors import CrystalGNNError
-from crystalgnn_core.records.link_table import LinkReport
-from crystalgnn_core.records.links import linkable_sources
-from crystalgnn_core.sources.reports import IngestReport
+from crystalgnn_core.records.links.linking import linkable_sources
+from crystalgnn_core.records.links.table import LinkReport
+from crystalgnn_core.sources.ingest.reports import IngestReport
 from tasks.artifacts import Progress
 from tasks.links import link_sources
 from tasks.records import (
@@ -26,8 +26,8 @@ from tasks.records import (
 
 if TYPE_CHECKING:
     from crystalgnn_core.sources import AnySource
-    from crystalgnn_core.sources.commits import IngestPlan
-    from crystalgnn_core.sources.staging import PartState
+    from crystalgnn_core.sources.ingest.commit import IngestPlan
+    from crystalgnn_core.sources.ingest.staging import PartState
 
 logger = logging.getLogger(__name__)
 

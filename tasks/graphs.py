@@ -14,9 +14,9 @@ from crystalgnn_core.graphs.shards import (
     mark_superseded_graphs,
     plan_graph_shards,
 )
-from crystalgnn_core.records.store import RecordStore
+from crystalgnn_core.records.table.store import RecordStore
 from crystalgnn_core.screening.prescreening import Prescreened, only_kept
-from crystalgnn_core.shardset import ShardJob, ShardState
+from crystalgnn_core.storage.shards import ShardJob, ShardState
 from tasks.options import OPTIONS
 
 

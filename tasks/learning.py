@@ -6,7 +6,6 @@ from pathlib import Path
 
 from prefect import task
 
-from crystalgnn_core.artifacts import write_text
 from crystalgnn_core.graphs.config import GraphConfig
 from crystalgnn_core.learning.cards import DataSummary, read_card
 from crystalgnn_core.learning.comparison import Decision, compare_models
@@ -21,6 +20,7 @@ from crystalgnn_core.learning.registry import Registry, champion_key, key_of
 from crystalgnn_core.learning.training import TrainedModel, model_folder, train_model
 from crystalgnn_core.models import ModelConfig
 from crystalgnn_core.reporting.training import plot_history
+from crystalgnn_core.storage.files import write_text
 from tasks.options import OPTIONS
 
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from prefect import task
 
-from crystalgnn_core.records.link_config import LinkConfig
-from crystalgnn_core.records.link_table import LinkReport
-from crystalgnn_core.records.links import link_records
+from crystalgnn_core.records.links.config import LinkConfig
+from crystalgnn_core.records.links.linking import link_records
+from crystalgnn_core.records.links.table import LinkReport
 from tasks.options import OPTIONS
 
 

@@ -9,16 +9,16 @@ from prefect.artifacts import create_markdown_artifact
 from prefect.events import emit_event
 
 from crystalgnn_core.parallel import close_pool, run_in_process
-from crystalgnn_core.records.gate_page import describe_report
-from crystalgnn_core.records.ledger import Ledger
-from crystalgnn_core.records.trust import require_trusted
-from crystalgnn_core.records.verdict import GateConfig, GateReport
+from crystalgnn_core.records.gate.acceptance import require_trusted
+from crystalgnn_core.records.gate.log import Ledger
+from crystalgnn_core.records.gate.markdown import describe_report
+from crystalgnn_core.records.gate.report import GateConfig, GateReport
 from crystalgnn_core.sources import AnySource
 from crystalgnn_core.sources.base import SourcePart
-from crystalgnn_core.sources.commits import IngestPlan, commit_ingest
-from crystalgnn_core.sources.ingest import plan_ingest, read_part
-from crystalgnn_core.sources.reports import IngestReport
-from crystalgnn_core.sources.staging import PartState
+from crystalgnn_core.sources.ingest.commit import IngestPlan, commit_ingest
+from crystalgnn_core.sources.ingest.reports import IngestReport
+from crystalgnn_core.sources.ingest.run import plan_ingest, read_part
+from crystalgnn_core.sources.ingest.staging import PartState
 from tasks.artifacts import artifact_key
 from tasks.options import OPTIONS
 

@@ -17,7 +17,7 @@ from crystalgnn_core.screening.prescreening import (
     prescreen,
 )
 from crystalgnn_core.screening.screen import ScreenResult, rank_screen
-from crystalgnn_core.shardset import KEY, ShardJob, ShardState
+from crystalgnn_core.storage.shards import KEY, ShardJob, ShardState
 from tasks.graphs import ShardPlan
 from tasks.options import OPTIONS
 

@@ -10,7 +10,7 @@ import torch
 from torch_geometric.data import Batch
 
 from crystalgnn_core.compiled import compiled
-from crystalgnn_core.shardset import KEY, ShardSet
+from crystalgnn_core.storage.shards import KEY, ShardSet
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -13,13 +13,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from crystalgnn_core.artifacts import FileRef, atomic_directory, file_sha256, read_json
 from crystalgnn_core.base import digest_of_strings
 from crystalgnn_core.errors import IntegrityError
 from crystalgnn_core.graphs.batches import GraphColumns, GraphDataset, columns_of
-from crystalgnn_core.locks import locked
-from crystalgnn_core.rows import missing_structures
-from crystalgnn_core.shardset import MAPPED, ShardSet
+from crystalgnn_core.storage.files import FileRef, atomic_directory, file_sha256, read_json
+from crystalgnn_core.storage.locks import locked
+from crystalgnn_core.storage.rows import missing_structures
+from crystalgnn_core.storage.shards import MAPPED, ShardSet
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -20,16 +20,16 @@ from crystalgnn_core.graphs.neighbors import (
     TOO_SKEWED,
     find_neighbors,
 )
-from crystalgnn_core.records.store import RecordStore
-from crystalgnn_core.rows import ragged, rechunk
-from crystalgnn_core.shardset import KEY, Refusal, ShardSet, ShardState
+from crystalgnn_core.records.table.store import RecordStore
+from crystalgnn_core.storage.rows import ragged, rechunk
+from crystalgnn_core.storage.shards import KEY, Refusal, ShardSet, ShardState
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from crystalgnn_core.graphs.config import GraphConfig
     from crystalgnn_core.graphs.neighbors import NeighborList
-    from crystalgnn_core.shardset import ShardJob
+    from crystalgnn_core.storage.shards import ShardJob
 
 logger = logging.getLogger(__name__)
 

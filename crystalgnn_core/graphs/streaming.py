@@ -13,7 +13,7 @@ from crystalgnn_core.errors import IntegrityError
 from crystalgnn_core.graphs.batches import GraphDataset
 from crystalgnn_core.graphs.sampling import edge_budget_batches, even_batches
 from crystalgnn_core.parallel import prefetch
-from crystalgnn_core.shardset import KEY, ShardSet
+from crystalgnn_core.storage.shards import KEY, ShardSet
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

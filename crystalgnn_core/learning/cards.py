@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field, ValidationError
 
-from crystalgnn_core.artifacts import read_json
 from crystalgnn_core.base import FrozenModel
 from crystalgnn_core.errors import IntegrityError, ModelError
 from crystalgnn_core.graphs.config import GraphConfig
@@ -14,6 +13,7 @@ from crystalgnn_core.learning.metrics import Metrics
 from crystalgnn_core.learning.scaling import TargetScaler
 from crystalgnn_core.models import ModelConfig
 from crystalgnn_core.records.provenance import SourceFacts, name_noncommercial
+from crystalgnn_core.storage.files import read_json
 
 if TYPE_CHECKING:
     from pathlib import Path

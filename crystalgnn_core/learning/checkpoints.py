@@ -10,9 +10,9 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from crystalgnn_core.artifacts import atomic_path, file_sha256, write_text
 from crystalgnn_core.errors import IntegrityError, ModelError
 from crystalgnn_core.learning.cards import CARD, WEIGHTS, ModelCard, read_card
+from crystalgnn_core.storage.files import atomic_path, file_sha256, write_text
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -21,7 +21,7 @@ from crystalgnn_core.learning.fitting import evaluate
 from crystalgnn_core.learning.metrics import Metrics, scaled_error
 from crystalgnn_core.learning.registry import champion_key
 from crystalgnn_core.learning.scheme_checks import refuse_other_schemes
-from crystalgnn_core.shardset import KEY, ShardSet
+from crystalgnn_core.storage.shards import KEY, ShardSet
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -5,19 +5,19 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from crystalgnn_core.artifacts import file_sha256
 from crystalgnn_core.base import digest_of
-from crystalgnn_core.cache import cache_folder
 from crystalgnn_core.errors import ModelError
 from crystalgnn_core.learning.cards import CARD, DataSummary, ModelCard
 from crystalgnn_core.learning.checkpoints import environment, write_bundle
 from crystalgnn_core.learning.metrics import ClassMetrics, Metrics
 from crystalgnn_core.learning.scaling import TargetScaler
-from crystalgnn_core.models.published import PublishedModel, read_cgcnn
-from crystalgnn_core.models.published_alignn import read_alignn
-from crystalgnn_core.models.published_megnet import read_megnet
+from crystalgnn_core.models.alignn.published import read_alignn
+from crystalgnn_core.models.cgcnn.published import read_cgcnn
+from crystalgnn_core.models.megnet.published import read_megnet
+from crystalgnn_core.records.label_schemes import MP_LEGACY, checked_scheme
 from crystalgnn_core.records.provenance import NOT_STATED, SourceFacts
-from crystalgnn_core.records.schemes import MP_LEGACY, checked_scheme
+from crystalgnn_core.remote.cache import cache_folder
+from crystalgnn_core.storage.files import file_sha256
 from crystalgnn_core.targets import get_target
 
 if TYPE_CHECKING:
@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
     from torch import nn
 
-    from crystalgnn_core.models.published_entry import PublishedEntry
+    from crystalgnn_core.models.published.entry import PublishedEntry
+    from crystalgnn_core.models.published.model import PublishedModel
 
 FORMAT = 2  # of what is made here; bundles in the cache that an older version made stay
 SCHEMES = {"cgcnn": MP_LEGACY, "megnet": MP_LEGACY}  # of files that do not say it

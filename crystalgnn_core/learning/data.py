@@ -18,11 +18,11 @@ from crystalgnn_core.learning.cards import DataSummary
 from crystalgnn_core.learning.splits import assign_splits, count_leaks
 from crystalgnn_core.models.elements import element_table, elements_in
 from crystalgnn_core.records.elements import SYMBOLS
+from crystalgnn_core.records.label_schemes import JOINED, count_schemes, refuse_mixture
 from crystalgnn_core.records.provenance import FACT_COLUMNS, describe_sources
 from crystalgnn_core.records.schema import SPLITS
-from crystalgnn_core.records.schemes import JOINED, count_schemes, refuse_mixture
-from crystalgnn_core.records.store import RecordStore
-from crystalgnn_core.shardset import KEY, ShardSet
+from crystalgnn_core.records.table.store import RecordStore
+from crystalgnn_core.storage.shards import KEY, ShardSet
 from crystalgnn_core.targets import is_class, scheme_column
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ from crystalgnn_core.learning.training import (
     new_card,
 )
 from crystalgnn_core.learning.transfer import freeze, transfer, transferred_scaler
-from crystalgnn_core.models.config import CGCNNConfig
+from crystalgnn_core.models.cgcnn.config import CGCNNConfig
 
 if TYPE_CHECKING:
     from pathlib import Path

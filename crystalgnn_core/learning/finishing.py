@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from crystalgnn_core.artifacts import file_sha256, write_table
 from crystalgnn_core.learning.cards import HISTORY, TEST_PREDICTIONS
 from crystalgnn_core.learning.checkpoints import write_bundle
 from crystalgnn_core.learning.fitting import predict_dataset
 from crystalgnn_core.learning.metrics import Metrics, compare_targets
-from crystalgnn_core.models.composition import composition_features, fit_predict
+from crystalgnn_core.models.composition.features import composition_features
+from crystalgnn_core.models.composition.trees import fit_predict
+from crystalgnn_core.storage.files import file_sha256, write_table
 from crystalgnn_core.targets import is_class
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from crystalgnn_core.learning.checkpoints import choose_device
 from crystalgnn_core.learning.config import TrainingConfig
 from crystalgnn_core.learning.fitting import evaluate
 from crystalgnn_core.learning.splits import assign_splits
-from crystalgnn_core.shardset import KEY
+from crystalgnn_core.storage.shards import KEY
 
 if TYPE_CHECKING:
     from pathlib import Path

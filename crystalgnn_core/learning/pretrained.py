@@ -5,18 +5,18 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from crystalgnn_core.cache import cache_folder
-from crystalgnn_core.downloads import PATIENCE, Patience, fetch, is_at_hand
 from crystalgnn_core.errors import DownloadError, TransientError
-from crystalgnn_core.figshare import API, article_file
 from crystalgnn_core.learning.conversion import convert
-from crystalgnn_core.models.catalogue import get_published
+from crystalgnn_core.models.published.catalogue import get_published
+from crystalgnn_core.remote.cache import cache_folder
+from crystalgnn_core.remote.downloads import PATIENCE, Patience, fetch, is_at_hand
+from crystalgnn_core.remote.figshare import API, article_file
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from crystalgnn_core.downloads import RemoteFile
-    from crystalgnn_core.models.published_entry import PublishedEntry
+    from crystalgnn_core.models.published.entry import PublishedEntry
+    from crystalgnn_core.remote.downloads import RemoteFile
 
 logger = logging.getLogger(__name__)
 

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 
 from pydantic import TypeAdapter, ValidationError
 
-from crystalgnn_core.artifacts import read_json, write_json
 from crystalgnn_core.base import FrozenModel
 from crystalgnn_core.errors import IntegrityError, ModelError
 from crystalgnn_core.learning.cards import CARD, ModelCard, read_card
-from crystalgnn_core.locks import locked
+from crystalgnn_core.storage.files import read_json, write_json
+from crystalgnn_core.storage.locks import locked
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -144,7 +144,9 @@ class Registry:
         for folder in (self.folder / reference, Path(reference).expanduser()):
             if (folder / CARD).is_file():
                 return folder
-        from crystalgnn_core.models.catalogue import catalogue  # loads an HTTP client
+        from crystalgnn_core.models.published.catalogue import (
+            catalogue,  # loads an HTTP client
+        )
 
         if reference in catalogue():
             from crystalgnn_core.learning.pretrained import obtain  # loads torch

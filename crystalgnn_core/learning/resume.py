@@ -10,16 +10,16 @@ import pyarrow as pa
 import torch
 from safetensors.torch import load_file, save_file
 
-from crystalgnn_core.artifacts import (
+from crystalgnn_core.errors import IntegrityError, ModelError
+from crystalgnn_core.learning.cards import HISTORY
+from crystalgnn_core.learning.checkpoints import load_bundle, write_bundle
+from crystalgnn_core.storage.files import (
     atomic_path,
     file_sha256,
     read_json,
     write_json,
     write_table,
 )
-from crystalgnn_core.errors import IntegrityError, ModelError
-from crystalgnn_core.learning.cards import HISTORY
-from crystalgnn_core.learning.checkpoints import load_bundle, write_bundle
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from crystalgnn_core.errors import LabelSchemeError
-from crystalgnn_core.records.schemes import JOINED, describe_scheme
+from crystalgnn_core.records.label_schemes import JOINED, describe_scheme
 
 if TYPE_CHECKING:
     from crystalgnn_core.learning.cards import DataSummary, ModelCard

@@ -14,7 +14,6 @@ import pyarrow.parquet as pq
 import torch
 from filelock import FileLock, Timeout
 
-from crystalgnn_core.artifacts import file_sha256
 from crystalgnn_core.base import FrozenModel, digest_of
 from crystalgnn_core.errors import CrystalGNNError, TransientError
 from crystalgnn_core.graphs.shards import graph_folder
@@ -26,7 +25,8 @@ from crystalgnn_core.learning.fitting import LabelledGraphs, fit
 from crystalgnn_core.learning.resume import CheckpointFolder
 from crystalgnn_core.learning.scaling import TargetScaler
 from crystalgnn_core.learning.tree_fitting import fit_whole
-from crystalgnn_core.models.composition_trees import CompositionTrees
+from crystalgnn_core.models.composition.trees import CompositionTrees
+from crystalgnn_core.storage.files import file_sha256
 from crystalgnn_core.targets import get_target
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from crystalgnn_core.learning.cards import ModelCard
     from crystalgnn_core.learning.config import TrainingConfig
     from crystalgnn_core.learning.fitting import LabelledGraphs
-    from crystalgnn_core.models.composition_trees import CompositionTrees
+    from crystalgnn_core.models.composition.trees import CompositionTrees
 
 logger = logging.getLogger(__name__)
 

@@ -3,16 +3,14 @@
 from typing import TYPE_CHECKING
 
 from crystalgnn_core.base import union_by_kind
-from crystalgnn_core.models.composition_config import (
+from crystalgnn_core.models.alignn.config import ALIGNNConfig
+from crystalgnn_core.models.cgcnn.config import CGCNNConfig
+from crystalgnn_core.models.composition.config import (
     CompositionMLPConfig,
     CompositionTreesConfig,
 )
-from crystalgnn_core.models.config import (
-    ALIGNNConfig,
-    CGCNNConfig,
-    MEGNetConfig,
-    SchNetConfig,
-)
+from crystalgnn_core.models.megnet.config import MEGNetConfig
+from crystalgnn_core.models.schnet.config import SchNetConfig
 
 BuiltinModel = (
     ALIGNNConfig

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from crystalgnn_core.models.choices import ElementProperty
+    from crystalgnn_core.models.base import ElementProperty
 
 N_ELEMENT_FEATURES = 92
 N_NUMBERS = 119  # atomic numbers from 0

@@ -12,7 +12,7 @@ from crystalgnn_core.models.layers import mean_by_center, spread_to_edges, sum_b
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from crystalgnn_core.models.choices import Readout
+    from crystalgnn_core.models.base import Readout
 
 TINY = 1e-30  # keeps the weights of an empty set finite
 

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field, ValidationError
 
-from crystalgnn_core.artifacts import read_json, write_text
 from crystalgnn_core.base import FrozenModel
 from crystalgnn_core.errors import IntegrityError
+from crystalgnn_core.storage.files import read_json, write_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

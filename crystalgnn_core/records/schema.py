@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 Split = Literal["train", "val", "test"]
 Stage = Literal["ingest", "graphs", "train", "screen", "predict"]
+INGEST_STAGE: Stage = "ingest"
 RejectReason = Literal[
     "unreadable_structure",
     "no_atoms",

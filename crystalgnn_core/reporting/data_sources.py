@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, NamedTuple
 import pyarrow as pa
 
 from crystalgnn_core.learning.cards import facts_of
-from crystalgnn_core.records.link_table import count_linked
+from crystalgnn_core.records.links.table import count_linked
 from crystalgnn_core.records.provenance import FACT_COLUMNS, SourceFacts, describe_sources
-from crystalgnn_core.records.store import RecordStore
+from crystalgnn_core.records.table.store import RecordStore
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

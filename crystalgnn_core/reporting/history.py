@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from crystalgnn_core.artifacts import atomic_path
 from crystalgnn_core.reporting.style import LIGHT
+from crystalgnn_core.storage.files import atomic_path
 from crystalgnn_core.targets import TARGETS
 
 if TYPE_CHECKING:

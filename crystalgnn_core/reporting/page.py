@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from crystalgnn_core.artifacts import write_text
 from crystalgnn_core.errors import IntegrityError
 from crystalgnn_core.records.provenance import is_noncommercial, name_noncommercial
 from crystalgnn_core.reporting import text
@@ -22,6 +21,7 @@ from crystalgnn_core.reporting.panels import draw_panels
 from crystalgnn_core.reporting.reliability import ReliabilityData
 from crystalgnn_core.reporting.style import DARK, FONT, LIGHT, dark_colors
 from crystalgnn_core.reporting.table import table_columns, table_rows
+from crystalgnn_core.storage.files import write_text
 from crystalgnn_core.targets import TARGETS
 
 if TYPE_CHECKING:

@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING, Annotated
 import pandas as pd
 from pydantic import ValidationError
 
-from crystalgnn_core.artifacts import FileRef, read_json, write_text
 from crystalgnn_core.base import LATER, FrozenModel, digest_of
 from crystalgnn_core.errors import IntegrityError, LabelSchemeError
 from crystalgnn_core.learning.cards import HISTORY, TEST_PREDICTIONS, read_card
-from crystalgnn_core.records.schemes import SYNTHETIC_PREFIX
+from crystalgnn_core.records.label_schemes import SYNTHETIC_PREFIX
 from crystalgnn_core.reporting.data_sources import data_of_screen, overlap_facts
 from crystalgnn_core.reporting.facts import (
     change_facts,
@@ -39,6 +38,7 @@ from crystalgnn_core.screening.quality import (
     true_scores,
 )
 from crystalgnn_core.screening.ranking import describe_score
+from crystalgnn_core.storage.files import FileRef, read_json, write_text
 from crystalgnn_core.targets import is_class
 
 if TYPE_CHECKING:

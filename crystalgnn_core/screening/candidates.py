@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 from crystalgnn_core.base import digest_of_strings
 from crystalgnn_core.errors import InputError
-from crystalgnn_core.records.reading import stream_crystals
-from crystalgnn_core.records.store import RecordStore
-from crystalgnn_core.shardset import KEY
+from crystalgnn_core.records.table.crystals import stream_crystals
+from crystalgnn_core.records.table.store import RecordStore
+from crystalgnn_core.storage.shards import KEY
 from crystalgnn_core.targets import TARGETS, scheme_column
 
 if TYPE_CHECKING:

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 from pymatgen.io.cif import CifWriter
 
-from crystalgnn_core.artifacts import FileRef, atomic_directory
 from crystalgnn_core.records.crystal import structure_from_crystal
 from crystalgnn_core.screening.candidates import load_crystals
-from crystalgnn_core.shardset import KEY
+from crystalgnn_core.storage.files import FileRef, atomic_directory
+from crystalgnn_core.storage.shards import KEY
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,7 +10,7 @@ import pandas as pd
 from pymatgen.analysis.structure_matcher import StructureMatcher
 
 from crystalgnn_core.records.crystal import structure_from_crystal
-from crystalgnn_core.shardset import KEY
+from crystalgnn_core.storage.shards import KEY
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 from crystalgnn_core.errors import InputError, RecordError
 from crystalgnn_core.records.schema import RawRecord
-from crystalgnn_core.sources.convert import crystal_from_any
-from crystalgnn_core.sources.structure_files import (
+from crystalgnn_core.sources.formats.objects import crystal_from_any
+from crystalgnn_core.sources.formats.structures import (
     iter_structure_file,
     read_structure_text,
     structure_files,
     unique_ids,
 )
-from crystalgnn_core.sources.table_structures import read_table
-from crystalgnn_core.sources.tables import TABLE_SUFFIXES
+from crystalgnn_core.sources.formats.table_structures import read_table
+from crystalgnn_core.sources.formats.tables import TABLE_SUFFIXES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -11,7 +11,7 @@ from crystalgnn_core.errors import IntegrityError
 from crystalgnn_core.graphs.shards import graph_folder
 from crystalgnn_core.records.schema import RejectedRecord, RejectReason
 from crystalgnn_core.screening.prediction import prediction_folder
-from crystalgnn_core.shardset import KEY, Refusal, ShardSet
+from crystalgnn_core.storage.shards import KEY, Refusal, ShardSet
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from crystalgnn_core.artifacts import read_json, write_json
+from crystalgnn_core.storage.files import read_json, write_json
 
 if TYPE_CHECKING:
     from pathlib import Path

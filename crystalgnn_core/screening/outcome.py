@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 import pandas as pd
 import pyarrow as pa
 
-from crystalgnn_core.artifacts import FileRef, write_table, write_text
-from crystalgnn_core.records.validation import rejects_table
+from crystalgnn_core.records.checks.validation import rejects_table
 from crystalgnn_core.screening.prescreening import KEPT, SCORE
 from crystalgnn_core.screening.ranking import RANKING_SCHEMA
-from crystalgnn_core.shardset import KEY
+from crystalgnn_core.storage.files import FileRef, write_table, write_text
+from crystalgnn_core.storage.shards import KEY
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

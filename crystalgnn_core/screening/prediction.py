@@ -20,10 +20,10 @@ from crystalgnn_core.learning.cards import read_card
 from crystalgnn_core.learning.checkpoints import choose_device, load_bundle
 from crystalgnn_core.learning.fitting import predict_dataset
 from crystalgnn_core.learning.registry import Registry
-from crystalgnn_core.records.validation import validate
-from crystalgnn_core.rows import rows_in_order
+from crystalgnn_core.records.checks.validation import validate
 from crystalgnn_core.screening.inputs import read_inputs
-from crystalgnn_core.shardset import KEY, Refusal, ShardSet, ShardState
+from crystalgnn_core.storage.rows import rows_in_order
+from crystalgnn_core.storage.shards import KEY, Refusal, ShardSet, ShardState
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from crystalgnn_core.learning.cards import ModelCard
     from crystalgnn_core.records.crystal import Crystal
     from crystalgnn_core.records.schema import RawRecord
-    from crystalgnn_core.shardset import ShardJob
+    from crystalgnn_core.storage.shards import ShardJob
 
 logger = logging.getLogger(__name__)
 

@@ -10,7 +10,6 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pydantic import ValidationError
 
-from crystalgnn_core.artifacts import FileRef, read_json, write_table, write_text
 from crystalgnn_core.base import FrozenModel, digest_of
 from crystalgnn_core.errors import InputError, IntegrityError
 from crystalgnn_core.learning.cards import read_card
@@ -18,7 +17,8 @@ from crystalgnn_core.screening.candidates import candidates_digest, read_candida
 from crystalgnn_core.screening.joining import join_predictions
 from crystalgnn_core.screening.needs import ENERGY, GAP, RANKED_TARGETS, check_models
 from crystalgnn_core.screening.ranking import rank_candidates, score_candidates
-from crystalgnn_core.shardset import KEY
+from crystalgnn_core.storage.files import FileRef, read_json, write_table, write_text
+from crystalgnn_core.storage.shards import KEY
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

@@ -10,16 +10,16 @@ from pymatgen.core.composition import Composition
 from scipy.stats import spearmanr
 
 from crystalgnn_core.base import FrozenModel
-from crystalgnn_core.records.schemes import (
+from crystalgnn_core.records.hull import energies_above_hull
+from crystalgnn_core.records.label_schemes import (
     SYNTHETIC_PREFIX,
     count_schemes,
     refuse_mixture,
 )
-from crystalgnn_core.records.store import RecordStore
+from crystalgnn_core.records.table.store import RecordStore
 from crystalgnn_core.screening.candidates import read_candidates
 from crystalgnn_core.screening.prescreening import KEPT, Prescreened, read_prescreened
 from crystalgnn_core.screening.ranking import score_candidates
-from crystalgnn_core.sources.synthetic_model.hull import energies_above_hull
 from crystalgnn_core.targets import scheme_column
 
 if TYPE_CHECKING:

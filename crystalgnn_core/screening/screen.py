@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Annotated
 import pandas as pd
 from pydantic import ValidationError
 
-from crystalgnn_core.artifacts import FileRef, read_json, write_text
 from crystalgnn_core.base import LATER, FrozenModel, digest_of
 from crystalgnn_core.errors import InputError, IntegrityError
 from crystalgnn_core.learning.cards import read_card
@@ -36,7 +35,8 @@ from crystalgnn_core.screening.needs import (
 from crystalgnn_core.screening.outcome import CANDIDATES, write_outcome
 from crystalgnn_core.screening.prescreening import KEPT, Prescreened, read_prescreened
 from crystalgnn_core.screening.ranking import rank_candidates, score_candidates
-from crystalgnn_core.shardset import KEY
+from crystalgnn_core.storage.files import FileRef, read_json, write_text
+from crystalgnn_core.storage.shards import KEY
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -3,12 +3,12 @@
 from typing import TYPE_CHECKING
 
 from crystalgnn_core.base import union_by_kind
-from crystalgnn_core.sources.files import FilesSource
-from crystalgnn_core.sources.jarvis import JarvisSource
-from crystalgnn_core.sources.materials_project import MaterialsProjectSource
-from crystalgnn_core.sources.optimade import OptimadeSource
-from crystalgnn_core.sources.synthetic import SyntheticSource
-from crystalgnn_core.sources.textbook import TextbookSource
+from crystalgnn_core.sources.files.source import FilesSource
+from crystalgnn_core.sources.jarvis.source import JarvisSource
+from crystalgnn_core.sources.materials_project.source import MaterialsProjectSource
+from crystalgnn_core.sources.optimade.source import OptimadeSource
+from crystalgnn_core.sources.synthetic.source import SyntheticSource
+from crystalgnn_core.sources.textbook.source import TextbookSource
 from crystalgnn_core.sources.vasp import VaspSource
 
 BuiltinSource = (

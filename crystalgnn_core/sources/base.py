@@ -4,23 +4,23 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from itertools import islice
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeVar
 
 from pydantic import Field, field_validator
 
-from crystalgnn_core.artifacts import FileRef
 from crystalgnn_core.base import LATER, FrozenModel
-from crystalgnn_core.records.plausibility import ImplausibleLabels
+from crystalgnn_core.records.checks.plausibility import ImplausibleLabels
+from crystalgnn_core.records.labels import LabelRequirement
+from crystalgnn_core.storage.files import FileRef
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from crystalgnn_core.records.schema import RawRecord
-    from crystalgnn_core.sources.stored import StoredSource
+    from crystalgnn_core.sources.ingest.stored import StoredSource
 
 T = TypeVar("T")
 BATCH_SIZE = 250  # records that are read and checked together
-LabelRequirement = Literal["all", "any", "none"]
 
 
 class SourcePart(FrozenModel):

@@ -9,19 +9,19 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from crystalgnn_core.artifacts import file_sha256
 from crystalgnn_core.base import DIGEST_LENGTH, digest_of
 from crystalgnn_core.errors import RecordError, SourceError
 from crystalgnn_core.records.schema import RawRecord
 from crystalgnn_core.sources.base import SourceConfig, SourcePart
-from crystalgnn_core.sources.folders import find_files
-from crystalgnn_core.sources.formation import (
+from crystalgnn_core.sources.energies.formation import (
     FormationEnergy,
     check_run_type,
     formation_energy_of,
 )
-from crystalgnn_core.sources.structure_files import changed, existing
-from crystalgnn_core.sources.vasp_run import RUN_PATTERNS, VaspRun, read_vasp_run
+from crystalgnn_core.sources.formats.folders import find_files
+from crystalgnn_core.sources.formats.structures import changed, existing
+from crystalgnn_core.sources.formats.vasprun import RUN_PATTERNS, VaspRun, read_vasp_run
+from crystalgnn_core.storage.files import file_sha256
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -127,7 +127,7 @@ class VaspSource(SourceConfig):
     def _references(self) -> dict[str, float]:
         if self.formation_energy is None:
             return {}
-        from crystalgnn_core.sources.references import reference_energies
+        from crystalgnn_core.sources.energies.references import reference_energies
 
         return reference_energies(self.formation_energy)
 

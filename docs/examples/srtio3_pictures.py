@@ -11,8 +11,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Circle
 from srtio3_walkthrough import FEATURES, count_edges
 
-from crystalgnn_core.artifacts import atomic_path
 from crystalgnn_core.reporting.style import LIGHT
+from crystalgnn_core.storage.files import atomic_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -23,11 +23,11 @@ from crystalgnn_core.graphs.config import GraphConfig
 from crystalgnn_core.graphs.line_graph import pair_along_paths, pair_at_centers
 from crystalgnn_core.learning.checkpoints import load_bundle
 from crystalgnn_core.learning.registry import Registry
-from crystalgnn_core.models.config import CGCNNConfig
+from crystalgnn_core.models.cgcnn.config import CGCNNConfig
 from crystalgnn_core.models.elements import element_table
 from crystalgnn_core.models.layers import GaussianExpansion
 from crystalgnn_core.records.elements import SYMBOLS
-from crystalgnn_core.sources.cif import crystal_from_cif
+from crystalgnn_core.sources.formats.cif.reader import crystal_from_cif
 from deployments.tables import show_line
 
 if TYPE_CHECKING:

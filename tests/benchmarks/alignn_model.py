@@ -27,8 +27,8 @@ from torch_geometric.data import Batch
 from crystalgnn_core.graphs.build import build_dataset
 from crystalgnn_core.graphs.config import GraphConfig
 from crystalgnn_core.graphs.line_graph import pair_along_paths
-from crystalgnn_core.models.alignn import ALIGNN
-from crystalgnn_core.models.config import ALIGNNConfig
+from crystalgnn_core.models.alignn.config import ALIGNNConfig
+from crystalgnn_core.models.alignn.network import ALIGNN
 from crystalgnn_core.models.elements import element_table
 from crystalgnn_core.models.inference import for_inference
 from crystalgnn_core.models.layers import GaussianExpansion

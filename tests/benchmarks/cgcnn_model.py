@@ -27,14 +27,14 @@ from torch_geometric.data import Batch
 
 from crystalgnn_core.graphs.build import build_dataset
 from crystalgnn_core.graphs.config import GraphConfig
-from crystalgnn_core.models.cgcnn import CGCNN, GatedConvolution
-from crystalgnn_core.models.config import CGCNNConfig
+from crystalgnn_core.models.cgcnn.config import CGCNNConfig
+from crystalgnn_core.models.cgcnn.network import CGCNN, GatedConvolution
 from crystalgnn_core.models.inference import for_inference
 from deployments.tables import show_line, show_rows
 from tests.benchmarks.structures import MP20, read_mp20
 
 if TYPE_CHECKING:
-    from crystalgnn_core.models.inputs import ElementLinear
+    from crystalgnn_core.models.element_layers import ElementLinear
 
 N_GRAPHS, N_TURNS, N_CALLS = 256, 9, 5
 GRAPH = GraphConfig(strategy="knn", n_neighbors=12)

@@ -12,7 +12,7 @@ from collections import defaultdict
 import numpy as np
 import pyarrow as pa
 
-from crystalgnn_core.records.verdict import GateReport
+from crystalgnn_core.records.gate.report import GateReport
 from crystalgnn_core.targets import TARGETS
 from deployments.tables import show_line, show_rows
 from tests.benchmarks.gate_cases import Case, cases_of

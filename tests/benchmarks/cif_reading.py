@@ -24,25 +24,25 @@ from gemmi import cif
 from pymatgen.io.cif import CifParser
 
 from crystalgnn_core.errors import RecordError
+from crystalgnn_core.records.checks.validation import validate
 from crystalgnn_core.records.crystal import structure_digest
-from crystalgnn_core.records.naming import name_composition
-from crystalgnn_core.records.validation import validate
+from crystalgnn_core.records.formulas import name_composition
 from crystalgnn_core.sources.base import BATCH_SIZE
-from crystalgnn_core.sources.cif import crystals_from_cifs
-from crystalgnn_core.sources.columns import TargetColumn
-from crystalgnn_core.sources.files import FilesSource
-from crystalgnn_core.sources.gemmi_cif import crystals_with_gemmi
-from crystalgnn_core.sources.ingest import read_part
-from crystalgnn_core.sources.pieces import Piece, read_pieces
-from crystalgnn_core.sources.pymatgen_cif import crystal_with_pymatgen
+from crystalgnn_core.sources.files.source import FilesSource
+from crystalgnn_core.sources.formats.cif.gemmi import crystals_with_gemmi
+from crystalgnn_core.sources.formats.cif.pymatgen import crystal_with_pymatgen
+from crystalgnn_core.sources.formats.cif.reader import crystals_from_cifs
+from crystalgnn_core.sources.formats.columns import TargetColumn
+from crystalgnn_core.sources.formats.pieces import Piece, read_pieces
+from crystalgnn_core.sources.ingest.run import read_part
 from deployments.tables import show_line, show_rows
+from tests.paths import DATA
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from crystalgnn_core.sources.base import SourcePart
 
-DATA = Path(__file__).parents[3] / "shared" / "data"
 FILES = ("mp20", "wbm_candidates", "perov5_val", "aflow_elastic")
 SCHEME = "MP 2021 (MP-20)"
 N_PYMATGEN, N_FAST = 200, 2000

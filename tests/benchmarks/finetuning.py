@@ -21,12 +21,12 @@ from crystalgnn_core.learning.config import FinetuningConfig, TrainingConfig
 from crystalgnn_core.learning.finetuning import finetune_model
 from crystalgnn_core.learning.registry import Registry
 from crystalgnn_core.learning.training import TrainedModel, train_model
-from crystalgnn_core.sources.files import FilesSource
-from crystalgnn_core.sources.ingest import ingest_source
+from crystalgnn_core.sources.files.source import FilesSource
+from crystalgnn_core.sources.ingest.run import ingest_source
 from deployments.tables import show_line, show_rows
 from tests.benchmarks.stores import build_graphs
+from tests.paths import SHARED
 
-SHARED = Path(__file__).parents[3] / "shared"
 WEIGHTS = {
     "CGCNN": SHARED / "pretrained" / "cgcnn" / "formation-energy-per-atom.pth.tar",
     "MEGNet": SHARED / "pretrained" / "megnet" / "formation_energy.hdf5",

@@ -2,7 +2,6 @@
 
 import gzip
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,11 +10,11 @@ import pyarrow as pa
 
 from crystalgnn_core.targets import scheme_column
 from tests.core.records.made_rows import read_formula, with_columns
+from tests.paths import DATA
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-DATA = Path(__file__).parents[3] / "shared" / "data"
 MAX_ROWS = 6000
 ENERGY, GAP = "formation_energy_per_atom", "band_gap"
 
@@ -96,7 +95,7 @@ def _summaries() -> pa.Table:
 
 def _synthetic(seed: int) -> pa.Table:
     from crystalgnn_core.records.elements import SYMBOLS
-    from crystalgnn_core.sources.synthetic import SyntheticSource
+    from crystalgnn_core.sources.synthetic.source import SyntheticSource
 
     source = SyntheticSource(n_structures=1500, seed=seed + 1)
     given = [raw for part in source.parts() for raw in source.read(part)]

@@ -26,10 +26,10 @@ from crystalgnn_core.graphs.shards import (
     build_graph_shard,
     plan_graph_shards,
 )
+from crystalgnn_core.records.checks.validation import validate
 from crystalgnn_core.records.crystal import Crystal, structure_from_crystal
 from crystalgnn_core.records.schema import RawRecord
-from crystalgnn_core.records.store import RecordStore
-from crystalgnn_core.records.validation import validate
+from crystalgnn_core.records.table.store import RecordStore
 from deployments.tables import show_line, show_rows
 from tests.benchmarks.peers import PeerError, peer_python, run_peer
 from tests.benchmarks.structures import (

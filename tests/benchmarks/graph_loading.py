@@ -29,7 +29,7 @@ from crystalgnn_core.graphs.neighbors import find_neighbors
 from crystalgnn_core.graphs.shards import graph_table
 from crystalgnn_core.graphs.streaming import GraphStream
 from crystalgnn_core.records.crystal import Crystal
-from crystalgnn_core.shardset import ShardSet
+from crystalgnn_core.storage.shards import ShardSet
 from deployments.tables import show_line, show_rows
 from tests.benchmarks.peers import PeerError, peer_python, run_peer
 from tests.benchmarks.structures import MP20, read_mp20, write_structures

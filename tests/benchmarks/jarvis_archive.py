@@ -27,14 +27,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from crystalgnn_core.sources.ingest import ingest_source
-from crystalgnn_core.sources.jarvis import JarvisSource
-from crystalgnn_core.sources.jarvis_releases import ARTICLE, RELEASES
+from crystalgnn_core.sources.ingest.run import ingest_source
+from crystalgnn_core.sources.jarvis.releases import ARTICLE, RELEASES
+from crystalgnn_core.sources.jarvis.source import JarvisSource
 from deployments.tables import show_line, show_rows
 from tests.core.web import running_site, send
+from tests.paths import DATA
 from tests.processes import MARKER
 
-DATA = Path(__file__).parents[3] / "shared" / "data"
 SUBSET = DATA / "jarvis_dft3d_subset.json.gz"
 FULL = DATA / "real_full_record_JVASP-90856.json"
 N = 75_000

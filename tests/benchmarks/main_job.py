@@ -11,9 +11,9 @@ from pathlib import Path
 
 from deployments.cli import main
 from deployments.tables import show_line
+from tests.paths import DATA
 
 CONFIG = Path(__file__).with_name("main_job.yaml")
-DATA = Path(__file__).parents[3] / "shared" / "data"
 
 # the reference code on the same rows and split, formation energy alone: SGD 0.02, batch 256
 REFERENCE = "0.137 eV/atom after 3 epochs, 0.083 after 14, 0.079 after 20"

@@ -30,15 +30,17 @@ from crystalgnn_core.graphs.shards import (
 )
 from crystalgnn_core.graphs.streaming import GraphStream
 from crystalgnn_core.records.crystal import Crystal
+from crystalgnn_core.records.labels import LabelRequirement
 from crystalgnn_core.records.schema import RawRecord
-from crystalgnn_core.records.store import RecordStore
-from crystalgnn_core.shardset import ShardEntry
-from crystalgnn_core.sources.base import LabelRequirement, SourceConfig, SourcePart
-from crystalgnn_core.sources.cif import crystal_from_cif
-from crystalgnn_core.sources.ingest import ingest_source
+from crystalgnn_core.records.table.store import RecordStore
+from crystalgnn_core.sources.base import SourceConfig, SourcePart
+from crystalgnn_core.sources.formats.cif.reader import crystal_from_cif
+from crystalgnn_core.sources.ingest.run import ingest_source
+from crystalgnn_core.storage.shards import ShardEntry
 from deployments.tables import show_line, show_rows
+from tests.paths import DATA
 
-MP20 = Path(__file__).parents[3] / "shared" / "data" / "mp20.parquet"
+MP20 = DATA / "mp20.parquet"
 N_SEEDS = 3000  # crystals that are read; the rest are variants of them
 SHARD_SIZE = 5000
 STRAIN = 0.03

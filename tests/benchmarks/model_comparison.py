@@ -79,8 +79,8 @@ def run() -> None:
 
 def prepare(store: Path) -> None:
     """Ingest the rows, once for all models."""
-    from crystalgnn_core.sources.files import FilesSource
-    from crystalgnn_core.sources.ingest import ingest_source
+    from crystalgnn_core.sources.files.source import FilesSource
+    from crystalgnn_core.sources.ingest.run import ingest_source
 
     path = store / "mp20.parquet"
     rows = pd.read_parquet(MP20).drop(columns="split")

@@ -18,9 +18,9 @@ from crystalgnn_core.graphs.config import GraphConfig
 from crystalgnn_core.graphs.crystals import CrystalBatch
 from crystalgnn_core.graphs.neighbors import OK, NeighborList, find_neighbors
 from crystalgnn_core.records.crystal import Crystal, structure_from_crystal
-from crystalgnn_core.sources.cif import crystal_from_cif
+from crystalgnn_core.sources.formats.cif.reader import crystal_from_cif
 from deployments.tables import show_line, show_rows
-from tests.benchmarks.structures import DATA
+from tests.paths import DATA
 
 FILES = ("mp20.parquet", "wbm_candidates.parquet")
 SLACK = 1e-6  # angstrom

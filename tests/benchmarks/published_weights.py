@@ -19,12 +19,12 @@ from crystalgnn_core.graphs.build import build_dataset
 from crystalgnn_core.learning.checkpoints import load_bundle
 from crystalgnn_core.learning.conversion import convert
 from crystalgnn_core.learning.fitting import predict_dataset
-from crystalgnn_core.models.catalogue import catalogue
+from crystalgnn_core.models.published.catalogue import catalogue
 from crystalgnn_core.records.crystal import Crystal
-from crystalgnn_core.sources.cif import crystals_from_cifs
+from crystalgnn_core.sources.formats.cif.reader import crystals_from_cifs
 from deployments.tables import show_line, show_rows
+from tests.paths import SHARED
 
-SHARED = Path(__file__).parents[3] / "shared"
 WEIGHTS = {
     "CGCNN": (
         "cgcnn/{}.pth.tar",

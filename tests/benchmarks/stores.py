@@ -8,7 +8,7 @@ from crystalgnn_core.graphs.shards import (
     build_graph_shard,
     plan_graph_shards,
 )
-from crystalgnn_core.records.store import RecordStore
+from crystalgnn_core.records.table.store import RecordStore
 
 SHARD_SIZE = 1000
 

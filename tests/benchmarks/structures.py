@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 
 from crystalgnn_core.graphs.crystals import CrystalBatch
 from crystalgnn_core.records.crystal import Crystal, structure_from_crystal
-from crystalgnn_core.sources.cif import crystal_from_cif
+from crystalgnn_core.sources.formats.cif.reader import crystal_from_cif
+from tests.paths import DATA
 
-DATA = Path(__file__).parents[3] / "shared" / "data"
 MP20 = DATA / "mp20.parquet"
 
 

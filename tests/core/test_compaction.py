@@ -7,9 +7,9 @@ import pytest
 
 from crystalgnn_core.compaction import compact
 from crystalgnn_core.errors import IntegrityError
-from crystalgnn_core.manifest import Manifest
-from crystalgnn_core.shardset import ShardSet
-from tests.core.test_shardset import keep, one_job, refuse, table
+from crystalgnn_core.storage.manifest import Manifest
+from crystalgnn_core.storage.shards import ShardSet
+from tests.core.storage.test_shards import keep, one_job, refuse, table
 
 
 @pytest.fixture

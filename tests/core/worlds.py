@@ -6,15 +6,15 @@ from crystalgnn_core.graphs.config import GraphConfig
 from crystalgnn_core.graphs.shards import build_graph_shard, plan_graph_shards
 from crystalgnn_core.learning.config import TrainingConfig
 from crystalgnn_core.learning.training import train_model
-from crystalgnn_core.models.config import CGCNNConfig
-from crystalgnn_core.records.store import RecordStore
+from crystalgnn_core.models.cgcnn.config import CGCNNConfig
+from crystalgnn_core.records.table.store import RecordStore
 from crystalgnn_core.screening.candidates import read_candidates
 from crystalgnn_core.screening.config import ScreeningConfig
 from crystalgnn_core.screening.prediction import plan_prediction_shards, predict_shard
 from crystalgnn_core.screening.screen import rank_screen
-from crystalgnn_core.shardset import KEY
-from crystalgnn_core.sources.ingest import ingest_source
-from crystalgnn_core.sources.synthetic import SyntheticSource
+from crystalgnn_core.sources.ingest.run import ingest_source
+from crystalgnn_core.sources.synthetic.source import SyntheticSource
+from crystalgnn_core.storage.shards import KEY
 
 GRAPH = GraphConfig(cutoff=5.0, n_neighbors=6)
 MODEL = CGCNNConfig(atom_width=8, n_convolutions=1, hidden_width=8)

@@ -15,8 +15,8 @@ from crystalgnn_core.graphs.shards import (
 )
 from crystalgnn_core.learning.registry import Registry
 from crystalgnn_core.learning.training import train_model
-from crystalgnn_core.records.store import RecordStore
-from crystalgnn_core.sources.ingest import ingest_source
+from crystalgnn_core.records.table.store import RecordStore
+from crystalgnn_core.sources.ingest.run import ingest_source
 from deployments.cli import main
 from tests.processes import Outcome
 from tests.tiny import TINY

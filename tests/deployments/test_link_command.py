@@ -1,4 +1,4 @@
-from crystalgnn_core.sources.textbook import textbook_structure
+from crystalgnn_core.sources.textbook.source import textbook_structure
 
 NAMES = ("Si", "MgO", "GaAs")
 

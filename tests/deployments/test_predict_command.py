@@ -15,8 +15,8 @@ from pymatgen.core.structure import Structure
 from crystalgnn_core.records.crystal import structure_from_crystal
 from deployments.cli import main
 from tests.core.random_crystals import with_lonely_atom
+from tests.paths import WEIGHTS
 
-SHARED = Path(__file__).parents[3] / "shared" / "pretrained"
 SALT = Structure.from_spacegroup(
     "Fm-3m", Lattice.cubic(5.64), ["Na", "Cl"], [[0, 0, 0], [0.5, 0.5, 0.5]]
 )
@@ -214,7 +214,7 @@ def test_a_table_needs_structures_but_no_ids(run, trained_store, tmp_path):
 
 def test_a_published_model_is_used_by_name(run, folder, tmp_path, monkeypatch):
     name = "cgcnn-mp2018-formation-energy"
-    source = SHARED / "cgcnn" / "formation-energy-per-atom.pth.tar"
+    source = WEIGHTS / "cgcnn" / "formation-energy-per-atom.pth.tar"
     if not source.is_file():
         pytest.skip("published weights are not at hand")
     monkeypatch.setenv("CRYSTALGNN_CACHE", str(tmp_path / "cache"))

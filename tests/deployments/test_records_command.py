@@ -3,8 +3,8 @@
 import pandas as pd
 import pytest
 
-from crystalgnn_core.records.ledger import Ledger
-from crystalgnn_core.records.store import RecordStore
+from crystalgnn_core.records.gate.log import Ledger
+from crystalgnn_core.records.table.store import RecordStore
 from tests.core.records.made_rows import ENERGY, ingest, rows, slipped, with_columns
 
 OLD = rows(100)
@@ -32,8 +32,8 @@ def test_sources_are_shown_with_labels_and_verdict(run, store):
 
 
 def test_names_stay_whole_in_a_narrow_terminal(run, tmp_path, monkeypatch):
-    from crystalgnn_core.sources.ingest import ingest_source
-    from crystalgnn_core.sources.synthetic import SyntheticSource
+    from crystalgnn_core.sources.ingest.run import ingest_source
+    from crystalgnn_core.sources.synthetic.source import SyntheticSource
 
     monkeypatch.setattr("deployments.tables.PIPED_WIDTH", 80)
     source = SyntheticSource(name="materials-project-legacy", n_structures=5)
@@ -47,8 +47,8 @@ def test_names_stay_whole_in_a_narrow_terminal(run, tmp_path, monkeypatch):
 
 
 def test_the_citation_of_a_source_is_shown(run, tmp_path):
-    from crystalgnn_core.sources.ingest import ingest_source
-    from crystalgnn_core.sources.synthetic import SyntheticSource
+    from crystalgnn_core.sources.ingest.run import ingest_source
+    from crystalgnn_core.sources.synthetic.source import SyntheticSource
 
     source = SyntheticSource(n_structures=5, citation="Doe et al. 2026")
     ingest_source(tmp_path / "store", source)
@@ -93,7 +93,7 @@ def test_a_verdict_is_printed_and_accepted(run, store):
 
 def test_training_on_a_suspicious_source_is_one_clear_line(run, store):
     from crystalgnn_core.errors import SuspiciousDataError
-    from crystalgnn_core.records.trust import require_trusted
+    from crystalgnn_core.records.gate.acceptance import require_trusted
 
     with pytest.raises(SuspiciousDataError) as caught:
         require_trusted(store, ["s"])

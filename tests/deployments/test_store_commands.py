@@ -6,9 +6,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from crystalgnn_core.manifest import KEY
-from crystalgnn_core.records.store import RecordStore
-from crystalgnn_core.shardset import ShardSet
+from crystalgnn_core.records.table.store import RecordStore
+from crystalgnn_core.storage.manifest import KEY
+from crystalgnn_core.storage.shards import ShardSet
 from tests.core.worlds import in_memory
 
 

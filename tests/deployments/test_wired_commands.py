@@ -10,8 +10,8 @@ import pytest
 
 from crystalgnn_core.learning.cards import read_card
 from crystalgnn_core.learning.registry import Registry
-from crystalgnn_core.records.store import RecordStore
-from tests.core.sources.test_jarvis import record
+from crystalgnn_core.records.table.store import RecordStore
+from tests.core.sources.jarvis.test_source import record
 from tests.deployments.test_predict_command import INPUTS, SALT
 
 pytestmark = [

@@ -8,7 +8,7 @@ import pytest
 from crystalgnn_core.config import PipelineConfig
 from crystalgnn_core.errors import SuspiciousDataError
 from crystalgnn_core.learning.registry import Registry
-from crystalgnn_core.records.ledger import Ledger
+from crystalgnn_core.records.gate.log import Ledger
 from tests.tiny import TINY
 
 if TYPE_CHECKING:
@@ -108,8 +108,8 @@ def test_nothing_is_trained_on_a_suspicious_source_until_it_is_accepted(tiny_con
 
 
 def test_an_event_that_was_lost_is_emitted_by_the_next_run(tmp_path, monkeypatch):
-    from crystalgnn_core.sources.ingest import ingest_source
-    from crystalgnn_core.sources.synthetic import SyntheticSource
+    from crystalgnn_core.sources.ingest.run import ingest_source
+    from crystalgnn_core.sources.synthetic.source import SyntheticSource
     from tasks import records
 
     emitted = []

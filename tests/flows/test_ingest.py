@@ -6,8 +6,8 @@ import pytest
 
 from crystalgnn_core.config import PipelineConfig
 from crystalgnn_core.errors import SourceError
-from crystalgnn_core.records.store import RecordStore
-from crystalgnn_core.sources.textbook import textbook_structure
+from crystalgnn_core.records.table.store import RecordStore
+from crystalgnn_core.sources.textbook.source import textbook_structure
 from tasks.records import list_source
 
 if TYPE_CHECKING:

@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 import pytest
 import yaml
 
-from crystalgnn_core.artifacts import file_sha256
-from crystalgnn_core.records.store import RecordStore
+from crystalgnn_core.records.table.store import RecordStore
+from crystalgnn_core.storage.files import file_sha256
 from tests.processes import MARKER, wait_until_gone
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("prefect")]

@@ -1,4 +1,4 @@
-from crystalgnn_core.records.link_config import LinkConfig
+from crystalgnn_core.records.links.config import LinkConfig
 from tasks.links import link_sources
 from tests.core.records.disguises import disguise, store_crystals, textbook
 

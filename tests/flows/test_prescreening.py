@@ -8,7 +8,7 @@ import pytest
 from crystalgnn_core.config import PipelineConfig
 from crystalgnn_core.graphs.config import GraphConfig
 from crystalgnn_core.graphs.shards import graph_folder
-from crystalgnn_core.shardset import ShardSet
+from crystalgnn_core.storage.shards import ShardSet
 
 pytestmark = pytest.mark.xdist_group("prefect")
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from crystalgnn_core.config import ExecutionConfig
-from crystalgnn_core.shardset import KEY, ShardSet
+from crystalgnn_core.storage.shards import KEY, ShardSet
 from tests.processes import MARKER, wait_until_gone
 
 pytestmark = pytest.mark.xdist_group("prefect")

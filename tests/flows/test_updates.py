@@ -7,11 +7,11 @@ import pytest
 from crystalgnn_core.config import PipelineConfig
 from crystalgnn_core.graphs.batches import GraphDataset
 from crystalgnn_core.graphs.shards import graph_folder
-from crystalgnn_core.manifest import Manifest
 from crystalgnn_core.records.crystal import structure_from_crystal
-from crystalgnn_core.records.store import RecordStore
-from crystalgnn_core.shardset import KEY
-from crystalgnn_core.sources.synthetic import SyntheticSource
+from crystalgnn_core.records.table.store import RecordStore
+from crystalgnn_core.sources.synthetic.source import SyntheticSource
+from crystalgnn_core.storage.manifest import Manifest
+from crystalgnn_core.storage.shards import KEY
 
 pytestmark = pytest.mark.xdist_group("prefect")
 N, N_NEW, N_CHANGED, N_REMOVED = 300, 3, 3, 2

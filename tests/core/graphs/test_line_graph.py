@@ -19,8 +19,8 @@ from crystalgnn_core.graphs.line_graph import (
     pair_at_centers,
 )
 from crystalgnn_core.records.crystal import Crystal
-from crystalgnn_core.sources.convert import crystal_from_any
-from crystalgnn_core.sources.textbook import textbook_structure
+from crystalgnn_core.sources.formats.objects import crystal_from_any
+from crystalgnn_core.sources.textbook.source import textbook_structure
 from tests.core.graphs.cells import crystals
 
 EXAMPLES = settings(max_examples=20, deadline=None)

@@ -12,7 +12,7 @@ from crystalgnn_core.graphs import mapped as mapped_module
 from crystalgnn_core.graphs.batches import GraphDataset
 from crystalgnn_core.graphs.mapped import map_graphs
 from crystalgnn_core.graphs.shards import graph_folder
-from crystalgnn_core.shardset import MAPPED
+from crystalgnn_core.storage.shards import MAPPED
 from tests.core.graphs.test_shards import CONFIG, build, some
 
 

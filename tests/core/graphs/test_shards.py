@@ -17,8 +17,8 @@ from crystalgnn_core.graphs.shards import (
 )
 from crystalgnn_core.records.crystal import Crystal
 from crystalgnn_core.records.schema import REJECT_REASONS
-from crystalgnn_core.records.store import RECORD_VERSION
-from crystalgnn_core.shardset import ShardSet
+from crystalgnn_core.records.table.store import RECORD_VERSION
+from crystalgnn_core.storage.shards import ShardSet
 
 CONFIG = GraphConfig()
 

@@ -4,12 +4,12 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from crystalgnn_core import artifacts
 from crystalgnn_core.errors import IntegrityError
 from crystalgnn_core.graphs.batches import GraphDataset
 from crystalgnn_core.graphs.shards import graph_folder
 from crystalgnn_core.graphs.streaming import GraphStream
-from crystalgnn_core.shardset import ShardSet
+from crystalgnn_core.storage import files
+from crystalgnn_core.storage.shards import ShardSet
 from tests.core.graphs.test_shards import CONFIG, build, some
 
 N = 23
@@ -18,7 +18,7 @@ N = 23
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     """Four shards of up to seven graphs, in row groups of three."""
-    monkeypatch.setattr(artifacts, "ROW_GROUP", 3)
+    monkeypatch.setattr(files, "ROW_GROUP", 3)
     build(tmp_path, some(N), size=7)
     return graph_folder(tmp_path, CONFIG)
 

@@ -10,12 +10,10 @@ from crystalgnn_core.graphs.build import build_dataset
 from crystalgnn_core.graphs.config import GraphConfig
 from crystalgnn_core.learning.acceleration import Forward
 from crystalgnn_core.learning.config import TrainingConfig
-from crystalgnn_core.models.config import (
-    ALIGNNConfig,
-    CGCNNConfig,
-    MEGNetConfig,
-    SchNetConfig,
-)
+from crystalgnn_core.models.alignn.config import ALIGNNConfig
+from crystalgnn_core.models.cgcnn.config import CGCNNConfig
+from crystalgnn_core.models.megnet.config import MEGNetConfig
+from crystalgnn_core.models.schnet.config import SchNetConfig
 from tests.core.random_crystals import draw_crystals
 from tests.tiny import TINY
 

@@ -14,15 +14,15 @@ from crystalgnn_core.learning.comparison import compare_models
 from crystalgnn_core.learning.config import RetrainingConfig
 from crystalgnn_core.learning.evaluation import evaluate_model
 from crystalgnn_core.records.crystal import structure_from_crystal
-from crystalgnn_core.records.store import RecordStore
+from crystalgnn_core.records.table.store import RecordStore
 from crystalgnn_core.reporting.screen import report_screen
 from crystalgnn_core.reporting.training import plot_history
 from crystalgnn_core.screening.prediction import predict
 from crystalgnn_core.screening.ranking import RANKING_SCHEMA
 from crystalgnn_core.screening.screen import rank_screen
-from crystalgnn_core.sources.files import FilesSource
-from crystalgnn_core.sources.synthetic import SyntheticSource
-from crystalgnn_core.sources.synthetic_model.labels import compute_labels
+from crystalgnn_core.sources.files.source import FilesSource
+from crystalgnn_core.sources.synthetic.model.labels import compute_labels
+from crystalgnn_core.sources.synthetic.source import SyntheticSource
 from tests.core.worlds import (
     SCREENING,
     TRAINING,

@@ -11,10 +11,10 @@ from crystalgnn_core.learning.config import RetrainingConfig
 from crystalgnn_core.learning.evaluation import evaluate_model
 from crystalgnn_core.learning.metrics import ClassMetrics, Metrics
 from crystalgnn_core.learning.splits import SplitConfig
-from crystalgnn_core.records.content import content_digest
+from crystalgnn_core.records.label_schemes import MBJ
 from crystalgnn_core.records.schema import record_schema
-from crystalgnn_core.records.schemes import MBJ
-from crystalgnn_core.records.store import RecordStore
+from crystalgnn_core.records.table.rows import content_digest
+from crystalgnn_core.records.table.store import RecordStore
 from tests.core.worlds import TRAINING, in_memory, train
 
 ENERGY, GAP = "formation_energy_per_atom", "band_gap"

@@ -10,7 +10,7 @@ from crystalgnn_core.learning import training as module
 from crystalgnn_core.learning.checkpoints import load_bundle
 from crystalgnn_core.learning.evaluation import evaluate_model
 from crystalgnn_core.learning.training import train_model
-from crystalgnn_core.models.composition_config import (
+from crystalgnn_core.models.composition.config import (
     CompositionMLPConfig,
     CompositionTreesConfig,
 )

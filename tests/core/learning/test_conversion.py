@@ -19,13 +19,13 @@ from crystalgnn_core.learning.checkpoints import load_bundle
 from crystalgnn_core.learning.conversion import convert
 from crystalgnn_core.learning.fitting import predict_dataset
 from crystalgnn_core.learning.registry import Registry
-from crystalgnn_core.models.config import CGCNNConfig
-from crystalgnn_core.models.published import read_cgcnn
+from crystalgnn_core.models.cgcnn.config import CGCNNConfig
+from crystalgnn_core.models.cgcnn.published import read_cgcnn
 from crystalgnn_core.records.crystal import Crystal
 from crystalgnn_core.screening.prediction import predict
-from crystalgnn_core.sources.cif import crystals_from_cifs
+from crystalgnn_core.sources.formats.cif.reader import crystals_from_cifs
+from tests.paths import SHARED
 
-SHARED = Path(__file__).parents[4] / "shared"
 ORIGIN, QUARTER, HALF = [0, 0, 0], [0.25] * 3, [0.5] * 3
 ROCK_SALT = [ORIGIN, HALF]
 

@@ -5,7 +5,6 @@ The files themselves are not at hand; what is checked is what the codes compute.
 
 import json
 import shutil
-from pathlib import Path
 from typing import Any
 
 import h5py
@@ -20,12 +19,12 @@ from crystalgnn_core.errors import ModelError
 from crystalgnn_core.graphs.build import build_dataset
 from crystalgnn_core.learning.checkpoints import load_bundle
 from crystalgnn_core.learning.conversion import convert
+from crystalgnn_core.models.cgcnn.published import read_cgcnn
 from crystalgnn_core.models.elements import element_table
-from crystalgnn_core.models.published import read_cgcnn
 from crystalgnn_core.screening.prediction import predict
-from crystalgnn_core.sources.convert import crystal_from_any
+from crystalgnn_core.sources.formats.objects import crystal_from_any
+from tests.paths import SHARED
 
-SHARED = Path(__file__).parents[4] / "shared"
 SALT = Structure.from_spacegroup(
     "Fm-3m", Lattice.cubic(5.64), ["Na", "Cl"], [[0, 0, 0], [0.5, 0.5, 0.5]]
 ).get_primitive_structure()

@@ -8,12 +8,14 @@ from crystalgnn_core.errors import InputError, IntegrityError, LabelSchemeError
 from crystalgnn_core.graphs.config import GraphConfig
 from crystalgnn_core.graphs.shards import graph_folder
 from crystalgnn_core.learning.data import load_training_data
-from crystalgnn_core.models.config import CGCNNConfig, MEGNetConfig, SchNetConfig
-from crystalgnn_core.records.content import content_digest
+from crystalgnn_core.models.cgcnn.config import CGCNNConfig
+from crystalgnn_core.models.megnet.config import MEGNetConfig
+from crystalgnn_core.models.schnet.config import SchNetConfig
+from crystalgnn_core.records.label_schemes import MP_2020
 from crystalgnn_core.records.provenance import Provenance, provenance_path
 from crystalgnn_core.records.schema import record_schema
-from crystalgnn_core.records.schemes import MP_2020
-from crystalgnn_core.records.store import RecordStore
+from crystalgnn_core.records.table.rows import content_digest
+from crystalgnn_core.records.table.store import RecordStore
 from tests.core.worlds import GRAPH, TRAINING, copy, in_memory
 
 GAP, ENERGY = "band_gap", "formation_energy_per_atom"

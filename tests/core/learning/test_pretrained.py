@@ -3,34 +3,33 @@
 import hashlib
 import json
 import shutil
-from pathlib import Path
 
 import pytest
 import torch
 from pymatgen.core.lattice import Lattice
 from pymatgen.core.structure import Structure
 
-from crystalgnn_core.downloads import Patience, RemoteFile
 from crystalgnn_core.errors import DownloadError, ModelError, TransientError
 from crystalgnn_core.learning import pretrained as module
 from crystalgnn_core.learning.cards import read_card
 from crystalgnn_core.learning.pretrained import download_folder, is_in_cache, obtain
 from crystalgnn_core.learning.registry import Registry
-from crystalgnn_core.models import catalogue as catalogue_module
-from crystalgnn_core.models.catalogue import catalogue, get_published
-from crystalgnn_core.models.published import read_cgcnn
-from crystalgnn_core.models.published_entries import ENTRIES
-from crystalgnn_core.models.published_entry import PublishedEntry
+from crystalgnn_core.models.cgcnn.published import read_cgcnn
+from crystalgnn_core.models.published import catalogue as catalogue_module
+from crystalgnn_core.models.published.catalogue import catalogue, get_published
+from crystalgnn_core.models.published.entries import ENTRIES
+from crystalgnn_core.models.published.entry import PublishedEntry
+from crystalgnn_core.remote.downloads import Patience, RemoteFile
 from crystalgnn_core.screening.prediction import predict
 from crystalgnn_core.targets import TARGETS
 from tests.core.learning.test_converted_classes import (
     reference_probability,
     write_checkpoint,
 )
-from tests.core.models.test_published_alignn import write_archive
+from tests.core.models.alignn.test_published import write_archive
 from tests.core.web import running_site, send
+from tests.paths import WEIGHTS
 
-SHARED = Path(__file__).parents[4] / "shared" / "pretrained"
 QUICK = Patience(connect_seconds=2, read_seconds=2, n_tries=2, first_pause=0.01)
 SALT = Structure.from_spacegroup(
     "Fm-3m", Lattice.cubic(5.64), ["Na", "Cl"], [[0, 0, 0], [0.5, 0.5, 0.5]]
@@ -93,7 +92,7 @@ def test_an_entry_is_offered_when_its_target_is_known(monkeypatch):
 )
 def test_pinned_digests_are_those_of_the_files(entry):
     for file in entry.files:
-        path = SHARED / entry.network / file.name
+        path = WEIGHTS / entry.network / file.name
         if not path.is_file():
             pytest.skip(f"published weights are not at hand: {path.name}")
         content = path.read_bytes()
@@ -107,7 +106,7 @@ def by_hand(name):
     folder = download_folder(entry)
     folder.mkdir(parents=True, exist_ok=True)
     for file in entry.files:
-        path = SHARED / entry.network / file.name
+        path = WEIGHTS / entry.network / file.name
         if not path.is_file():
             pytest.skip(f"published weights are not at hand: {path.name}")
         shutil.copyfile(path, folder / file.name)

@@ -16,7 +16,7 @@ from crystalgnn_core.learning import training as module
 from crystalgnn_core.learning.cards import read_card
 from crystalgnn_core.learning.checkpoints import load_bundle
 from crystalgnn_core.learning.training import name_model
-from crystalgnn_core.records.store import RecordStore
+from crystalgnn_core.records.table.store import RecordStore
 from tests.core.worlds import (
     GRAPH,
     MODEL,

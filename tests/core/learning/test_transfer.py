@@ -8,14 +8,12 @@ from crystalgnn_core.graphs.build import build_dataset
 from crystalgnn_core.learning.fitting import predict_dataset
 from crystalgnn_core.learning.scaling import TargetScaler
 from crystalgnn_core.learning.transfer import freeze, transfer, transferred_scaler
-from crystalgnn_core.models.config import (
-    ALIGNNConfig,
-    CGCNNConfig,
-    MEGNetConfig,
-    SchNetConfig,
-)
+from crystalgnn_core.models.alignn.config import ALIGNNConfig
+from crystalgnn_core.models.cgcnn.config import CGCNNConfig
+from crystalgnn_core.models.megnet.config import MEGNetConfig
 from crystalgnn_core.models.parts import output_layer, parts_of
-from crystalgnn_core.sources.synthetic import SyntheticSource
+from crystalgnn_core.models.schnet.config import SchNetConfig
+from crystalgnn_core.sources.synthetic.source import SyntheticSource
 
 ENERGY, GAP, BULK = "formation_energy_per_atom", "band_gap", "bulk_modulus"
 CONFIGS = {

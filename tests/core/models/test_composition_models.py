@@ -7,11 +7,11 @@ from sklearn.ensemble import HistGradientBoostingRegressor
 
 from crystalgnn_core.graphs.build import build_dataset
 from crystalgnn_core.graphs.config import GraphConfig
-from crystalgnn_core.models.composition import batch_features, composition_features
-from crystalgnn_core.models.composition_config import (
+from crystalgnn_core.models.composition.config import (
     CompositionMLPConfig,
     CompositionTreesConfig,
 )
+from crystalgnn_core.models.composition.features import batch_features, composition_features
 from crystalgnn_core.records.crystal import Crystal
 
 NONE = GraphConfig(strategy="none")

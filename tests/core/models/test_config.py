@@ -9,12 +9,10 @@ import torch
 from pydantic import TypeAdapter, ValidationError
 
 from crystalgnn_core.models import ModelConfig
-from crystalgnn_core.models.config import (
-    ALIGNNConfig,
-    CGCNNConfig,
-    MEGNetConfig,
-    SchNetConfig,
-)
+from crystalgnn_core.models.alignn.config import ALIGNNConfig
+from crystalgnn_core.models.cgcnn.config import CGCNNConfig
+from crystalgnn_core.models.megnet.config import MEGNetConfig
+from crystalgnn_core.models.schnet.config import SchNetConfig
 
 CONFIGS = CGCNNConfig, ALIGNNConfig, MEGNetConfig, SchNetConfig
 
@@ -100,7 +98,7 @@ def test_each_choice_tells_which_elements_it_knows():
 
 def test_reading_settings_loads_neither_torch_nor_pymatgen():
     code = (
-        "import sys; from crystalgnn_core.models.config import CGCNNConfig;"
+        "import sys; from crystalgnn_core.models.cgcnn.config import CGCNNConfig;"
         "CGCNNConfig(node_features=('row',), n_gaussians=20).settings_digest();"
         "print({'torch', 'pymatgen', 'jarvis'} & set(sys.modules))"
     )

@@ -18,18 +18,16 @@ from crystalgnn_core.learning.config import TrainingConfig
 from crystalgnn_core.learning.fitting import LabelledGraphs, fit
 from crystalgnn_core.learning.resume import CheckpointFolder
 from crystalgnn_core.models import ModelConfig
-from crystalgnn_core.models.composition_config import (
+from crystalgnn_core.models.alignn.config import ALIGNNConfig
+from crystalgnn_core.models.cgcnn.config import CGCNNConfig
+from crystalgnn_core.models.composition.config import (
     CompositionMLPConfig,
     CompositionTreesConfig,
 )
-from crystalgnn_core.models.config import (
-    ALIGNNConfig,
-    CGCNNConfig,
-    MEGNetConfig,
-    SchNetConfig,
-)
+from crystalgnn_core.models.cpu.parallel import Parallel, split_batch
 from crystalgnn_core.models.inference import for_inference
-from crystalgnn_core.models.inference.parallel import Parallel, split_batch
+from crystalgnn_core.models.megnet.config import MEGNetConfig
+from crystalgnn_core.models.schnet.config import SchNetConfig
 from crystalgnn_core.records.crystal import Crystal
 
 BASES = (

@@ -3,15 +3,15 @@
 import numpy as np
 from scipy.spatial.transform import Rotation
 
+from crystalgnn_core.records.checks.validation import validate
 from crystalgnn_core.records.crystal import (
     Crystal,
     crystal_from_structure,
     structure_from_crystal,
 )
 from crystalgnn_core.records.schema import RawRecord
-from crystalgnn_core.records.store import RecordStore
-from crystalgnn_core.records.validation import validate
-from crystalgnn_core.sources.textbook import textbook_structure
+from crystalgnn_core.records.table.store import RecordStore
+from crystalgnn_core.sources.textbook.source import textbook_structure
 from tests.core.worlds import in_memory
 
 

@@ -6,15 +6,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from crystalgnn_core.records.content import content_digest
-from crystalgnn_core.records.gate import judge
-from crystalgnn_core.records.history import ROW_COLUMNS, RowChanges
-from crystalgnn_core.records.ledger import Ledger
-from crystalgnn_core.records.profile import profile_rows
+from crystalgnn_core.records.checks.validation import rejects_table
+from crystalgnn_core.records.gate.judge import judge
+from crystalgnn_core.records.gate.log import Ledger
+from crystalgnn_core.records.gate.profile import profile_rows
+from crystalgnn_core.records.gate.report import GateConfig
 from crystalgnn_core.records.schema import RejectedRecord, record_schema
-from crystalgnn_core.records.store import RecordStore
-from crystalgnn_core.records.validation import rejects_table
-from crystalgnn_core.records.verdict import GateConfig
+from crystalgnn_core.records.table.diff import ROW_COLUMNS, RowChanges
+from crystalgnn_core.records.table.rows import content_digest
+from crystalgnn_core.records.table.store import RecordStore
 from crystalgnn_core.targets import TARGETS, scheme_column
 from tests.core.worlds import in_memory
 

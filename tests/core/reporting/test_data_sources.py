@@ -11,7 +11,7 @@ from crystalgnn_core.learning.cards import (
     read_card,
 )
 from crystalgnn_core.records.provenance import SourceFacts
-from crystalgnn_core.records.store import RecordStore
+from crystalgnn_core.records.table.store import RecordStore
 from crystalgnn_core.reporting.data_sources import (
     DataUse,
     data_of_screen,
@@ -63,7 +63,7 @@ def test_an_old_card_tells_sources_and_licences(store, model):
 
 
 def test_overlap_is_told_once_records_are_linked(store, trained):
-    from crystalgnn_core.records.links import link_records
+    from crystalgnn_core.records.links.linking import link_records
 
     assert overlap_facts(store, ["candidates"], [trained.card]) == {}
     names = ("Si", "MgO", "GaAs")

@@ -10,7 +10,7 @@ from crystalgnn_core.reporting.notes import StageNote
 from crystalgnn_core.reporting.ranked import with_links
 from crystalgnn_core.reporting.screen import report_screen
 from crystalgnn_core.screening.quality import RankingQuality
-from crystalgnn_core.sources.synthetic import SyntheticSource
+from crystalgnn_core.sources.synthetic.source import SyntheticSource
 from tests.core.worlds import SCREENING, copy, ingest, screen
 
 STAGES = (StageNote(stage="predict", seconds=1.5, note="all of them"),)

@@ -5,7 +5,7 @@ import pyarrow.parquet as pq
 
 from crystalgnn_core.screening.outcome import write_outcome
 from crystalgnn_core.screening.ranking import RANKING_SCHEMA
-from crystalgnn_core.shardset import KEY
+from crystalgnn_core.storage.shards import KEY
 
 
 def test_further_targets_stand_behind_the_ranking_or_in_its_own_column(tmp_path):

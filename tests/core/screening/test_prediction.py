@@ -19,14 +19,14 @@ from crystalgnn_core.graphs.shards import build_graph_shard, plan_graph_shards
 from crystalgnn_core.learning.cards import DataSummary, ModelCard, read_card
 from crystalgnn_core.learning.checkpoints import load_bundle, write_bundle
 from crystalgnn_core.learning.scaling import TargetScaler
-from crystalgnn_core.models.config import CGCNNConfig
+from crystalgnn_core.models.cgcnn.config import CGCNNConfig
 from crystalgnn_core.records.crystal import Crystal, structure_from_crystal
 from crystalgnn_core.screening.prediction import (
     plan_prediction_shards,
     predict_shard,
     prediction_folder,
 )
-from crystalgnn_core.shardset import KEY, ShardSet
+from crystalgnn_core.storage.shards import KEY, ShardSet
 from tests.core.random_crystals import with_lonely_atom
 
 TARGETS = ("formation_energy_per_atom", "bulk_modulus")

@@ -16,11 +16,11 @@ from crystalgnn_core.graphs.shards import (
 )
 from crystalgnn_core.integrity import check_store
 from crystalgnn_core.learning.training import train_model
-from crystalgnn_core.models.composition_config import (
+from crystalgnn_core.models.composition.config import (
     CompositionMLPConfig,
     CompositionTreesConfig,
 )
-from crystalgnn_core.records.store import RecordStore
+from crystalgnn_core.records.table.store import RecordStore
 from crystalgnn_core.reporting.screen import report_screen
 from crystalgnn_core.screening.candidates import read_candidates
 from crystalgnn_core.screening.config import PrescreenConfig, ScoreConfig, ScreeningConfig
@@ -29,7 +29,7 @@ from crystalgnn_core.screening.prescreening import kept_digests, only_kept, pres
 from crystalgnn_core.screening.quality import true_best_kept
 from crystalgnn_core.screening.ranking import score_candidates
 from crystalgnn_core.screening.screen import rank_screen
-from crystalgnn_core.shardset import KEY
+from crystalgnn_core.storage.shards import KEY
 from tests.core import worlds
 from tests.core.screening.test_screen import MIXED, Mixed, N
 

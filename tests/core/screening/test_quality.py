@@ -4,12 +4,12 @@ import pyarrow as pa
 import pytest
 
 from crystalgnn_core.errors import LabelSchemeError
-from crystalgnn_core.records.schemes import MBJ, MP_2020
-from crystalgnn_core.records.store import RecordStore
+from crystalgnn_core.records.label_schemes import MBJ, MP_2020
+from crystalgnn_core.records.table.store import RecordStore
 from crystalgnn_core.screening.candidates import read_candidates
 from crystalgnn_core.screening.config import ScoreConfig
 from crystalgnn_core.screening.quality import judge_ranking, true_hull_distances
-from crystalgnn_core.sources.synthetic import truth
+from crystalgnn_core.sources.synthetic.source import truth
 from tests.core.worlds import CANDIDATES, SOURCE, in_memory, ingest
 
 ENERGY, GAP = "formation_energy_per_atom", "band_gap"

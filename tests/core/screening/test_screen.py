@@ -9,11 +9,11 @@ import pytest
 from crystalgnn_core.errors import InputError, IntegrityError, ModelError
 from crystalgnn_core.learning.checkpoints import load_bundle, write_bundle
 from crystalgnn_core.records.crystal import Crystal
+from crystalgnn_core.records.labels import LabelRequirement
 from crystalgnn_core.screening import screen as module
 from crystalgnn_core.screening.config import ScoreConfig, ScreeningConfig
 from crystalgnn_core.screening.screen import previous_screen, rank_screen
-from crystalgnn_core.sources.base import LabelRequirement
-from crystalgnn_core.sources.synthetic import SyntheticSource
+from crystalgnn_core.sources.synthetic.source import SyntheticSource
 from tests.core.random_crystals import with_lonely_atom
 from tests.core.worlds import (
     SCREENING,

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from crystalgnn_core.errors import RecordError
-from tests.core.sources.mp_service import KEY, Service, running_service
-from tests.core.sources.mp_world import N_MATERIALS, fill
+from tests.core.sources.materials_project.service import KEY, Service, running_service
+from tests.core.sources.materials_project.world import N_MATERIALS, fill
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -10,8 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from crystalgnn_core.records.store import RecordStore
-from crystalgnn_core.sources.ingest import ingest_source
+from crystalgnn_core.records.table.store import RecordStore
+from crystalgnn_core.sources.ingest.run import ingest_source
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection

@@ -6,12 +6,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from crystalgnn_core.sources.columns import TargetColumn
-from crystalgnn_core.sources.files import FilesSource
-from crystalgnn_core.sources.jarvis import JarvisSource
-from tests.core.optimade_provider import Provider, entry
+from crystalgnn_core.sources.files.source import FilesSource
+from crystalgnn_core.sources.formats.columns import TargetColumn
+from crystalgnn_core.sources.jarvis.source import JarvisSource
 from tests.core.sources.faults import FAULTS, check_all_are_told, reasons_for, rows_with
-from tests.core.sources.mp_world import source as mp_source
+from tests.core.sources.materials_project.world import source as mp_source
+from tests.core.sources.optimade.provider import Provider, entry
 from tests.core.web import running_site
 
 # a site of pymatgen's form holds species and coordinates, and what holds it is a document

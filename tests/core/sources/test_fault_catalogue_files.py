@@ -11,9 +11,9 @@ from ase import Atoms
 from ase.cell import Cell
 from pymatgen.core.structure import Structure
 
-from crystalgnn_core.sources.columns import TargetColumn
-from crystalgnn_core.sources.files import FilesSource
-from crystalgnn_core.sources.formation import ElementalReferences, FormationEnergy
+from crystalgnn_core.sources.energies.formation import ElementalReferences, FormationEnergy
+from crystalgnn_core.sources.files.source import FilesSource
+from crystalgnn_core.sources.formats.columns import TargetColumn
 from crystalgnn_core.sources.vasp import VaspSource
 from tests.core.sources.faults import (
     FAULTS,

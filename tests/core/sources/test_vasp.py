@@ -10,10 +10,10 @@ from pydantic import TypeAdapter, ValidationError
 from pymatgen.core.structure import Structure
 
 from crystalgnn_core.errors import SourceError
+from crystalgnn_core.records.checks.validation import validate
 from crystalgnn_core.records.schema import REJECT_REASONS
-from crystalgnn_core.records.validation import validate
 from crystalgnn_core.sources import AnySource
-from crystalgnn_core.sources.formation import MP2020_SCHEME
+from crystalgnn_core.sources.energies.formation import MP2020_SCHEME
 from crystalgnn_core.sources.vasp import VaspSource, run_ids
 from tests.core.sources.vasprun_texts import vasprun_text
 

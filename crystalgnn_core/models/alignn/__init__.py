@@ -1,0 +1,1 @@
+"""The atomistic line graph network of Choudhary and DeCost (2021)."""

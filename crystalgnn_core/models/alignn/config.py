@@ -1,0 +1,80 @@
+"""Size of an ALIGNN; reading it does not load torch."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from crystalgnn_core.base import LATER
+from crystalgnn_core.graphs.config import GraphConfig
+from crystalgnn_core.models.base import (
+    Count,
+    Grid,
+    Length,
+    NetworkConfig,
+    NodeFeatures,
+    Readout,
+    Start,
+    check_range,
+)
+
+if TYPE_CHECKING:
+    from crystalgnn_core.models.alignn.network import ALIGNN
+
+
+class ALIGNNConfig(NetworkConfig):
+    """Size of an ALIGNN; the defaults are those of Choudhary & DeCost 2021.
+
+    Attributes:
+        hidden_width: Features of atoms, bonds and angles.
+        embedding_width: Features between the expansion of a distance or angle and these.
+        n_line_convolutions: Convolutions on crystal graph and line graph.
+        n_convolutions: Convolutions on the crystal graph alone, after these.
+        n_distance_features: Gaussians of a distance.
+        n_angle_features: Gaussians of a cosine, from -1 to 1.
+        basis_start: First Gaussian centre of a distance in angstrom.
+        basis_stop: Last Gaussian centre of a distance in angstrom.
+        distance_width: Width of the Gaussians of a distance in angstrom; None takes the
+            root of their spacing, as published.
+        angle_width: Width of the Gaussians of a cosine; None as for distances.
+        angle_cutoff: Longest bond in angstrom that is part of an angle.
+        normalization: `batch` as published, or `layer` as in alignn's pure-torch model.
+        node_features: What it knows of an element.
+        readout: From atoms to crystals; `mean` in the paper.
+        query_width: Features of the query of `set2set`.
+        n_passes: Passes of `set2set`.
+    """
+
+    kind: Literal["alignn"] = "alignn"
+    hidden_width: Count = 256
+    embedding_width: Count = 64
+    n_line_convolutions: Annotated[int, Field(ge=0)] = 4
+    n_convolutions: Count = 4
+    n_distance_features: Grid = 80
+    n_angle_features: Grid = 40
+    basis_start: Annotated[Start, LATER] = 0.0
+    basis_stop: Length = 8.0
+    distance_width: Annotated[Length | None, LATER] = None
+    angle_width: Annotated[Length | None, LATER] = None
+    angle_cutoff: Length = 50.0
+    normalization: Literal["batch", "layer"] = "batch"
+    node_features: NodeFeatures = "table"
+    readout: Annotated[Readout, LATER] = "mean"
+    query_width: Annotated[Count, LATER] = 64
+    n_passes: Annotated[Count, LATER] = 3
+
+    @model_validator(mode="after")
+    def _basis_rises(self) -> Self:
+        check_range(self.basis_start, self.basis_stop)
+        return self
+
+    def default_graph(self) -> GraphConfig:
+        """Return the graphs that it learns from: shells, and edges both ways."""
+        return GraphConfig(symmetric=True)
+
+    def build(self, n_targets: int) -> ALIGNN:
+        """Create the network with fresh weights from torch's global generator."""
+        from crystalgnn_core.models.alignn.network import ALIGNN
+
+        return ALIGNN(self, n_targets)

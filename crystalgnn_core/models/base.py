@@ -1,0 +1,105 @@
+"""What the networks' configurations share: vocabularies, and digests that last."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, get_args
+
+from pydantic import BeforeValidator, Field
+
+from crystalgnn_core.base import LATER, FrozenModel
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from crystalgnn_core.graphs.config import GraphConfig
+
+ElementProperty = Literal[
+    "atomic_number",
+    "atomic_mass",
+    "group",
+    "row",
+    "mendeleev_number",
+    "electronegativity",
+    "atomic_radius",
+    "covalent_radius",
+    "ionic_radius",
+    "oxidation_state",
+    "valence_electrons",
+    "ionization_energy",
+    "electron_affinity",
+    "melting_point",
+]
+Count = Annotated[int, Field(ge=1)]
+Grid = Annotated[int, Field(ge=2)]
+Length = Annotated[float, Field(gt=0)]
+Start = Annotated[float, Field(ge=0)]
+Readout = Literal["mean", "sum", "max", "set2set"]
+
+
+def _check_features(given: object) -> object:
+    """Refuse what is no choice of node features in one line, by name."""
+    if given in ("table", "embedding"):
+        return given
+    names = ", ".join(get_args(ElementProperty))
+    if not isinstance(given, list | tuple):
+        raise ValueError(
+            f"{given!r} is no choice of node features; choose table, embedding, or a list "
+            f"of {names}"
+        )
+    if not given:
+        raise ValueError(f"no element property is named; name some of {names}")
+    for name in given:
+        if name not in get_args(ElementProperty):
+            raise ValueError(f"no element property is called {name!r}; choose from {names}")
+        if given.count(name) > 1:
+            raise ValueError(f"{name} is named twice; name it once")
+    return given
+
+
+NodeFeatures = Annotated[
+    Literal["table", "embedding"] | tuple[ElementProperty, ...],
+    BeforeValidator(_check_features),
+    LATER,
+]
+
+
+class NetworkConfig(FrozenModel):
+    """Base of the networks' sizes.
+
+    Attributes:
+        n_embedded: Rows of a trained embedding, one an atomic number from 0.
+        node_features: What a network knows of an element: `table`, `embedding` or names of
+            element properties.
+    """
+
+    n_embedded: ClassVar[int] = 119
+    if TYPE_CHECKING:
+        kind: str
+    node_features: NodeFeatures
+
+    @abstractmethod
+    def default_graph(self) -> GraphConfig:
+        """Return the graphs that it learns from where the settings name none."""
+
+    @abstractmethod
+    def build(self, n_targets: int) -> nn.Module:
+        """Create the network with fresh weights from torch's global generator."""
+
+    def known_elements(self) -> tuple[int, ...]:
+        """Return the atomic numbers that the network has features for."""
+        if self.node_features == "embedding":
+            return tuple(range(1, self.n_embedded))
+        from crystalgnn_core.models.elements import elements_in, feature_table
+
+        return elements_in(feature_table(self.node_features))
+
+
+def check_range(start: float, stop: float) -> None:
+    """Refuse a basis whose last centre is not above the first.
+
+    Raises:
+        ValueError: It is not.
+    """
+    if stop <= start:
+        raise ValueError(f"basis_stop {stop} is not above basis_start {start}; raise it")

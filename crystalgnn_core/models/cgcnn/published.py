@@ -1,0 +1,158 @@
+"""Checkpoints of the CGCNN code, read without running anything that they contain."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from crystalgnn_core.errors import ModelError
+from crystalgnn_core.graphs.config import GraphConfig
+from crystalgnn_core.models.cgcnn.config import CGCNNConfig
+from crystalgnn_core.models.elements import N_ELEMENT_FEATURES
+from crystalgnn_core.models.published.model import PublishedModel
+from crystalgnn_core.targets import get_target
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from torch import Tensor
+
+    from crystalgnn_core.targets import TargetKind
+
+# names in the published files
+_TARGETS = {
+    "formation_energy_per_atom": "formation_energy_per_atom",
+    "band_gap": "band_gap",
+    "bulk_moduli": "bulk_modulus",
+    "shear_moduli": "shear_modulus",
+}
+# names of the published files whose own names of their targets are not known
+_FILES = {
+    "efermi": "fermi_energy",
+    "poisson-ratio": "poisson_ratio",
+    # the authors' README: metal (1) or semiconductor (0)
+    "semi-metal-classification": "is_metal",
+}
+# what values of another type or shape than the code writes lead to
+_ODD = (
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
+TASKS: tuple[TargetKind, ...] = ("regression", "classification")
+
+
+def read_cgcnn(path: Path) -> PublishedModel:
+    """Read a checkpoint of the CGCNN code (Xie & Grossman 2018), `.pth.tar`.
+
+    The two outputs a, b of a classifier become one: exp(b) / (exp(a) + exp(b)) is the
+    logistic function of b - a. Its dropout acts in training alone.
+
+    Only tensors, numbers, text, lists and dicts are read: a file that holds anything else,
+    which a pickle could run, is refused.
+
+    Raises:
+        ModelError: No such file, no such checkpoint, or one for another task.
+    """
+    content = _load(path)
+    try:
+        state, settings = content["state_dict"], content["args"]
+        normalizer = content["normalizer"]
+        config = _cgcnn_config(state, settings)
+        kind = _task(path, settings)
+        scale = float(normalizer["mean"]), float(normalizer["std"])
+        used = {name: state[name] for name in state if "num_batches" not in name}
+        weights = _single_output(used) if kind == "classification" else used
+        best = content.get("best_mae_error")
+        error = None if best is None else float(best)
+        n_rows = {
+            split: int(settings.get(f"{split}_size") or 0)
+            for split in ("train", "val", "test")
+        }
+        epoch = int(content.get("epoch", 0))
+        target = _target(path, settings, kind)
+    except _ODD as odd:
+        raise ModelError(
+            f"{path}: no checkpoint of the CGCNN code ({type(odd).__name__}: {odd}); "
+            "expected state_dict, normalizer and args"
+        ) from odd
+    mean, std = scale if kind == "regression" else (0.0, 1.0)
+    return PublishedModel(
+        config=config,
+        graph=GraphConfig(strategy="knn_cgcnn", cutoff=8.0, n_neighbors=12),
+        weights=weights,
+        target=target,
+        kind=kind,
+        mean=mean,
+        std=std,
+        elements=config.known_elements(),
+        n_rows=n_rows,
+        error=error,
+        error_split="val",
+        epoch=epoch,
+    )
+
+
+def _task(path: Path, settings: Mapping[str, Any]) -> TargetKind:
+    task = settings.get("task", "regression")
+    for kind in TASKS:
+        if task == kind:
+            return kind
+    raise ModelError(f"{path}: a CGCNN for {task}; expected {' or '.join(TASKS)}")
+
+
+def _single_output(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Put the difference of both outputs of a classifier in their place."""
+    weight, bias = state["fc_out.weight"], state["fc_out.bias"]
+    if len(weight) != 2:
+        raise ValueError(f"{len(weight)} outputs, not one for each of two classes")
+    return {
+        **state,
+        "fc_out.weight": weight[1:] - weight[:1],
+        "fc_out.bias": bias[1:] - bias[:1],
+    }
+
+
+def _target(path: Path, settings: Mapping[str, Any], kind: TargetKind) -> str | None:
+    """Say what a checkpoint predicts, by its own words or by the name of the file."""
+    stated = _TARGETS.get(str(settings.get("data_options", ["", "", ""])[-1]))
+    named = _FILES.get(path.name.removesuffix(".pth.tar"))
+    found = (name for name in (stated, named) if name and get_target(name).kind == kind)
+    return next(found, None)
+
+
+def _load(path: Path) -> dict[str, Any]:
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError as error:
+        raise ModelError(f"{path}: no such file") from error
+    except Exception as error:
+        # torch raises what the damage leads to: UnpicklingError, RuntimeError, EOFError ...
+        first = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise ModelError(f"{path}: no checkpoint that is safe to read: {first}") from error
+    if not isinstance(content, dict):
+        raise ModelError(f"{path}: holds a {type(content).__name__}, not a checkpoint")
+    return content
+
+
+def _cgcnn_config(state: Mapping[str, Tensor], settings: Mapping[str, Any]) -> CGCNNConfig:
+    """Read the sizes off the weights, and see that the features are those of the code."""
+    config = CGCNNConfig(
+        atom_width=int(settings["atom_fea_len"]),
+        n_convolutions=int(settings["n_conv"]),
+        hidden_width=int(settings["h_fea_len"]),
+        n_hidden=int(settings["n_h"]),
+    )
+    width, n_inputs = state["embedding.weight"].shape
+    edge_width = state["convs.0.fc_full.weight"].shape[1] - 2 * width
+    if (n_inputs, edge_width) != (N_ELEMENT_FEATURES, config.n_centers):
+        raise ValueError(
+            f"{n_inputs} features an atom and {edge_width} an edge, not the "
+            f"{N_ELEMENT_FEATURES} and {config.n_centers} of the published code"
+        )
+    return config

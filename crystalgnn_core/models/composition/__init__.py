@@ -1,0 +1,1 @@
+"""Models that see the composition alone: a perceptron and boosted trees."""

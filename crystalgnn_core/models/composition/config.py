@@ -1,0 +1,80 @@
+"""Sizes of the models that see the composition alone; reading them does not load torch."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from pydantic import Field
+
+from crystalgnn_core.base import FrozenModel
+from crystalgnn_core.graphs.config import GraphConfig
+
+if TYPE_CHECKING:
+    from crystalgnn_core.models.composition.mlp import CompositionMLP
+    from crystalgnn_core.models.composition.trees import CompositionTrees
+
+
+class CompositionConfig(FrozenModel):
+    """Base of the models that see the composition alone."""
+
+    def default_graph(self) -> GraphConfig:
+        """Return the graphs that it learns from: without edges."""
+        return GraphConfig(strategy="none")
+
+    def known_elements(self) -> tuple[int, ...]:
+        """Return the atomic numbers that the model has features for: all."""
+        return tuple(range(1, 119))
+
+
+class CompositionMLPConfig(CompositionConfig):
+    """Size of a multilayer perceptron on statistics of element properties.
+
+    Attributes:
+        widths: Features after each hidden layer.
+        with_fractions: Whether the fraction of each element is an input, too.
+    """
+
+    kind: Literal["composition_mlp"] = "composition_mlp"
+    widths: Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=1)] = (
+        256,
+        256,
+        128,
+    )
+    with_fractions: bool = True
+
+    def build(self, n_targets: int) -> CompositionMLP:
+        """Create the network with fresh weights from torch's global generator."""
+        from crystalgnn_core.models.composition.mlp import CompositionMLP
+
+        return CompositionMLP(self, n_targets)
+
+
+class CompositionTreesConfig(CompositionConfig):
+    """Size of gradient-boosted trees on statistics of element properties.
+
+    The defaults are those of the baseline that every model is reported beside. They are
+    fitted, one ensemble a target, not trained by epochs.
+
+    Attributes:
+        n_trees: Trees a target.
+        n_class_trees: Trees of a class, whose probabilities more of them would drive
+            towards 0 and 1.
+        learning_rate: Share of its correction that each tree adds.
+        max_leaves: Most leaves of a tree.
+        min_leaf_rows: Fewest training rows of a leaf.
+        l2_regularization: Weight of the squared values of the leaves.
+    """
+
+    kind: Literal["composition_trees"] = "composition_trees"
+    n_trees: Annotated[int, Field(ge=1)] = 400
+    n_class_trees: Annotated[int, Field(ge=1)] = 100
+    learning_rate: Annotated[float, Field(gt=0)] = 0.1
+    max_leaves: Annotated[int, Field(ge=2)] = 31
+    min_leaf_rows: Annotated[int, Field(ge=1)] = 20
+    l2_regularization: Annotated[float, Field(ge=0)] = 0.0
+
+    def build(self, n_targets: int) -> CompositionTrees:
+        """Create the model without trees, as it is before it is fitted or loaded."""
+        from crystalgnn_core.models.composition.trees import CompositionTrees
+
+        return CompositionTrees(self, n_targets)

@@ -1,0 +1,1 @@
+"""The MatErials Graph Network of Chen et al. (2019)."""

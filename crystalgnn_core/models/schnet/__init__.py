@@ -1,0 +1,1 @@
+"""The continuous-filter network of Schütt et al. (2018)."""

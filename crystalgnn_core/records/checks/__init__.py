@@ -1,0 +1,1 @@
+"""What a structure or a label must fulfil to become a record."""

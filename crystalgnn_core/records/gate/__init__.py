@@ -1,0 +1,1 @@
+"""The change gate: whether a new version of a source can be trained on."""

@@ -1,0 +1,55 @@
+"""Whether a source may be trained on: not while its newest version is suspicious."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from crystalgnn_core.errors import SuspiciousDataError
+from crystalgnn_core.records.gate.log import Ledger
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from crystalgnn_core.records.gate.report import GateConfig, GateReport
+
+N_REASONS = 3  # in the one line of an error
+
+
+def require_trusted(
+    store: Path, sources: Iterable[str], config: GateConfig | None = None
+) -> None:
+    """Refuse to go on with sources whose newest version is suspicious.
+
+    Args:
+        store: Store folder.
+        sources: Names of the sources.
+        config: Thresholds, for rows that an interrupted ingest left unjudged.
+
+    Raises:
+        SuspiciousDataError: There is one that nobody accepted.
+    """
+    refused = []
+    for source in sources:
+        last = Ledger(store, source, config).history().last
+        if last is not None and not last.is_trusted:
+            refused.append(last.report)
+    if not refused:
+        return
+    told = "; ".join(_describe_alarm(report) for report in refused)
+    names = " ".join(report.source for report in refused)
+    raise SuspiciousDataError(
+        f"{told}. Nothing is trained on it. Look at `crystalgnn records verdict {names} "
+        f"--store {store}`; if all is well, run `crystalgnn records accept {names} --store "
+        f"{store}`, or else mend the source and ingest it again"
+    )
+
+
+def _describe_alarm(report: GateReport) -> str:
+    shown = report.reasons[:N_REASONS]
+    more = len(report.reasons) - len(shown)
+    reasons = "; ".join(shown) + (f"; and {more} more" if more else "")
+    return (
+        f"source {report.source}: version {report.version} is suspicious beside version "
+        f"{report.version_before}: {reasons}"
+    )

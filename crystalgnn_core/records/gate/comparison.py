@@ -1,0 +1,129 @@
+"""Two versions of a source side by side, as the checks of the change gate see them."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from crystalgnn_core.records.gate.unit_errors import find_slip_of_pairs
+from crystalgnn_core.records.table.diff import differs
+from crystalgnn_core.targets import is_class
+
+if TYPE_CHECKING:
+    from crystalgnn_core.records.gate.profile import RecordProfile
+    from crystalgnn_core.records.gate.report import GateConfig, GateReport
+    from crystalgnn_core.records.gate.unit_errors import SlippedPairs, Values
+    from crystalgnn_core.records.table.diff import RowChanges
+
+
+class Pairs(NamedTuple):
+    """Labels that changed, row by row, each of shape (n,).
+
+    Attributes:
+        old: As stored before.
+        new: As stored now.
+        n_sites: Atoms in the cell.
+        has_formula: Whether the formula of the row stayed.
+    """
+
+    old: Values
+    new: Values
+    n_sites: Values
+    has_formula: Values
+
+
+class Comparison:
+    """Two versions of a source, side by side.
+
+    Args:
+        before: Profile of the earlier version, which has rows.
+        after: Profile of the later one.
+        rows: What differs row by row; None when that is not known.
+        config: Thresholds.
+        fullest: The verdict on the version with the most rows since the last acceptance.
+    """
+
+    def __init__(
+        self,
+        before: RecordProfile,
+        after: RecordProfile,
+        rows: RowChanges | None,
+        config: GateConfig,
+        fullest: GateReport | None = None,
+    ) -> None:
+        self.before = before
+        self.after = after
+        self.rows = rows
+        self.config = config
+        self.fullest = fullest
+
+    @property
+    def is_much_lost(self) -> bool:
+        """Whether more rows are gone than may be."""
+        lost = (self.before.n_rows - self.after.n_rows) / self.before.n_rows
+        return lost > self.config.max_rows_lost
+
+    @cached_property
+    def targets(self) -> list[str]:
+        """Targets that have labels in both versions."""
+        return [name for name in self.before.targets if name in self.after.targets]
+
+    def pairs(self, target: str) -> Pairs | None:
+        """Return the labels that changed from one number to another; None without rows."""
+        rows = self.rows
+        if rows is None:
+            return None
+        before, after = rows.before[target], rows.after[target]
+        is_pair = pc.fill_null(pc.not_equal(before, after), False)
+        is_same = pc.equal(rows.before["formula"], rows.after["formula"])
+        return Pairs(
+            _numbers(before.filter(is_pair)),
+            _numbers(after.filter(is_pair)),
+            _numbers(rows.after["n_sites"].filter(is_pair)),
+            _numbers(is_same.filter(is_pair)),
+        )
+
+    def slip(self, target: str) -> SlippedPairs | None:
+        """Return the slip that explains many of the labels that changed."""
+        pairs = self.pairs(target)
+        found = None if pairs is None else find_slip_of_pairs(target, *pairs[:3])
+        if pairs is None or found is None or found.n_explained < self.config.min_pairs:
+            return None
+        # any class that changes was exchanged, so those count among all
+        known = self.before.targets[target].labels.n
+        share = found.n_explained / (known if is_class(target) else len(pairs.new))
+        return found if share > self.config.max_explained else None
+
+    def mean_before(self, target: str, n: int) -> float:
+        """Return the mean that n new and changed labels had, or would be expected to have.
+
+        Which labels change is no random choice: zeros, of gaps, mostly stay.
+        """
+        known, pairs = self.before.targets[target].labels, self.pairs(target)
+        if pairs is None or is_class(target):
+            return known.mean
+        n_pairs = len(pairs.old)
+        return float(pairs.old.sum() + (n - n_pairs) * known.mean) / n
+
+    def touched(self, target: str) -> tuple[Values, Values] | None:
+        """Return the new and changed labels and the atoms of their cells.
+
+        Of classes the new ones: one that changed is always the other one.
+        """
+        rows = self.rows
+        if rows is None:
+            return None
+        fresh = rows.new.filter(pc.is_valid(rows.new[target]))
+        is_other = pc.and_(differs(rows, target), pc.is_valid(rows.after[target]))
+        changed = rows.after.filter(is_other).slice(0, 0 if is_class(target) else None)
+        tables = [fresh.select([target, "n_sites"]), changed.select([target, "n_sites"])]
+        joined = pa.concat_tables(tables)
+        return _numbers(joined[target]), _numbers(joined["n_sites"])
+
+
+def _numbers(column: pa.ChunkedArray) -> Values:
+    return column.to_numpy().astype(np.float64)

@@ -1,0 +1,128 @@
+"""The verdicts on the versions of a source, and who accepted them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from crystalgnn_core.base import FrozenModel
+from crystalgnn_core.records.gate.profile import RecordProfile
+from crystalgnn_core.records.gate.report import Finding, GateReport
+
+
+class Acceptance(FrozenModel):
+    """Who took a suspicious version for good, when and why."""
+
+    by: str
+    at: datetime
+    reason: str
+
+
+class GateEntry(FrozenModel):
+    """The verdict on one version.
+
+    Attributes:
+        report: The verdict.
+        judged: When it was given.
+        table_id: Id of the record table that was judged.
+        profile: What the rows looked like; None of versions that are compared no more.
+        acceptance: Who accepted it, if it was suspicious.
+        is_announced: Whether its event was emitted.
+    """
+
+    report: GateReport
+    judged: datetime
+    table_id: str | None
+    profile: RecordProfile | None
+    acceptance: Acceptance | None = None
+    is_announced: bool = False
+
+    @property
+    def is_trusted(self) -> bool:
+        """Whether it may be trained on, and others be compared with it."""
+        return not self.report.is_suspicious or self.acceptance is not None
+
+
+class GateHistory(FrozenModel):
+    """The verdicts on a source, oldest first.
+
+    Attributes:
+        source: Name of the source.
+        entries: One for each version of its rows.
+        is_pending: Whether rows are, or may be, in the table that were not judged yet.
+    """
+
+    source: str
+    entries: tuple[GateEntry, ...] = ()
+    is_pending: bool = False
+
+    @property
+    def last(self) -> GateEntry | None:
+        """The newest verdict."""
+        return self.entries[-1] if self.entries else None
+
+    @property
+    def trusted(self) -> GateEntry | None:
+        """The newest version that was not suspicious, or was accepted."""
+        return next((entry for entry in self.entries[::-1] if entry.is_trusted), None)
+
+    @property
+    def fullest(self) -> GateEntry | None:
+        """The version with the most rows, of those trusted since the last acceptance."""
+        places = [n for n, entry in enumerate(self.entries) if entry.acceptance is not None]
+        since = self.entries[places[-1] if places else 0 :]
+        trusted = [entry for entry in since if entry.is_trusted]
+        return max(trusted, key=lambda entry: entry.report.n_rows, default=None)
+
+    @property
+    def base(self) -> GateEntry | None:
+        """The version that the newest one was compared with."""
+        if self.last is None or self.last.report.version_before is None:
+            return None
+        wanted = self.last.report.version_before
+        earlier = self.entries[-2::-1]
+        return next((entry for entry in earlier if entry.report.version == wanted), None)
+
+    def without_old_profiles(self) -> GateHistory:
+        """Return the same verdicts, with the profiles that are still compared or shown."""
+        kept = [id(entry) for entry in (self.last, self.trusted, self.base)]
+        entries = tuple(
+            entry if id(entry) in kept else entry.model_copy(update={"profile": None})
+            for entry in self.entries
+        )
+        return self.model_copy(update={"entries": entries})
+
+
+def entry_of_stored_rows(profile: RecordProfile, table_id: str | None) -> GateEntry:
+    """Make the first version of rows that were stored before there was a gate."""
+    message = f"{profile.n_rows:,} rows were stored before verdicts were kept"
+    report = GateReport(
+        source=profile.source,
+        verdict="large update",
+        version_before=None,
+        version=profile.version,
+        n_before=0,
+        n_rows=profile.n_rows,
+        n_new=profile.n_rows,
+        n_changed=0,
+        n_removed=0,
+        findings=(Finding(check="first", message=message),),
+    )
+    return GateEntry(
+        report=report,
+        judged=datetime.now(UTC),
+        table_id=table_id,
+        profile=profile,
+        is_announced=True,
+    )
+
+
+def are_equal(first: GateEntry, second: GateEntry) -> bool:
+    """Tell whether two versions hold the same rows and rejects."""
+    one, other = first.profile, second.profile
+    if one is None or other is None:
+        return False
+    return (one.content, one.n_rows, one.rejected) == (
+        other.content,
+        other.n_rows,
+        other.rejected,
+    )

@@ -1,0 +1,83 @@
+"""The change gate: is what an ingest brought a plausible next version of the source?"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from crystalgnn_core.records.gate.checks import CHECKS
+from crystalgnn_core.records.gate.comparison import Comparison
+from crystalgnn_core.records.gate.report import Finding, GateConfig, GateReport, Verdict
+
+if TYPE_CHECKING:
+    from crystalgnn_core.records.gate.profile import RecordProfile
+    from crystalgnn_core.records.table.diff import RowChanges
+
+
+def judge(
+    before: RecordProfile | None,
+    after: RecordProfile,
+    rows: RowChanges | None,
+    config: GateConfig,
+    fullest: GateReport | None = None,
+) -> GateReport:
+    """Judge a version of a source by the one before.
+
+    Args:
+        before: Profile of the version before; None when there is none.
+        after: Profile of the version to be judged.
+        rows: What differs row by row; None when the rows before are not to be had, in which
+            case profiles alone are compared.
+        config: Thresholds.
+        fullest: The verdict on the version with the most rows since the last acceptance,
+            against which small losses add up.
+    """
+    if before is None or before.n_rows == 0:
+        n_before = 0 if before is None else before.n_rows
+        message = f"there was nothing before: {n_before} -> {after.n_rows:,} rows"
+        first = Finding(check="first", message=message)
+        return _report(None, after, (0, 0, 0), (first,), "large update")
+    given = Comparison(before, after, rows, config, fullest)
+    found = [finding for check in CHECKS for finding in check(given)]
+    findings = tuple(sorted(found, key=lambda entry: not entry.is_alarm))
+    counts = _count(before, after, rows)
+    verdict: Verdict = "large update"
+    if any(finding.is_alarm for finding in findings):
+        verdict = "suspicious"
+    elif before.content == after.content and before.n_rows == after.n_rows:
+        verdict = "unchanged"
+    elif sum(counts) <= config.small_update * before.n_rows:
+        verdict = "small update"
+    return _report(before, after, counts, findings, verdict)
+
+
+def _count(
+    before: RecordProfile, after: RecordProfile, rows: RowChanges | None
+) -> tuple[int, int, int]:
+    """Count the rows that are new, changed and removed."""
+    if rows is not None:
+        return rows.new.num_rows, rows.after.num_rows, len(rows.removed)
+    if before.content == after.content:
+        return 0, 0, 0
+    return after.n_rows, 0, before.n_rows  # any row may be another
+
+
+def _report(
+    before: RecordProfile | None,
+    after: RecordProfile,
+    counts: tuple[int, int, int],
+    findings: tuple[Finding, ...],
+    verdict: Verdict,
+) -> GateReport:
+    n_new, n_changed, n_removed = counts if before is not None else (after.n_rows, 0, 0)
+    return GateReport(
+        source=after.source,
+        verdict=verdict,
+        version_before=None if before is None else before.version,
+        version=after.version,
+        n_before=0 if before is None else before.n_rows,
+        n_rows=after.n_rows,
+        n_new=n_new,
+        n_changed=n_changed,
+        n_removed=n_removed,
+        findings=findings,
+    )

@@ -1,0 +1,91 @@
+"""The check of the change gate on one value that stands where many should be."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from crystalgnn_core.records.gate.distribution import QUANTILES
+from crystalgnn_core.records.gate.label_checks import NEW
+from crystalgnn_core.records.gate.report import Finding
+from crystalgnn_core.targets import TARGETS, is_class
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from crystalgnn_core.records.gate.comparison import Comparison
+    from crystalgnn_core.records.gate.profile import TargetProfile
+    from crystalgnn_core.records.gate.unit_errors import Values
+
+FEW_LEFT = 0.2  # of the labels other than the most frequent one that would be expected
+
+
+class Repeated(NamedTuple):
+    """A value, how many labels have it, and how many there are."""
+
+    value: float
+    n_equal: int
+    n: int
+
+
+def check_repeats(given: Comparison) -> Iterator[Finding]:
+    """Tell whether nearly all labels have one value, as zeros where nothing was computed.
+
+    Of new classes alone that is no sign: there are two values, and rows that come together
+    are often alike.
+    """
+    for target in given.targets:
+        known = given.before.targets[target]
+        if given.slip(target) or known.labels.n < given.config.min_labels:
+            continue
+        touched = None if is_class(target) else given.touched(target)
+        candidates = [
+            ("labels", _repeated(given.after.targets[target])),
+            (NEW, None if touched is None else _most_frequent(touched[0])),
+        ]
+        for whose, found in candidates:
+            if found is None or not _is_odd(given, known, found):
+                continue
+            yield Finding(
+                check="repeats",
+                message=(
+                    f"{target}: {found.n_equal:,} of {found.n:,} {whose} are "
+                    f"{TARGETS[target].with_unit(f'{found.value:.4g}')}"
+                ),
+                is_alarm=True,
+            )
+            break
+
+
+def _is_odd(given: Comparison, known: TargetProfile, found: Repeated) -> bool:
+    """Tell whether labels of other values have nearly vanished."""
+    expected = found.n * (1.0 - _largest_share(known, found.value))
+    n_others = found.n - found.n_equal
+    return expected >= given.config.min_element_rows and n_others < FEW_LEFT * expected
+
+
+def _largest_share(known: TargetProfile, value: float) -> float:
+    """Bound the share of labels that had a value; for zero it is known."""
+    n_nonzero = 0 if known.nonzero is None else known.nonzero.n
+    if value == 0.0:
+        return 1.0 - n_nonzero / known.labels.n
+    levels, at = np.array(QUANTILES), np.array(known.labels.quantiles)
+    below, above = levels[at < value], levels[at > value]
+    return float((above[0] if len(above) else 1.0) - (below[-1] if len(below) else 0.0))
+
+
+def _most_frequent(values: Values) -> Repeated | None:
+    if not len(values):
+        return None
+    distinct, counts = np.unique(values, return_counts=True)
+    place = int(counts.argmax())
+    return Repeated(float(distinct[place]), int(counts[place]), len(values))
+
+
+def _repeated(profile: TargetProfile) -> Repeated:
+    """Return the value that all labels have, or else zero."""
+    labels, nonzero = profile.labels, profile.nonzero
+    if labels.minimum == labels.maximum:
+        return Repeated(labels.minimum, labels.n, labels.n)
+    return Repeated(0.0, labels.n - (0 if nonzero is None else nonzero.n), labels.n)

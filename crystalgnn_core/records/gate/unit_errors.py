@@ -1,0 +1,183 @@
+"""Slips of unit, sign and scale by which labels of a source are known to go wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from crystalgnn_core.records.gate.distribution import QUANTILES
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from crystalgnn_core.records.gate.distribution import Distribution
+
+Values = NDArray[np.float64]
+Conversion = Callable[[Values, Values], Values]  # of labels and atoms a cell, both (n,)
+TOLERANCE = 1e-3  # relative; sources round their labels
+SMALLEST = 1e-6  # labels nearer to zero say nothing about a factor
+MUCH_NEARER = 0.5  # of the distance to what was stored before
+
+PER_ATOM = ("formation_energy_per_atom", "energy_above_hull")
+ENERGIES = (*PER_ATOM, "band_gap", "fermi_energy")
+MODULI = ("bulk_modulus", "shear_modulus")
+SIGNED = ("formation_energy_per_atom", "fermi_energy", "poisson_ratio")
+KJ_PER_MOL = 96.48533212  # 1 eV, CODATA 2018
+KCAL_PER_MOL = 23.06054783
+HARTREE = 27.211386245988  # eV
+GPA_OF_EV_PER_A3 = 160.1766208
+
+
+class Slip(NamedTuple):
+    """A known way in which labels go wrong.
+
+    Attributes:
+        name: What happened, as in "eV instead of eV/atom".
+        relation: How a wrong label follows from the right one.
+        targets: Targets to which it can happen.
+        apply: Makes a wrong label of the right one.
+        undo: Makes the right label of a wrong one.
+    """
+
+    name: str
+    relation: str
+    targets: tuple[str, ...]
+    apply: Conversion
+    undo: Conversion
+
+
+def _factor(name: str, factor: float, targets: tuple[str, ...]) -> Slip:
+    return Slip(
+        name,
+        f"new/old = {factor:.6g}",
+        targets,
+        lambda values, _: values * factor,
+        lambda values, _: values / factor,
+    )
+
+
+SLIPS: tuple[Slip, ...] = (
+    Slip(
+        "eV instead of eV/atom",
+        "new/old = n_sites",
+        PER_ATOM,
+        lambda values, n_sites: values * n_sites,
+        lambda values, n_sites: values / n_sites,
+    ),
+    Slip(
+        "eV/atom divided by the atoms once more",
+        "new/old = 1/n_sites",
+        PER_ATOM,
+        lambda values, n_sites: values / n_sites,
+        lambda values, n_sites: values * n_sites,
+    ),
+    _factor("meV instead of eV", 1e3, ENERGIES),
+    _factor("keV instead of eV, or eV taken for meV", 1e-3, ENERGIES),
+    _factor("kJ/mol instead of eV", KJ_PER_MOL, ENERGIES),
+    _factor("eV taken for kJ/mol", 1 / KJ_PER_MOL, ENERGIES),
+    _factor("kcal/mol instead of eV", KCAL_PER_MOL, ENERGIES),
+    _factor("eV taken for kcal/mol", 1 / KCAL_PER_MOL, ENERGIES),
+    _factor("hartree instead of eV", 1 / HARTREE, ENERGIES),
+    _factor("eV taken for hartree", HARTREE, ENERGIES),
+    _factor("rydberg instead of eV", 2 / HARTREE, ENERGIES),
+    _factor("eV taken for rydberg", HARTREE / 2, ENERGIES),
+    _factor("kbar instead of GPa", 10.0, MODULI),
+    _factor("GPa taken for kbar", 0.1, MODULI),
+    _factor("Mbar instead of GPa", 0.01, MODULI),
+    _factor("GPa taken for Mbar", 100.0, MODULI),
+    _factor("MPa instead of GPa", 1e3, MODULI),
+    _factor("GPa taken for MPa", 1e-3, MODULI),
+    _factor("eV/A^3 instead of GPa", 1 / GPA_OF_EV_PER_A3, MODULI),
+    _factor("GPa taken for eV/A^3", GPA_OF_EV_PER_A3, MODULI),
+    Slip(
+        "log10(GPa) instead of GPa",
+        "new = log10(old)",
+        MODULI,
+        lambda values, _: np.log10(np.maximum(values, SMALLEST)),
+        lambda values, _: 10.0 ** np.minimum(values, 12.0),
+    ),
+    _factor("sign turned", -1.0, SIGNED),
+    Slip(
+        "classes exchanged",
+        "new = 1 - old",
+        ("is_metal",),
+        lambda values, _: 1.0 - values,
+        lambda values, _: 1.0 - values,
+    ),
+)
+
+
+class SlippedPairs(NamedTuple):
+    """A slip that explains changed labels, and how many of them."""
+
+    slip: Slip
+    n_explained: int
+
+
+def find_slip_of_pairs(
+    target: str, old: Values, new: Values, n_sites: Values
+) -> SlippedPairs | None:
+    """Find the slip that explains most of some changed labels, row by row.
+
+    Args:
+        target: Target of the labels.
+        old: Labels as stored before, shape (n,), each other than the new one.
+        new: Labels of the same rows now, shape (n,).
+        n_sites: Atoms in the cell, shape (n,).
+
+    Returns:
+        The slip; None if there is none that explains any label.
+    """
+    best = None
+    for slip in _slips_of(target):
+        wrong = slip.apply(old, n_sites)
+        is_telling = (np.abs(old) > SMALLEST) | (slip.relation == "new = 1 - old")
+        near = np.abs(new - wrong) <= TOLERANCE * np.maximum(np.abs(wrong), SMALLEST)
+        n_explained = int((near & is_telling).sum())
+        if n_explained > (0 if best is None else best.n_explained):
+            best = SlippedPairs(slip, n_explained)
+    return best
+
+
+def find_slip_of_values(
+    target: str, values: Values, n_sites: Values, known: Distribution
+) -> Slip | None:
+    """Find the slip without which labels would look like those known.
+
+    Args:
+        target: Target of the labels.
+        values: Labels that do not look like those known, shape (n,).
+        n_sites: Atoms in the cell, shape (n,).
+        known: Where labels are known to lie.
+
+    Returns:
+        The slip whose undoing brings the labels nearest to those known; None unless it
+        brings them much nearer.
+    """
+    best, nearest = None, MUCH_NEARER * distance(values, known)
+    for slip in _slips_of(target):
+        found = distance(slip.undo(values, n_sites), known)
+        if found < nearest:
+            best, nearest = slip, found
+    return best
+
+
+def distance(values: Values, known: Distribution) -> float:
+    """Return the largest difference of two cumulative distributions.
+
+    It is that of Kolmogorov and Smirnov, taken at the known quantiles.
+    """
+    ordered, at = np.sort(values), np.array(known.quantiles)
+    below = np.searchsorted(ordered, at, side="left") / len(ordered)
+    up_to = np.searchsorted(ordered, at, side="right") / len(ordered)
+    wanted = np.array(QUANTILES)
+    # the first and last are of 1 row, and an equal value counts on either side
+    inner = np.maximum(below - wanted, wanted - up_to)[1:-1]
+    return float(max(inner.max(), 0.0))
+
+
+def _slips_of(target: str) -> Sequence[Slip]:
+    return [slip for slip in SLIPS if target in slip.targets]

@@ -1,0 +1,1 @@
+"""Rows of several sources that are one material."""

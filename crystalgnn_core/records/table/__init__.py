@@ -1,0 +1,1 @@
+"""The record table: a Delta table, its rows, upserts and versions."""

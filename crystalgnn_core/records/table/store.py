@@ -1,0 +1,256 @@
+"""The record table: a Delta table by (source, material_id) that keeps its versions."""
+
+from __future__ import annotations
+
+import logging
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from deltalake import DeltaTable, write_deltalake
+from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
+from pyarrow.dataset import ParquetFragmentScanOptions
+
+from crystalgnn_core.base import FrozenModel
+from crystalgnn_core.errors import InputError, TransientError
+from crystalgnn_core.records.schema import (
+    record_schema,
+    reject_schema,
+    with_all_columns,
+)
+from crystalgnn_core.records.table.upsert import (
+    KEY_COLUMNS,
+    TableReader,
+    compare_keys,
+    open_complete,
+    write_rows,
+)
+from crystalgnn_core.storage.locks import locked
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+    from pathlib import Path
+
+logger = logging.getLogger(__name__)
+KEYS = ("source", "material_id")
+RECORD_VERSION = "record_version"
+LOCK_SECONDS = 60
+SCAN_BUFFER = 2**20  # bytes of a column that are read at a time
+SCAN_ROWS = 10_000  # rows that are streamed at a time; few batches are read ahead
+
+
+class RecordCounts(FrozenModel):
+    """How the rows of one source changed.
+
+    Attributes:
+        n_new: Rows whose id was not there before.
+        n_changed: Rows whose content differs from what was stored.
+        n_unchanged: Rows that are stored already.
+        n_removed: Rows that the source no longer has; older versions still hold them.
+        version: Table version that holds the result.
+    """
+
+    n_new: int
+    n_changed: int
+    n_unchanged: int
+    n_removed: int
+    version: int
+
+
+class RecordStore:
+    """Records and rejects of one store folder.
+
+    Args:
+        store: Store folder; the tables are `records/` and `rejects/` below it.
+    """
+
+    def __init__(self, store: Path) -> None:
+        self.records_path = store / "records"
+        self.rejects_path = store / "rejects"
+
+    def version(self) -> int | None:
+        """Return the newest version of the record table, or None when there is none."""
+        try:
+            return DeltaTable(self.records_path).version()
+        except TableNotFoundError:
+            return None
+
+    def table_id(self) -> str | None:
+        """Return the id of the record table; one that is made anew has another."""
+        try:
+            return str(DeltaTable(self.records_path).metadata().id)
+        except TableNotFoundError:
+            return None
+
+    def replace_records(self, source: str, tables: TableReader) -> RecordCounts:
+        """Make the rows of one source those of some tables, in a single commit.
+
+        Nothing is committed when nothing differs, so the version tells about content.
+        Memory holds the keys and digests of the source, and one table at a time.
+
+        Args:
+            source: Source whose rows these are.
+            tables: Called with names of columns, or None for all, and returns tables with
+                `record_schema`; ids are unique.
+
+        Raises:
+            TransientError: Another writer is at work.
+        """
+        # what differs is decided and committed as one
+        lock = self.records_path.with_name(".records.lock")
+        with locked(lock, timeout=LOCK_SECONDS):
+            stored = self._keys_of(self.scan([source], KEY_COLUMNS))
+            changes = compare_keys(stored, self._keys_of(tables(KEY_COLUMNS)))
+            if changes.n_rows:
+                is_new = stored.num_rows == 0
+                with _conflicts_as_transient(self.records_path):
+                    write_rows(self.records_path, source, tables(None), is_new=is_new)
+                logger.info(
+                    "records of %s: %d new, %d changed, %d removed",
+                    source,
+                    changes.n_new,
+                    changes.n_changed,
+                    len(changes.gone),
+                )
+            version = self.version()
+        return RecordCounts(
+            n_new=changes.n_new,
+            n_changed=changes.n_changed,
+            n_unchanged=len(changes.differs) - changes.n_new - changes.n_changed,
+            n_removed=len(changes.gone),
+            version=-1 if version is None else version,
+        )
+
+    @staticmethod
+    def _keys_of(tables: Iterable[pa.Table]) -> pa.Table:
+        empty = record_schema().empty_table().select(KEY_COLUMNS)
+        return pa.concat_tables([empty, *(table.select(KEY_COLUMNS) for table in tables)])
+
+    def replace_rejects(self, source: str, stage: str, rejects: pa.Table) -> None:
+        """Replace the rejected rows of one source and stage.
+
+        Raises:
+            TransientError: Another writer committed at the same moment.
+        """
+        with _conflicts_as_transient(self.rejects_path):
+            open_complete(self.rejects_path, reject_schema())
+            write_deltalake(
+                self.rejects_path,
+                rejects,
+                mode="overwrite",
+                predicate=f"source = '{source}' AND stage = '{stage}'",
+            )
+
+    def rejects(self) -> pa.Table:
+        """Read all rejected rows."""
+        if not DeltaTable.is_deltatable(str(self.rejects_path)):
+            return reject_schema().empty_table()
+        table = DeltaTable(self.rejects_path).to_pyarrow_table()
+        return with_all_columns(table, schema=reject_schema())
+
+    def read(
+        self,
+        sources: Sequence[str],
+        columns: Sequence[str] | None = None,
+        *,
+        version: int | None = None,
+    ) -> pa.Table:
+        """Read the records of some sources, ordered by source and material id.
+
+        Args:
+            sources: At least one source.
+            columns: Columns beside `source` and `material_id`; all by default.
+            version: Table version; the newest by default.
+
+        Raises:
+            InputError: No source is named, one of them has no record, or there is no such
+                version.
+        """
+        wanted = None if columns is None else list(dict.fromkeys([*KEYS, *columns]))
+        tables = list(self.scan(sources, wanted, version=version))
+        found: set[str] = set()
+        for table in tables:
+            found.update(pc.unique(table["source"]).to_pylist())
+        missing = [source for source in sources if source not in found]
+        if missing or not tables:
+            raise InputError(
+                f"no records of source {', '.join(map(repr, missing)) or '(none named)'} "
+                f"in {self.records_path}; ingest it first "
+                f"(stored: {', '.join(sorted(self.source_counts())) or 'nothing'})"
+            )
+        return pa.concat_tables(tables).sort_by([(key, "ascending") for key in KEYS])
+
+    def scan(
+        self,
+        sources: Sequence[str],
+        columns: Sequence[str] | None = None,
+        *,
+        version: int | None = None,
+    ) -> Iterator[pa.Table]:
+        """Stream the records of some sources as tables of bounded size.
+
+        The metadata of each table tell the version that it was read from, `RECORD_VERSION`.
+        Columns that came into use after the table was written are empty. The table is
+        opened at once, so a writer, inside which none can be opened, may take the stream.
+
+        Raises:
+            InputError: There is no such version.
+        """
+        if not DeltaTable.is_deltatable(str(self.records_path)):
+            return iter(())
+        try:
+            stored = DeltaTable(self.records_path, version=version)
+        except DeltaError as error:
+            raise InputError(
+                f"{self.records_path}: no version {version} (newest: {self.version()})"
+            ) from error
+        dataset, read = stored.to_pyarrow_dataset(), str(stored.version())
+        known = record_schema().names if columns is None else columns
+        scanner = dataset.scanner(
+            batch_size=SCAN_ROWS,
+            batch_readahead=4,
+            fragment_readahead=1,
+            # otherwise whole row groups are held
+            fragment_scan_options=ParquetFragmentScanOptions(
+                use_buffered_stream=True, buffer_size=SCAN_BUFFER, pre_buffer=False
+            ),
+            columns=[name for name in known if name in dataset.schema.names],
+            # typed, as an empty list alone would have the type null
+            filter=pc.field("source").isin(pa.array(sources, pa.string())),
+        )
+        return (
+            with_all_columns(
+                pa.Table.from_batches([batch]), columns
+            ).replace_schema_metadata({RECORD_VERSION: read})
+            for batch in scanner.to_batches()
+            if batch.num_rows
+        )
+
+    def source_counts(self) -> dict[str, int]:
+        """Return the number of records of each stored source."""
+        if not DeltaTable.is_deltatable(str(self.records_path)):
+            return {}
+        dataset = DeltaTable(self.records_path).to_pyarrow_dataset()
+        counts = pc.value_counts(dataset.to_table(columns=["source"])["source"])
+        return {entry["values"]: entry["counts"] for entry in counts.to_pylist()}
+
+    def structure_digests(self) -> set[str]:
+        """Return the structure digests of all records of all sources."""
+        if not DeltaTable.is_deltatable(str(self.records_path)):
+            return set()
+        dataset = DeltaTable(self.records_path).to_pyarrow_dataset()
+        keys = dataset.to_table(columns=["structure_digest"])["structure_digest"]
+        return set(pc.unique(keys).to_pylist())
+
+
+@contextmanager
+def _conflicts_as_transient(path: Path) -> Iterator[None]:
+    """Turn a conflict of two writers, which a second try resolves, into TransientError."""
+    try:
+        yield
+    except CommitFailedError as error:
+        reason = str(error).partition("\n")[0]
+        raise TransientError(
+            f"{path}: another writer committed at the same moment ({reason})"
+        ) from error

@@ -1,0 +1,1 @@
+"""Other machines: requests that are retried, checked downloads, and their cache."""

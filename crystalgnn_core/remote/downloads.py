@@ -1,0 +1,242 @@
+"""Files from other machines: whole and as expected, or not at all."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import random
+import time
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, TypeVar
+
+from pydantic import Field
+
+from crystalgnn_core.base import FrozenModel
+from crystalgnn_core.errors import DownloadError, IntegrityError, TransientError
+from crystalgnn_core.remote.http import (
+    Answer,
+    PassingError,
+    receive,
+    receive_answer,
+    receive_json,
+)
+from crystalgnn_core.storage.files import read_json, write_json
+from crystalgnn_core.storage.locks import locked
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+logger = logging.getLogger(__name__)
+T = TypeVar("T")
+PART, RECORD = ".part", ".origin.json"  # beside the file
+_CHUNK = 2**20
+
+
+class RemoteFile(FrozenModel):
+    """A file on another machine and what is known of it.
+
+    Attributes:
+        url: Address; redirections are followed.
+        name: Name of the local file.
+        n_bytes: Size as the host states it.
+        md5: MD5 as the host states it, 32 hex digits; empty where it states none.
+        sha256: SHA-256 of a file that was examined, 64 hex digits; empty where none was.
+    """
+
+    url: str
+    name: str
+    n_bytes: int | None = None
+    md5: str = ""
+    sha256: str = ""
+
+
+class Patience(FrozenModel):
+    """How long a download waits, and how often it tries.
+
+    Attributes:
+        connect_seconds: Time to reach the host.
+        read_seconds: Time between two pieces of the answer.
+        n_tries: Requests in all; only failures that may pass are tried again.
+        first_pause: Seconds before the second try; doubled for each further one.
+        longest_pause: Bound of a pause in seconds, also of one that the host asks for.
+        jitter: Share by which a pause is lengthened at most, at random, so that several
+            processes do not come back at the same moment.
+        lock_seconds: Time to wait for another process that fetches the same file.
+    """
+
+    connect_seconds: Annotated[float, Field(gt=0)] = 10.0
+    read_seconds: Annotated[float, Field(gt=0)] = 60.0
+    n_tries: Annotated[int, Field(ge=1)] = 4
+    first_pause: Annotated[float, Field(ge=0)] = 1.0
+    longest_pause: Annotated[float, Field(ge=0)] = 60.0
+    jitter: Annotated[float, Field(ge=0, le=1)] = 0.0
+    lock_seconds: Annotated[float, Field(ge=0)] = 1800.0
+
+
+PATIENCE = Patience()
+
+
+def fetch(file: RemoteFile, folder: Path, patience: Patience = PATIENCE) -> Path:
+    """Return the local copy of a file; download it when it is not there.
+
+    What arrives goes to `<name>.part`, is continued after a cut, and becomes `<name>` only
+    when size, MD5 and SHA-256 are as expected. The SHA-256 of a file that was used once is
+    kept in `<name>.origin.json`; another content is refused from then on. A file that was
+    put into the folder by hand is checked in the same way.
+
+    Args:
+        file: What to fetch.
+        folder: Where it goes; made when missing.
+        patience: Times and tries.
+
+    Raises:
+        DownloadError: The host has no such file, or it is not the expected one.
+        TransientError: The host cannot be reached, or another process holds the file.
+    """
+    target = folder / file.name
+    with locked(folder / f".{file.name}.lock", timeout=patience.lock_seconds):
+        if target.is_file():
+            advice = f"remove it, or put the file of {file.url} in its place"
+            _check(target, target, file, advice)
+        else:
+            part = folder / (file.name + PART)
+            try_often(lambda: _receive(file, part, patience), file.url, patience)
+            try:
+                _check(part, target, file, f"what {file.url} sent was thrown away")
+            except DownloadError:
+                part.unlink()
+                raise
+            _settle(part, target)
+            logger.info("%s: %d bytes from %s", target, target.stat().st_size, file.url)
+    return target
+
+
+def fetch_json(url: str, patience: Patience = PATIENCE) -> Any:  # noqa: ANN401  any JSON
+    """Return what a service answers.
+
+    Raises:
+        DownloadError: The address does not exist, or answers with something else.
+        TransientError: The host cannot be reached.
+    """
+    return try_often(lambda: receive_json(url, _seconds(patience)), url, patience)
+
+
+def fetch_answer(url: str, patience: Patience = PATIENCE) -> Answer:
+    """Return what a service answers, whether it grants the request or refuses it.
+
+    Raises:
+        DownloadError: The address is none.
+        TransientError: The host cannot be reached, or stays busy.
+    """
+    return try_often(lambda: receive_answer(url, _seconds(patience)), url, patience)
+
+
+def is_at_hand(file: RemoteFile, folder: Path) -> bool:
+    """Tell whether the file is in the folder; its content is not looked at."""
+    return (folder / file.name).is_file()
+
+
+def _seconds(patience: Patience) -> tuple[float, float]:
+    return patience.connect_seconds, patience.read_seconds
+
+
+def _receive(file: RemoteFile, part: Path, patience: Patience) -> None:
+    receive(file.url, part, _seconds(patience))
+    n_bytes = part.stat().st_size
+    if file.n_bytes is not None and n_bytes < file.n_bytes:
+        part.unlink()  # it counts as whole, so the rest would not be asked for
+        raise PassingError(f"{n_bytes} of {file.n_bytes} bytes arrived")
+
+
+def try_often(work: Callable[[], T], url: str, patience: Patience) -> T:
+    """Repeat what fails for reasons that may pass, with growing pauses.
+
+    Args:
+        work: Raises `PassingError` where a second try may succeed.
+        url: What is asked, for messages.
+        patience: Tries and pauses.
+
+    Raises:
+        TransientError: The last try failed, too.
+    """
+    attempt = 1
+    while True:
+        try:
+            return work()
+        except PassingError as error:
+            if attempt == patience.n_tries:
+                raise TransientError(
+                    f"{url}: {error} ({attempt} tries); try again later"
+                ) from error
+            wanted = max(patience.first_pause * 2 ** (attempt - 1), error.pause)
+            pause = min(wanted, patience.longest_pause)
+            pause *= 1.0 + patience.jitter * random.random()
+            logger.info("%s: %s; again in %.1f s", url, error, pause)
+        time.sleep(pause)
+        attempt += 1
+
+
+class _Digests(NamedTuple):
+    """Size and digests of a local file."""
+
+    n_bytes: int
+    md5: str
+    sha256: str
+
+
+def _digests(path: Path) -> _Digests:
+    md5, sha256 = hashlib.md5(usedforsecurity=False), hashlib.sha256()
+    with path.open("rb") as stream:
+        while chunk := stream.read(_CHUNK):
+            md5.update(chunk)
+            sha256.update(chunk)
+    return _Digests(path.stat().st_size, md5.hexdigest(), sha256.hexdigest())
+
+
+def _check(path: Path, target: Path, file: RemoteFile, advice: str) -> None:
+    """Compare a file with what is known of it, and with what was used before.
+
+    Args:
+        path: The file.
+        target: Its name once it is accepted.
+        file: What is known of it.
+        advice: What to do if it is another one.
+
+    Raises:
+        DownloadError: It is another one.
+    """
+    found = _digests(path)
+    for what, wanted, own in (
+        ("bytes", file.n_bytes, found.n_bytes),
+        ("MD5", file.md5, found.md5),
+        ("SHA-256", file.sha256, found.sha256),
+    ):
+        if wanted and wanted != own:
+            raise DownloadError(
+                f"{target}: not the expected file: {what} {own}, not {wanted}; {advice}"
+            )
+    record = target.with_name(target.name + RECORD)
+    used = _read_record(record)
+    if used is None:
+        write_json(record, {"url": file.url, **found._asdict()})
+    elif used != found.sha256:
+        raise DownloadError(
+            f"{target}: not the file that was used before: SHA-256 {found.sha256}, not "
+            f"{used}; {advice}, or delete {record} if the change is meant"
+        )
+
+
+def _read_record(record: Path) -> str | None:
+    if not record.is_file():
+        return None
+    content = read_json(record)
+    if not isinstance(content, dict) or "sha256" not in content:
+        raise IntegrityError(f"{record}: holds no SHA-256; delete it")
+    return str(content["sha256"])
+
+
+def _settle(part: Path, target: Path) -> None:
+    with part.open("rb") as stream:
+        os.fsync(stream.fileno())
+    part.replace(target)

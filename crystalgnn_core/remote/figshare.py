@@ -1,0 +1,112 @@
+"""Files on Figshare: address, size and MD5 as its public API states them."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+from pydantic import BaseModel, TypeAdapter, ValidationError
+
+from crystalgnn_core.errors import DownloadError
+from crystalgnn_core.remote.downloads import PATIENCE, Patience, RemoteFile, fetch_json
+
+API = "https://api.figshare.com/v2"
+T = TypeVar("T")
+_PAGE = 100  # files an answer
+
+
+class _Entry(BaseModel):
+    """What is read of the description of a file; the rest is left out."""
+
+    id: int
+    name: str
+    size: int
+    download_url: str
+    computed_md5: str = ""
+    supplied_md5: str = ""
+
+
+class _Version(BaseModel):
+    """What is read of an entry in the list of versions."""
+
+    version: int
+
+
+_ENTRIES = TypeAdapter(list[_Entry])
+_VERSIONS = TypeAdapter(list[_Version])
+
+
+def article_files(
+    article: int,
+    *,
+    version: int | None = None,
+    api: str = API,
+    patience: Patience = PATIENCE,
+) -> dict[int, RemoteFile]:
+    """Describe the files of a public article, by their ids.
+
+    Args:
+        article: Number of the article, the last but one part of its address.
+        version: Version of the article; None takes the newest.
+        api: Base address of the API.
+        patience: Times and tries.
+
+    Raises:
+        DownloadError: There is no such article, or the answer is not understood.
+        TransientError: The API cannot be reached.
+    """
+    place = f"{api}/articles/{article}"
+    if version is not None:
+        place += f"/versions/{version}"
+    files: dict[int, RemoteFile] = {}
+    page = 1
+    while True:
+        url = f"{place}/files?page={page}&page_size={_PAGE}"
+        entries = _ask(url, _ENTRIES, "list of files", patience)
+        n_known = len(files)
+        for entry in entries:
+            files[entry.id] = RemoteFile(
+                url=entry.download_url,
+                name=entry.name,
+                n_bytes=entry.size,
+                md5=entry.computed_md5 or entry.supplied_md5,
+            )
+        # a short page is the last; a service that knows no pages repeats the first
+        if len(entries) < _PAGE or len(files) == n_known:
+            return files
+        page += 1
+
+
+def article_file(
+    article: int, file: int, *, api: str = API, patience: Patience = PATIENCE
+) -> RemoteFile:
+    """Describe one file of a public article, of its newest or of an earlier version.
+
+    Raises:
+        DownloadError: No version of the article has such a file, or there is none.
+        TransientError: The API cannot be reached.
+    """
+    files = article_files(article, api=api, patience=patience)
+    if file in files:
+        return files[file]
+    url = f"{api}/articles/{article}/versions"
+    versions = {
+        entry.version for entry in _ask(url, _VERSIONS, "list of versions", patience)
+    }
+    for version in sorted(versions, reverse=True)[1:]:  # the newest was looked at
+        earlier = article_files(article, version=version, api=api, patience=patience)
+        if file in earlier:
+            return earlier[file]
+    raise DownloadError(
+        f"{api}/articles/{article}: no file {file} in its {len(versions)} versions; the "
+        f"newest holds {len(files)} others"
+    )
+
+
+def _ask(url: str, form: TypeAdapter[T], what: str, patience: Patience) -> T:
+    try:
+        return form.validate_python(fetch_json(url, patience))
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise DownloadError(
+            f"{url}: not a {what}: {first['loc']}: {first['msg']}"
+        ) from error

@@ -1,0 +1,1 @@
+"""Formation energies from total energies: corrections and references."""

@@ -1,0 +1,113 @@
+"""Energies of the elements, given as numbers or calculated in runs and entries."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from crystalgnn_core.errors import RecordError, SourceError
+from crystalgnn_core.sources.energies.formation import (
+    check_run_type,
+    correction_of,
+)
+from crystalgnn_core.sources.energies.totals import calculation_of
+from crystalgnn_core.sources.formats.folders import find_files, matches
+from crystalgnn_core.sources.formats.json_rows import EntryFile, open_json_rows
+from crystalgnn_core.sources.formats.vasprun import (
+    RUN_PATTERNS,
+    is_of_one_element,
+    read_vasp_run,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from crystalgnn_core.sources.energies.formation import FormationEnergy
+    from crystalgnn_core.sources.formats.calculation import Calculation
+
+logger = logging.getLogger(__name__)
+ENTRY_PATTERNS = ("*.json", "*.json.gz")
+_SLICE = 1000  # entries that are read at a time
+
+
+def reference_energies(config: FormationEnergy) -> dict[str, float]:
+    """Return the energy of each element in eV/atom, corrected as the others are.
+
+    Of calculations, the lowest of each element counts; those that did not converge or have
+    other settings are left out with a line in the log, as are compounds.
+
+    Raises:
+        SourceError: The path is missing, or holds no calculation of an element.
+    """
+    references = config.references
+    if references.path is None:
+        return dict(references.energies)
+    path = Path(references.path).expanduser()
+    if not path.exists():
+        raise SourceError(f"formation_energy.references.path: no file or folder {path}")
+    lowest: dict[str, float] = {}
+    for where, calculation in _calculations(path):
+        symbol = _element_of(calculation)
+        if symbol is None:
+            continue
+        try:
+            energy = _energy_per_atom(calculation, config)
+        except RecordError as error:
+            logger.warning("reference %s: left out, %s", where, error)
+            continue
+        lowest[symbol] = min(energy, lowest.get(symbol, energy))
+    if not lowest:
+        raise SourceError(
+            f"{path}: holds no usable calculation of an element, expected runs "
+            f"({', '.join(RUN_PATTERNS)}) or entries ({', '.join(ENTRY_PATTERNS)})"
+        )
+    logger.info("references of %s: %s", path, ", ".join(sorted(lowest)))
+    return dict(sorted(lowest.items()))
+
+
+def _calculations(path: Path) -> Iterator[tuple[str, Calculation]]:
+    """Yield the readable calculations of a file or folder with the name of each."""
+    files = find_files(path, (*RUN_PATTERNS, *ENTRY_PATTERNS)) if path.is_dir() else [path]
+    for file in files:
+        if matches(file.name, ENTRY_PATTERNS):
+            yield from _entries(file)
+        elif is_of_one_element(file):
+            try:
+                yield str(file), read_vasp_run(file).calculation
+            except RecordError as error:
+                logger.warning("reference %s: left out, %s", file, error)
+
+
+def _entries(file: Path) -> Iterator[tuple[str, Calculation]]:
+    found = open_json_rows(file)
+    if not isinstance(found, EntryFile):
+        return
+    for part in found.slices(_SLICE):
+        for piece in found.rows(part):
+            where = f"{piece.where} ({piece.material_id})"
+            try:
+                if not isinstance(piece.content, str):
+                    yield where, calculation_of(piece.content(), piece.values)
+            except RecordError as error:
+                logger.warning("reference %s: left out, %s", where, error)
+
+
+def _element_of(calculation: Calculation) -> str | None:
+    """Return the element of a calculation, None for a compound."""
+    from crystalgnn_core.records.crystal import composition_of
+
+    elements = composition_of(calculation.crystal).elements
+    return elements[0].symbol if len(elements) == 1 else None
+
+
+def _energy_per_atom(calculation: Calculation, config: FormationEnergy) -> float:
+    # an element needs no U where its compounds do
+    check_run_type(
+        calculation.run_type,
+        dict.fromkeys(
+            name for run in config.run_types for name in (run, run.split("+U")[0])
+        ),
+    )
+    energy = calculation.energy + correction_of(calculation, config)
+    return energy / len(calculation.crystal.atomic_numbers)

@@ -1,0 +1,1 @@
+"""The user's own files: folders, tables, frames, databases and entries."""

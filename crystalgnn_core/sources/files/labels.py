@@ -1,0 +1,168 @@
+"""Labels of structures in files: what stands beside them becomes part of the record."""
+
+from __future__ import annotations
+
+from itertools import chain
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
+
+from crystalgnn_core.errors import ConfigError, RecordError
+from crystalgnn_core.records.schema import RawRecord, RejectReason
+from crystalgnn_core.sources.energies.formation import formation_energy_of
+from crystalgnn_core.sources.energies.totals import calculation_of, run_type_of
+from crystalgnn_core.sources.formats.columns import find_columns, read_id
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from crystalgnn_core.sources.energies.formation import FormationEnergy
+    from crystalgnn_core.sources.formats.columns import TableColumns, TargetColumn
+    from crystalgnn_core.sources.formats.row_files import RowFile
+    from crystalgnn_core.sources.formats.tables import Table
+
+FORMATION = "formation_energy_per_atom"
+_SLICE = 10_000  # rows that are read at a time
+
+
+class Labelling(NamedTuple):
+    """How the labels of the structures of one source are read.
+
+    Attributes:
+        targets: Target name to how its column is read.
+        schemes: Target name to label scheme.
+        license: Licence of the rows.
+    """
+
+    targets: Mapping[str, TargetColumn]
+    schemes: Mapping[str, str]
+    license: str | None
+
+
+def with_labels(
+    record: RawRecord, values: Mapping[str, Any], labelling: Labelling, version: str
+) -> RawRecord:
+    """Add labels, split and origin; an unreadable label becomes the error.
+
+    Args:
+        record: A structure, or the error of one.
+        values: Target name to what its column holds, and `split`.
+        labelling: How labels are read.
+        version: Release of the data.
+    """
+    if record.crystal is None:
+        return record
+    n_sites = len(record.crystal.atomic_numbers)
+    labels: dict[str, float | None] = {}
+    for name, target in labelling.targets.items():
+        try:
+            labels[name] = target.read(name, values.get(name), n_sites)
+        except RecordError as error:
+            message = f"{record.material_id}: {target.column}: {error}"
+            return RawRecord(record.material_id, None, error=("invalid_label", message))
+    split = values.get("split")
+    return RawRecord(
+        record.material_id,
+        record.crystal,
+        labels=labels,
+        label_schemes=labelling.schemes,
+        split=str(split).strip() or None if split is not None else None,
+        source_version=version,
+        license=labelling.license,
+    )
+
+
+def with_formation_energy(
+    record: RawRecord,
+    values: Mapping[str, Any],
+    config: FormationEnergy,
+    references: Mapping[str, float],
+) -> RawRecord:
+    """Add the formation energy of the total energy that stands beside a structure.
+
+    Args:
+        record: A structure, or the error of one.
+        values: What stands beside it, see `calculation_of`.
+        config: How the energy becomes a formation energy.
+        references: Element to energy in eV/atom.
+
+    Returns:
+        The record with the label, or with the reason why there is none as its error.
+    """
+    if record.crystal is None:
+        return record
+    try:
+        calculation = calculation_of(record.crystal, values)
+        energy = formation_energy_of(calculation, config, references)
+    except RecordError as error:
+        reason = cast("RejectReason", error.reason)
+        message = f"{record.material_id}: {error}"
+        return RawRecord(record.material_id, None, error=(reason, message))
+    return record._replace(
+        labels={**record.labels, FORMATION: energy},
+        label_schemes={**record.label_schemes, FORMATION: config.scheme},
+    )
+
+
+def with_run_type(record: RawRecord, values: Mapping[str, Any]) -> RawRecord:
+    """Add the kind of calculation, if it stands beside a structure."""
+    run_type = run_type_of(values) if values else None
+    return record if run_type is None else record._replace(run_type=run_type)
+
+
+def values_beside(
+    values: Mapping[str, Any], columns: TableColumns, targets: Mapping[str, TargetColumn]
+) -> dict[str, Any]:
+    """Pick the columns of targets and split from what stands beside a structure."""
+    picked = {name: values.get(target.column) for name, target in targets.items()}
+    return picked | {"split": values.get(columns.split or "split")}
+
+
+def check_values(
+    file: RowFile,
+    slices: Sequence[Mapping[str, Any]],
+    columns: TableColumns,
+    targets: Mapping[str, TargetColumn],
+) -> None:
+    """Check that some row of a file holds each of the values that are asked for.
+
+    Args:
+        file: The file.
+        slices: Its ranges of rows; reading ends when all values were found.
+        columns: Names of the values that hold id and split.
+        targets: Target name to the name of its value.
+
+    Raises:
+        ConfigError: One is nowhere; the message lists those that the first row has.
+    """
+    asked = {target.column for target in targets.values()}
+    asked |= {name for name in (columns.material_id, columns.split) if name is not None}
+    first: list[str] = []
+    for piece in chain.from_iterable(map(file.rows, slices)) if asked else ():
+        first = first or sorted(map(str, piece.values))
+        asked -= piece.values.keys()
+        if not asked:
+            return
+    if asked and slices:
+        names = ", ".join(first) or "no values"
+        raise ConfigError(
+            f"{file.path.name}: no row of this {file.kind} holds "
+            f"{', '.join(sorted(asked))}; the first has {names}"
+        )
+
+
+def label_rows(
+    table: Table, columns: TableColumns, targets: Mapping[str, TargetColumn]
+) -> dict[str, dict[str, Any]]:
+    """Read a table of labels whole: id to what the columns of targets and split hold."""
+    places = find_columns(table, columns, targets, with_structures=False)
+    labels: dict[str, dict[str, Any]] = {}
+    for piece in table.slices(_SLICE):
+        for row in table.rows(piece, list(dict.fromkeys(places.values()))):
+            values: dict[str, Any] = {name: row.get(at) for name, at in places.items()}
+            material_id = read_id(values["material_id"])
+            if len(row) < len(set(places.values())):  # no place is sure but that of the id
+                fault = f"on an uneven line of {table.path.name}"
+                values = dict.fromkeys(targets, fault)
+            if material_id in labels:  # two answers to one question are none
+                values = dict.fromkeys(targets, f"given twice in {table.path.name}")
+            labels[material_id] = values
+    return labels

@@ -1,0 +1,1 @@
+"""Formats of structures and tables, read row by row."""

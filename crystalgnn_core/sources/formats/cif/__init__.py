@@ -1,0 +1,1 @@
+"""CIF, by gemmi where that is safe and by pymatgen elsewhere."""

@@ -1,0 +1,193 @@
+"""Which columns of a user's table hold what, and how a cell is read."""
+
+from __future__ import annotations
+
+import math
+from functools import partial
+from typing import TYPE_CHECKING, Annotated
+
+from pydantic import BeforeValidator, Field
+
+from crystalgnn_core.base import FrozenModel
+from crystalgnn_core.errors import ConfigError, RecordError
+from crystalgnn_core.records.label_schemes import SchemeName
+from crystalgnn_core.records.labels import class_value, label_value
+from crystalgnn_core.sources.formats.objects import (
+    crystal_from_any,
+    crystal_from_json,
+    is_json,
+)
+from crystalgnn_core.sources.formats.pieces import refuse
+from crystalgnn_core.targets import get_target
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from crystalgnn_core.records.crystal import Crystal
+    from crystalgnn_core.sources.formats.tables import Table
+
+ID_COLUMNS = ("material_id", "candidate_id", "id")
+STRUCTURE_COLUMNS = ("cif", "structure")
+
+
+def _name_of(value: object) -> object:
+    return str(value) if type(value) is int else value
+
+
+class TargetColumn(FrozenModel):
+    """Where a target's labels stand and how they were computed.
+
+    Attributes:
+        column: Name of the column; in a table without names its place, the ids being 0.
+        label_scheme: Label scheme of its values; a known one under its own name, see
+            `records.schemes`.
+        scale: Factor that turns its values into the unit of the target.
+        at_most: For a class whose column holds numbers: 1 where the value, after `scale`,
+            is not above this, else 0. None takes the column for 0, 1, true and false.
+        divide_by_n_sites: Whether its values are of the whole cell and the target is per
+            atom: they are divided by the number of sites.
+    """
+
+    column: Annotated[str, BeforeValidator(_name_of)]
+    label_scheme: SchemeName
+    scale: Annotated[float, Field(allow_inf_nan=False)] = 1.0
+    at_most: Annotated[float, Field(allow_inf_nan=False)] | None = None
+    divide_by_n_sites: bool = False
+
+    def check(self, name: str) -> None:
+        """Check that the settings fit the target.
+
+        Raises:
+            ValueError: `at_most` for a number, or `scale` or `divide_by_n_sites` for
+                classes that are given.
+        """
+        if self.at_most is not None and not get_target(name).is_class:
+            raise ValueError(f"{name} is no class, so targets.{name}.at_most has no use")
+        if self.at_most is None and get_target(name).is_class:
+            for setting, is_used in (
+                ("scale", self.scale != 1.0),
+                ("divide_by_n_sites", self.divide_by_n_sites),
+            ):
+                if is_used:
+                    raise ValueError(
+                        f"{name} is a class; targets.{name}.{setting} needs at_most"
+                    )
+
+    def unused_fields(self) -> set[str]:
+        """Return the settings that came later and are not used."""
+        settings = {"at_most": self.at_most is None}
+        settings["divide_by_n_sites"] = not self.divide_by_n_sites
+        return {name for name, is_unused in settings.items() if is_unused}
+
+    def read(self, name: str, value: object, n_sites: int) -> float | None:
+        """Read the label of a target from a cell of the column.
+
+        Args:
+            name: The target.
+            value: What the cell holds.
+            n_sites: Sites of the structure.
+
+        Returns:
+            The label in the unit of the target, or None where it is missing.
+
+        Raises:
+            RecordError: `invalid_label`.
+        """
+        if self.at_most is None and get_target(name).is_class:
+            return class_value(value)
+        number = label_value(value)
+        if number is None:
+            return None
+        if self.divide_by_n_sites:
+            number /= n_sites
+        if self.at_most is None:
+            return number * self.scale
+        if math.isinf(number):
+            raise RecordError(
+                "invalid_label", f"value is {number}, expected a finite number"
+            )
+        return float(number * self.scale <= self.at_most)
+
+
+class TableColumns(FrozenModel):
+    """Columns of a table; None takes the first usual name that is there.
+
+    Attributes:
+        structure: CIF text, or JSON of a pymatgen structure or of JARVIS atoms.
+        material_id: Identifier; also keys the label table of a folder.
+        split: `train`, `val` or `test`.
+    """
+
+    structure: str | None = None
+    material_id: str | None = None
+    split: str | None = None
+
+
+def find_columns(
+    table: Table,
+    given: TableColumns,
+    targets: Mapping[str, TargetColumn],
+    *,
+    with_structures: bool,
+) -> dict[str, str]:
+    """Map `material_id`, `structure`, `split` and targets to the columns of a table.
+
+    Args:
+        table: The table.
+        given: Names the user chose.
+        targets: Target name to its column.
+        with_structures: Whether the table must hold structures; a label table has none.
+
+    Returns:
+        Field name to column name; `split` only where the table has such a column.
+
+    Raises:
+        ConfigError: A column is missing; the message lists those there are.
+    """
+    usual = ID_COLUMNS if table.has_names else table.columns[:1]
+    found = {"material_id": pick_column(table, given.material_id, tuple(usual))}
+    if with_structures:
+        found["structure"] = pick_column(table, given.structure, STRUCTURE_COLUMNS)
+    if given.split is not None or "split" in table.columns:
+        found["split"] = pick_column(table, given.split, ("split",))
+    for name, target in targets.items():
+        found[name] = pick_column(table, target.column, ())
+    return found
+
+
+def read_id(value: object) -> str:
+    """Read the cell of an identifier; empty if it is missing."""
+    if isinstance(value, float):  # a column of integers with gaps reads back as floats
+        if math.isnan(value):
+            return ""
+        value = int(value) if value.is_integer() else value
+    return "" if value is None else str(value).strip()
+
+
+def structure_content(
+    value: object, column: str, *, is_ragged: bool
+) -> str | Callable[[], Crystal]:
+    """Return the CIF text in a cell of the structure column, or a reader of other forms."""
+    if is_ragged:
+        return partial(refuse, "the row has not as many fields as the header")
+    if isinstance(value, str) and value.strip():
+        return partial(crystal_from_json, value) if is_json(value) else value
+    if isinstance(value, dict):
+        return partial(crystal_from_any, value)
+    return partial(refuse, f"column {column} is empty, expected CIF text or JSON")
+
+
+def pick_column(table: Table, wanted: str | None, usual: tuple[str, ...]) -> str:
+    """Return the wanted column, or the first usual one that is there.
+
+    Raises:
+        ConfigError: The table has none of them; the message lists its columns.
+    """
+    names = (wanted,) if wanted is not None else usual
+    for name in names:
+        if name in table.columns:
+            return name
+    raise ConfigError(
+        f"{table.path.name} has no column {' or '.join(names)}; "
+        f"its columns are {', '.join(table.columns)}"
+    )

@@ -1,0 +1,1 @@
+"""JSON documents that are too long to load, by byte range."""

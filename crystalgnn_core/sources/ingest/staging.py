@@ -1,0 +1,232 @@
+"""What was read from the parts of a source, kept on disk until it is committed."""
+
+from __future__ import annotations
+
+from collections import Counter
+from itertools import chain
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from pydantic import Field, ValidationError
+
+from crystalgnn_core.base import FrozenModel
+from crystalgnn_core.errors import IntegrityError
+from crystalgnn_core.records.checks.validation import rejects_table
+from crystalgnn_core.records.schema import (
+    INGEST_STAGE,
+    RejectedRecord,
+    record_schema,
+    reject_schema,
+)
+from crystalgnn_core.sources.base import SourcePart
+from crystalgnn_core.storage.files import FileRef, read_json, write_table, write_text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from crystalgnn_core.sources.ingest.stored import KeptRows
+
+
+class PartState(FrozenModel):
+    """References to what was read from one part.
+
+    Attributes:
+        records: Rows of the record table.
+        rejects: Rejected rows.
+        n_in: Rows that the part holds.
+        following: The part that it names as the next one.
+        n_dropped: Target to number of implausible labels that kept rows go without.
+        part: Digest of the part; empty in states of old.
+    """
+
+    records: FileRef
+    rejects: FileRef
+    n_in: int
+    following: SourcePart | None = None
+    n_dropped: dict[str, int] = Field(default_factory=dict)
+    part: str = ""
+
+    def is_sound(self) -> bool:
+        """Tell whether both files are there and undamaged."""
+        return self.records.is_sound() and self.rejects.is_sound()
+
+
+def write_part(
+    entry: Path,
+    part: SourcePart,
+    records: pa.Table,
+    rejects: Sequence[RejectedRecord],
+    *,
+    n_in: int,
+    following: SourcePart | None,
+    n_dropped: Mapping[str, int] = MappingProxyType({}),
+) -> PartState:
+    """Write what was read from a part, and the entry that says so last.
+
+    Args:
+        entry: Path of the entry, such as `00003.json`; the tables stand beside it.
+        part: What was read.
+        records: Rows of the record table.
+        rejects: Rejected rows.
+        n_in: Rows that the part holds.
+        following: The part that it names as the next one.
+        n_dropped: Target to number of implausible labels that kept rows go without.
+    """
+    state = PartState(
+        records=_write(entry.with_suffix(".records.parquet"), records),
+        rejects=_write(entry.with_suffix(".rejects.parquet"), rejects_table(rejects)),
+        n_in=n_in,
+        following=following,
+        n_dropped=dict(n_dropped),
+        part=part.digest,
+    )
+    write_text(entry, state.model_dump_json())
+    return state
+
+
+def staged_part(entry: Path, part: SourcePart) -> PartState | None:
+    """Return what an interrupted ingest has read of a part, if it is undamaged.
+
+    Rows without columns that came into use meanwhile are to be read again, and so are those
+    of a page that stood at this position before: one that was read anew may name another.
+    """
+    if not entry.is_file():
+        return None
+    try:
+        state = PartState.model_validate(read_json(entry))
+    except (IntegrityError, ValidationError):
+        return None
+    if state.part != part.digest or not state.is_sound():
+        return None
+    is_current = all(
+        pq.read_schema(file.path).names == schema.names
+        for file, schema in (
+            (state.records, record_schema()),
+            (state.rejects, reject_schema()),
+        )
+    )
+    return state if is_current else None
+
+
+class StagedRecords:
+    """The rows of all parts of a source, read part by part; each id counts once.
+
+    Args:
+        source: Name of the source.
+        states: Its parts, in order.
+        kept: Stored rows that stay as they are, if any.
+
+    Raises:
+        IntegrityError: A row that shall stay is not stored, or was read anew as well.
+    """
+
+    def __init__(
+        self, source: str, states: Sequence[PartState], kept: KeptRows | None = None
+    ) -> None:
+        self.source = source
+        self._states = states
+        self._kept = kept
+        self._keep: list[pa.BooleanArray] = []
+        self._duplicates: list[RejectedRecord] = []
+        ids = self._staged_ids()
+        self._find_duplicates(ids)
+        self._n_stored = 0 if kept is None else self._check_kept(kept, ids)
+
+    def __len__(self) -> int:
+        """Return the number of rows that are in the record table afterwards."""
+        return sum(keep.true_count for keep in self._keep) + self._n_stored
+
+    @property
+    def n_in(self) -> int:
+        """Rows that were read, and stored ones that stay, kept and rejected."""
+        n_read = sum(state.n_in for state in self._states)
+        if self._kept is None:
+            return n_read
+        return n_read + self._n_stored + self._kept.rejects.num_rows
+
+    def tables(self, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
+        """Stream the kept rows of each part, some columns or all."""
+        stored = iter(()) if self._kept is None else self._kept.tables(columns)
+        return chain(self._staged_tables(columns), stored)
+
+    def rejects(self) -> pa.Table:
+        """Return the rejected rows, those of repeated ids last."""
+        tables = [pq.read_table(state.rejects.path) for state in self._states]
+        stored = [] if self._kept is None else [self._kept.rejects]
+        return pa.concat_tables([*tables, *stored, rejects_table(self._duplicates)])
+
+    def n_dropped(self) -> dict[str, int]:
+        """Return the number of labels of each target that rows were kept without."""
+        counts: Counter[str] = Counter()
+        for state in self._states:
+            counts.update(state.n_dropped)
+        return dict(sorted(counts.items()))
+
+    def n_labels(self, targets: Sequence[str]) -> dict[str, int]:
+        """Return the number of labels of each target."""
+        counts: Counter[str] = Counter(dict.fromkeys(targets, 0))
+        for table in self.tables(targets):
+            for name in targets:
+                counts[name] += table.num_rows - table[name].null_count
+        return dict(counts)
+
+    def _staged_tables(self, columns: Sequence[str] | None) -> Iterator[pa.Table]:
+        names = None if columns is None else list(columns)
+        for state, keep in zip(self._states, self._keep, strict=True):
+            table = pq.read_table(state.records.path, columns=names)
+            yield table if keep.false_count == 0 else table.filter(keep)
+
+    def _staged_ids(self) -> list[pa.ChunkedArray]:
+        """Return the ids of the rows that were read, part by part."""
+        return [
+            pq.read_table(state.records.path, columns=["material_id"])["material_id"]
+            for state in self._states
+        ]
+
+    def _check_kept(self, kept: KeptRows, staged: Sequence[pa.ChunkedArray]) -> int:
+        """Return the number of stored records that stay; each is stored, and not read."""
+        n_missing = kept.missing()
+        n_twice = sum(
+            pc.sum(pc.is_in(ids, value_set=kept.material_ids)).as_py() or 0
+            for ids in staged
+        )
+        if n_missing or n_twice:
+            raise IntegrityError(
+                f"source {self.source}: of the rows that shall stay {n_missing} are not "
+                f"stored and {n_twice} were read anew; ingest the source again"
+            )
+        return sum(table.num_rows for table in kept.tables(["material_id"]))
+
+    def _find_duplicates(self, staged: Sequence[pa.ChunkedArray]) -> None:
+        """Keep the first row of every id and reject the others."""
+        if not staged:
+            return
+        ids = pa.chunked_array(
+            [chunk for part in staged for chunk in part.chunks], pa.string()
+        ).combine_chunks()
+        codes = ids.dictionary_encode().indices.to_numpy()  # in order of first appearance
+        is_first = np.diff(np.maximum.accumulate(codes), prepend=-1) > 0
+        firsts = np.flatnonzero(is_first)
+        for row in np.flatnonzero(~is_first):
+            self._duplicates.append(self._reject(ids[row].as_py(), firsts[codes[row]]))
+        ends = np.cumsum([len(part) for part in staged])[:-1]
+        self._keep = [pa.array(part) for part in np.split(is_first, ends)]
+
+    def _reject(self, material_id: str, first: int) -> RejectedRecord:
+        message = (
+            f"{material_id}: id occurs again (first among the kept rows at position "
+            f"{first}); give every row its own id"
+        )
+        return RejectedRecord(
+            self.source, material_id, INGEST_STAGE, "duplicate_id", message
+        )
+
+
+def _write(path: Path, table: pa.Table) -> FileRef:
+    write_table(path, table)
+    return FileRef.of(path, n_rows=table.num_rows)

@@ -1,0 +1,1 @@
+"""JARVIS-DFT, by named releases."""

@@ -1,0 +1,197 @@
+"""Requests to the Materials Project through its own client, failures told apart."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, TypeVar
+
+from pydantic import Field
+
+from crystalgnn_core.errors import DownloadError, SourceError
+from crystalgnn_core.remote.downloads import Patience, fetch_json, try_often
+from crystalgnn_core.remote.http import PassingError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from mp_api.client import MPRester
+    from pydantic import BaseModel
+
+    from crystalgnn_core.sources.materials_project.labels import Document
+
+PAGE_SIZE = 1000  # rows; the service answers no longer page
+IDS_A_REQUEST = 500  # they stand in the address, which stays below 8 KiB
+# what the client meets in answers of another form
+DAMAGED = (AttributeError, KeyError, TypeError, ValueError)
+_SORTED = "material_id"
+T = TypeVar("T")
+
+
+class ServicePatience(Patience):
+    """How long requests wait and how often they try; pauses differ by chance."""
+
+    jitter: Annotated[float, Field(ge=0, le=1)] = 0.5
+
+
+class Release(NamedTuple):
+    """What the service offers now.
+
+    Attributes:
+        version: Version of the database, such as `2025.09.25`.
+        restricted: Batches of calculations under terms of their own.
+    """
+
+    version: str
+    restricted: frozenset[str]
+
+
+def read_release(endpoint: str, patience: Patience) -> Release:
+    """Ask the service which release of its data it offers.
+
+    The client asks once a process, so that one that lives long would miss a new release.
+
+    Raises:
+        SourceError: There is no such service.
+        TransientError: It does not answer; a second try may succeed.
+    """
+    try:
+        answer = fetch_json(f"{endpoint}heartbeat", patience)
+    except DownloadError as error:
+        raise SourceError(f"no Materials Project service: {error}; see endpoint") from error
+    version = answer.get("db_version") if isinstance(answer, dict) else None
+    if not isinstance(version, str) or not version:
+        raise SourceError(
+            f"{endpoint}heartbeat names no db_version; expected the address of the "
+            "Materials Project or of a mirror in endpoint"
+        )
+    return Release(version, frozenset(answer.get("access_controlled_batch_ids") or ()))
+
+
+class MaterialsClient:
+    """The real `MPRester`, asked for raw documents, a filter and fields always given.
+
+    A search without a filter would read a public bulk table in place of the endpoint.
+    What may pass is tried again here, not by the client, so that one patience counts.
+
+    Args:
+        rester: The client.
+        endpoint: Address of the service, for messages.
+        key: Key of the user, to keep it out of messages.
+        patience: Times and tries.
+    """
+
+    def __init__(
+        self, rester: MPRester, endpoint: str, key: str, patience: Patience
+    ) -> None:
+        self._endpoint = endpoint
+        self._key = key
+        self._patience = patience
+        self._summary: Any = rester.materials.summary.search.__self__
+        self._thermo: Any = rester.materials.thermo.search.__self__
+        for route in (self._summary, self._thermo):
+            route.timeout = (patience.connect_seconds, patience.read_seconds)
+            route.document_model = _FieldNames(route.document_model)
+
+    def __repr__(self) -> str:
+        """Name the service, never the key."""
+        return f"MaterialsClient({self._endpoint})"
+
+    def count(self, criteria: Mapping[str, Any]) -> int:
+        """Return how many materials fit, given parameters of the route."""
+        given = {**criteria, "_fields": _SORTED, "_limit": 1}
+        return int(self._ask("summary", lambda: self._summary.count(dict(given))))
+
+    def summary_page(
+        self, query: Mapping[str, Any], fields: Sequence[str], *, page: int, size: int
+    ) -> list[Document]:
+        """Return a page of summary documents, ordered by id; pages are counted from 1."""
+        return self._ask(
+            "summary",
+            lambda: self._summary.search(
+                **query,
+                fields=list(fields),
+                all_fields=False,
+                chunk_size=size,
+                num_chunks=1,
+                _page=page,
+                _sort_fields=_SORTED,
+            ),
+        )
+
+    def summaries(self, ids: Sequence[str], fields: Sequence[str]) -> list[Document]:
+        """Return the summary documents of at most `IDS_A_REQUEST` materials."""
+        return self._ask(
+            "summary",
+            lambda: self._summary.search(
+                material_ids=list(ids),
+                deprecated=False,
+                fields=list(fields),
+                all_fields=False,
+                chunk_size=len(ids),
+            ),
+        )
+
+    def thermo(
+        self, ids: Sequence[str], thermo_type: str, fields: Sequence[str]
+    ) -> list[Document]:
+        """Return the thermodynamic documents of one type of some materials."""
+        return self._ask(
+            "thermo",
+            lambda: self._thermo.search(
+                material_ids=list(ids),
+                thermo_types=[thermo_type],
+                fields=list(fields),
+                all_fields=False,
+                chunk_size=max(len(ids), 1),
+            ),
+        )
+
+    def _ask(self, route: str, search: Callable[[], T]) -> T:
+        """Search; what may pass is tried again, anything else said without the key.
+
+        Raises:
+            SourceError: The key or the request is refused.
+            TransientError: The service is busy, or the connection was cut, several times.
+        """
+        where = f"{self._endpoint}materials/{route}"
+        return try_often(lambda: self._once(where, search), where, self._patience)
+
+    def _once(self, where: str, search: Callable[[], T]) -> T:
+        from mp_api.client.core.exceptions import MPRestError
+        from requests import RequestException
+
+        # raised below, so that no traceback shows what the service may have echoed
+        try:
+            return search()
+        except MPRestError as error:
+            is_passing = isinstance(error.__context__, RequestException)
+            said = " ".join(self._without_key(str(error)).split())[:300]
+        except DAMAGED as error:
+            is_passing = True
+            said = f"the answer is no list of documents ({type(error).__name__})"
+        if is_passing:
+            raise PassingError(said)
+        raise SourceError(f"{where}: {said}; does mp-api fit the service?")
+
+    def _without_key(self, text: str) -> str:
+        return text.replace(self._key, "***")
+
+
+class _FieldNames:
+    """Stands in for a document model of the client, which knows the names of fields by it.
+
+    The client builds the whole schema of its model anew for each field that it checks,
+    20 ms a time.
+    """
+
+    def __init__(self, model: type[BaseModel]) -> None:
+        self.__name__ = model.__name__
+        self._schema = _schema_of(model)
+
+    def model_json_schema(self) -> dict[str, Any]:
+        return self._schema
+
+
+@cache
+def _schema_of(model: type[BaseModel]) -> dict[str, Any]:
+    return model.model_json_schema()

@@ -1,0 +1,1 @@
+"""Databases that answer by the OPTIMADE specification."""

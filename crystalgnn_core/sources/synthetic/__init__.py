@@ -1,0 +1,1 @@
+"""Crystals and labels of a documented physical model."""

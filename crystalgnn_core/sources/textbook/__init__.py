@@ -1,0 +1,1 @@
+"""Crystals whose structures stand in textbooks."""

@@ -1,0 +1,1 @@
+"""What lies on disk: written whole or not at all, verified by digest before reuse."""

@@ -1,0 +1,59 @@
+import logging
+from pathlib import Path
+
+import pytest
+
+from crystalgnn_core.errors import SourceError
+from crystalgnn_core.sources.formats.folders import find_files
+
+
+def names_in(folder):
+    return [path.relative_to(folder).as_posix() for path in find_files(folder, ["*.cif"])]
+
+
+def fill(folder, *names):
+    for name in names:
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+
+
+def test_links_to_folders_elsewhere_are_followed(tmp_path):
+    fill(tmp_path, "ours/a.cif", "scratch/b.cif", "scratch/deep/c.cif")
+    (tmp_path / "ours" / "linked").symlink_to(tmp_path / "scratch")
+    (tmp_path / "ours" / "d.cif").symlink_to(tmp_path / "scratch" / "b.cif")
+    expected = ["a.cif", "d.cif", "linked/b.cif", "linked/deep/c.cif"]
+    assert names_in(tmp_path / "ours") == expected
+
+
+def test_links_that_lead_back_add_nothing(tmp_path):
+    fill(tmp_path, "ours/run1/a.cif", "scratch/b.cif")
+    (tmp_path / "ours" / "latest").symlink_to(tmp_path / "ours" / "run1")
+    (tmp_path / "ours" / "run1" / "up").symlink_to(tmp_path / "ours")
+    (tmp_path / "ours" / "linked").symlink_to(tmp_path / "scratch")
+    (tmp_path / "scratch" / "itself").symlink_to(tmp_path / "scratch")
+    (tmp_path / "scratch" / "back").symlink_to(tmp_path / "ours")
+    assert names_in(tmp_path / "ours") == ["linked/b.cif", "run1/a.cif"]
+
+
+def test_a_link_to_nothing_is_told(tmp_path, caplog):
+    fill(tmp_path, "a.cif")
+    (tmp_path / "gone.cif").symlink_to(tmp_path / "nowhere.cif")
+    with caplog.at_level(logging.WARNING):
+        assert names_in(tmp_path) == ["a.cif"]
+    assert "gone.cif: left out" in caplog.text
+
+
+def test_a_folder_that_cannot_be_listed_is_an_error(tmp_path, monkeypatch):
+    """Without it a release would seem to have lost the rows of that folder."""
+    fill(tmp_path, "a.cif", "closed/b.cif")
+    listed = Path.iterdir
+
+    def refuse(folder):
+        if folder.name == "closed":
+            raise PermissionError(13, "Permission denied", str(folder))
+        return listed(folder)
+
+    monkeypatch.setattr(Path, "iterdir", refuse)  # whoever may read all would pass
+    with pytest.raises(SourceError, match=r"closed: .* cannot be listed \(Permission"):
+        names_in(tmp_path)

@@ -1,0 +1,96 @@
+"""Texts are told apart by content; every row of a table becomes one record."""
+
+import json
+
+import pandas as pd
+import pytest
+from pymatgen.core.lattice import Lattice
+from pymatgen.core.structure import Structure
+
+from crystalgnn_core.errors import ConfigError, SourceError
+from crystalgnn_core.screening.inputs import StructureText, read_inputs
+from crystalgnn_core.sources.formats.structures import read_structure_text
+from crystalgnn_core.sources.formats.table_structures import read_table
+
+COPPER = Structure(Lattice.cubic(2.55), ["Cu"], [[0, 0, 0]])
+SALT = Structure(Lattice.cubic(3.3), ["Na", "Cl"], [[0.0] * 3, [0.5] * 3])
+TWO_BLOCKS = COPPER.to(fmt="cif") + "\n" + SALT.to(fmt="cif")
+
+
+@pytest.mark.parametrize(
+    ("text", "ids", "sizes"),
+    [
+        (SALT.to(fmt="cif"), ["x"], [2]),
+        ("# a comment\n\n" + SALT.to(fmt="cif").lower(), ["x"], [2]),
+        (TWO_BLOCKS, ["x-1", "x-2"], [1, 2]),
+        (SALT.to(fmt="poscar"), ["x"], [2]),
+        ("data of my run\n" + SALT.to(fmt="poscar").partition("\n")[2], ["x"], [2]),
+        (json.dumps(SALT.as_dict()), ["x"], [2]),
+        (json.dumps([SALT.as_dict(), COPPER.as_dict()]), ["x-1", "x-2"], [2, 1]),
+        ("\n " + json.dumps({"jid": "JVASP-1", "atoms": {}}), ["JVASP-1"], [None]),
+        ("no structure at all", ["x"], [None]),
+        ('{"cut": ', ["x"], [None]),
+    ],
+)
+def test_texts_are_told_apart_by_content(text, ids, sizes):
+    records = read_structure_text(text, "x")
+    assert [record.material_id for record in records] == ids
+    found = [None if r.crystal is None else len(r.crystal.atomic_numbers) for r in records]
+    assert found == sizes
+    assert all(record.error for record in records if record.crystal is None)
+
+
+def test_texts_stand_among_other_inputs():
+    text = StructureText(TWO_BLOCKS, "typed")
+    ids = [record.material_id for record in read_inputs([COPPER, text])]
+    assert ids == ["0", "typed-1", "typed-2"]
+    ids = [record.material_id for record in read_inputs({"a": text, "b": COPPER})]
+    assert ids == ["a-1", "a-2", "b"]
+    assert [record.material_id for record in read_inputs(text)] == ["typed-1", "typed-2"]
+
+
+def test_tables_stand_among_other_inputs(tmp_path):
+    path = tmp_path / "t.csv"
+    pd.DataFrame({"id": ["p", "q"], "cif": [SALT.to(fmt="cif")] * 2}).to_csv(path)
+    assert [record.material_id for record in read_inputs(path)] == ["p", "q"]
+    ids = [record.material_id for record in read_inputs({"t": path, "b": COPPER})]
+    assert ids == ["t/p", "t/q", "b"]
+
+
+@pytest.mark.parametrize("column", ["material_id", "candidate_id", "id", None])
+def test_every_row_of_a_table_is_one_record(tmp_path, column):
+    texts = [SALT.to(fmt="cif"), None, json.dumps(COPPER.as_dict()), "junk"] * 150
+    frame = pd.DataFrame({"structure": texts})
+    if column is not None:
+        frame[column] = [f"m{index}" for index in range(len(texts))]
+        frame.loc[2, column] = ""
+    path = tmp_path / "t.parquet"
+    frame.to_parquet(path)
+    records = list(read_table(path))
+    rows = range(len(texts))
+    names = [str(i + 1) for i in rows] if column is None else frame[column].tolist()
+    assert [record.material_id for record in records] == names
+    is_read = [record.crystal is not None for record in records]
+    expected = [index % 4 in {0, 2} for index in rows]
+    expected[2] = column is None  # a row without its id is refused
+    assert is_read == expected
+    assert records[1].error is not None
+    assert "t.parquet row 2: column structure is empty" in records[1].error[1]
+
+
+def test_a_row_of_the_wrong_length_keeps_its_place(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text("id,cif\na,b,c\n")
+    [record] = read_table(path)
+    assert record.error is not None
+    assert "row 1: the row has not as many fields as the header" in record.error[1]
+
+
+def test_tables_without_structures_are_refused(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text("id,energy\na,1\n")
+    with pytest.raises(ConfigError, match="no column cif or structure; its columns are id"):
+        list(read_table(path))
+    path.write_text("id,cif\n")
+    with pytest.raises(SourceError, match="holds no rows"):
+        list(read_table(path))

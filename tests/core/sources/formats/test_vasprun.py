@@ -1,0 +1,174 @@
+from __future__ import annotations
+
+import gzip
+from pathlib import Path
+from typing import Any
+
+import ase.test
+import numpy as np
+import pytest
+from pymatgen.core.structure import Structure
+
+from crystalgnn_core.sources.formats.vasprun import (
+    is_of_one_element,
+    read_final_structure,
+    read_vasp_run,
+)
+from tests.core.sources.vasprun_texts import vasprun_text
+
+REAL = Path(ase.test.__file__).parent / "testdata" / "vasp"
+SALT = Structure(
+    2.8 * np.array([[0, 1, 1], [1, 0, 1], [1, 1, 0]]),
+    ["Na", "Cl"],
+    np.array([[0.0] * 3, [0.5] * 3]),
+)
+
+
+@pytest.fixture
+def written(tmp_path):
+    def write(energy=-6.8, **settings):
+        path = tmp_path / "vasprun.xml"
+        path.write_text(vasprun_text(SALT, energy, **settings))
+        return path
+
+    return write
+
+
+def real(name):
+    path = REAL / name
+    if not path.is_file():
+        pytest.skip("this release of ASE comes without its test data")
+    return path
+
+
+def test_a_real_run_of_sodium_chloride_is_read():
+    """Expected values stand in the file: energy, Fermi energy, and edges of the bands."""
+    run = read_vasp_run(real("vasprun_dfpt.xml"))
+    assert run.calculation.crystal.atomic_numbers.tolist() == [11, 17]
+    assert run.calculation.energy == -6.74587304
+    assert run.calculation.run_type == "GGA"
+    assert run.calculation.potcars == ("PAW_PBE Na 08Apr2002", "PAW_PBE Cl 06Sep2000")
+    assert run.calculation.hubbards == {}
+    assert run.fermi_energy == 0.65337127
+    assert run.band_gap == pytest.approx(5.6402 - 0.1414)
+
+
+def test_a_real_run_with_potentials_of_the_lda_is_no_gga():
+    run = read_vasp_run(real("vasprun_pstress.xml"))
+    assert run.calculation.run_type == "LDA"  # no GGA tag; potential `PAW C 22Mar2012`
+    assert run.band_gap == pytest.approx(14.5994 - 9.0490)
+    assert is_of_one_element(real("vasprun_pstress.xml"))
+    assert not is_of_one_element(real("vasprun_dfpt.xml"))
+
+
+def test_the_energy_under_pressure_is_no_enthalpy(written):
+    """The file ends with E + PV; E stands in its last electronic step."""
+    energy = read_vasp_run(real("vasprun_pstress.xml")).calculation.energy
+    assert energy == pytest.approx(-20.24720095, abs=1e-7)
+    pressed = read_vasp_run(written(PSTRESS=10.0)).calculation.energy  # 1 GPa
+    assert pressed == pytest.approx(-6.8 - SALT.volume / 160.21766, abs=1e-6)
+
+
+def test_a_written_run_gives_back_what_was_written(written):
+    run = read_vasp_run(written())
+    assert np.allclose(run.calculation.crystal.lattice, SALT.lattice.matrix)
+    assert run.calculation.energy == -6.8
+    assert run.calculation.run_type == "GGA"
+    assert (run.band_gap, run.fermi_energy) == (3.5, 0.5)
+
+
+def test_a_compressed_run_is_the_same(written):
+    path = written()
+    packed = path.with_name("vasprun.xml.gz")
+    packed.write_bytes(gzip.compress(path.read_bytes()))
+    plain, unpacked = read_vasp_run(path), read_vasp_run(packed)
+    assert unpacked.calculation.energy == plain.calculation.energy
+    assert unpacked.band_gap == plain.band_gap
+
+
+RUN_TYPES: dict[str, dict[str, Any]] = {
+    "GGA+U": {"hubbard": {"Na": 4.0}},
+    "GGA": {"hubbard": {"Na": 0.0}},
+    "r2SCAN": {"incar": {"METAGGA": "R2SCAN"}},
+    "SCAN": {"incar": {"METAGGA": "SCAN"}},
+    "PBEsol": {"GGA": "PS"},
+    "HSE06": {"HFSCREEN": 0.2, "LHFCALC": True, "AEXX": 0.25},
+    "GGA+vdW-DFT-D3": {"incar": {"IVDW": 11}},
+    "LDA": {"GGA": "--", "titles": {"Na": "PAW Na 1", "Cl": "PAW Cl 1"}},
+}
+
+
+@pytest.mark.parametrize("name", RUN_TYPES)
+def test_functional_is_named_as_the_materials_project_does(written, name):
+    assert read_vasp_run(written(**RUN_TYPES[name])).calculation.run_type == name
+
+
+def test_hubbard_u_is_read(written):
+    run = read_vasp_run(written(hubbard={"Cl": 2.5}))
+    assert run.calculation.hubbards == {"Na": 0.0, "Cl": 2.5}
+
+
+def test_a_band_across_the_fermi_energy_closes_the_gap(written):
+    assert read_vasp_run(written(bands=[[-1, 1], [0.6, 2]])).band_gap == 0.0
+    assert read_vasp_run(written(bands=[[-1], [-2]])).band_gap is None
+
+
+REFUSED: dict[str, tuple[dict[str, Any], str, str]] = {
+    "electrons": ({"n_electronic": 60}, "not_converged", "NELM = 60"),
+    "ions": ({"n_ionic": 5, "NSW": 5, "IBRION": 2}, "not_converged", "NSW = 5"),
+    "dynamics": ({"n_ionic": 5, "NSW": 5, "IBRION": 0}, "not_converged", "dynamics"),
+    "displaced": ({"NSW": 1, "IBRION": 6}, "incompatible_settings", "displaced"),
+    "bands": ({"ICHARG": 11}, "incompatible_settings", "ICHARG"),
+    "infinite": ({"energy": float("inf")}, "incompatible_settings", "no total energy"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_runs_without_a_final_energy_are_refused(written, refused, name):
+    settings, reason, words = REFUSED[name]
+    found, message = refused(read_vasp_run, written(**settings))
+    assert found == reason
+    assert words in message
+
+
+def test_a_relaxation_that_ended_early_is_converged(written):
+    assert read_vasp_run(written(n_ionic=4, NSW=99, IBRION=2)).calculation.energy == -6.8
+
+
+DAMAGED = {
+    "cut": lambda text: text[: len(text) // 2],
+    "empty": lambda _: b"",
+    "other": lambda _: b"<html><body>502</body></html>",
+    "no numbers": lambda text: text.replace(b"-6.80000000", b"***********"),
+    "junk": lambda _: bytes(range(256)) * 20,
+}
+
+
+@pytest.mark.parametrize("name", DAMAGED)
+@pytest.mark.parametrize("suffix", ["", ".gz"])
+def test_damaged_runs_are_refused_in_one_line(written, refused, name, suffix):
+    path = written()
+    content = DAMAGED[name](path.read_bytes())
+    damaged = path.with_name(f"vasprun.xml{suffix}")
+    damaged.write_bytes(gzip.compress(content) if suffix else content)
+    reason, message = refused(read_vasp_run, damaged)
+    # stars stand for an energy that overflowed
+    assert reason == (
+        "incompatible_settings" if name == "no numbers" else "unreadable_structure"
+    )
+    assert "\n" not in message
+
+
+def test_a_cut_archive_is_refused(written, refused):
+    path = written()
+    damaged = path.with_name("vasprun.xml.gz")
+    damaged.write_bytes(gzip.compress(path.read_bytes())[:-200])
+    assert refused(read_vasp_run, damaged)[0] == "unreadable_structure"
+    damaged.write_bytes(path.read_bytes())
+    assert refused(read_vasp_run, damaged)[0] == "unreadable_structure"
+    assert not is_of_one_element(damaged)
+
+
+def test_final_structure_is_read_of_unconverged_runs(written):
+    path = written(n_electronic=60)
+    assert read_final_structure(path).atomic_numbers.tolist() == [11, 17]
