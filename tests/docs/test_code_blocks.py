@@ -81,7 +81,7 @@ def commands_of(block):
     ]
 
 
-def parse_command(arguments) -> tuple[tuple[str, ...], dict[str, Any]]:
+def parse_command(arguments: list[str]) -> tuple[tuple[str, ...], dict[str, Any]]:
     """Parse the words behind `crystalgnn`; return the names of the command, and values."""
     command: Any = typer.main.get_command(app)
     names, words = [], list(arguments)
@@ -131,9 +131,10 @@ def test_yaml_is_a_configuration(page, block, tmp_path):
     assert load_config(path) != PipelineConfig()
 
 
-@in_language("toml")
-def test_toml_is_valid(page, block):
-    assert tomllib.loads(block.code)
+def test_toml_is_valid():
+    for page, block in BLOCKS:
+        if block.language == "toml":
+            assert tomllib.loads(block.code), place(page, block)
 
 
 @in_language("bash", run=False)
@@ -145,7 +146,7 @@ def test_commands_exist_and_their_settings_fit(page, block, tmp_path, monkeypatc
         match words:
             case ["crystalgnn", *arguments]:
                 values = parse_command(arguments)[1]
-                if "config" in values:
+                if "config" in values and block.skipped is None:
                     check_settings(values)
             case ["make", target]:
                 assert target in targets
