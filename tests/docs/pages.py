@@ -18,6 +18,8 @@ PAGES = [
     ROOT / ".github" / "CONTRIBUTING.md",
     *sorted(DOCS.rglob("*.md")),
 ]
+_NAME = re.compile(r"`([\w./-]+\.\w+)`")
+_FIRST_LINE = re.compile(r"# ([\w.-]+\.\w+)\n")
 _MARKER = re.compile(r"<!--\s*not run:?\s*(.*?)\s*-->", re.DOTALL)
 
 
@@ -28,12 +30,15 @@ class Block(NamedTuple):
         line: Line of the page at which it begins, from 1.
         language: First word behind the fence.
         code: What is between the fences.
+        name: File name in a paragraph of its own right above, or in a comment on the first
+            line; None without one.
         skipped: Reason in a comment `<!-- not run: ... -->` right above; None without one.
     """
 
     line: int
     language: str
     code: str
+    name: str | None
     skipped: str | None
 
 
@@ -58,13 +63,22 @@ def blocks_of(page: Path) -> list[Block]:
     blocks, above = [], ""
     for token in parse(page):
         if token.type == "fence":
-            line = (token.map or [0])[0] + 1
-            found = _MARKER.fullmatch(above.strip())
-            reason = found.group(1) if found else None
-            language = token.info.split()[0] if token.info.strip() else ""
-            blocks.append(Block(line, language, token.content, reason))
-        above = token.content if token.type == "html_block" else ""
+            blocks.append(_block(token, above.strip()))
+        if token.type in {"fence", "html_block", "inline"}:
+            above = "" if token.type == "fence" else token.content
     return blocks
+
+
+def _block(token: Token, above: str) -> Block:
+    marker = _MARKER.fullmatch(above)
+    name = _NAME.fullmatch(above) or _FIRST_LINE.match(token.content)
+    return Block(
+        line=(token.map or [0])[0] + 1,
+        language=token.info.split()[0] if token.info.strip() else "",
+        code=token.content,
+        name=name.group(1) if name else None,
+        skipped=marker.group(1) if marker else None,
+    )
 
 
 def links_of(page: Path) -> set[str]:

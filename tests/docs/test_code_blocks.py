@@ -63,10 +63,12 @@ def sandbox(tmp_path, monkeypatch, own_store):
 
 
 def write_named_files(page, folder):
-    """Write the blocks that begin with `# name.yaml` to files of that name."""
+    """Write the blocks that a page gives a file name to files of that name."""
     for block in blocks_of(page):
-        if found := re.match(r"# ([\w.-]+\.(?:yaml|yml))\b", block.code):
-            (folder / found.group(1)).write_text(block.code, encoding="utf-8")
+        if block.name is not None:
+            path = folder / block.name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(block.code, encoding="utf-8")
 
 
 def commands_of(block):
@@ -115,7 +117,9 @@ def test_every_block_has_a_language_and_every_exception_a_reason():
 
 
 @with_code("python")
-def test_python_runs_from_top_to_bottom(page, sandbox):
+def test_python_runs_from_top_to_bottom(page, sandbox, monkeypatch):
+    write_named_files(page, sandbox)
+    monkeypatch.syspath_prepend(sandbox)  # later blocks may import earlier ones
     names: dict[str, Any] = {"__name__": "__page__"}
     for block in blocks_of(page):
         if block.language == "python" and block.skipped is None:
@@ -177,7 +181,14 @@ def _is_stored(values: dict[str, Any], folder: Path) -> bool:
     return {*asked, *values.get("sources", ())} <= known
 
 
-def test_marked_blocks_are_recognised(tmp_path):
+def test_markers_and_names_are_recognised(tmp_path):
     page = tmp_path / "page.md"
-    page.write_text("<!-- not run: needs the network -->\n```python\n1 / 0\n```\n")
-    assert blocks_of(page) == [Block(2, "python", "1 / 0\n", "needs the network")]
+    page.write_text(
+        "<!-- not run: needs the network -->\n```python\n1 / 0\n```\n"
+        "\n`a.py`\n\n```python\nx = 1\n```\n```yaml\n# b.yaml\nx: 1\n```\n"
+    )
+    assert blocks_of(page) == [
+        Block(2, "python", "1 / 0\n", None, "needs the network"),
+        Block(8, "python", "x = 1\n", "a.py", None),
+        Block(11, "yaml", "# b.yaml\nx: 1\n", "b.yaml", None),
+    ]
