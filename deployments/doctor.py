@@ -84,7 +84,7 @@ def _disk(folder: Path) -> Finding:
 
 
 def _store(store: Path) -> list[Finding]:
-    from crystalgnn_core.integrity import check_store
+    from crystalgnn_core.maintenance.integrity import check_store
 
     if not store.is_dir():
         return [Finding("store", "missing", is_fine=False, advice=f"no folder {store}")]

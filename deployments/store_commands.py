@@ -17,7 +17,7 @@ StorePath = Annotated[Path, typer.Option("--store", help="Store folder.")]
 @app.command()
 def check(store: StorePath = Path(DEFAULT_STORE)) -> None:
     """Verify every digest; name what is damaged, and exit with 1 if anything is."""
-    from crystalgnn_core.integrity import check_store
+    from crystalgnn_core.maintenance.integrity import check_store
 
     _require(store)
     checked = list(check_store(store))
@@ -47,7 +47,7 @@ def compact(
 
     Run it while no other job uses the store.
     """
-    from crystalgnn_core.compaction import compact_store
+    from crystalgnn_core.maintenance.compaction import compact_store
 
     _require(store)
     show_rows(

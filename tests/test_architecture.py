@@ -19,13 +19,9 @@ STAGES = (
     "learning",
     "screening",
     "reporting",
+    "maintenance",
 )
-COMPOSING = {
-    "crystalgnn_core",
-    "crystalgnn_core.config",
-    "crystalgnn_core.integrity",
-    "crystalgnn_core.compaction",
-}  # may import every stage
+COMPOSING = {"crystalgnn_core", "crystalgnn_core.config"}  # may import every stage
 
 
 def module_name(path):

@@ -1,1 +1,5 @@
-"""Crystal graphs: neighbours, Parquet shards, batches."""
+"""Crystal graphs: neighbours, shards, batches and line graphs."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

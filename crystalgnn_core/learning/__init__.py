@@ -1,1 +1,5 @@
-"""Splits, training, checkpoints, metrics and the registry of models."""
+"""Training, fine-tuning, comparison and the registry of models."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

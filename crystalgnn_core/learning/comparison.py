@@ -17,10 +17,10 @@ from crystalgnn_core.graphs.shards import graph_folder
 from crystalgnn_core.learning.cards import TEST_PREDICTIONS
 from crystalgnn_core.learning.checkpoints import choose_device, load_bundle
 from crystalgnn_core.learning.data import load_training_data
+from crystalgnn_core.learning.evaluation import refuse_other_schemes
 from crystalgnn_core.learning.fitting import evaluate
 from crystalgnn_core.learning.metrics import Metrics, scaled_error
 from crystalgnn_core.learning.registry import champion_key
-from crystalgnn_core.learning.scheme_checks import refuse_other_schemes
 from crystalgnn_core.storage.shards import KEY, ShardSet
 
 if TYPE_CHECKING:

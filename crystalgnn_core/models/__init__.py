@@ -1,26 +1,5 @@
 """Graph networks and models of the composition; `ModelConfig` is the union of them."""
 
-from typing import TYPE_CHECKING
+import lazy_loader
 
-from crystalgnn_core.base import union_by_kind
-from crystalgnn_core.models.alignn.config import ALIGNNConfig
-from crystalgnn_core.models.cgcnn.config import CGCNNConfig
-from crystalgnn_core.models.composition.config import (
-    CompositionMLPConfig,
-    CompositionTreesConfig,
-)
-from crystalgnn_core.models.megnet.config import MEGNetConfig
-from crystalgnn_core.models.schnet.config import SchNetConfig
-
-BuiltinModel = (
-    ALIGNNConfig
-    | CGCNNConfig
-    | CompositionMLPConfig
-    | CompositionTreesConfig
-    | MEGNetConfig
-    | SchNetConfig
-)
-if TYPE_CHECKING:
-    ModelConfig = BuiltinModel
-else:  # with those of installed packages; settings without a kind are CGCNN's
-    ModelConfig = union_by_kind(BuiltinModel, group="crystalgnn.networks", default="cgcnn")
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

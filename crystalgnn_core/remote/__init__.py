@@ -1,1 +1,5 @@
 """Other machines: requests that are retried, checked downloads, and their cache."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

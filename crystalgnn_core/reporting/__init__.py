@@ -1,1 +1,5 @@
-"""Plots and the page that shows a screen."""
+"""Plots and pages of trainings and screens."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

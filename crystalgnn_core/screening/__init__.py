@@ -1,1 +1,5 @@
-"""Candidates, predictions, duplicates and ranking."""
+"""Candidates, predictions, scores and rankings."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -7,15 +7,15 @@ import pytest
 import torch
 from filelock import FileLock
 
-from crystalgnn_core.compaction import compact_store
 from crystalgnn_core.errors import TransientError
 from crystalgnn_core.graphs.config import GraphConfig
 from crystalgnn_core.graphs.shards import graph_folder
-from crystalgnn_core.integrity import check_store
 from crystalgnn_core.learning import training as module
 from crystalgnn_core.learning.cards import read_card
 from crystalgnn_core.learning.checkpoints import load_bundle
 from crystalgnn_core.learning.training import name_model
+from crystalgnn_core.maintenance.compaction import compact_store
+from crystalgnn_core.maintenance.integrity import check_store
 from crystalgnn_core.records.table.store import RecordStore
 from tests.core.worlds import (
     GRAPH,

@@ -14,8 +14,8 @@ from crystalgnn_core.graphs.shards import (
     build_graph_shard,
     plan_graph_shards,
 )
-from crystalgnn_core.integrity import check_store
 from crystalgnn_core.learning.training import train_model
+from crystalgnn_core.maintenance.integrity import check_store
 from crystalgnn_core.models.composition.config import (
     CompositionMLPConfig,
     CompositionTreesConfig,

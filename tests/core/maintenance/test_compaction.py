@@ -5,8 +5,8 @@ import json
 import pyarrow.parquet as pq
 import pytest
 
-from crystalgnn_core.compaction import compact
 from crystalgnn_core.errors import IntegrityError
+from crystalgnn_core.maintenance.compaction import compact
 from crystalgnn_core.storage.manifest import Manifest
 from crystalgnn_core.storage.shards import ShardSet
 from tests.core.storage.test_shards import keep, one_job, refuse, table

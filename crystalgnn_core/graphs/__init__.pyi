@@ -1,0 +1,12 @@
+from .batches import GraphDataset as GraphDataset
+from .build import build_dataset as build_dataset
+from .build import build_graph as build_graph
+from .config import GraphConfig as GraphConfig
+from .line_graph import LineGraph as LineGraph
+from .line_graph import pair_along_paths as pair_along_paths
+from .line_graph import pair_at_centers as pair_at_centers
+from .mapped import map_graphs as map_graphs
+from .shards import build_graph_shard as build_graph_shard
+from .shards import graph_folder as graph_folder
+from .shards import plan_graph_shards as plan_graph_shards
+from .streaming import GraphStream as GraphStream

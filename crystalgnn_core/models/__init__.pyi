@@ -1,0 +1,9 @@
+from .alignn.config import ALIGNNConfig as ALIGNNConfig
+from .base import NetworkConfig as NetworkConfig
+from .cgcnn.config import CGCNNConfig as CGCNNConfig
+from .composition.config import CompositionMLPConfig as CompositionMLPConfig
+from .composition.config import CompositionTreesConfig as CompositionTreesConfig
+from .inference import for_inference as for_inference
+from .megnet.config import MEGNetConfig as MEGNetConfig
+from .schnet.config import SchNetConfig as SchNetConfig
+from .union import ModelConfig as ModelConfig

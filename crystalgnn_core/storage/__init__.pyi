@@ -1,0 +1,12 @@
+from .files import FileRef as FileRef
+from .files import atomic_path as atomic_path
+from .files import read_json as read_json
+from .files import write_json as write_json
+from .files import write_table as write_table
+from .files import write_text as write_text
+from .manifest import Manifest as Manifest
+from .manifest import Refusal as Refusal
+from .manifest import ShardEntry as ShardEntry
+from .shards import ShardJob as ShardJob
+from .shards import ShardSet as ShardSet
+from .shards import ShardState as ShardState

@@ -1,0 +1,68 @@
+"""A store that was written before the modules moved is used as it is."""
+
+import tarfile
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from crystalgnn_core.config import PipelineConfig
+from crystalgnn_core.screening.candidates import load_crystals, read_candidates
+from crystalgnn_core.screening.prediction import predict
+from tests.tiny import TINY
+
+STORE = Path(__file__).parents[1] / "data" / "store-0.1.0.tar.xz"
+WRITTEN_AT = "/store-fixture/store"  # screens refer to their files by absolute paths
+# names that the code of 3fd403b gave with the settings of `TINY`
+MODEL, SCREEN = "cgcnn-cb69fa33397a", "tiny-acb25e19bd9a"
+
+pytestmark = pytest.mark.xdist_group("prefect")
+
+
+@pytest.fixture
+def config(tmp_path):
+    with tarfile.open(STORE) as archive:
+        archive.extractall(tmp_path / "store", filter="data")
+    store = str(tmp_path / "store")
+    for file in (tmp_path / "store" / "screens").rglob("*.json"):
+        file.write_text(file.read_text().replace(WRITTEN_AT, store))
+    return PipelineConfig.model_validate(TINY | {"store": store})
+
+
+@pytest.mark.usefixtures("prefect_api")
+def test_nothing_of_an_older_store_is_made_again(config):
+    from flows.pipeline import pipeline
+
+    ranking = config.store_path / "screens" / SCREEN / "ranking.csv"
+    stored = {path: path.read_bytes() for path in config.store_path.rglob("*.parquet")}
+    before = ranking.read_bytes()
+    done = pipeline(config)
+    assert not any(report.was_read for report in done.ingested.reports)
+    assert done.built.n_shards == 0
+    assert (done.trained.model_id, done.trained.was_trained) == (MODEL, False)
+    assert (done.screened.result.screen_id, done.screened.result.was_ranked) == (
+        SCREEN,
+        False,
+    )
+    assert done.screened.n_predicted == 0
+    assert ranking.read_bytes() == before
+    for path, content in stored.items():
+        assert path.read_bytes() == content
+    assert (ranking.parent / "report.html").is_file()  # the archive has none
+
+
+def test_model_of_an_older_store_predicts_what_it_predicted(config):
+    ranking = pd.read_parquet(config.store_path / "screens" / SCREEN / "ranking.parquet")
+    candidates = read_candidates(config.store_path, ("candidates",))
+    ids = candidates.set_index("structure_digest")["candidate_id"]
+    crystals = {
+        ids[digest]: crystal
+        for digest, crystal in load_crystals(
+            config.store_path, ("candidates",), list(ids.index)
+        ).items()
+    }
+    table = predict(crystals, "champion", store=config.store).set_index("material_id")
+    again = table.loc[ranking["candidate_id"]]
+    for name in ("formation_energy_per_atom", "band_gap"):
+        # another processor may round the sums of single precision otherwise
+        assert again[name].to_numpy() == pytest.approx(ranking[name].to_numpy(), abs=1e-5)
