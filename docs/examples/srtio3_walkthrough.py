@@ -128,7 +128,7 @@ def walk(model: str | None, store: Path) -> Walk:
         for (pair, distance), count in count_edges(graph).items():
             show_line(f"   {pair:5s} {distance:.4f} Å  {count} edges")
     features = element_table()[[38, 22, 8]]
-    show_line(f"3. element features: {features.shape[1]} an element, 0 or 1")
+    show_line(f"3. element features: {features.shape[1]} per element, 0 or 1")
     for symbol, row in zip(("Sr", "Ti", "O"), features, strict=True):
         show_line(f"   {symbol:2s} set: {np.flatnonzero(row).tolist()}")
     expansion = expand(shells)
