@@ -184,7 +184,7 @@ def _models_in(annotation: Any) -> list[type[FrozenModel]]:  # noqa: ANN401  any
 
 def _sections(cls: type[FrozenModel]) -> list[griffe.DocstringSection]:
     docstring = griffe.Docstring(inspect.cleandoc(cls.__doc__ or ""))
-    return docstring.parse("google", warnings=False)
+    return docstring.parse("google")
 
 
 def _introduction(cls: type[FrozenModel]) -> str:
