@@ -20,7 +20,7 @@ from deployments.ingest_command import source_entry
 from deployments.options import resolve_config
 from tests.docs.pages import PAGES, ROOT, Block, blocks_of
 
-LANGUAGES = {"bash", "csv", "ini", "json", "python", "text", "toml", "yaml"}
+LANGUAGES = {"bash", "console", "csv", "ini", "json", "python", "text", "toml", "yaml"}
 READING = (  # commands that only read a store, and end at once
     ("models", "list"),
     ("models", "pretrained"),
@@ -37,19 +37,19 @@ def place(page, block=None):
     return str(page.relative_to(ROOT)) + (f":{block.line}" if block else "")
 
 
-def in_language(language, *, run=True):
+def in_language(*languages, run=True):
     found = [
         (page, block)
         for page, block in BLOCKS
-        if block.language == language and (block.skipped is None or not run)
+        if block.language in languages and (block.skipped is None or not run)
     ]
     return pytest.mark.parametrize(
         ("page", "block"), found, ids=[place(*entry) for entry in found]
     )
 
 
-def with_code(language):
-    pages = {page: None for page, block in BLOCKS if block.language == language}
+def with_code(*languages):
+    pages = {page: None for page, block in BLOCKS if block.language in languages}
     return pytest.mark.parametrize("page", pages, ids=place)
 
 
@@ -74,6 +74,8 @@ def write_named_files(page, folder):
 def commands_of(block):
     """Return the commands of a shell block as lists of words, continued lines joined."""
     lines = block.code.replace("\\\n", " ").splitlines()
+    if block.language == "console":  # what does not follow a prompt is output
+        lines = [line[2:] for line in lines if line.startswith("$ ")]
     words = [shlex.split(line, comments=True) for line in lines]
     return [
         line[index:]
@@ -141,7 +143,7 @@ def test_toml_is_valid():
             assert tomllib.loads(block.code), place(page, block)
 
 
-@in_language("bash", run=False)
+@in_language("bash", "console", run=False)
 def test_commands_exist_and_their_settings_fit(page, block, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     write_named_files(page, tmp_path)
@@ -160,9 +162,9 @@ def test_commands_exist_and_their_settings_fit(page, block, tmp_path, monkeypatc
                 assert (ROOT / script).is_file()
 
 
-@with_code("bash")
+@with_code("bash", "console")
 def test_commands_that_read_a_store_run(page, sandbox, run):
-    blocks = [block for block in blocks_of(page) if block.language == "bash"]
+    blocks = [block for block in blocks_of(page) if block.language in {"bash", "console"}]
     for words in [words for block in blocks for words in commands_of(block)]:
         if words[0] != "crystalgnn":
             continue
