@@ -164,7 +164,7 @@ def screen(
         if candidates is not None:
             rejected = with_runner(ingest_flow, settings.execution)(settings).rejected
         summary = with_runner(flow, settings.execution)(settings, models=tuple(model or ()))
-    _show_screened(summary, rejected)
+    _show_screened(summary, settings, rejected)
 
 
 def rescreen(
@@ -182,7 +182,7 @@ def rescreen(
         from flows.screening import rescreen as flow
 
         summary = flow(settings)
-    _show_screened(summary, {})
+    _show_screened(summary, settings, {})
 
 
 def retrain(
@@ -205,7 +205,7 @@ def retrain(
     if summary.decision is not None and summary.decision.champion_metrics:
         show_decision(summary.decision)
     if summary.screened is not None:
-        _show_screened(summary.screened, {})
+        _show_screened(summary.screened, settings, {})
 
 
 def serve(
@@ -243,16 +243,18 @@ def _run_pipeline(config: PipelineConfig, *, verbose: bool, label: str) -> None:
     card = summary.trained.card
     show_errors(f"Test split{label}", card.metrics["test"], card.units, card.baseline)
     show_rejects(summary.ingested.rejected, summary.screened.result.rejected)
-    show_screen(
-        summary.screened.result, summary.screened.report, n_top=N_SHOWN, label=label
-    )
+    screened, targets = summary.screened, config.screening.score.targets
+    show_screen(screened.result, screened.report, targets, n_top=N_SHOWN, label=label)
 
 
-def _show_screened(summary: ScreenSummary, rejected: dict[str, int]) -> None:
+def _show_screened(
+    summary: ScreenSummary, config: PipelineConfig, rejected: dict[str, int]
+) -> None:
     from flows.screening import describe_changes
 
     show_line(summary.note)
     if summary.result.changes is not None:
         show_line(describe_changes(summary.result))
     show_rejects(rejected, summary.result.rejected)
-    show_screen(summary.result, summary.report, n_top=N_SHOWN, label="")
+    targets = config.screening.score.targets
+    show_screen(summary.result, summary.report, targets, n_top=N_SHOWN, label="")

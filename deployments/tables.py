@@ -18,18 +18,9 @@ if TYPE_CHECKING:
     from crystalgnn_core.records.gate.report import GateReport
     from crystalgnn_core.reporting.notes import StageNote
     from crystalgnn_core.reporting.screen import ReportState
-    from crystalgnn_core.screening.screen import ScreenResult
+    from crystalgnn_core.screening.result import ScreenResult
 
 PIPED_WIDTH = 110
-RANKING_COLUMNS = (
-    "rank",
-    "candidate",
-    "formula",
-    "#E_f (eV/atom)",
-    "#gap (eV)",
-    "score",
-    "flags",
-)
 
 
 def console() -> Console:
@@ -106,18 +97,33 @@ def show_rejects(ingested: dict[str, int], screened: dict[str, int]) -> None:
 
 
 def show_screen(
-    result: ScreenResult, report: ReportState, *, n_top: int, label: str
+    result: ScreenResult,
+    report: ReportState,
+    targets: Sequence[str],
+    *,
+    n_top: int,
+    label: str,
 ) -> None:
-    """Print the top of a ranking, how good it is where that is known, and where it lies."""
+    """Print the top of a ranking, how good it is where that is known, and where it lies.
+
+    Args:
+        result: The screen.
+        report: Its report.
+        targets: What the criteria of the score judge.
+        n_top: Rows to print.
+        label: Added to the titles.
+    """
     import pandas as pd
 
     from crystalgnn_core.reporting.judging import describe_quality
+    from crystalgnn_core.targets import get_target
 
     ranking = pd.read_parquet(f"{result.folder}/ranking.parquet").head(n_top)
+    headings = [f"#{get_target(name).heading}" for name in targets]
     show_rows(
         f"Top {len(ranking)} of {result.n_scored:,} candidates{label}",
-        RANKING_COLUMNS,
-        _ranking_rows(ranking),
+        ("rank", "candidate", "formula", *headings, "score", "flags"),
+        _ranking_rows(ranking, targets),
     )
     if report.quality is not None:
         title = f"How good the ranking is, by the known values{label}"
@@ -128,14 +134,13 @@ def show_screen(
     show_line(f"report   {report.page.path}")
 
 
-def _ranking_rows(ranking: pd.DataFrame) -> list[tuple[str, ...]]:
+def _ranking_rows(ranking: pd.DataFrame, targets: Sequence[str]) -> list[tuple[str, ...]]:
     return [
         (
             str(row["rank"]),
             str(row["candidate_id"]),
             str(row["formula"]),
-            f"{row['formation_energy_per_atom']:.3f}",
-            f"{row['band_gap']:.3f}",
+            *(f"{row[name]:.3f}" for name in targets),
             f"{row['score']:.4f}",
             str(row["flags"]),
         )

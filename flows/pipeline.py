@@ -9,6 +9,7 @@ from crystalgnn_core.config import PipelineConfig
 from crystalgnn_core.learning.comparison import Decision
 from crystalgnn_core.learning.training import TrainedModel
 from crystalgnn_core.reporting.notes import StageNote
+from crystalgnn_core.screening.ranking import check_targets
 from flows.graphs import BuildSummary, build_graphs
 from flows.learning import describe_training
 from flows.records import IngestSummary, ingest
@@ -42,6 +43,9 @@ def pipeline(config: PipelineConfig) -> PipelineSummary:
     6. Screen the candidates with the model just trained, unless others are configured.
     """
     store, watch = config.store_path, Stopwatch()
+    if not config.screening.models:
+        trained_targets = [("the model to be trained", config.training.targets)]
+        check_targets(trained_targets, config.screening.score)
     ingested = with_runner(ingest, config.execution)(config)
     watch.note("ingest", ingested.note)
     require_trusted_sources(store, config.training.sources, config.gate)

@@ -10,7 +10,7 @@ from crystalgnn_core.base import FrozenModel
 from crystalgnn_core.config import PipelineConfig
 from crystalgnn_core.reporting.notes import StageNote
 from crystalgnn_core.reporting.screen import ReportState
-from crystalgnn_core.screening.screen import ScreenResult
+from crystalgnn_core.screening.result import ScreenResult
 from flows.graphs import build_graphs
 from flows.records import ingest
 from flows.stages import Stopwatch, gather, with_runner
@@ -21,6 +21,7 @@ from tasks.screening import (
     predict_candidates,
     prescreen_candidates,
     rank,
+    require_scored_targets,
     write_screen_report,
 )
 
@@ -36,7 +37,7 @@ class ScreenSummary(FrozenModel):
     Attributes:
         result: Reference to the screen.
         report: Reference to its page.
-        n_predicted: Structures predicted in this run, once a model; without those of a
+        n_predicted: Structures predicted in this run, once per model; without those of a
             pre-screen's models.
         n_reused: Structures whose predictions were there already, counted likewise.
     """
@@ -73,18 +74,21 @@ def screen(
 ) -> ScreenSummary:
     """Predict, rank and report the candidates.
 
-    1. Find the models: those given, those configured, or the champion.
+    1. Find the models: those given, those configured, or the champion. Together they must
+       predict what the criteria judge.
     2. If a pre-screen is configured, let its fast models choose the candidates that go on.
     3. Build the graphs that are missing, with each model's graph settings.
-    4. Predict what has no prediction yet, one task a shard.
+    4. Predict what has no prediction yet, one task per shard.
     5. Rank all candidates.
     6. Write the report; `notes` on earlier stages appear in it.
     """
     store, screening, watch = config.store_path, config.screening, Stopwatch()
     folders = resolve_models(store, models or screening.models)
+    require_scored_targets(screening, folders)
     prescreened = None
     if screening.prescreen is not None:
         fast = resolve_models(store, screening.prescreen.models)
+        require_scored_targets(screening, fast)
         _predict(config, fast)
         prescreened = prescreen_candidates(store, screening, fast)
         watch.note("prescreen", prescreened.note)

@@ -18,7 +18,7 @@ from crystalgnn_core.learning.cards import CARD, WEIGHTS, read_card
 from crystalgnn_core.records.crystal import Crystal, structure_digest
 from crystalgnn_core.records.table.rows import content_digest
 from crystalgnn_core.screening.prescreening import Prescreened
-from crystalgnn_core.screening.screen import MANIFEST, ScreenResult
+from crystalgnn_core.screening.result import MANIFEST, ScreenResult
 from crystalgnn_core.storage.files import ROW_GROUP, file_sha256, read_json
 from crystalgnn_core.storage.manifest import KEY, Manifest, ShardEntry
 

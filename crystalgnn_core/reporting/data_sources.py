@@ -49,7 +49,7 @@ def data_of_screen(
 def overlap_facts(
     store: Path, sources: Sequence[str], cards: Sequence[ModelCard]
 ) -> dict[str, str]:
-    """Tell how many candidates are linked to a row of the training sources.
+    """Count how many candidates are linked to a row of the training sources.
 
     Args:
         store: Store folder.

@@ -1,4 +1,4 @@
-"""Show many points honestly: crowded cells as a density map, all others one by one."""
+"""Show many points, none left out: crowded cells as a density map, others one by one."""
 
 from __future__ import annotations
 

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from crystalgnn_core.reporting.text import format_wanted
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -13,7 +15,7 @@ if TYPE_CHECKING:
     from crystalgnn_core.learning.cards import DataSummary, ModelCard
     from crystalgnn_core.screening.config import ScreeningConfig
     from crystalgnn_core.screening.prescreening import Prescreened
-    from crystalgnn_core.screening.screen import ScreenResult
+    from crystalgnn_core.screening.result import ScreenResult
 
 
 def model_facts(cards: Sequence[ModelCard]) -> dict[str, str]:
@@ -55,15 +57,10 @@ def _training_facts(data: DataSummary) -> dict[str, str]:
 
 def settings_facts(config: ScreeningConfig, result: ScreenResult) -> dict[str, str]:
     """Describe the settings that decide the score, and the pre-screen if there was one."""
-    score = config.score
-    low, high = score.gap_window
+    criteria = enumerate(config.score.resolve(), start=1)
     return {
         "candidates from": ", ".join(config.sources),
-        "gap window": f"{low:g} to {high:g} eV",
-        "gap width": f"{score.gap_width:g} eV",
-        "energy midpoint": f"{score.energy_midpoint:g} eV/atom",
-        "energy width": f"{score.energy_width:g} eV/atom",
-        "energy weight": f"{score.energy_weight:g}",
+        **{f"criterion {n}, weight {one.weight:g}": one.sentence() for n, one in criteria},
         **_prescreen_facts(result.prescreened),
     }
 
@@ -95,27 +92,21 @@ def scheme_facts(schemes: Mapping[str, str], ranking: pd.DataFrame) -> dict[str,
 
 def funnel_steps(config: ScreeningConfig, result: ScreenResult) -> list[tuple[str, int]]:
     """Count the candidates left after each step."""
-    low, high = config.score.gap_window
+    windows = [format_wanted(one) for one in config.score.resolve() if one.is_window]
     n_kept = result.n_in - result.n_prescreened
-    passed = [] if result.prescreened is None else [("kept by the pre-screen", n_kept)]
-    return [
+    steps = [
         ("candidates", result.n_in),
-        *passed,
+        ("kept by the pre-screen", n_kept if result.prescreened else None),
         ("readable, elements known", n_kept - sum(result.rejected.values())),
         ("unique", result.n_scored),
-        (f"predicted gap {low:g}\N{EN DASH}{high:g} eV", result.n_in_window),
+        (f"predicted {', '.join(windows)}", result.n_in_window if windows else None),
         (f"top {config.top_k}", min(config.top_k, result.n_scored)),
     ]
+    return [(step, count) for step, count in steps if count is not None]
 
 
 def change_facts(result: ScreenResult) -> dict[str, int] | None:
     """Count what changed since the previous screen; None for the first."""
-    changes = result.changes
-    if changes is None:
+    if result.changes is None:
         return None
-    return {
-        "new": changes.n_new,
-        "changed": changes.n_changed,
-        "removed": changes.n_removed,
-        "unchanged": changes.n_unchanged,
-    }
+    return {name.removeprefix("n_"): count for name, count in result.changes}

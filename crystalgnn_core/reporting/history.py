@@ -1,4 +1,4 @@
-"""The training history: one small panel a quantity, on the page and as a PNG."""
+"""The training history: one small panel per quantity, on the page and as a PNG."""
 
 from __future__ import annotations
 

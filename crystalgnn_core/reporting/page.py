@@ -1,4 +1,4 @@
-"""The report of a screen: one HTML file that needs no network and no other file."""
+"""The page of a screen: one HTML file that needs no network and no other file."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import base64
 import gzip
 import hashlib
 import json
-from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
@@ -14,134 +13,23 @@ from typing import TYPE_CHECKING, Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from crystalgnn_core.errors import IntegrityError
 from crystalgnn_core.records.provenance import is_noncommercial, name_noncommercial
 from crystalgnn_core.reporting import text
 from crystalgnn_core.reporting.panels import draw_panels
 from crystalgnn_core.reporting.reliability import ReliabilityData
+from crystalgnn_core.reporting.report import MAX_TABLE_ROWS
 from crystalgnn_core.reporting.style import DARK, FONT, LIGHT, dark_colors
 from crystalgnn_core.reporting.table import table_columns, table_rows
 from crystalgnn_core.storage.files import write_text
 from crystalgnn_core.targets import TARGETS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    import pandas as pd
-
-    from crystalgnn_core.reporting.data_sources import DataUse
     from crystalgnn_core.reporting.parity import ParityData
-    from crystalgnn_core.reporting.recovery import RecoveryCurve
+    from crystalgnn_core.reporting.report import ScreenReport
 
-MAX_TABLE_ROWS = 1000
 PACKAGE = "crystalgnn_core.reporting"
-
-
-@dataclass(frozen=True, kw_only=True)
-class ScreenCounts:
-    """What became of every candidate: in = scored + rejected + duplicates + prescreened.
-
-    Raises:
-        IntegrityError: The counts do not add up.
-    """
-
-    n_in: int
-    n_scored: int
-    n_rejected: int = 0
-    n_duplicates: int = 0
-    n_prescreened: int | None = None  # None without a pre-screen
-
-    def __post_init__(self) -> None:
-        left_out = self.n_prescreened or 0
-        found = self.n_scored + self.n_rejected + self.n_duplicates + left_out
-        if found != self.n_in:
-            prescreened = f" + {left_out} prescreened" if left_out else ""
-            raise IntegrityError(
-                f"{self.n_in} candidates in, but {self.n_scored} scored + "
-                f"{self.n_rejected} rejected + {self.n_duplicates} duplicates"
-                f"{prescreened} = {found}; rerun the screen"
-            )
-
-
-@dataclass(frozen=True, kw_only=True)
-class ScreenReport:
-    """Everything the page shows; all text may come from users' files and is escaped.
-
-    Attributes:
-        title: Heading, such as the screen's name.
-        subtitle: One line below it, such as model and screen id.
-        created: When the screen was made, as shown.
-        counts: What became of every candidate.
-        ranking: Columns of the ranking contract; optionally `<target>_true` and
-            `energy_above_hull_true` where the truth is known, `cif` with a file path
-            relative to the page, and `change` since the last screen. Columns without
-            values are not shown, and only the first 1000 rows are.
-        n_ranked: Rows of the whole ranking, of which `ranking` may be the first part.
-        score_description: How the score is made, in words.
-        is_synthetic: Whether the data is made up, which the page then says prominently.
-        model: Key facts on the model.
-        settings: Settings of the screen.
-        versions: Package and data versions.
-        gap_window: Wanted band gaps in eV; a bound may be infinite.
-        label_schemes: Target to label scheme.
-        data: What data models and candidates come from, with licences and citations.
-        data_facts: What else is told of the data, such as how far the two overlap.
-        funnel: Steps with the number of candidates left, beginning with those that came in.
-        rejects: Reject reason to count; adds up to `counts.n_rejected`.
-        reject_examples: Id, reason and message of some rejected candidates.
-        parity: Predicted against true values, or probabilities against classes, one entry a
-            target and split.
-        scatter: See `plots.plane_figure`; None without a predicted band gap.
-        n_top: Number of leading candidates highlighted in the map.
-        quality: How good the ranking is; only where the truth is known.
-        not_judged: Why that, or a part of it, is not told although values are known.
-        recovery: How early the ranking meets the truly best; only where the truth is known.
-        history: Training history, see `history.history_panels`.
-        stages: Stage, seconds and note.
-        changes: Counts of new, changed, removed and unchanged candidates of a re-screen.
-        csv_name: File beside the page that holds the whole ranking; None if there is none.
-
-    Raises:
-        IntegrityError: The reject reasons do not add up to the number of rejects.
-    """
-
-    title: str
-    subtitle: str
-    created: str
-    counts: ScreenCounts
-    ranking: pd.DataFrame
-    n_ranked: int
-    score_description: str
-    is_synthetic: bool = False
-    model: Mapping[str, str] = field(default_factory=dict)
-    settings: Mapping[str, str] = field(default_factory=dict)
-    versions: Mapping[str, str] = field(default_factory=dict)
-    gap_window: tuple[float, float] | None = None
-    label_schemes: Mapping[str, str] = field(default_factory=dict)
-    data: Sequence[DataUse] = ()
-    data_facts: Mapping[str, str] = field(default_factory=dict)
-    funnel: Sequence[tuple[str, int]] = ()
-    rejects: Mapping[str, int] = field(default_factory=dict)
-    reject_examples: Sequence[tuple[str, str, str]] = ()
-    parity: Sequence[ParityData | ReliabilityData] = ()
-    scatter: pd.DataFrame | None = None
-    n_top: int = 50
-    quality: Mapping[str, str] | None = None
-    not_judged: Sequence[str] = ()
-    recovery: RecoveryCurve | None = None
-    history: pd.DataFrame | None = None
-    stages: Sequence[tuple[str, float, str]] = ()
-    changes: Mapping[str, int] | None = None
-    csv_name: str | None = "ranking.csv"
-
-    def __post_init__(self) -> None:
-        found = sum(self.rejects.values())
-        if found != self.counts.n_rejected:
-            raise IntegrityError(
-                f"{self.counts.n_rejected} candidates rejected, but the reasons count "
-                f"{found}; rerun the screen"
-            )
 
 
 def write_report(path: Path, report: ScreenReport) -> None:

@@ -6,7 +6,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from crystalgnn_core.reporting.parity import ParityData, parity_figure
-from crystalgnn_core.reporting.plots import PLANE_COLUMNS, history_figures, plane_figure
+from crystalgnn_core.reporting.plots import (
+    column_target,
+    history_figures,
+    plane_axes,
+    plane_figure,
+)
 from crystalgnn_core.reporting.recovery import recovery_figure
 from crystalgnn_core.reporting.reliability import (
     ReliabilityData,
@@ -19,7 +24,7 @@ from crystalgnn_core.targets import TARGETS
 if TYPE_CHECKING:
     import pandas as pd
 
-    from crystalgnn_core.reporting.page import ScreenReport
+    from crystalgnn_core.reporting.report import ScreenReport
     from crystalgnn_core.reporting.style import PlotSpec
 
 
@@ -68,17 +73,21 @@ def draw_panels(report: ScreenReport) -> Panels:
 
 
 def _add_plane(panels: Panels, report: ScreenReport) -> None:
+    """Draw the maps of the candidates, see `plane_axes`."""
     scatter = report.scatter
-    if scatter is None or not _has_values(scatter, PLANE_COLUMNS[:2]):
-        return
-    caption = (
-        f"{format_count(len(scatter))} of {format_count(report.counts.n_scored)} scored "
-        f"candidates. Orange: the first {report.n_top} of the ranking. Crowded areas are "
-        "shown as a density map, single candidates as dots. Point at a dot for formula, id "
-        "and rank; drag to zoom, double-click to reset."
-    )
-    panels.plane.append(Panel("plane", "Band gap and formation energy", caption))
-    panels.specs["plane"] = plane_figure(scatter, report.gap_window, n_top=report.n_top)
+    for index, (x, y) in enumerate(plane_axes(report.criteria)):
+        if scatter is None or not _has_values(scatter, (x, y)):
+            continue
+        caption = (
+            f"{format_count(len(scatter))} of {format_count(report.counts.n_scored)} "
+            f"scored candidates. Orange: the first {report.n_top} of the ranking. Crowded "
+            "areas are shown as a density map, single candidates as dots. Point at a dot "
+            "for formula, id and rank; drag to zoom, double-click to reset."
+        )
+        key = f"plane-{index}" if index else "plane"
+        title = f"{column_target(y).title} and {column_target(x).title}"
+        panels.plane.append(Panel(key, title[0].upper() + title[1:], caption))
+        panels.specs[key] = plane_figure(scatter, (x, y), report.criteria, report.n_top)
 
 
 def _add_quality(panels: Panels, report: ScreenReport) -> None:

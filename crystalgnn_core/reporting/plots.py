@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -18,43 +19,76 @@ from crystalgnn_core.reporting.style import (
     legend,
     line_trace,
 )
-from crystalgnn_core.reporting.text import format_window, formula_markup
+from crystalgnn_core.reporting.text import format_wanted, formula_markup
+from crystalgnn_core.targets import TARGETS, Target
 
-PLANE_COLUMNS = ("formation_energy_per_atom", "band_gap", "formula", "candidate_id", "rank")
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from crystalgnn_core.screening.criteria import Criterion
+
+SCORE = Target(name="score", unit="", title="score", minimum=0.0, maximum=1.0)
+
+
+def column_target(name: str) -> Target:
+    """Return title and unit of a column of numbers."""
+    return TARGETS.get(name, SCORE)
+
+
+def plane_axes(criteria: Sequence[Criterion]) -> list[tuple[str, str]]:
+    """Pair one column, if there is one without a window, with each other to be shaded.
+
+    A single column is paired with the score.
+    """
+    columns = list(dict.fromkeys(criterion.column for criterion in criteria))
+    if len(columns) < 2:
+        return [(SCORE.name, column) for column in columns]
+    without = (criterion.column for criterion in criteria if not criterion.is_window)
+    first = next(without, columns[0])
+    return [(first, column) for column in columns if column != first]
 
 
 def plane_figure(
-    scatter: pd.DataFrame, gap_window: tuple[float, float] | None, *, n_top: int
+    scatter: pd.DataFrame,
+    axes: tuple[str, str],
+    criteria: Sequence[Criterion],
+    n_top: int,
 ) -> PlotSpec:
-    """Draw all candidates by formation energy and band gap, the first n_top highlighted.
+    """Draw all candidates by two columns, the first n_top highlighted.
 
     Args:
-        scatter: The columns `PLANE_COLUMNS`, one row a candidate; rank may be missing.
-        gap_window: Wanted band gaps in eV, shaded; a bound may be infinite.
+        scatter: The two columns, formula, candidate_id and rank (which may be missing),
+            one row per candidate.
+        axes: Columns along x and y; the wanted range of the latter is shaded.
+        criteria: The criteria of the score.
         n_top: Number of leading ranks to highlight.
     """
     rank = pd.to_numeric(scatter["rank"], errors="coerce").to_numpy(dtype=float)
     is_top = rank <= n_top  # NaN compares false
     rest, top = scatter[~is_top], scatter[is_top]
-    hover = "%{text}<br>%{x:.3f} eV/atom, gap %{y:.3f} eV<extra></extra>"
+    x, y = map(column_target, axes)
+    hover = (
+        f"%{{text}}<br>{x.title} {x.with_unit('%{x:.3f}')}, "
+        f"{y.title} {y.with_unit('%{y:.3f}')}<extra></extra>"
+    )
     traces = density_traces(
-        rest["formation_energy_per_atom"].to_numpy(dtype=float),
-        rest["band_gap"].to_numpy(dtype=float),
+        rest[x.name].to_numpy(dtype=float),
+        rest[y.name].to_numpy(dtype=float),
         lambda i: _candidate_text(rest.iloc[i]),
         noun="candidates",
         n_cells=(104, 60),
         hover=hover,
     )
-    traces.append(_top_trace(top, hover, n_top))
-    gaps = scatter["band_gap"].to_numpy(dtype=float)
-    largest = float(np.nanmax(gaps)) if np.isfinite(gaps).any() else 1.0
-    ceiling = 1.06 * max(largest, gap_window[0] if gap_window else 0.0, 0.1)
-    y_axis = axis("band gap (eV)", range=[-0.03 * ceiling, ceiling])
-    spec = figure(traces, x_axis=axis("formation energy (eV/atom)"), y_axis=y_axis)
+    traces.append(_top_trace(top, axes, hover, n_top))
+    shaded = [criterion for criterion in criteria if criterion.column == axes[1]]
+    ends = _vertical_range(scatter[y.name].to_numpy(dtype=float), y, shaded)
+    spec = figure(traces, x_axis=axis(x.heading), y_axis=axis(y.heading, range=ends))
     spec["layout"] |= {"showlegend": True, "legend": legend()}
     spec["layout"]["margin"] |= {"t": 36}
-    if gap_window is not None:
-        _shade_window(spec, gap_window, ceiling)
+    for criterion in shaded:
+        _shade(spec, criterion, ends)
     return spec
 
 
@@ -119,13 +153,29 @@ def _candidate_text(row: pd.Series) -> str:
     return f"<b>{formula}</b><br>{name}{place}"
 
 
-def _top_trace(top: pd.DataFrame, hover: str, n_top: int) -> PlotSpec:
+def _vertical_range(
+    values: NDArray[np.float64], target: Target, shaded: Sequence[Criterion]
+) -> list[float]:
+    """Return an axis that holds all values, and of each wanted range at least an end."""
+    finite = values[np.isfinite(values)]
+    bounds = [criterion.wanted() for criterion in shaded]
+    lowest = min(*finite, *(high for _, high in bounds), np.inf)
+    highest = max(*finite, *(low for low, _ in bounds), lowest)
+    if target.minimum >= 0:  # also a prediction slightly below 0 stands for 0
+        lowest = 0.0
+    margin = 0.03 * (highest - lowest) or 0.05
+    return [lowest - margin, highest + 2 * margin]
+
+
+def _top_trace(
+    top: pd.DataFrame, axes: tuple[str, str], hover: str, n_top: int
+) -> PlotSpec:
     return {
         "type": "scatter",
         "mode": "markers",
         "name": f"ranked 1\N{EN DASH}{n_top}",
-        "x": json_numbers(top["formation_energy_per_atom"]),
-        "y": json_numbers(top["band_gap"]),
+        "x": json_numbers(top[axes[0]]),
+        "y": json_numbers(top[axes[1]]),
         "text": [_candidate_text(row) for _, row in top.iterrows()],
         "hovertemplate": hover,
         "marker": {
@@ -136,24 +186,25 @@ def _top_trace(top: pd.DataFrame, hover: str, n_top: int) -> PlotSpec:
     }
 
 
-def _shade_window(spec: PlotSpec, window: tuple[float, float], ceiling: float) -> None:
-    low, high = max(window[0], -0.03 * ceiling), min(window[1], ceiling)
+def _shade(spec: PlotSpec, criterion: Criterion, ends: Sequence[float]) -> None:
+    """Shade the wanted range of the vertical axis."""
+    low, high = criterion.wanted()
     spec["layout"]["shapes"].append(
         {
             "type": "rect",
             "xref": "paper",
             "x0": 0,
             "x1": 1,
-            "y0": low,
-            "y1": high,
+            "y0": max(low, ends[0]),
+            "y1": min(high, ends[1]),
             "fillcolor": LIGHT["window"],
             "line": {"width": 0},
             "layer": "below",
         }
     )
-    # An empty trace gives the window a place in the legend, where no marker hides it.
+    # An empty trace gives the range a place in the legend, where no marker hides it.
     swatch = {"size": 12, "symbol": "square", "color": LIGHT["window"]}
-    name = f"gap window {format_window(*window, 'eV')}"
+    name = f"wanted: {format_wanted(criterion)}"
     spec["data"].append(
         {"type": "scatter", "mode": "markers", "name": name, "x": [None], "y": [None]}
         | {"marker": swatch}

@@ -6,19 +6,27 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pandas as pd
+from pymatgen.core.composition import Composition
 
 from crystalgnn_core.errors import LabelSchemeError
+from crystalgnn_core.records.hull import energies_above_hull
+from crystalgnn_core.records.label_schemes import (
+    SYNTHETIC_PREFIX,
+    count_schemes,
+    refuse_mixture,
+)
+from crystalgnn_core.records.table.store import RecordStore
 from crystalgnn_core.screening.candidates import read_candidates
 from crystalgnn_core.screening.cifs import cif_name
-from crystalgnn_core.screening.quality import refuse_mixed_values, true_hull_distances
+from crystalgnn_core.screening.quality import SETTING, TRUE, refuse_mixed_values
 from crystalgnn_core.targets import TARGETS, scheme_column
 
 if TYPE_CHECKING:
     from crystalgnn_core.screening.config import ScreeningConfig
-    from crystalgnn_core.screening.screen import ScreenResult
+    from crystalgnn_core.screening.result import ScreenResult
 
 KEYS = ["source", "candidate_id"]
-KNOWN = ("_true", "_scheme", "license")
+KNOWN = (TRUE, "_scheme", "license")
 
 
 def with_truth(
@@ -39,14 +47,14 @@ def with_truth(
             refuse_mixed_values(merged, target)
         except LabelSchemeError as error:
             refusals.append(str(error))
-            merged = merged.drop(columns=[f"{target}_true", scheme_column(target)])
+            merged = merged.drop(columns=[target + TRUE, scheme_column(target)])
     return merged.sort_values("rank").reset_index(drop=True), tuple(refusals)
 
 
 def _with_hull(
     store: Path, config: ScreeningConfig, candidates: pd.DataFrame
 ) -> tuple[pd.DataFrame, list[str]]:
-    """Add the true hull distances where there are any, or tell why they are left out."""
+    """Add the true hull distances where there are any, or say why they are left out."""
     try:
         hull = true_hull_distances(
             store, candidates, allow_mixed_schemes=config.allow_mixed_schemes
@@ -56,6 +64,45 @@ def _with_hull(
     if hull is None:
         return candidates, []
     return candidates.assign(energy_above_hull_true=hull), []
+
+
+def true_hull_distances(
+    store: Path, candidates: pd.DataFrame, *, allow_mixed_schemes: bool = False
+) -> pd.Series | None:
+    """Return the true energy above hull of synthetic candidates, eV/atom.
+
+    Only the synthetic source knows all competing phases: its hull is that of all synthetic
+    records of the store together. For anything else the result is None.
+
+    Args:
+        store: Store folder.
+        candidates: Columns `source`, `candidate_id` and the schemes of the true values.
+        allow_mixed_schemes: Take energies of several schemes as one.
+
+    Raises:
+        LabelSchemeError: The records follow several schemes, and mixing was not asked for.
+    """
+    energy = "formation_energy_per_atom"  # what hulls are made of
+    column = scheme_column(energy)
+    if not len(candidates) or not candidates[column].str.startswith(SYNTHETIC_PREFIX).all():
+        return None
+    records = RecordStore(store)
+    table = records.read(
+        sorted(records.source_counts()), ["formula", energy, column]
+    ).to_pandas()
+    is_synthetic = table[column].str.startswith(SYNTHETIC_PREFIX).fillna(value=False)
+    table = table[is_synthetic.astype(bool)]
+    if not allow_mixed_schemes:
+        counts = count_schemes(table[column], table["source"])
+        refuse_mixture(energy, counts, where="one convex hull", setting=SETTING)
+    compositions = [Composition(formula).get_el_amt_dict() for formula in table["formula"]]
+    distances = energies_above_hull(compositions, table[energy].to_list())
+    by_id = pd.Series(
+        distances,
+        index=pd.MultiIndex.from_frame(table[["source", "material_id"]]),
+    )
+    keys = pd.MultiIndex.from_frame(candidates[["source", "candidate_id"]])
+    return pd.Series(by_id.reindex(keys).to_numpy(), index=candidates.index)
 
 
 def with_links(

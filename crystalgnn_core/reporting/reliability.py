@@ -64,7 +64,7 @@ class ReliabilityData:
 
     @property
     def scores(self) -> ClassMetrics:
-        """What is told of the classes; empty without rows."""
+        """Errors of the classes; empty without rows."""
         return self.metrics.classes or ClassMetrics()
 
     @property
@@ -77,13 +77,13 @@ class ReliabilityData:
 def reliability_figure(data: ReliabilityData) -> PlotSpec:
     """Draw the share of rows of the class against the probability, in bins of 0.1.
 
-    The larger a point, the more rows; on the diagonal probabilities are honest.
+    The larger a point, the more rows; on the diagonal probabilities are calibrated.
     """
     place = np.minimum((data.predicted * N_BINS).astype(np.int64), N_BINS - 1)
     counts = np.bincount(place, minlength=N_BINS)
     filled = counts > 0
     n_rows = counts[filled]
-    said, found = (
+    stated, found = (
         np.bincount(place, weights=values, minlength=N_BINS)[filled] / n_rows
         for values in (data.predicted, data.true)
     )
@@ -93,7 +93,7 @@ def reliability_figure(data: ReliabilityData) -> PlotSpec:
         "type": "scatter",
         "mode": "lines+markers",
         "name": "rows",
-        "x": json_numbers(said),
+        "x": json_numbers(stated),
         "y": json_numbers(found),
         "text": [f"{count:,}" for count in n_rows.tolist()],
         "hovertemplate": "<b>%{text}</b> rows<br>mean probability %{x:.3f}<br>"
@@ -102,9 +102,9 @@ def reliability_figure(data: ReliabilityData) -> PlotSpec:
         "marker": {"size": json_numbers(sizes), "color": LIGHT["accent"], "opacity": 0.8},
         "cliponaxis": False,
     }
-    honest = line_trace([0.0, 1.0], [0.0, 1.0], LIGHT["axis"], "honest probability")
+    ideal = line_trace([0.0, 1.0], [0.0, 1.0], LIGHT["axis"], "calibrated")
     spec = figure(
-        [honest, points],
+        [ideal, points],
         x_axis=axis(f"predicted probability: {title}", range=[-0.04, 1.04]),
         y_axis=axis(f"share that is true: {title}", range=[-0.04, 1.04]),
     )
@@ -113,18 +113,18 @@ def reliability_figure(data: ReliabilityData) -> PlotSpec:
 
 
 def reliability_caption(data: ReliabilityData) -> str:
-    """Say in words how well the classes are told apart."""
+    """Say in words how well the classes are separated."""
     scores, others = data.scores, data.baseline_scores
-    told = (
+    caption = (
         f"Area under the ROC curve {format_number(scores.auc)}, accuracy "
         f"{format_number(scores.accuracy)} on {data.metrics.n:,} rows"
     )
     if others.auc is not None:
-        told += (
+        caption += (
             "; of a model that sees the composition only "
             f"{format_number(others.auc)} and {format_number(others.accuracy)}"
         )
-    return f"{told}. Dashed: honest probabilities; larger points hold more rows."
+    return f"{caption}. Dashed: calibrated probabilities; larger points hold more rows."
 
 
 def _score_box(data: ReliabilityData) -> PlotSpec:

@@ -23,21 +23,14 @@ from crystalgnn_core.reporting.facts import (
     settings_facts,
 )
 from crystalgnn_core.reporting.judging import describe_quality, judge_screen
-from crystalgnn_core.reporting.page import (
-    MAX_TABLE_ROWS,
-    ScreenCounts,
-    ScreenReport,
-    write_report,
-)
+from crystalgnn_core.reporting.page import write_report
 from crystalgnn_core.reporting.parity import ParityData
 from crystalgnn_core.reporting.ranked import with_links, with_truth
 from crystalgnn_core.reporting.recovery import recovery_curve
 from crystalgnn_core.reporting.reliability import ReliabilityData
-from crystalgnn_core.screening.quality import (
-    RankingQuality,
-    true_scores,
-)
-from crystalgnn_core.screening.ranking import describe_score
+from crystalgnn_core.reporting.report import MAX_TABLE_ROWS, ScreenCounts, ScreenReport
+from crystalgnn_core.screening.quality import TRUE, RankingQuality
+from crystalgnn_core.screening.ranking import describe_score, score_candidates
 from crystalgnn_core.storage.files import FileRef, read_json, write_text
 from crystalgnn_core.targets import is_class
 
@@ -48,7 +41,7 @@ if TYPE_CHECKING:
     from crystalgnn_core.reporting.notes import StageNote
     from crystalgnn_core.reporting.recovery import RecoveryCurve
     from crystalgnn_core.screening.config import ScreeningConfig
-    from crystalgnn_core.screening.screen import ScreenResult
+    from crystalgnn_core.screening.result import ScreenResult
 
 ENTRY = "report.json"
 N_EXAMPLES = 12
@@ -60,10 +53,10 @@ class ReportState(FrozenModel):
     Attributes:
         page: The HTML file.
         quality: Agreement with the truth, where it is known.
-        not_judged: Why the agreement, or a part of it, is not told although values are
+        not_judged: Why the agreement, or some of it, is not stated although values are
             known: they follow several label schemes.
         result_digest: Digest of the screen that the page shows.
-        was_written: False when a sound page of this screen was there already.
+        was_written: False when an intact page of this screen was there already.
     """
 
     page: FileRef
@@ -76,7 +69,7 @@ class ReportState(FrozenModel):
 def report_screen(
     store: Path, config: ScreeningConfig, result: ScreenResult, stages: Sequence[StageNote]
 ) -> ReportState:
-    """Write `report.html` into the folder of a screen; keep one that is there and sound.
+    """Write `report.html` into the folder of a screen; keep one that is intact.
 
     The page is written again when the screen was, or when it is now compared with another
     earlier screen.
@@ -122,7 +115,7 @@ def _page_digest(config: ScreeningConfig, result: ScreenResult) -> str:
 
 
 def _earlier_state(entry: Path) -> ReportState | None:
-    """Return the state of a page that is there and sound."""
+    """Return the state of a page that is there and intact."""
     if not entry.is_file():
         return None
     try:
@@ -164,7 +157,7 @@ def _compose(
         settings=settings_facts(config, result),
         versions=cards[0].environment
         | {"record version": str(cards[0].data.record_version)},
-        gap_window=config.score.gap_window,
+        criteria=config.score.resolve(),
         label_schemes=scheme_facts(schemes, ranking),
         funnel=funnel_steps(config, result),
         rejects=result.rejected,
@@ -188,9 +181,8 @@ def _rows(stages: Sequence[StageNote]) -> list[tuple[str, float, str]]:
 def _recovery(
     ranking: pd.DataFrame, config: ScreeningConfig, quality: RankingQuality
 ) -> RecoveryCurve:
-    return recovery_curve(
-        ranking["score"].to_numpy(), true_scores(ranking, config.score), n_best=quality.k
-    )
+    true = score_candidates(ranking, config.score.resolve(), suffix=TRUE)
+    return recovery_curve(ranking["score"].to_numpy(), true, n_best=quality.k)
 
 
 def _history(folders: Sequence[Path]) -> pd.DataFrame | None:
@@ -212,7 +204,7 @@ def _parity(card: ModelCard, model: Path) -> list[ParityData | ReliabilityData]:
     ids = rows["material_id"].to_list()
     compared: list[ParityData | ReliabilityData] = []
     for name in card.scaler.targets:
-        true = rows[f"{name}_true"].to_numpy(dtype=float)
+        true = rows[name + TRUE].to_numpy(dtype=float)
         predicted = rows[name].to_numpy(dtype=float)
         baseline = card.baseline.get(name)
         if is_class(name):

@@ -5,9 +5,15 @@ from __future__ import annotations
 import math
 import re
 from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from markupsafe import Markup
+
+from crystalgnn_core.screening.criteria import format_value
+
+if TYPE_CHECKING:
+    from crystalgnn_core.screening.criteria import Criterion
 
 MISSING = "\N{EN DASH}"
 MINUS = "\N{MINUS SIGN}"
@@ -54,13 +60,16 @@ def format_seconds(seconds: float) -> str:
     return f"{hours} h {minutes:02d} min"
 
 
-def format_window(low: float, high: float, unit: str) -> str:
-    """Write an interval such as `1.0-2.0 eV`, or one bound if the other is infinite."""
+def format_wanted(criterion: Criterion) -> str:
+    """Name a target with its wanted range, such as `band gap 1-2 eV`."""
+    low, high = criterion.wanted()
     if math.isinf(high):
-        return f"\N{GREATER-THAN OR EQUAL TO} {low:g} {unit}"
-    if math.isinf(low):
-        return f"\N{LESS-THAN OR EQUAL TO} {high:g} {unit}"
-    return f"{low:g}\N{EN DASH}{high:g} {unit}"
+        ends = f"\N{GREATER-THAN OR EQUAL TO} {format_value(low)}"
+    elif math.isinf(low):
+        ends = f"\N{LESS-THAN OR EQUAL TO} {format_value(high)}"
+    else:
+        ends = f"{format_value(low)}\N{EN DASH}{format_value(high)}"
+    return f"{criterion.target.title} {criterion.target.with_unit(ends)}"
 
 
 def formula_markup(formula: str) -> Markup:

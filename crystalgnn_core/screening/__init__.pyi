@@ -3,6 +3,10 @@ from .candidates import read_candidates as read_candidates
 from .config import PrescreenConfig as PrescreenConfig
 from .config import ScoreConfig as ScoreConfig
 from .config import ScreeningConfig as ScreeningConfig
+from .criteria import Above as Above
+from .criteria import Below as Below
+from .criteria import Criterion as Criterion
+from .criteria import Window as Window
 from .inputs import StructureText as StructureText
 from .prediction import plan_prediction_shards as plan_prediction_shards
 from .prediction import predict as predict
@@ -14,5 +18,5 @@ from .quality import RankingQuality as RankingQuality
 from .quality import judge_ranking as judge_ranking
 from .ranking import rank_candidates as rank_candidates
 from .ranking import score_candidates as score_candidates
-from .screen import ScreenResult as ScreenResult
+from .result import ScreenResult as ScreenResult
 from .screen import rank_screen as rank_screen

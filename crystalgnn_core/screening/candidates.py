@@ -27,7 +27,7 @@ def read_candidates(store: Path, sources: Sequence[str]) -> pd.DataFrame:
     Returns:
         Columns `source`, `candidate_id`, `formula`, `chemsys`, `structure_digest`,
         `content_digest`, `license`, and per target `<target>_true` and `<target>_scheme`:
-        labels that the records happen to carry. They never enter the score; they tell how
+        labels that the records happen to carry. They never enter the score; they show how
         good it is.
 
     Raises:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 def write_cifs(
     store: Path, config: ScreeningConfig, folder: Path, ranking: pd.DataFrame
 ) -> tuple[FileRef, ...]:
-    """Write one CIF a row of the ranking, named by `cif_name`; replace the folder."""
+    """Write one CIF per row of the ranking, named by `cif_name`; replace the folder."""
     names = []
     crystals = load_crystals(store, config.sources, ranking[KEY].to_list())
     with atomic_directory(folder) as temporary:

@@ -3,24 +3,42 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated, Self
+from typing import TYPE_CHECKING, Annotated, Any, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import (
+    Field,
+    FiniteFloat,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
-from crystalgnn_core.base import LATER, FrozenModel
+from crystalgnn_core.base import LATER, FrozenModel, union_by_kind
+from crystalgnn_core.screening.criteria import Above, Below, Criterion, Width, Window
+
+if TYPE_CHECKING:
+    from pydantic import SerializerFunctionWrapHandler
+
+BuiltinCriterion = Above | Below | Window
+if TYPE_CHECKING:
+    AnyCriterion = BuiltinCriterion
+else:  # with those of installed packages
+    AnyCriterion = union_by_kind(BuiltinCriterion, group="crystalgnn.criteria")
 
 
 class ScoreConfig(FrozenModel):
-    """Desirability of a candidate, between 0 and 1, from its own predictions alone.
+    """What makes a good candidate, judged by its own predictions alone.
 
-    score = d_E^w * d_gap^(1 - w), the weighted geometric mean of two desirabilities
-    (Derringer & Suich, J. Qual. Technol. 12, 214 (1980)):
+    The score is the weighted geometric mean of the desirabilities of the criteria, between
+    0 and 1 (Derringer & Suich, J. Qual. Technol. 12, 214 (1980)). A formation energy below
+    and a band gap in a window can be asked for in a shorter spelling, by the other fields:
 
-    * d_E falls smoothly from 1 to 0 around `energy_midpoint`:
-      1 / (1 + exp((E - energy_midpoint) / energy_width));
-    * d_gap is 1 inside the gap window and exp(-(distance / gap_width)^2 / 2) outside.
+    * 1 / (1 + exp((E - energy_midpoint) / energy_width)) with weight w, and
+    * 1 inside the gap window, exp(-(distance / gap_width)^2 / 2) outside, with 1 - w.
 
     Attributes:
+        criteria: What is wanted of which column; if there are any, none of the fields below
+            may be given.
         energy_midpoint: Formation energy with desirability 1/2, eV/atom.
         energy_width: Width of the transition, eV/atom.
         gap_window: Lowest and highest wanted band gap, eV.
@@ -28,17 +46,59 @@ class ScoreConfig(FrozenModel):
         energy_weight: Weight w of the energy.
     """
 
-    energy_midpoint: float = -1.0
-    energy_width: Annotated[float, Field(gt=0)] = 0.5
-    gap_window: tuple[float, float] = (1.0, 3.0)
-    gap_width: Annotated[float, Field(gt=0)] = 0.5
+    criteria: Annotated[tuple[AnyCriterion, ...], LATER] = ()
+    energy_midpoint: FiniteFloat = -1.0
+    energy_width: Width = 0.5
+    gap_window: tuple[FiniteFloat, FiniteFloat] = (1.0, 3.0)
+    gap_width: Width = 0.5
     energy_weight: Annotated[float, Field(ge=0, le=1)] = 0.5
 
     @model_validator(mode="after")
-    def _window_is_ordered(self) -> Self:
+    def _is_said_once(self) -> Self:
         if self.gap_window[0] > self.gap_window[1]:
             raise ValueError(f"gap_window {self.gap_window} is empty; give lowest, highest")
+        shorter = sorted(self.model_fields_set - {"criteria"})
+        if self.criteria and shorter:
+            raise ValueError(
+                f"criteria and {', '.join(shorter)} are both given; state the latter as "
+                "criteria, or leave them out"
+            )
+        if self.criteria and not any(criterion.weight for criterion in self.criteria):
+            raise ValueError("no criterion has a weight above 0; raise one")
         return self
+
+    @model_serializer(mode="wrap")
+    def _write_one_spelling(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out the spelling that is not used, also where a digest is made."""
+        written: dict[str, Any] = write(self)
+        is_used = {name: (name == "criteria") == bool(self.criteria) for name in written}
+        return {name: value for name, value in written.items() if is_used[name]}
+
+    def resolve(self) -> tuple[Criterion, ...]:
+        """Return the criteria, also those of the shorter spelling."""
+        if self.criteria:
+            return self.criteria
+        low, high = self.gap_window
+        return (
+            Below(
+                column="formation_energy_per_atom",
+                midpoint=self.energy_midpoint,
+                width=self.energy_width,
+                weight=self.energy_weight,
+            ),
+            Window(
+                column="band_gap",
+                low=low,
+                high=high,
+                width=self.gap_width,
+                weight=1.0 - self.energy_weight,
+            ),
+        )
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """The targets that the criteria judge, each once."""
+        return tuple(dict.fromkeys(criterion.column for criterion in self.resolve()))
 
 
 class PrescreenConfig(FrozenModel):
@@ -49,7 +109,7 @@ class PrescreenConfig(FrozenModel):
     and id decide.
 
     Attributes:
-        models: Model references that together predict formation energy and band gap.
+        models: Model references that together predict what the criteria judge.
         keep: How many candidates go on: a number, or a fraction below 1 of all.
     """
 
@@ -77,20 +137,20 @@ class ScreeningConfig(FrozenModel):
     several are joined by `;`:
 
     * `rare_element`: an element occurs in fewer than 5 training rows of a model;
-    * `extrapolation`: the predicted formation energy lies outside the range of the
-      training labels.
+    * `extrapolation`: a prediction that is wanted low or high without a bound, such as the
+      formation energy, lies outside the range of the training labels.
 
     Attributes:
         name: Name of this recurring screen; a re-screen is compared with the last of it.
         sources: Record sources whose materials are candidates.
         models: Model references (a champion, a model id, a bundle folder) that together
-            predict formation energy and band gap; empty takes the champion.
+            predict what the criteria judge; empty takes the champion.
         score: What makes a good candidate.
         prescreen: A fast model that leaves the worst candidates out; None screens all.
         allow_mixed_schemes: Judge the ranking, where true values are known, also by values
             of several label schemes of one target, as if they were one.
         top_k: Candidates whose CIF files are written.
-        batch_size: Graphs a forward pass.
+        batch_size: Graphs per forward pass.
         device: `auto` takes a CUDA device when there is one.
     """
 

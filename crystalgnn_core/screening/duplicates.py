@@ -11,15 +11,17 @@ from pymatgen.analysis.structure_matcher import StructureMatcher
 
 from crystalgnn_core.records.crystal import structure_from_crystal
 from crystalgnn_core.storage.shards import KEY
+from crystalgnn_core.targets import get_target
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
     from crystalgnn_core.records.crystal import Crystal
 
-SAME_PREDICTION = 1e-4  # eV/atom, eV: rounding; predictions do not depend on cell choice
+# rounding on the scale of learning (eV, or decades); predictions ignore the choice of cell
+SAME_PREDICTION = 1e-4
 LENGTH_TOLERANCE = 0.002  # relative
-SITE_TOLERANCE = 0.01  # of the cube root of the volume an atom
+SITE_TOLERANCE = 0.01  # of the cube root of the volume per atom
 ANGLE_TOLERANCE = 0.1  # degrees
 
 
@@ -71,6 +73,9 @@ def _suspects(predicted: pd.DataFrame, targets: Collection[str]) -> list[list[in
     group = pd.factorize(predicted["formula"])[0]
     for name in targets:
         values = predicted[name].to_numpy(dtype=float)
+        target = get_target(name)
+        if target.transform == "log10":
+            values = np.log10(np.maximum(values, target.minimum))
         order = np.lexsort((values, group))
         is_next = np.diff(values[order]) > SAME_PREDICTION
         is_next |= np.diff(group[order]) != 0

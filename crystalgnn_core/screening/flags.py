@@ -13,24 +13,27 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from crystalgnn_core.learning.cards import ModelCard
+    from crystalgnn_core.screening.criteria import Criterion
 
 FEW_ROWS = 5
-ENERGY = "formation_energy_per_atom"
 SEPARATOR = ";"
 
 
-def flag_candidates(predicted: pd.DataFrame, cards: Sequence[ModelCard]) -> list[str]:
+def flag_candidates(
+    predicted: pd.DataFrame, cards: Sequence[ModelCard], criteria: Sequence[Criterion]
+) -> list[str]:
     """Write down what makes each prediction doubtful; the score stays as it is.
 
     * `rare_element`: an element occurs in fewer than 5 training rows of a model;
-    * `extrapolation`: the predicted formation energy lies outside the range of the training
-      labels of the model that predicts it.
+    * `extrapolation`: a predicted value lies outside the range of the training labels of
+      the model that predicts it, and low or high values are wanted without a bound.
 
     A card that does not hold the counts or the range raises no flag.
 
     Args:
-        predicted: Columns `chemsys` (symbols joined by `-`) and the predicted energy.
+        predicted: Columns `chemsys` (symbols joined by `-`) and what the criteria judge.
         cards: The models.
+        criteria: The criteria of the score.
 
     Returns:
         Flags of each row joined by `;`, empty where there is none.
@@ -42,11 +45,12 @@ def flag_candidates(predicted: pd.DataFrame, cards: Sequence[ModelCard]) -> list
         if count < FEW_ROWS
     }
     is_rare = [not rare.isdisjoint(name.split("-")) for name in predicted["chemsys"]]
-    energies = predicted[ENERGY].to_numpy(dtype=float)
     is_outside = np.zeros(len(predicted), dtype=bool)
-    for card in cards:
-        low, high = card.label_range.get(ENERGY, (-np.inf, np.inf))
-        is_outside |= (energies < low) | (energies > high)
+    for name in {one.column for one in criteria if not one.is_window}:
+        values = predicted[name].to_numpy(dtype=float)
+        for card in cards:
+            low, high = card.label_range.get(name, (-np.inf, np.inf))
+            is_outside |= (values < low) | (values > high)
     return [
         SEPARATOR.join(
             name

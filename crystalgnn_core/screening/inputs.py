@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class StructureText:
-    """CIF, POSCAR or JSON text that is no file, told apart by its content.
+    """CIF, POSCAR or JSON text that is no file; its content shows the format.
 
     Attributes:
         text: The text.
@@ -37,7 +37,7 @@ class StructureText:
 
 
 def read_inputs(structures: Any) -> Iterator[RawRecord]:  # noqa: ANN401  see predict
-    """Yield one raw record an input structure; a file may hold several."""
+    """Yield one raw record per input structure; a file may hold several."""
     if isinstance(structures, str | Path | StructureText):
         yield from _from_source(structures)
     elif isinstance(structures, Mapping) and not _is_structure_dict(structures):
@@ -61,7 +61,7 @@ def _is_structure_dict(value: Mapping[Any, Any]) -> bool:
 
 
 def _is_single(value: object) -> bool:
-    """Tell one structure, which can be iterated over its sites, from a list of them."""
+    """Return whether this is one structure, which can be iterated over its sites."""
     return (
         hasattr(value, "lattice")
         or hasattr(value, "get_scaled_positions")

@@ -9,7 +9,6 @@ import pyarrow as pa
 
 from crystalgnn_core.records.checks.validation import rejects_table
 from crystalgnn_core.screening.prescreening import KEPT, SCORE
-from crystalgnn_core.screening.ranking import RANKING_SCHEMA
 from crystalgnn_core.storage.files import FileRef, write_table, write_text
 from crystalgnn_core.storage.shards import KEY
 
@@ -28,23 +27,21 @@ def write_outcome(
     candidates: pd.DataFrame,
     ranking: pd.DataFrame,
     rejects: Sequence[RejectedRecord],
-    further: Sequence[str] = (),
+    schema: pa.Schema,
 ) -> tuple[FileRef, ...]:
     """Write ranking (Parquet and CSV), rejects and outcomes into the folder of a screen.
 
     Args:
         folder: Folder of the screen.
         candidates: All candidates; with `is_kept` and `prescreen_score` after a pre-screen.
-        ranking: Ranked candidates, columns of `RANKING_SCHEMA` and any others.
+        ranking: Ranked candidates, with the columns of the schema and any others.
         rejects: Rejected candidates; what is neither ranked nor rejected is a duplicate.
-        further: Other predicted targets, written behind the columns of `RANKING_SCHEMA`.
+        schema: Columns of the ranking that are written.
 
     Returns:
         References to the four files.
     """
-    beyond = [name for name in further if name not in RANKING_SCHEMA.names]
-    schema = pa.schema([*RANKING_SCHEMA, *(pa.field(n, pa.float64()) for n in beyond)])
-    columns = ranking.reindex(columns=schema.names)
+    columns = ranking[schema.names]
     table = pa.Table.from_pandas(columns, schema=schema, preserve_index=False)
     outcome = _outcomes(candidates, ranking, rejects)
     write_table(folder / RANKING, table)

@@ -47,7 +47,7 @@ def prediction_folder(store: Path, card: ModelCard) -> Path:
 def plan_prediction_shards(
     store: Path, model: Path, digests: Sequence[str], *, shard_size: int
 ) -> tuple[list[ShardJob], int]:
-    """List the shards of predictions that a model still owes for some structures.
+    """List the shards of predictions of a model that are missing for some structures.
 
     Structures without a graph are left out; the ranking reports them.
 
@@ -79,7 +79,7 @@ def plan_prediction_shards(
 def predict_shard(
     job: ShardJob, store: Path, model: Path, *, batch_size: int, device: str
 ) -> ShardState:
-    """Predict one shard; return at once when it is there and sound."""
+    """Predict one shard; return at once when it is there and intact."""
     weights_sha256 = read_card(model).weights_sha256
 
     def build(parked: pa.Table) -> tuple[pa.Table, list[Refusal]]:
@@ -121,11 +121,11 @@ def predict(
             folder of them, or a Parquet or CSV table with a column of structures.
         model: Bundle folder, model id, `champion` of the store, or a published model.
         store: Store folder in which model ids are looked up.
-        batch_size: Graphs a forward pass; does not change the values.
+        batch_size: Graphs per forward pass; does not change the values.
         device: `auto`, `cpu` or `cuda`.
 
     Returns:
-        One row an input, in order: `material_id`, `formula`, each target and its `_std`
+        One row per input, in order: `material_id`, `formula`, each target and its `_std`
         (empty for a single model), `status` (`ok` or a reject reason) and `message`.
 
     Raises:
@@ -156,7 +156,7 @@ def predict(
 def _check(
     raws: list[RawRecord],
 ) -> tuple[list[dict[str, Any]], list[Crystal], list[int]]:
-    """Begin a row for every input; return also the sound crystals and their rows."""
+    """Begin a row for every input; return also the valid crystals and their rows."""
     checked = validate(raws, source="predict", targets=(), require_labels="none")
     formulas = iter(checked.records["formula"].to_pylist())
     rejects = iter(checked.rejects)
@@ -224,7 +224,7 @@ def _schema(card: ModelCard) -> pa.Schema:
 def _cached_bundle(
     folder: str, weights_sha256: str, device: str
 ) -> tuple[nn.Module, ModelCard]:
-    """Load a bundle once a process; the digest in the key sees a replaced file."""
+    """Load a bundle once per process; the digest in the key sees a replaced file."""
     network, card = load_bundle(Path(folder), choose_device(device))
     if card.weights_sha256 != weights_sha256:
         raise ModelError(f"{folder} was replaced while it was being loaded; run again")

@@ -15,8 +15,11 @@ from crystalgnn_core.errors import InputError, IntegrityError
 from crystalgnn_core.learning.cards import read_card
 from crystalgnn_core.screening.candidates import candidates_digest, read_candidates
 from crystalgnn_core.screening.joining import join_predictions
-from crystalgnn_core.screening.needs import ENERGY, GAP, RANKED_TARGETS, check_models
-from crystalgnn_core.screening.ranking import rank_candidates, score_candidates
+from crystalgnn_core.screening.ranking import (
+    check_models,
+    rank_candidates,
+    score_candidates,
+)
 from crystalgnn_core.storage.files import FileRef, read_json, write_table, write_text
 from crystalgnn_core.storage.shards import KEY
 
@@ -45,7 +48,7 @@ class Prescreened(FrozenModel):
         n_unjudged: Those among them of which the fast models have no prediction.
         candidates: Digest of which structures were candidates under which ids.
         weights: Digests of the weights of the fast models.
-        file: One row a candidate: `source`, `candidate_id`, `structure_digest`,
+        file: One row per candidate: `source`, `candidate_id`, `structure_digest`,
             `prescreen_score` (empty without a prediction) and `is_kept`.
     """
 
@@ -78,17 +81,17 @@ def prescreen(store: Path, config: ScreeningConfig, models: Sequence[Path]) -> P
 
     A candidate of which they have no prediction is kept, because another model may have
     one; the screen counts it as rejected when it has not. The file lies in
-    `<store>/prescreens`; an equal pre-screen that is there and sound is returned.
+    `<store>/prescreens`; an equal pre-screen that is there and intact is returned.
 
     Raises:
         InputError: `config` has no pre-screen, or there are no candidates.
-        ModelError: The models do not predict formation energy and band gap.
+        ModelError: The models together do not predict what the criteria judge.
         IntegrityError: A candidate has neither prediction nor reject reason.
     """
     if config.prescreen is None:
         raise InputError("no pre-screen is configured; set screening.prescreen")
     cards = [read_card(model) for model in models]
-    check_models(cards)
+    check_models(cards, config.score)
     candidates = read_candidates(store, config.sources)
     weights = tuple(card.weights_sha256 for card in cards)
     content = {
@@ -99,10 +102,10 @@ def prescreen(store: Path, config: ScreeningConfig, models: Sequence[Path]) -> P
         "candidates": candidates_digest(candidates),
     }
     path = store / "prescreens" / f"{digest_of(content)}.parquet"
-    known = _finished(path)
-    if known is not None:
-        return known
-    predicted, _ = join_predictions(store, cards, candidates, RANKED_TARGETS)
+    finished = _finished(path)
+    if finished is not None:
+        return finished
+    predicted, _ = join_predictions(store, cards, candidates, config.score.targets)
     table = _cut(candidates, predicted, config)
     write_table(path, pa.Table.from_pandas(table, preserve_index=False))
     made = Prescreened(
@@ -121,12 +124,12 @@ def prescreen(store: Path, config: ScreeningConfig, models: Sequence[Path]) -> P
 
 
 def _finished(path: Path) -> Prescreened | None:
-    """Return a pre-screen whose entry and file are there and sound."""
+    """Return a pre-screen whose entry and file are there and intact."""
     try:
-        known = Prescreened.model_validate(read_json(path.with_suffix(".json")))
+        entry = Prescreened.model_validate(read_json(path.with_suffix(".json")))
     except (IntegrityError, ValidationError):
         return None
-    return known if known.file.is_sound() else None
+    return entry if entry.file.is_sound() else None
 
 
 def _cut(
@@ -134,9 +137,7 @@ def _cut(
 ) -> pd.DataFrame:
     """Return ids, scores and what is kept, in the order of the candidates."""
     n_kept = 0 if config.prescreen is None else config.prescreen.count(len(candidates))
-    scores = score_candidates(
-        predicted[ENERGY].to_numpy(), predicted[GAP].to_numpy(), config.score
-    )
+    scores = score_candidates(predicted, config.score.resolve())
     ranked = rank_candidates(predicted[IDS].assign(score=scores))
     joined = candidates[[*IDS, KEY]].merge(ranked, on=IDS, how="left", validate="1:1")
     is_kept = joined["rank"].isna() | (joined["rank"] <= n_kept)

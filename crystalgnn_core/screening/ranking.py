@@ -7,66 +7,64 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
+from crystalgnn_core.errors import ModelError
+
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import pandas as pd
     from numpy.typing import NDArray
 
+    from crystalgnn_core.learning.cards import ModelCard
     from crystalgnn_core.screening.config import ScoreConfig
-
-RANKING_SCHEMA = pa.schema(
-    [
-        pa.field("rank", pa.int64(), nullable=False),
-        pa.field("candidate_id", pa.string(), nullable=False),
-        pa.field("formula", pa.string(), nullable=False),
-        pa.field("formation_energy_per_atom", pa.float64()),
-        pa.field("formation_energy_per_atom_std", pa.float64()),
-        pa.field("band_gap", pa.float64()),
-        pa.field("band_gap_std", pa.float64()),
-        pa.field("energy_above_hull", pa.float64()),
-        pa.field("probability_stable", pa.float64()),
-        pa.field("score", pa.float64(), nullable=False),
-        pa.field("flags", pa.string(), nullable=False),
-        pa.field("source", pa.string(), nullable=False),
-    ]
-)
+    from crystalgnn_core.screening.criteria import Criterion
 
 
 def score_candidates(
-    formation_energy: NDArray[np.float64],
-    band_gap: NDArray[np.float64],
-    config: ScoreConfig,
+    candidates: pd.DataFrame, criteria: Sequence[Criterion], *, suffix: str = ""
 ) -> NDArray[np.float64]:
-    """Score candidates by the desirabilities that `ScoreConfig` defines.
+    """Return the weighted geometric mean of the desirabilities.
+
+    Derringer & Suich, J. Qual. Technol. 12, 214 (1980).
 
     Args:
-        formation_energy: eV/atom, shape (n_candidates,).
-        band_gap: eV, shape (n_candidates,).
-        config: Midpoint, window, widths and weight.
+        candidates: The columns that the criteria judge, one row per candidate.
+        criteria: What is wanted; some weight is above 0.
+        suffix: What the names of these columns end in, such as `_true`.
 
     Returns:
-        Scores in [0, 1], shape (n_candidates,).
+        Scores in [0, 1], shape (n_candidates,); NaN where a value is missing.
     """
-    exponent = (formation_energy - config.energy_midpoint) / config.energy_width
-    # log1p(exp(x)) without overflow; log of the logistic function
-    log_energy = -np.logaddexp(0.0, exponent)
-    low, high = config.gap_window
-    distance = np.maximum(np.maximum(low - band_gap, band_gap - high), 0.0)
-    # beyond 1000 widths the desirability is 0 anyway, and the square could overflow
-    log_gap = -0.5 * np.square(np.minimum(distance / config.gap_width, 1e3))
-    weight = config.energy_weight
-    return np.exp(weight * log_energy + (1.0 - weight) * log_gap)
+    total = sum(criterion.weight for criterion in criteria)
+    log_score = np.zeros(len(candidates))
+    for criterion in criteria:
+        values = candidates[criterion.column + suffix].to_numpy(dtype=float)
+        is_known = ~np.isnan(values)
+        log_score[~is_known] = np.nan
+        if criterion.weight:
+            share = criterion.weight / total
+            log_score[is_known] += share * criterion.log_desirability(values[is_known])
+    return np.exp(log_score)
+
+
+def is_in_windows(
+    candidates: pd.DataFrame, criteria: Sequence[Criterion], *, suffix: str = ""
+) -> NDArray[np.bool_]:
+    """Return whether the values lie in every range that is bounded on both sides."""
+    is_inside = np.ones(len(candidates), dtype=bool)
+    for criterion in criteria:
+        if criterion.is_window:
+            values = candidates[criterion.column + suffix]
+            is_inside &= values.between(*criterion.wanted()).to_numpy()
+    return is_inside
 
 
 def describe_score(config: ScoreConfig) -> str:
-    """Say in one sentence what the score rewards."""
-    low, high = config.gap_window
+    """Say what the score rewards."""
+    parts = [f"{one.sentence()} (weight {one.weight:g})" for one in config.resolve()]
     return (
-        f"score = d_E^{config.energy_weight:g} · d_gap^{1 - config.energy_weight:g}, with "
-        f"d_E = 1 / (1 + exp((E_f \N{MINUS SIGN} ({config.energy_midpoint:g})) / "
-        f"{config.energy_width:g})) for the predicted formation energy E_f in eV/atom, and "
-        f"d_gap = 1 for a predicted band gap from {low:g} to {high:g} eV, falling as "
-        f"exp(\N{MINUS SIGN}(distance / {config.gap_width:g} eV)² / 2) outside. It depends "
-        "on the candidate alone."
+        f"score = weighted geometric mean of: {'; '.join(parts)}. It depends on the "
+        "candidate alone."
     )
 
 
@@ -84,3 +82,63 @@ def rank_candidates(scored: pd.DataFrame) -> pd.DataFrame:
     ).reset_index(drop=True)
     ordered.insert(0, "rank", np.arange(1, len(ordered) + 1))
     return ordered
+
+
+def ranking_schema(targets: Sequence[str], further: Sequence[str] = ()) -> pa.Schema:
+    """Return the columns of a ranking.
+
+    Args:
+        targets: What the criteria judge.
+        further: Other predicted targets, which stand last.
+    """
+    texts = {name: pa.string() for name in ("candidate_id", "formula")}
+    predicted = dict.fromkeys(targets, pa.float64())
+    judged = {"score": pa.float64(), "flags": pa.string(), "source": pa.string()}
+    columns = {"rank": pa.int64(), **texts, **predicted, **judged}
+    required = [
+        pa.field(name, kind, nullable=name in predicted) for name, kind in columns.items()
+    ]
+    return pa.schema([*required, *(pa.field(name, pa.float64()) for name in further)])
+
+
+def check_models(cards: Sequence[ModelCard], config: ScoreConfig) -> None:
+    """Refuse models that together do not predict what the criteria judge.
+
+    Raises:
+        ModelError: A target is missing, or predicted by two models.
+    """
+    check_targets([(card.model_id, card.scaler.targets) for card in cards], config)
+
+
+def check_targets(
+    predicted: Sequence[tuple[str, Sequence[str]]], config: ScoreConfig
+) -> None:
+    """Refuse models of some targets, see `check_models`.
+
+    Args:
+        predicted: Name of each model, and the targets that it predicts.
+        config: The score.
+
+    Raises:
+        ModelError: A target is missing, or predicted by two models.
+    """
+    for name in config.targets:
+        n_models = sum(name in targets for _, targets in predicted)
+        if n_models != 1:
+            models = ", ".join(model for model, _ in predicted)
+            advice = (
+                f"add {name} to training.targets and train, name a model of it in "
+                "screening.models, or leave its criterion out of screening.score"
+                if not n_models
+                else "leave all but one of them out of screening.models"
+            )
+            raise ModelError(
+                f"{name} is predicted by {n_models} of the models ({models}), but the "
+                f"score needs it from exactly one; {advice}"
+            )
+
+
+def further_targets(cards: Sequence[ModelCard], config: ScoreConfig) -> tuple[str, ...]:
+    """Name what the models predict beside what the criteria judge, in their order."""
+    names = dict.fromkeys(name for card in cards for name in card.scaler.targets)
+    return tuple(name for name in names if name not in config.targets)

@@ -47,6 +47,7 @@ STAGES = {
         *("load_training_data", "read_card", "train_model", "write_bundle"),
     ),
     "screening": (
+        *("Above", "Below", "Criterion", "Window"),
         *("PrescreenConfig", "Prescreened", "RankingQuality", "ScoreConfig"),
         *("ScreenResult", "ScreeningConfig", "StructureText", "judge_ranking"),
         *("kept_digests", "load_crystals", "plan_prediction_shards", "predict"),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, cast
 import pandas as pd
 import pytest
 
-from crystalgnn_core.screening.ranking import RANKING_SCHEMA
+from crystalgnn_core.screening.ranking import ranking_schema
 
 if TYPE_CHECKING:
     from prefect.client.schemas.objects import Artifact as StoredArtifact
@@ -15,17 +15,28 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.xdist_group("prefect")
 
 
+def scored_by(config, target):
+    """Change the score of a configuration to one criterion."""
+    above = {"kind": "above", "column": target, "midpoint": 1.0, "width": 0.1}
+    settings = config.screening.model_dump() | {"score": {"criteria": [above]}}
+    screening = type(config.screening).model_validate(settings)
+    return config.model_copy(update={"screening": screening})
+
+
 @pytest.mark.usefixtures("prefect_api")
 def test_pipeline_makes_a_report_and_a_second_run_reuses_all(tiny_config):
     from prefect.artifacts import Artifact
 
+    from crystalgnn_core.errors import ModelError
     from flows.pipeline import pipeline
+    from flows.screening import screen
 
     first = pipeline(tiny_config)
     folder = Path(first.screened.result.folder)
     page = (folder / "report.html").read_text()
     ranking = pd.read_parquet(folder / "ranking.parquet")
-    assert list(ranking.columns) == RANKING_SCHEMA.names
+    targets = tiny_config.screening.score.targets
+    assert list(ranking.columns) == ranking_schema(targets).names
     assert ranking["rank"].tolist() == list(range(1, len(ranking) + 1))
     assert ranking["score"].is_monotonic_decreasing
     result = first.screened.result
@@ -49,6 +60,9 @@ def test_pipeline_makes_a_report_and_a_second_run_reuses_all(tiny_config):
     assert all("skipped" in note.note or note.stage == "compare" for note in second.stages)
     assert (folder / "ranking.csv").read_bytes() == before
 
+    with pytest.raises(ModelError, match="bulk_modulus is predicted by 0 of the models"):
+        screen(scored_by(tiny_config, "bulk_modulus"))
+
     table = cast("StoredArtifact | None", Artifact.get("pipeline"))
     assert table is not None
     rows = json.loads(str(table.data))
@@ -62,6 +76,19 @@ def test_pipeline_makes_a_report_and_a_second_run_reuses_all(tiny_config):
     summary = cast("StoredArtifact | None", Artifact.get("pipeline-summary"))
     assert summary is not None
     assert result.screen_id in str(summary.data)
+
+
+@pytest.mark.usefixtures("prefect_api")
+def test_a_criterion_that_nothing_would_predict_is_refused_before_anything_runs(
+    tiny_config,
+):
+    from crystalgnn_core.errors import ModelError
+    from flows.pipeline import pipeline
+
+    config = scored_by(tiny_config, "bulk_modulus")
+    with pytest.raises(ModelError, match=r"add bulk_modulus to training\.targets"):
+        pipeline(config)
+    assert not config.store_path.exists()
 
 
 @pytest.mark.usefixtures("prefect_api")

@@ -18,7 +18,7 @@ from crystalgnn_core.records.table.store import RecordStore
 from crystalgnn_core.reporting.screen import report_screen
 from crystalgnn_core.reporting.training import plot_history
 from crystalgnn_core.screening.prediction import predict
-from crystalgnn_core.screening.ranking import RANKING_SCHEMA
+from crystalgnn_core.screening.ranking import ranking_schema
 from crystalgnn_core.screening.screen import rank_screen
 from crystalgnn_core.sources.files.source import FilesSource
 from crystalgnn_core.sources.synthetic.model.labels import compute_labels
@@ -132,11 +132,11 @@ def test_evaluation_and_prediction_give_probabilities(metals):
     assert 0 < row["is_metal"] < 1
 
 
-def test_a_model_of_more_targets_screens_and_its_page_tells_of_classes(metals):
+def test_a_model_of_more_targets_screens_and_its_page_shows_classes(metals):
     store, trained = metals
     result = screen(store, Path(trained.folder))
     ranking = pd.read_parquet(Path(result.folder) / "ranking.parquet")
-    assert list(ranking) == [*RANKING_SCHEMA.names, "is_metal"]
+    assert list(ranking) == ranking_schema(SCREENING.score.targets, ["is_metal"]).names
     assert ranking["is_metal"].between(0, 1).all()
     assert list(pd.read_csv(Path(result.folder) / "ranking.csv")) == list(ranking)
     page = Path(report_screen(store, SCREENING, result, ()).page.path).read_text()

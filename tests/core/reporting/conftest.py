@@ -10,9 +10,10 @@ import pytest
 
 from crystalgnn_core.records.provenance import SourceFacts
 from crystalgnn_core.reporting.data_sources import DataUse
-from crystalgnn_core.reporting.page import ScreenCounts, ScreenReport
 from crystalgnn_core.reporting.parity import ParityData
 from crystalgnn_core.reporting.recovery import recovery_curve
+from crystalgnn_core.reporting.report import ScreenCounts, ScreenReport
+from crystalgnn_core.screening.config import ScoreConfig
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -129,7 +130,7 @@ def build_report(n: int = 3000, n_table: int = 1000, **changes: object) -> Scree
             "ensemble": "4 members",
         },
         "versions": {"crystalgnn": "0.1.0", "record version": "17", "torch": "2.6.0"},
-        "gap_window": (1.0, 2.0),
+        "criteria": ScoreConfig(gap_window=(1.0, 2.0)).resolve(),
         "label_schemes": {
             "formation_energy_per_atom": "synthetic-lj",
             "band_gap": "synthetic-gap",

@@ -10,13 +10,8 @@ import pytest
 from crystalgnn_core.errors import IntegrityError
 from crystalgnn_core.records.provenance import SourceFacts
 from crystalgnn_core.reporting.data_sources import DataUse
-from crystalgnn_core.reporting.page import (
-    MAX_TABLE_ROWS,
-    ScreenCounts,
-    ScreenReport,
-    render_report,
-    write_report,
-)
+from crystalgnn_core.reporting.page import render_report, write_report
+from crystalgnn_core.reporting.report import MAX_TABLE_ROWS, ScreenCounts, ScreenReport
 
 ATTACK = "</script><script>alert(1)</script><img src=x onerror=alert(2)>"
 

@@ -7,9 +7,13 @@ import pytest
 
 from crystalgnn_core.reporting.density import MAX_SINGLE_POINTS, density_traces
 from crystalgnn_core.reporting.parity import ParityData, parity_figure
-from crystalgnn_core.reporting.plots import history_figures, plane_figure
+from crystalgnn_core.reporting.plots import history_figures, plane_axes, plane_figure
 from crystalgnn_core.reporting.recovery import recovery_curve, recovery_figure
 from crystalgnn_core.reporting.style import DARK, LIGHT, PlotSpec
+from crystalgnn_core.screening.criteria import Above, Below, Window
+
+AXES = ("formation_energy_per_atom", "band_gap")
+WINDOW = Window(column="band_gap", low=1.0, high=2.0, width=0.5)
 
 
 def n_shown(traces: list[PlotSpec]) -> int:
@@ -84,7 +88,7 @@ def test_parity_of_a_log_target_has_log_axes():
 
 def test_plane_highlights_the_leading_ranks_and_shades_the_window(make_report):
     scatter = make_report(n=4000).scatter
-    spec = plane_figure(scatter, (1.0, 2.0), n_top=50)
+    spec = plane_figure(scatter, AXES, [WINDOW], n_top=50)
     top = next(
         trace for trace in spec["data"] if trace.get("name") == "ranked 1\N{EN DASH}50"
     )
@@ -92,6 +96,7 @@ def test_plane_highlights_the_leading_ranks_and_shades_the_window(make_report):
     assert "rank 1" in top["text"][0]
     shape = spec["layout"]["shapes"][0]
     assert (shape["y0"], shape["y1"]) == (1.0, 2.0)
+    assert spec["data"][-1]["name"] == "wanted: band gap 1\N{EN DASH}2 eV"
     go.Figure(spec)
 
 
@@ -105,9 +110,42 @@ def test_plane_accepts_open_windows_and_unranked_candidates():
             "rank": [None, 1],
         }
     )
-    spec = plane_figure(scatter, (1.0, float("inf")), n_top=5)
+    above = Above(column="band_gap", midpoint=1.0, width=0.1)
+    spec = plane_figure(scatter, AXES, [above], n_top=5)
     json.dumps(spec, allow_nan=False)
     assert "&lt;b&gt;" in spec["data"][0]["text"][0]
+
+
+def test_every_column_has_a_map_and_windows_stand_where_they_are_shaded():
+    modulus = Above(column="bulk_modulus", midpoint=100, width=20)
+    energy = Below(column="formation_energy_per_atom", midpoint=-1, width=0.5)
+    assert plane_axes([energy, WINDOW]) == [AXES]
+    assert plane_axes([modulus, WINDOW, energy]) == [
+        ("bulk_modulus", "band_gap"),
+        ("bulk_modulus", "formation_energy_per_atom"),
+    ]
+    assert plane_axes([WINDOW, energy]) == [AXES]
+    assert plane_axes([modulus, modulus]) == [("score", "bulk_modulus")]
+    assert plane_axes([]) == []
+
+
+def test_the_axis_of_a_map_reaches_every_value_and_into_what_is_wanted(make_report):
+    scatter = make_report(n=50).scatter
+    for criterion, end in (
+        (WINDOW, 30.0),
+        (Above(column="band_gap", midpoint=30, width=1), 30),
+    ):
+        moved = criterion.model_copy(update={"low": 30.0, "high": 40.0})
+        spec = plane_figure(scatter, AXES, [moved], n_top=5)
+        low, high = spec["layout"]["yaxis"]["range"]
+        assert low < 0 < end < high
+        shape = spec["layout"]["shapes"][0]
+        assert (shape["y0"], shape["y1"]) == (end, high)
+    below = Below(column="formation_energy_per_atom", midpoint=-90, width=0.5)
+    spec = plane_figure(scatter, AXES[::-1], [below], n_top=5)
+    low, high = spec["layout"]["yaxis"]["range"]
+    assert low < -90 < scatter["formation_energy_per_atom"].max() < high
+    assert "formation energy" in spec["data"][0]["hovertemplate"]
 
 
 def test_recovery_counts_hits_by_hand():
@@ -129,7 +167,7 @@ def test_recovery_of_nothing_is_empty():
 def test_every_figure_is_valid_plotly_and_plain_json(make_report):
     report = make_report(n=3000)
     figures = [parity_figure(data) for data in report.parity]
-    figures += [plane_figure(report.scatter, report.gap_window, n_top=50)]
+    figures += [plane_figure(report.scatter, AXES, report.criteria, n_top=50)]
     figures += [spec for _, spec in history_figures(report.history)]
     for spec in figures:
         assert json.loads(json.dumps(spec, allow_nan=False))["data"]

@@ -9,7 +9,7 @@ from crystalgnn_core.reporting.judging import describe_quality
 from crystalgnn_core.reporting.notes import StageNote
 from crystalgnn_core.reporting.ranked import with_links
 from crystalgnn_core.reporting.screen import report_screen
-from crystalgnn_core.screening.quality import RankingQuality
+from crystalgnn_core.screening.quality import Agreement, RankingQuality
 from crystalgnn_core.sources.synthetic.source import SyntheticSource
 from tests.core.worlds import SCREENING, copy, ingest, screen
 
@@ -29,7 +29,7 @@ def report(screened):
     return report_screen(store, SCREENING, result, STAGES)
 
 
-def test_the_page_tells_what_the_screen_found(screened, report):
+def test_the_page_shows_what_the_screen_found(screened, report):
     _, result = screened
     page = Path(report.page.path).read_text()
     ranking = pd.read_parquet(Path(result.folder) / "ranking.parquet")
@@ -46,7 +46,7 @@ def test_the_ranking_is_judged_by_the_known_values(screened, report):
     assert report.quality.n == result.n_scored
     assert report.quality.k == SCREENING.top_k
     assert report.quality.near_hull is not None
-    assert report.quality.energy_mae > 0
+    assert report.quality.targets["formation_energy_per_atom"].mae > 0
 
 
 def test_a_sound_page_is_kept(screened, report):
@@ -154,13 +154,16 @@ def test_of_a_model_from_elsewhere_is_said_what_is_known(trained):
 
 def test_the_quality_is_put_into_words():
     quality = RankingQuality(
-        n=100, k=10, energy_mae=0.05, energy_offset=-0.01, energy_spearman=0.9,
-        gap_mae=0.3, gap_spearman=0.8, score_spearman=0.85, precision=0.4,
-        enrichment=4.0, in_window=0.7, in_window_base=0.3,
+        n=100, k=10, targets={"bulk_modulus": Agreement(mae=9, offset=-1.5, spearman=0.9)},
+        score_spearman=0.85, precision=0.4, enrichment=4.0,
+        in_window=0.7, in_window_base=0.3,
     )  # fmt: skip
     facts = describe_quality(quality)
     assert facts["of the top 10, truly among the best 10"].startswith("40% (4.0 times")
-    assert facts["of the top 10, true gap in the window"] == "70% (all candidates: 30%)"
+    assert facts["of the top 10, true values in the window"] == "70% (all candidates: 30%)"
+    assert facts["bulk modulus"] == (
+        "MAE 9.000 GPa, mean offset -1.500, rank correlation 0.900"
+    )
     assert not any("hull" in key for key in facts)
     known = quality.model_copy(update={"near_hull": 0.5, "near_hull_base": 0.25})
     hull = describe_quality(known)["of the top 10, within 0.05 eV/atom of the true hull"]

@@ -4,10 +4,11 @@ from crystalgnn_core.reporting.text import (
     format_number,
     format_seconds,
     format_share,
-    format_window,
+    format_wanted,
     formula_markup,
     relative_link,
 )
+from crystalgnn_core.screening.criteria import Above, Below, Window
 
 
 @pytest.mark.parametrize(
@@ -50,8 +51,14 @@ def test_share_just_below_all_is_not_written_as_all():
 
 
 def test_window_with_one_bound_shows_one_bound():
-    assert format_window(1.0, 2.5, "eV") == "1\N{EN DASH}2.5 eV"
-    assert format_window(1.0, float("inf"), "eV") == "\N{GREATER-THAN OR EQUAL TO} 1 eV"
+    window = Window(column="band_gap", low=1.0, high=2.5, width=0.1)
+    assert format_wanted(window) == "band gap 1\N{EN DASH}2.5 eV"
+    above = Above(column="bulk_modulus", midpoint=100, width=20)
+    assert format_wanted(above) == "bulk modulus \N{GREATER-THAN OR EQUAL TO} 100 GPa"
+    below = Below(column="poisson_ratio", midpoint=-0.2, width=0.1)
+    assert format_wanted(below) == (
+        "Poisson ratio \N{LESS-THAN OR EQUAL TO} \N{MINUS SIGN}0.2"
+    )
 
 
 def test_formula_is_escaped_between_its_subscripts():

@@ -92,6 +92,28 @@ def test_the_first_of_several_is_kept_and_each_other_points_to_it():
     assert found == {2: 1, 3: 0, 4: 1}
 
 
+@pytest.mark.parametrize(("factor", "is_compared"), [(1 + 1e-5, True), (1.01, False)])
+def test_a_target_of_a_logarithmic_scale_agrees_within_a_relative_rounding(
+    monkeypatch, factor, is_compared
+):
+    def agree(*args):
+        return True
+
+    def load_nothing(wanted):
+        return {}
+
+    monkeypatch.setattr(module, "_is_same", agree)
+    predicted = pd.DataFrame(
+        {
+            "formula": "NaCl",
+            "structure_digest": ["x", "y"],
+            "bulk_modulus": [300.0, 300.0 * factor],
+        }
+    )
+    found = find_duplicates(predicted, ("bulk_modulus",), load_nothing)
+    assert found == ({1: 0} if is_compared else {})
+
+
 @pytest.mark.parametrize("column", [0, 1])
 def test_structures_are_compared_only_when_both_predictions_agree(monkeypatch, column):
     values = [[-2.0, -2.0], [5.0, 5.0]]

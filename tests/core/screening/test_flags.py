@@ -1,13 +1,15 @@
 import pandas as pd
 
+from crystalgnn_core.screening.criteria import Below, Window
 from crystalgnn_core.screening.flags import flag_candidates
 
 ENERGY = "formation_energy_per_atom"
+LOW = Below(column=ENERGY, midpoint=-1.0, width=0.5)
 
 
 def flags(card, *rows):
     predicted = pd.DataFrame(rows, columns=["chemsys", ENERGY])
-    return flag_candidates(predicted, [card] if not isinstance(card, list) else card)
+    return flag_candidates(predicted, card if isinstance(card, list) else [card], [LOW])
 
 
 def card_with(trained, **changes):
@@ -44,3 +46,11 @@ def test_every_model_is_asked(trained):
     assert flags([silent, card_with(trained)], ("Na", 9.0)) == [
         "rare_element;extrapolation"
     ]
+
+
+def test_what_is_wanted_in_a_window_is_not_called_extrapolated(trained):
+    # a gap that is predicted slightly below 0 lies outside all labels and means 0
+    card = card_with(trained, label_range={"band_gap": (0.0, 6.0)})
+    predicted = pd.DataFrame({"chemsys": ["O"], "band_gap": [-0.01]})
+    window = Window(column="band_gap", low=1, high=3, width=0.5)
+    assert flag_candidates(predicted, [card], [window]) == [""]

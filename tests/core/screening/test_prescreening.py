@@ -223,7 +223,7 @@ def test_candidates_that_change_meanwhile_are_an_error(store, fast, model):
         rank_screen(store, config, [model], prescreened)
 
 
-def test_the_page_tells_who_judged_and_what_was_lost(store, fast, model):
+def test_the_page_says_who_judged_and_what_was_lost(store, fast, model):
     config = keeping(0.25, worlds.SCREENING)
     result = screen(store, fast, model, config)
     state = report_screen(store, config, result, ())
@@ -234,18 +234,14 @@ def test_the_page_tells_who_judged_and_what_was_lost(store, fast, model):
     assert "kept by the pre-screen" in page
     assert not report_screen(store, config, result, ()).was_written
     candidates = read_candidates(store, config.sources)
-    truth = score_candidates(
-        candidates["formation_energy_per_atom_true"].to_numpy(),
-        candidates["band_gap_true"].to_numpy(),
-        config.score,
-    )
+    truth = score_candidates(candidates, config.score.resolve(), suffix="_true")
     rows = pd.read_parquet(result.prescreened.file.path)
     best = np.argsort(-truth, kind="stable")[: config.top_k]
     assert state.quality is not None
     assert state.quality.kept == pytest.approx(rows["is_kept"].to_numpy()[best].mean())
 
 
-def test_what_was_lost_is_not_told_where_the_truth_is_not_known(store, fast):
+def test_what_was_lost_is_not_stated_where_the_truth_is_not_known(store, fast):
     config = keeping(4)
     predict_all(store, fast, config)
     assert true_best_kept(store, config, prescreen(store, config, [fast])) is None

@@ -12,7 +12,8 @@ from crystalgnn_core.records.crystal import Crystal
 from crystalgnn_core.records.labels import LabelRequirement
 from crystalgnn_core.screening import screen as module
 from crystalgnn_core.screening.config import ScoreConfig, ScreeningConfig
-from crystalgnn_core.screening.screen import previous_screen, rank_screen
+from crystalgnn_core.screening.result import previous_screen
+from crystalgnn_core.screening.screen import rank_screen
 from crystalgnn_core.sources.synthetic.source import SyntheticSource
 from tests.core.random_crystals import with_lonely_atom
 from tests.core.worlds import (

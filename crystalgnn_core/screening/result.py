@@ -1,0 +1,154 @@
+"""The result of a screen, and which screen of a name came before it."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import pandas as pd
+from pydantic import ValidationError
+
+from crystalgnn_core.base import LATER, FrozenModel
+from crystalgnn_core.errors import IntegrityError
+from crystalgnn_core.screening.outcome import CANDIDATES
+from crystalgnn_core.screening.prescreening import Prescreened
+from crystalgnn_core.storage.files import FileRef, read_json, write_json
+from crystalgnn_core.storage.shards import KEY
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+logger = logging.getLogger(__name__)
+MANIFEST = "screen.json"
+
+
+class CandidateChanges(FrozenModel):
+    """Counts of candidates by what became of them since another screen."""
+
+    n_new: int
+    n_changed: int
+    n_removed: int
+    n_unchanged: int
+
+
+class ScreenResult(FrozenModel):
+    """Reference to a finished screen: in = scored + rejected + duplicates + prescreened.
+
+    Attributes:
+        screen_id: Name of the screen; digest of models, settings and candidates.
+        folder: Folder of the screen.
+        models: Bundle folders of the models.
+        n_in: Candidates.
+        n_scored: Candidates in the ranking.
+        n_duplicates: Candidates that repeat another one.
+        n_in_window: Scored candidates within every window of the criteria.
+        rejected: Reject reason to count.
+        changes: Against the previous screen of the same name; None for the first.
+        previous: Id of that screen.
+        files: Ranking, CSV, rejects, candidates and CIF files, with digests.
+        was_ranked: False when the same screen was there already.
+        prescreened: The pre-screen that left candidates out; None without one.
+    """
+
+    screen_id: str
+    folder: str
+    models: tuple[str, ...]
+    n_in: int
+    n_scored: int
+    n_duplicates: int
+    n_in_window: int
+    rejected: dict[str, int]
+    changes: CandidateChanges | None
+    previous: str | None
+    files: tuple[FileRef, ...]
+    was_ranked: bool = True
+    prescreened: Annotated[Prescreened | None, LATER] = None
+
+    @property
+    def n_prescreened(self) -> int:
+        """Candidates that the pre-screen left out."""
+        return 0 if self.prescreened is None else self.prescreened.n_left_out
+
+
+def finished_screen(folder: Path) -> ScreenResult | None:
+    """Return a screen whose manifest and files are there and intact."""
+    result = _read_manifest(folder)
+    if result is None or not all(file.is_sound() for file in result.files):
+        return None
+    return result
+
+
+def _read_manifest(folder: Path) -> ScreenResult | None:
+    if not (folder / MANIFEST).is_file():
+        return None
+    try:
+        return ScreenResult.model_validate(read_json(folder / MANIFEST))
+    except (IntegrityError, ValidationError):
+        logger.warning("%s: damaged manifest; ranking again", folder)
+        return None
+
+
+def previous_screen(store: Path, name: str) -> ScreenResult | None:
+    """Return the last finished screen of a name, or None."""
+    latest = _latest_id(store, name)
+    return None if latest is None else finished_screen(store / "screens" / latest)
+
+
+def set_latest(store: Path, name: str, screen_id: str) -> None:
+    """Make a screen the latest of its name."""
+    if _latest_id(store, name) != screen_id:
+        write_json(_pointer(store, name), screen_id)
+
+
+def _latest_id(store: Path, name: str) -> str | None:
+    path = _pointer(store, name)
+    return str(read_json(path)) if path.is_file() else None
+
+
+def _pointer(store: Path, name: str) -> Path:
+    # one file per name, so that two screens that end at once do not overwrite each other
+    return store / "screens" / "latest" / f"{name}.json"
+
+
+def compare_with_previous(
+    store: Path, name: str, result: ScreenResult, candidates: pd.DataFrame
+) -> ScreenResult:
+    """Compare a screen with the one before it.
+
+    A screen that is the latest of its name already keeps its comparison, also when it had
+    to be made again because a file was damaged.
+    """
+    latest = _latest_id(store, name)
+    if latest == result.screen_id:
+        kept = _read_manifest(Path(result.folder))
+        if kept is None:
+            return result
+        return result.model_copy(
+            update={"changes": kept.changes, "previous": kept.previous}
+        )
+    previous = previous_screen(store, name)
+    if previous is None:
+        return result.model_copy(update={"changes": None, "previous": None})
+    before = pd.read_parquet(Path(previous.folder) / CANDIDATES)
+    changes = compare_contents(_contents(before), _contents(candidates))
+    return result.model_copy(update={"changes": changes, "previous": previous.screen_id})
+
+
+def compare_contents(
+    before: Mapping[str, str], after: Mapping[str, str]
+) -> CandidateChanges:
+    """Compare two mappings from candidate to digest of its structure."""
+    common = before.keys() & after.keys()
+    n_changed = sum(before[key] != after[key] for key in common)
+    return CandidateChanges(
+        n_new=len(after.keys() - before.keys()),
+        n_changed=n_changed,
+        n_removed=len(before.keys() - after.keys()),
+        n_unchanged=len(common) - n_changed,
+    )
+
+
+def _contents(frame: pd.DataFrame) -> dict[str, str]:
+    keys = zip(frame["source"], frame["candidate_id"], strict=True)
+    return dict(zip(("/".join(key) for key in keys), frame[KEY], strict=True))
