@@ -35,7 +35,7 @@ test: $(STAMP)
 lint: $(STAMP)
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
-	$(BIN)/mypy crystalgnn_core tasks flows deployments tests crystalgnn_flows.py
+	$(BIN)/mypy crystalgnn_core tasks flows deployments docs tests
 
 bench: $(STAMP)
 	$(BIN)/python -m tests.benchmarks.main_job

@@ -106,7 +106,7 @@ def require_sources(config: PipelineConfig) -> None:
     if not config.sources:
         raise ConfigError(
             "no sources are configured; give --config FILE with a `sources` list "
-            "(deployments/docs/configuration.md shows one), or try --config demo"
+            "(`crystalgnn ingest --help` names the kinds), or try --config demo"
         )
     for source in config.sources:
         source.check_ready()

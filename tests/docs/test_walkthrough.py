@@ -4,17 +4,17 @@ import json
 import subprocess
 import sys
 from collections import Counter
-from pathlib import Path
 
 import numpy as np
 import pytest
 from pymatgen.core.structure import Structure
 
 from crystalgnn_core.errors import ModelError
-from deployments.docs.examples.srtio3_walkthrough import CIF, FEATURES, angles_of, walk
+from tests.docs.pages import DOCS, ROOT, load_script
 
-ROOT = Path(__file__).parents[2]
-DOCS = ROOT / "deployments" / "docs"
+walkthrough = load_script(DOCS / "examples" / "srtio3_walkthrough.py")
+CIF, FEATURES = walkthrough.CIF, walkthrough.FEATURES
+angles_of, walk = walkthrough.angles_of, walkthrough.walk
 WEIGHTS = ROOT.parent / "shared" / "pretrained" / "cgcnn"
 PUBLISHED = WEIGHTS / "formation-energy-per-atom.pth.tar"
 A = 3.905

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import Circle
+from srtio3_walkthrough import FEATURES, count_edges
 
 from crystalgnn_core.reporting.style import LIGHT
 from crystalgnn_core.storage.files import atomic_path
-from deployments.docs.examples.srtio3_walkthrough import FEATURES, count_edges
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,8 +20,7 @@ if TYPE_CHECKING:
 
     from matplotlib.axes import Axes
     from matplotlib.container import BarContainer
-
-    from deployments.docs.examples.srtio3_walkthrough import Walk
+    from srtio3_walkthrough import Walk
 
 DPI = 100
 COLORS = {"Sr": "#4e93ad", "Ti": "#5a6673", "O": "#c8441b"}

@@ -1,6 +1,6 @@
 """Walk strontium titanate from a CIF text to a prediction, and draw every step.
 
-python deployments/docs/examples/srtio3_walkthrough.py --pictures FOLDER [--model REF]
+python docs/examples/srtio3_walkthrough.py --pictures FOLDER [--model REF]
 
 Without --model the champion of the store predicts, or else an untrained network, whose
 number means nothing and is labelled so.
@@ -128,7 +128,7 @@ def walk(model: str | None, store: Path) -> Walk:
         for (pair, distance), count in count_edges(graph).items():
             show_line(f"   {pair:5s} {distance:.4f} Å  {count} edges")
     features = element_table()[[38, 22, 8]]
-    show_line(f"3. element features: {features.shape[1]} an element, 0 or 1")
+    show_line(f"3. element features: {features.shape[1]} per element, 0 or 1")
     for symbol, row in zip(("Sr", "Ti", "O"), features, strict=True):
         show_line(f"   {symbol:2s} set: {np.flatnonzero(row).tolist()}")
     expansion = expand(shells)
@@ -243,7 +243,7 @@ def main(
     store: Annotated[Path, typer.Option(help="Store of models.")] = Path(DEFAULT_STORE),
 ) -> None:
     """Walk SrTiO3 from CIF to graph to prediction, and draw it."""
-    from deployments.docs.examples.srtio3_pictures import draw
+    from srtio3_pictures import draw
 
     for path in draw(walk(model, store), pictures):
         show_line(f"picture  {path}")
