@@ -17,13 +17,11 @@ from prefect.client.schemas.schedules import CronSchedule, IntervalSchedule
 from prefect.schedules import Cron, Interval, Schedule
 from prefect.settings import PREFECT_API_URL, PREFECT_HOME
 from prefect.states import Crashed
-from prefect.types.entrypoint import EntrypointType
 
 from crystalgnn_core.base import digest_of_strings
 from crystalgnn_core.errors import ConfigError, InputError
+from deployments import served
 from deployments.server import prefect_server
-from flows.learning import retrain
-from flows.screening import rescreen
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -34,7 +32,7 @@ if TYPE_CHECKING:
     from crystalgnn_core.config import PipelineConfig, ScheduleConfig
 
 UNFINISHED = ("PENDING", "RUNNING", "CANCELLING")
-SERVED = (rescreen, retrain)
+SERVED = (served.rescreen, served.retrain)
 
 
 def serve_schedules(config: PipelineConfig) -> None:
@@ -76,9 +74,9 @@ def make_deployments(config: PipelineConfig) -> list[RunnerDeployment]:
     absolute = config.model_copy(update={"store": str(config.store_path)})
     parameters = {"config": absolute.model_dump(mode="json")}
     schedule = config.schedule
+    times = zip(SERVED, (schedule.rescreen, schedule.retrain), strict=True)
     return [
-        _deployment(rescreen, _when(schedule.rescreen, schedule), parameters, config),
-        _deployment(retrain, _when(schedule.retrain, schedule), parameters, config),
+        _deployment(flow, _when(time, schedule), parameters, config) for flow, time in times
     ]
 
 
@@ -144,9 +142,8 @@ def _deployment(
         concurrency_limit=ConcurrencyLimitConfig(
             limit=1, collision_strategy=ConcurrencyLimitStrategy.ENQUEUE
         ),
-        entrypoint_type=EntrypointType.MODULE_PATH,
         tags=["crystalgnn"],
     )
     made = cast("RunnerDeployment", deployment)  # a coroutine only inside an event loop
-    made.entrypoint = f"crystalgnn_flows.{flow.name}"
+    made.entrypoint = f"{served.__file__}:{flow.name}"
     return made

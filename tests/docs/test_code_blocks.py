@@ -17,7 +17,7 @@ import yaml
 from crystalgnn_core.config import PipelineConfig, load_config
 from deployments.cli import app
 from deployments.ingest_command import source_entry
-from deployments.options import resolve_config
+from deployments.options import Job
 from tests.docs.pages import PAGES, ROOT, Block, blocks_of
 
 LANGUAGES = {"bash", "console", "csv", "ini", "json", "python", "text", "toml", "yaml"}
@@ -106,9 +106,8 @@ def check_settings(values: dict[str, Any]) -> None:
         given = {key: values.get(key) for key in keys} | {"filter": values.get("filter_")}
         entry = source_entry(values["source"], values.get("target") or (), **given)
         options = {"sources": [entry]}
-    resolve_config(
-        values["config"], list(values.get("set_") or ()), values["store"], options=options
-    )
+    job = Job(values["config"], values["store"], list(values.get("set_") or ()))
+    job.settings(options)
 
 
 def test_every_block_has_a_language_and_every_exception_a_reason():
