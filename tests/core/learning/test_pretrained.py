@@ -260,7 +260,9 @@ def test_without_a_network_one_line_says_what_to_do(offer, site, cache):
     assert "\n" not in str(caught.value)
     assert str(cache / "downloads" / "alignn" / "x.zip") in str(caught.value)
     site.answers["/articles/17/files"] = lambda request: send(request, 503)
-    with pytest.raises(TransientError, match=r"articles/17.*save .*/file by .*x\.zip"):
+    with pytest.raises(
+        TransientError, match=r"articles/17.*download .*/file manually as .*x\.zip"
+    ):
         fetch_published(entry.name, policy=QUICK, api=site.url)
 
 
