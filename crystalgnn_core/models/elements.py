@@ -12,6 +12,8 @@ import numpy as np
 from pymatgen.core.composition import Composition
 from pymatgen.core.periodic_table import Element
 
+from crystalgnn_core.models.base import N_NUMBERS
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -20,7 +22,6 @@ if TYPE_CHECKING:
     from crystalgnn_core.models.base import ElementProperty
 
 N_ELEMENT_FEATURES = 92
-N_NUMBERS = 119  # atomic numbers from 0
 
 
 @cache

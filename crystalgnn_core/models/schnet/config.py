@@ -10,9 +10,9 @@ from crystalgnn_core.base import LATER
 from crystalgnn_core.graphs.config import GraphConfig
 from crystalgnn_core.models.base import (
     Count,
+    ElementNetworkConfig,
     Grid,
     Length,
-    NetworkConfig,
     NodeFeatures,
     Start,
     check_range,
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from crystalgnn_core.models.schnet.network import SchNet
 
 
-class SchNetConfig(NetworkConfig):
+class SchNetConfig(ElementNetworkConfig):
     """Size of a SchNet.
 
     Attributes:
