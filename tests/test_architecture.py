@@ -20,6 +20,7 @@ STAGES = (
     "screening",
     "reporting",
     "maintenance",
+    "contracts",
 )
 COMPOSING = {"crystalgnn_core", "crystalgnn_core.config"}  # may import every stage
 
