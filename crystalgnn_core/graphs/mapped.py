@@ -75,7 +75,7 @@ def map_graphs(folder: Path, digests: Sequence[str]) -> GraphDataset:
         raise missing_structures(digests, set(held.to_pylist()), where=str(folder))
     target = folder / MAPPED / digest_of_strings(entry.sha256 for entry in entries)
     with locked(folder / "jobs" / f"{MAPPED}.lock", timeout=LOCK_SECONDS):
-        if not _is_sound(target):
+        if not _is_intact(target):
             paths = [shards.manifest.shard_path(entry.name) for entry in entries]
             _write(target, (pq.read_table(path) for path in paths))
         for other in target.parent.iterdir():
@@ -86,7 +86,7 @@ def map_graphs(folder: Path, digests: Sequence[str]) -> GraphDataset:
     return GraphDataset(list(digests), columns, positions)
 
 
-def _is_sound(target: Path) -> bool:
+def _is_intact(target: Path) -> bool:
     try:
         index = read_json(target / INDEX)
         refs = [FileRef(path=str(_file(target, name)), **index[name]) for name in _LAYOUTS]

@@ -27,7 +27,7 @@ class CGCNNConfig(ElementNetworkConfig):
     """Size of a CGCNN; the defaults are those of the authors' code.
 
     Attributes:
-        atom_width: Features an atom inside the convolutions.
+        atom_width: Features per atom inside the convolutions.
         n_convolutions: Gated convolutions.
         hidden_width: Features after pooling.
         n_hidden: Fully connected layers after pooling.
@@ -69,7 +69,7 @@ class CGCNNConfig(ElementNetworkConfig):
             start, stop = given.get("basis_start", 0.0), given.get("basis_stop", 8.0)
             step = (float(stop) - float(start)) / (number - 1)
         except (KeyError, TypeError, ValueError, ZeroDivisionError):
-            return given  # not given, or the field itself tells what is wrong
+            return given  # not given, or the field's own error says what is wrong
         return {**given, "basis_step": step} if step > 0 else given
 
     @property
@@ -88,7 +88,7 @@ class CGCNNConfig(ElementNetworkConfig):
         return self
 
     def default_graph(self) -> GraphConfig:
-        """Return the graphs that it learns from unless told otherwise: shells."""
+        """Return the graphs that it learns from by default: shells."""
         return GraphConfig()
 
     def build(self, n_targets: int) -> CGCNN:

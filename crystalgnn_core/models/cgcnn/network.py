@@ -33,8 +33,8 @@ class GatedConvolution(nn.Module):
     as v_i W_i + v_j W_j + u_ij W_u, which is equal and spares the concatenation.
 
     Args:
-        atom_width: Features an atom.
-        edge_width: Features an edge.
+        atom_width: Features per atom.
+        edge_width: Features per edge.
     """
 
     def __init__(self, atom_width: int, edge_width: int) -> None:
@@ -93,7 +93,7 @@ class CGCNN(Network):
     """Predict crystal properties from a crystal graph.
 
     Xie & Grossman, Phys. Rev. Lett. 120, 145301 (2018), https://github.com/txie-93/cgcnn.
-    Parameters have the names of that code. Differences: any number of edges an atom
+    Parameters have the names of that code. Differences: any number of edges per atom
     (the reference pads to 12), and any number of targets.
 
     Batch fields read: `atomic_numbers`, `edge_index`, `edge_vector`, `degree`, `ptr`.

@@ -49,10 +49,10 @@ class CompositionTreesConfig(CompositionConfig):
     """Size of gradient-boosted trees on statistics of element properties.
 
     The defaults are those of the baseline that every model is reported beside. They are
-    fitted, one ensemble a target, not trained by epochs.
+    fitted, one ensemble per target, not trained by epochs.
 
     Attributes:
-        n_trees: Trees a target.
+        n_trees: Trees per target.
         n_class_trees: Trees of a class, whose probabilities more of them would drive
             towards 0 and 1.
         learning_rate: Share of its correction that each tree adds.

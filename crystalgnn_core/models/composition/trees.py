@@ -128,7 +128,7 @@ def fit_trees(
     classes: Sequence[bool] = (),
     seed: int = 0,
 ) -> Forest:
-    """Fit one ensemble of trees a target on the rows that have its label.
+    """Fit one ensemble of trees per target on the rows that have its label.
 
     Args:
         features: Shape (n_rows, n_features), NaN unknown.

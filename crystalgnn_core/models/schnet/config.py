@@ -26,7 +26,7 @@ class SchNetConfig(ElementNetworkConfig):
     """Size of a SchNet.
 
     Attributes:
-        atom_width: Features an atom.
+        atom_width: Features per atom.
         filter_width: Features of a continuous filter.
         n_interactions: Interaction blocks.
         n_gaussians: Gaussians of a distance.

@@ -25,7 +25,7 @@ class ContinuousFilterConvolution(nn.Module):
     """Sum the neighbours' features, each times a filter made from its distance.
 
     Args:
-        width: Features an atom.
+        width: Features per atom.
         filter_width: Features of a filter.
     """
 
@@ -53,7 +53,7 @@ class InteractionBlock(nn.Module):
     """Make filters from distances, convolve, and mix the features of each atom.
 
     Args:
-        width: Features an atom.
+        width: Features per atom.
         n_gaussians: Features of a distance.
         filter_width: Features of a filter.
     """
