@@ -17,7 +17,7 @@ FILES = ("pyproject.toml", "config.py", "network.py", "test_contract.py")
 def test_a_network_of_another_package_is_tested_trained_and_used(tmp_path):
     done = run_tests(PROJECT, tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
-    [folder] = (tmp_path / "runs").glob("*/models/lattice_network-*")
+    folder, *_ = (tmp_path / "runs").glob("*/models/lattice_network-*")
     with pytest.raises(ModelError) as caught:
         read_card(folder)
     message = str(caught.value)
