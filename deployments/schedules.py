@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from crystalgnn_core.config import PipelineConfig, ScheduleConfig
 
 UNFINISHED = ("PENDING", "RUNNING", "CANCELLING")
-SERVED = (served.rescreen, served.retrain)
+SERVED: tuple[Flow[..., Any], ...] = (served.rescreen, served.retrain)
 
 
 def serve_schedules(config: PipelineConfig) -> None:

@@ -1,1 +1,1 @@
-"""What every kind of a thing must pass, as tests for pytest, also of other packages."""
+"""Test suites that a network, a source or a criterion of any package must pass."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from crystalgnn_core.compiled import compiled
-from crystalgnn_core.graphs._sphere import ROUND_OFF, Found, grow
+from crystalgnn_core.graphs._sphere import ROUND_OFF, NeighborBuffer, grow
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -103,8 +103,8 @@ def _bin_counts(
 
 @compiled
 def collect_in_bins(
-    bins: Bins, center: int, radius: float, found: Found
-) -> tuple[Found, int]:
+    bins: Bins, center: int, radius: float, found: NeighborBuffer
+) -> tuple[NeighborBuffer, int]:
     """Collect the neighbours of one atom as `collect_images` does."""
     own = bins.row[center]
     return _visit(bins, _meet(bins, own, radius + ROUND_OFF), own, radius, found)
@@ -155,8 +155,8 @@ def _visit(
     ranges: NDArray[np.int64],
     own: int,
     radius: float,
-    found: Found,
-) -> tuple[Found, int]:
+    found: NeighborBuffer,
+) -> tuple[NeighborBuffer, int]:
     """Collect the neighbours in some ranges of rows."""
     distance2, others, image = found
     frame, frac, wrap = bins.frame, bins.frac, bins.wrap
@@ -182,8 +182,8 @@ def _visit(
             if row == own and a == 0 and b == 0 and c == 0:
                 continue
             if n == len(others):
-                distance2, others, image = grow(Found(distance2, others, image))
+                distance2, others, image = grow(NeighborBuffer(distance2, others, image))
             distance2[n], others[n] = d2, bins.atom[row]
             image[n, 0], image[n, 1], image[n, 2] = a, b, c
             n += 1
-    return Found(distance2, others, image), n
+    return NeighborBuffer(distance2, others, image), n

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from crystalgnn_core.compiled import compiled
-from crystalgnn_core.graphs._sphere import Found, grow
+from crystalgnn_core.graphs._sphere import NeighborBuffer, grow
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -19,8 +19,8 @@ def collect_images(  # one loop nest; calls in it would cost speed
     fracs: NDArray[np.float64],
     center: int,
     radius: float,
-    found: Found,
-) -> tuple[Found, int]:
+    found: NeighborBuffer,
+) -> tuple[NeighborBuffer, int]:
     """Collect the neighbours of one atom within a radius, in no particular order.
 
     Planes of images, then rows, then images are visited only where they meet the sphere
@@ -64,8 +64,10 @@ def collect_images(  # one loop nest; calls in it would cost speed
                     if other == center and a == 0 and b == 0 and c == 0:
                         continue
                     if n == len(others):
-                        distance2, others, image = grow(Found(distance2, others, image))
+                        distance2, others, image = grow(
+                            NeighborBuffer(distance2, others, image)
+                        )
                     distance2[n], others[n] = d2, other
                     image[n, 0], image[n, 1], image[n, 2] = a, b, c
                     n += 1
-    return Found(distance2, others, image), n
+    return NeighborBuffer(distance2, others, image), n

@@ -14,8 +14,8 @@ from crystalgnn_core.graphs._sphere import (
     KNN_SHELL,
     RADIUS,
     ROUND_OFF,
-    Found,
-    Rule,
+    NeighborBuffer,
+    SearchRule,
     make_buffers,
 )
 
@@ -57,7 +57,7 @@ class _Cell(NamedTuple):
 
 
 @compiled
-def _first_radius(frame: NDArray[np.float64], n_atoms: int, rule: Rule) -> float:
+def _first_radius(frame: NDArray[np.float64], n_atoms: int, rule: SearchRule) -> float:
     """Return a radius in which evenly spread atoms have some more neighbours than k."""
     if rule.strategy == RADIUS:
         return np.inf
@@ -66,8 +66,8 @@ def _first_radius(frame: NDArray[np.float64], n_atoms: int, rule: Rule) -> float
 
 
 @compiled
-def _is_before(found: Found, p: int, q: int) -> bool:
-    """Say whether a neighbour comes before another: by distance, then index, then image."""
+def _is_before(found: NeighborBuffer, p: int, q: int) -> bool:
+    """Order neighbours by distance, then index, then image."""
     if found.distance2[p] != found.distance2[q]:
         return found.distance2[p] < found.distance2[q]
     if found.other[p] != found.other[q]:
@@ -79,7 +79,7 @@ def _is_before(found: Found, p: int, q: int) -> bool:
 
 
 @compiled
-def _sorted(found: Found, n: int) -> NDArray[np.int64]:
+def _sorted(found: NeighborBuffer, n: int) -> NDArray[np.int64]:
     """Return the positions of the first n neighbours in order."""
     order = np.arange(n)
     if n > MANY:
@@ -96,8 +96,8 @@ def _sorted(found: Found, n: int) -> NDArray[np.int64]:
 
 @compiled
 def _search_atom(
-    cell: _Cell, center: int, cutoff: float, rule: Rule, found: Found
-) -> tuple[Found, NDArray[np.int64], bool]:
+    cell: _Cell, center: int, cutoff: float, rule: SearchRule, found: NeighborBuffer
+) -> tuple[NeighborBuffer, NDArray[np.int64], bool]:
     """Find the neighbours that an atom keeps.
 
     For k nearest neighbours the sphere starts small and grows until it holds them.
@@ -131,7 +131,7 @@ def _search_atom(
 
 @compiled
 def _append(
-    edges: _Edges, at: int, found: Found, order: NDArray[np.int64]
+    edges: _Edges, at: int, found: NeighborBuffer, order: NDArray[np.int64]
 ) -> tuple[_Edges, bool]:
     """Write neighbours from position `at` on; say whether all images are in range."""
     neighbor, offset = edges
@@ -151,7 +151,7 @@ def _append(
 @compiled
 def _search_crystal(
     crystal: tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.int32]],
-    rule: Rule,
+    rule: SearchRule,
     cutoff: float,
     edges: _Edges,
     at: int,
@@ -189,7 +189,7 @@ def search_batch(
     frames: NDArray[np.float64],
     fracs: NDArray[np.float64],
     offsets: NDArray[np.int64],
-    rule: Rule,
+    rule: SearchRule,
     bounds: tuple[float, float],
 ) -> tuple[
     NDArray[np.int32],

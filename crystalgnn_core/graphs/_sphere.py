@@ -15,7 +15,7 @@ KNN, KNN_SHELL, RADIUS = 0, 1, 2
 ROUND_OFF = 1e-9  # angstrom; distances that differ by less are equal
 
 
-class Rule(NamedTuple):
+class SearchRule(NamedTuple):
     """Which neighbours an atom keeps, and how they are searched.
 
     Attributes:
@@ -33,7 +33,7 @@ class Rule(NamedTuple):
     bins_from: int
 
 
-class Found(NamedTuple):
+class NeighborBuffer(NamedTuple):
     """Neighbours of one atom in no order: buffers that are used again for the next.
 
     Attributes:
@@ -48,15 +48,15 @@ class Found(NamedTuple):
 
 
 @compiled
-def make_buffers(size: int) -> Found:
+def make_buffers(size: int) -> NeighborBuffer:
     """Return buffers for so many neighbours."""
-    return Found(
+    return NeighborBuffer(
         np.empty(size), np.empty(size, dtype=np.int64), np.empty((size, 3), dtype=np.int64)
     )
 
 
 @compiled
-def grow(found: Found) -> Found:
+def grow(found: NeighborBuffer) -> NeighborBuffer:
     """Return buffers of twice the size with the same content."""
     size = len(found.other)
     larger = make_buffers(2 * size)
@@ -64,3 +64,7 @@ def grow(found: Found) -> Found:
     larger.other[:size] = found.other
     larger.image[:size] = found.image
     return larger
+
+
+# names in machine code that an older version left on disk: numba reads it to see its age
+Found, Rule = NeighborBuffer, SearchRule

@@ -92,10 +92,8 @@ class GraphDataset:
         """Assemble graphs into one batch, in the given order.
 
         Returns:
-            A PyG batch with `atomic_numbers` (n_atoms,), `edge_index` (2, n_edges) from
-            neighbour to centre, grouped by centre, `edge_vector` (n_edges, 3) in angstrom
-            from centre to neighbour image, `cell_offset` (n_edges, 3), `degree`
-            (n_atoms,), `batch` (n_atoms,) and `ptr` (n_graphs + 1,).
+            A PyG batch with the fields that
+            `crystalgnn_core.models.network.Network.forward` lists.
         """
         chosen = np.array(indices, dtype=np.int64)
         if self._places is not None:
@@ -156,6 +154,8 @@ class _Arrays(NamedTuple):
     edge_vector: NDArray[np.float32]
     cell_offset: NDArray[np.int8]
     degree: NDArray[np.int64]
+    lattice: NDArray[np.float32]
+    frac_coords: NDArray[np.float32]
     batch: NDArray[np.int64]
     ptr: NDArray[np.int64]
 
@@ -174,6 +174,8 @@ def _allocate(indices: NDArray[np.int64], columns: GraphColumns) -> _Arrays:
         np.empty((n_edges, 3), dtype=np.float32),
         np.empty((n_edges, 3), dtype=np.int8),
         np.empty(pointer[-1], dtype=np.int64),
+        np.empty((len(indices), 3, 3), dtype=np.float32),
+        np.empty((pointer[-1], 3), dtype=np.float32),
         np.empty(pointer[-1], dtype=np.int64),
         pointer,
     )
@@ -189,12 +191,17 @@ def _assemble(indices: NDArray[np.int64], columns: GraphColumns) -> _Arrays:
         edge = columns.edge_offsets[graph]
         cell = columns.lattices[graph]
         base = arrays.ptr[slot]
+        for vector in range(3):
+            for axis in range(3):
+                arrays.lattice[slot, vector, axis] = cell[vector, axis]
         for center in range(columns.atom_offsets[graph + 1] - first):
             row = base + center
             here = first + center
             arrays.atomic_numbers[row] = columns.atomic_numbers[here]
             arrays.degree[row] = columns.degree[here]
             arrays.batch[row] = slot
+            for axis in range(3):
+                arrays.frac_coords[row, axis] = fracs[here, axis]
             for _ in range(columns.degree[here]):
                 other = np.int64(columns.neighbor[edge])
                 there = first + other

@@ -43,9 +43,7 @@ def build_graph(crystal: Crystal, config: GraphConfig) -> Data:
     """Build the graph of one crystal.
 
     Returns:
-        Data with `atomic_numbers` (n_atoms,), `edge_index` (2, n_edges) from neighbour to
-        centre, `edge_vector` (n_edges, 3) in angstrom and `cell_offset` (n_edges, 3) int8,
-        relative to coordinates wrapped into the cell.
+        Data with the fields of a batch of one crystal; PyG adds `batch` and `ptr` itself.
 
     Raises:
         RecordError: An atom has no or too few neighbours.
@@ -54,11 +52,5 @@ def build_graph(crystal: Crystal, config: GraphConfig) -> Data:
     if refused:
         raise refused[0]
     batch = dataset.batch(np.zeros(1, dtype=np.int64))
-    return Data(
-        atomic_numbers=batch.atomic_numbers,
-        edge_index=batch.edge_index,
-        edge_vector=batch.edge_vector,
-        cell_offset=batch.cell_offset,
-        degree=batch.degree,
-        num_nodes=len(batch.atomic_numbers),
-    )
+    fields = batch.to_dict()
+    return Data(**{name: fields[name] for name in fields if name not in ("batch", "ptr")})

@@ -15,7 +15,7 @@ from crystalgnn_core.graphs._search import (
     TOO_SKEWED,
     search_batch,
 )
-from crystalgnn_core.graphs._sphere import KNN, KNN_SHELL, RADIUS, ROUND_OFF, Rule
+from crystalgnn_core.graphs._sphere import KNN, KNN_SHELL, RADIUS, ROUND_OFF, SearchRule
 from crystalgnn_core.graphs._symmetry import Edges, symmetrize_batch
 
 if TYPE_CHECKING:
@@ -101,10 +101,10 @@ def find_neighbors(crystals: CrystalBatch, config: GraphConfig) -> NeighborList:
     return NeighborList(*edges, found.cutoff, status, atom)
 
 
-def _rule(config: GraphConfig) -> Rule:
+def _rule(config: GraphConfig) -> SearchRule:
     """Translate the settings for the kernels."""
     strategy = STRATEGIES[config.strategy]
-    return Rule(
+    return SearchRule(
         strategy=strategy,
         k=config.n_neighbors if strategy != RADIUS else 1,
         slack=(config.shell_tolerance if strategy == KNN_SHELL else 0.0) + ROUND_OFF,

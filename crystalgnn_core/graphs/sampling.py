@@ -15,7 +15,7 @@ def even_batches(order: NDArray[np.int64], batch_size: int) -> list[NDArray[np.i
 
     Args:
         order: Positions of graphs, shape (n_graphs,).
-        batch_size: Most graphs a batch.
+        batch_size: Most graphs per batch.
     """
     if not len(order):
         return []
@@ -32,7 +32,7 @@ def edge_budget_batches(
     Args:
         order: Positions of graphs, shape (n_graphs,).
         n_edges: Edges of every graph of the data set, by position.
-        max_edges: Most edges a batch.
+        max_edges: Most edges per batch.
     """
     ends = np.cumsum(n_edges[order], dtype=np.int64)
     batches = []
@@ -55,7 +55,7 @@ def bucketed_order(
 
     Args:
         n_edges: Edges of every graph, shape (n_graphs,).
-        bucket_size: Graphs a bucket, many batches; the larger, the more alike.
+        bucket_size: Graphs per bucket, many batches; the larger, the more alike.
         rng: Source of randomness.
 
     Returns:

@@ -1,4 +1,4 @@
-"""Graphs as Parquet rows: compact integers, one row a graph, provenance in the schema."""
+"""Graphs as Parquet rows: compact integers, one row per graph, provenance in the schema."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def plan_graph_shards(
         store: Store folder.
         config: Graph settings.
         structures: Tables with the columns `STRUCTURE_COLUMNS`.
-        shard_size: Graphs a shard.
+        shard_size: Graphs per shard.
 
     Returns:
         The jobs, and the number of distinct structures that need no work.
@@ -137,9 +137,9 @@ def graph_table(
     """Pack the graphs that are fine into an Arrow table.
 
     Columns: `structure_digest`, `atomic_numbers` list<uint8>, `lattice` 9 x float64 (row
-    vectors, angstrom), `frac_coords` list<float32> (3 an atom, in [0, 1)), `degree`
-    list<uint16> (edges an atom), `neighbor` list<uint16> (atom within the graph, grouped by
-    centre), `cell_offset` list<int8> (3 an edge), `cutoff` float32 (angstrom).
+    vectors, angstrom), `frac_coords` list<float32> (3 per atom, in [0, 1)), `degree`
+    list<uint16> (edges per atom), `neighbor` list<uint16> (atom within the graph, grouped
+    by centre), `cell_offset` list<int8> (3 per edge), `cutoff` float32 (angstrom).
     """
     fine = neighbors.status == OK
     sizes = np.diff(crystals.offsets)

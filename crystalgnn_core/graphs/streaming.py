@@ -83,8 +83,8 @@ class GraphStream:
         together, and cut into batches, while a thread reads the next.
 
         Args:
-            batch_size: Most graphs a batch.
-            max_edges: Most edges a batch, in place of the batch size.
+            batch_size: Most graphs per batch.
+            max_edges: Most edges per batch, in place of the batch size.
             seed: Seed of the order, such as (seed, epoch); None keeps the stored order.
         """
         # two generators, because the buffers are drawn in another thread
@@ -101,7 +101,7 @@ class GraphStream:
                 yield positions[chosen], dataset.batch(chosen)
 
     def _find_live(self) -> NDArray[np.bool_]:
-        """Say which positions hold a live structure for the first time.
+        """Return which positions hold a live structure for the first time.
 
         An interrupted compaction leaves structures in two shards.
         """

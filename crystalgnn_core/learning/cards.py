@@ -176,5 +176,10 @@ def read_card(folder: Path) -> ModelCard:
         return ModelCard.model_validate(content)
     except ValidationError as error:
         first = error.errors()[0]
+        if first["type"] == "union_tag_invalid":
+            raise ModelError(
+                f"{folder}: no installed package has a network of kind "
+                f"'{first['ctx']['tag']}'; install the one that the model was made with"
+            ) from error
         where = ".".join(map(str, first["loc"]))
         raise ModelError(f"{folder}: card field {where}: {first['msg']}") from error

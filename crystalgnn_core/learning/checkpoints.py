@@ -17,12 +17,12 @@ from crystalgnn_core.storage.files import atomic_path, file_sha256, write_text
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from torch import nn
+    from crystalgnn_core.models.network import Network
 
 PACKAGES = ("torch", "torch-geometric", "numpy", "pymatgen", "crystalgnn")
 
 
-def write_bundle(folder: Path, network: nn.Module, card: ModelCard) -> ModelCard:
+def write_bundle(folder: Path, network: Network, card: ModelCard) -> ModelCard:
     """Write the weights, then the card that names their digest: without a card, no bundle.
 
     Returns:
@@ -36,7 +36,7 @@ def write_bundle(folder: Path, network: nn.Module, card: ModelCard) -> ModelCard
     return written
 
 
-def load_bundle(folder: Path, device: str = "cpu") -> tuple[nn.Module, ModelCard]:
+def load_bundle(folder: Path, device: str = "cpu") -> tuple[Network, ModelCard]:
     """Load a bundle's network in evaluation mode, and its card.
 
     Raises:

@@ -24,8 +24,7 @@ from crystalgnn_core.targets import get_target
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from torch import nn
-
+    from crystalgnn_core.models.network import Network
     from crystalgnn_core.models.published.entry import PublishedEntry
     from crystalgnn_core.models.published.model import PublishedModel
 
@@ -116,7 +115,7 @@ def _read(path: Path) -> PublishedModel:
     )
 
 
-def _network(path: Path, model: PublishedModel) -> nn.Module:
+def _network(path: Path, model: PublishedModel) -> Network:
     network = model.config.build(1)
     counted = {
         name for name in network.state_dict() if name.endswith("num_batches_tracked")

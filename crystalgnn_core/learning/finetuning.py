@@ -23,11 +23,11 @@ from crystalgnn_core.models.cgcnn.config import CGCNNConfig
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from torch import nn
-
+    from crystalgnn_core.base import FrozenModel
     from crystalgnn_core.graphs.config import GraphConfig
     from crystalgnn_core.learning.config import FinetuningConfig, TrainingConfig
-    from crystalgnn_core.models import ModelConfig
+    from crystalgnn_core.models.base import NetworkConfig
+    from crystalgnn_core.models.network import Network
 
 
 def finetune_model(
@@ -79,7 +79,7 @@ def finetune_model(
         fresh = fresh.model_copy(update={"scaler": scaler})
         unchanged = transfer(network, old.scaler, old.model, scaler)
 
-        def build() -> nn.Module:
+        def build() -> Network:
             made = transfer(network, old.scaler, old.model, scaler)
             freeze(made, finetuning.freeze)
             return made
@@ -92,7 +92,7 @@ def finetune_model(
     return complete_model(store, model_id, settings, data, start)
 
 
-def base_graph(base: Path, model: ModelConfig, graph: GraphConfig) -> GraphConfig:
+def base_graph(base: Path, model: NetworkConfig, graph: GraphConfig) -> GraphConfig:
     """Return the graph settings of a base model, unless others are asked for.
 
     Settings that are what they are by default ask for nothing.
@@ -120,7 +120,7 @@ def base_graph(base: Path, model: ModelConfig, graph: GraphConfig) -> GraphConfi
     return card.graph
 
 
-def _difference(wanted: ModelConfig | GraphConfig, found: ModelConfig | GraphConfig) -> str:
+def _difference(wanted: FrozenModel, found: FrozenModel) -> str:
     """Name the settings of which the found values are not the wanted ones."""
     values, others = found.model_dump(), wanted.model_dump()
     if values.get("kind") != others.get("kind"):

@@ -21,18 +21,18 @@ if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
     from numpy.typing import NDArray
-    from torch import nn
 
     from crystalgnn_core.graphs.batches import GraphDataset
     from crystalgnn_core.learning.cards import ModelCard
     from crystalgnn_core.learning.data import TrainingData
+    from crystalgnn_core.models.network import Network
 
 FINISHED_FILES = (TEST_PREDICTIONS, HISTORY)
 
 
 def finish_bundle(
     folder: Path,
-    best: tuple[nn.Module, ModelCard],
+    best: tuple[Network, ModelCard],
     data: TrainingData,
     dataset: GraphDataset,
     history: pd.DataFrame,

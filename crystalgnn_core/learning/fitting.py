@@ -33,14 +33,13 @@ from crystalgnn_core.learning.optimization import (
 from crystalgnn_core.learning.progress_bar import progress_bar
 from crystalgnn_core.learning.resume import Progress
 from crystalgnn_core.models.inference import for_inference
-from crystalgnn_core.models.parts import normalizations
 from crystalgnn_core.targets import is_class
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from numpy.typing import NDArray
-    from torch import Tensor, nn
+    from torch import Tensor
     from torch.optim import Optimizer
     from torch.optim.lr_scheduler import LRScheduler
 
@@ -49,6 +48,7 @@ if TYPE_CHECKING:
     from crystalgnn_core.learning.config import TrainingConfig
     from crystalgnn_core.learning.resume import CheckpointFolder
     from crystalgnn_core.learning.scaling import TargetScaler
+    from crystalgnn_core.models.network import Network
 
 logger = logging.getLogger(__name__)
 RUNAWAY_FACTOR = 100.0
@@ -74,7 +74,7 @@ class LabelledGraphs(NamedTuple):
 class TrainingState(NamedTuple):
     """What an epoch works on; the optimiser changes the network in place."""
 
-    network: nn.Module
+    network: Network
     forward: Forward
     optimizer: Optimizer
     scheduler: LRScheduler
@@ -85,7 +85,7 @@ class TrainingState(NamedTuple):
 
 
 def fit(
-    network: nn.Module,
+    network: Network,
     data: LabelledGraphs,
     config: TrainingConfig,
     checkpoints: CheckpointFolder,
@@ -147,7 +147,7 @@ def fit(
 
 
 def evaluate(
-    network: nn.Module,
+    network: Network,
     dataset: GraphDataset,
     labels: NDArray[np.float64],
     positions: NDArray[np.int64],
@@ -159,7 +159,7 @@ def evaluate(
 
 
 def predict_dataset(
-    network: nn.Module,
+    network: Network,
     dataset: GraphDataset,
     scaler: TargetScaler,
     *,
@@ -181,7 +181,7 @@ def predict_dataset(
 
 
 def _start(
-    network: nn.Module,
+    network: Network,
     data: LabelledGraphs,
     config: TrainingConfig,
     targets: tuple[str, ...],
@@ -209,8 +209,10 @@ def _train_epoch(
 ) -> float:
     """Pass once over the training rows; return the mean loss."""
     network, config = loop.network.train(), loop.config
-    for layer in normalizations(network) if loop.holds_statistics else ():
-        layer.eval()
+    if loop.holds_statistics:
+        for layer in network.modules():
+            if isinstance(layer, torch.nn.BatchNorm1d):
+                layer.eval()
     torch.manual_seed(config.seed + epoch)
     device = next(network.parameters()).device
     total, n_seen, started = 0.0, 0, time.perf_counter()

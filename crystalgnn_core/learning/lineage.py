@@ -19,18 +19,17 @@ from crystalgnn_core.storage.shards import KEY
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from torch import nn
-
     from crystalgnn_core.learning.cards import ModelCard
     from crystalgnn_core.learning.data import TrainingData
     from crystalgnn_core.learning.metrics import Metrics
+    from crystalgnn_core.models.network import Network
 
 logger = logging.getLogger(__name__)
 JUDGING = ("val", "test")
 
 
 def card_of_finetuned(
-    card: ModelCard, base: ModelCard, data: TrainingData, network: nn.Module, graphs: Path
+    card: ModelCard, base: ModelCard, data: TrainingData, network: Network, graphs: Path
 ) -> ModelCard:
     """Add to a new card where its model comes from, and what that model knows already.
 
@@ -70,7 +69,7 @@ def _join_ranges(card: ModelCard, base: ModelCard) -> dict[str, tuple[float, flo
 
 
 def _errors(
-    network: nn.Module, card: ModelCard, base: ModelCard, data: TrainingData, graphs: Path
+    network: Network, card: ModelCard, base: ModelCard, data: TrainingData, graphs: Path
 ) -> dict[str, dict[str, Metrics]]:
     """Compare the network with the labels it will be judged by, before it learns."""
     network.to(choose_device(str(card.training["device"])))

@@ -24,11 +24,11 @@ from crystalgnn_core.storage.files import (
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from torch import nn
     from torch.optim import Optimizer
     from torch.optim.lr_scheduler import LRScheduler
 
     from crystalgnn_core.learning.cards import ModelCard
+    from crystalgnn_core.models.network import Network
 
 POINTERS = "pointers.json"
 OPTIMIZER = "optimizer.safetensors"
@@ -67,7 +67,7 @@ class CheckpointFolder:
     def save(
         self,
         progress: Progress,
-        network: nn.Module,
+        network: Network,
         optimizer: Optimizer,
         scheduler: LRScheduler,
         card: ModelCard,
@@ -101,7 +101,7 @@ class CheckpointFolder:
                 shutil.rmtree(old, ignore_errors=True)
 
     def restore(
-        self, network: nn.Module, optimizer: Optimizer, scheduler: LRScheduler
+        self, network: Network, optimizer: Optimizer, scheduler: LRScheduler
     ) -> Progress:
         """Load the last epoch into the objects; without one, leave them as they are.
 
@@ -135,7 +135,7 @@ class CheckpointFolder:
             pd.read_parquet(last / HISTORY),
         )
 
-    def best(self) -> tuple[nn.Module, ModelCard]:
+    def best(self) -> tuple[Network, ModelCard]:
         """Load the bundle of the best epoch."""
         return load_bundle(self.folder / read_json(self.folder / POINTERS)["best"])
 

@@ -25,7 +25,7 @@ from crystalgnn_core.learning.fitting import LabelledGraphs, fit
 from crystalgnn_core.learning.resume import CheckpointFolder
 from crystalgnn_core.learning.scaling import TargetScaler
 from crystalgnn_core.learning.tree_fitting import fit_estimator
-from crystalgnn_core.models.composition.trees import CompositionTrees
+from crystalgnn_core.models.network import Estimator
 from crystalgnn_core.storage.files import file_sha256
 from crystalgnn_core.targets import get_target
 
@@ -33,12 +33,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
-    from torch import nn
-
     from crystalgnn_core.graphs.config import GraphConfig
     from crystalgnn_core.learning.config import TrainingConfig
     from crystalgnn_core.learning.data import TrainingData
-    from crystalgnn_core.models import ModelConfig
+    from crystalgnn_core.models.base import NetworkConfig
+    from crystalgnn_core.models.network import Network
 
 logger = logging.getLogger(__name__)
 
@@ -71,7 +70,7 @@ class RunStart(NamedTuple):
     """
 
     card: ModelCard
-    network: Callable[[], nn.Module]
+    network: Callable[[], Network]
     holds_statistics: bool = False
 
 
@@ -81,7 +80,7 @@ def model_folder(store: Path, model_id: str) -> Path:
 
 
 def train_model(
-    store: Path, model: ModelConfig, training: TrainingConfig, graph: GraphConfig
+    store: Path, model: NetworkConfig, training: TrainingConfig, graph: GraphConfig
 ) -> TrainedModel:
     """Train a model on the store's records, or return it if it is there already.
 
@@ -139,7 +138,7 @@ def complete_model(
 
 
 def name_model(
-    model: ModelConfig,
+    model: NetworkConfig,
     training: TrainingConfig,
     graph: GraphConfig,
     data_digest: str,
@@ -198,7 +197,7 @@ def _sole_trainer(folder: Path) -> Iterator[None]:
 
 def new_card(
     model_id: str,
-    model: ModelConfig,
+    model: NetworkConfig,
     training: TrainingConfig,
     graph: GraphConfig,
     data: TrainingData,
@@ -246,7 +245,7 @@ def _train(
     labelled = LabelledGraphs(
         dataset, data.labels, data.select("train"), data.select("val")
     )
-    if isinstance(network, CompositionTrees):
+    if isinstance(network, Estimator):
         fitted, history = fit_estimator(network, labelled, training, card)
         return finish_bundle(folder, (network, fitted), data, dataset, history)
     checkpoints = CheckpointFolder(folder / "checkpoints")

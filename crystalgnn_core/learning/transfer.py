@@ -7,20 +7,20 @@ from typing import TYPE_CHECKING, Literal
 import torch
 
 from crystalgnn_core.learning.scaling import TargetScaler
-from crystalgnn_core.models.parts import output_layer, parts_of
+from crystalgnn_core.models.network import layer_names_of, output_layer
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import numpy as np
     from numpy.typing import NDArray
-    from torch import nn
 
-    from crystalgnn_core.models import ModelConfig
+    from crystalgnn_core.models.base import NetworkConfig
+    from crystalgnn_core.models.network import Network
 
 
 def transferred_scaler(
-    network: nn.Module,
+    network: Network,
     scaler: TargetScaler,
     targets: Sequence[str],
     labels: NDArray[np.float64],
@@ -48,7 +48,7 @@ def transferred_scaler(
     fitted = TargetScaler.fit(targets, labels, linear=linear)
     mean, std = list(fitted.mean), list(fitted.std)
     for row, old in _shared(scaler, targets):
-        if kind == "keep" or parts_of(network).sums_atoms:
+        if kind == "keep" or layer_names_of(network).sums_atoms:
             mean[row] = scaler.mean[old]
         if kind == "keep":
             std[row] = scaler.std[old]
@@ -56,8 +56,8 @@ def transferred_scaler(
 
 
 def transfer(
-    network: nn.Module, scaler: TargetScaler, model: ModelConfig, new: TargetScaler
-) -> nn.Module:
+    network: Network, scaler: TargetScaler, model: NetworkConfig, new: TargetScaler
+) -> Network:
     """Make a network for the targets of `new` with the weights of another.
 
     Rows of the output layer of targets that both have are changed with the scale, so that
@@ -75,7 +75,7 @@ def transfer(
     """
     made = model.build(len(new.targets))
     own, other = output_layer(made), output_layer(network)
-    head = f"{parts_of(network).output}."
+    head = f"{layer_names_of(network).output}."
     body = {k: v for k, v in network.state_dict().items() if not k.startswith(head)}
     made.load_state_dict(body, strict=False)
     with torch.no_grad():
@@ -87,16 +87,16 @@ def transfer(
     return made
 
 
-def freeze(network: nn.Module, kind: Literal["none", "embedding", "all_but_head"]) -> None:
+def freeze(network: Network, kind: Literal["none", "embedding", "all_but_head"]) -> None:
     """Keep parts of a network from learning; it is changed in place.
 
     Raises:
         ModelError: The network does not say which of its layers these are.
     """
-    parts = parts_of(network)
+    names = layer_names_of(network)
     network.requires_grad_(kind != "all_but_head")
     if kind == "embedding":
-        network.get_submodule(parts.embedding).requires_grad_(False)
+        network.get_submodule(names.embedding).requires_grad_(False)
     output_layer(network).requires_grad_(True)
 
 

@@ -18,13 +18,13 @@ if TYPE_CHECKING:
     from crystalgnn_core.learning.cards import ModelCard
     from crystalgnn_core.learning.config import TrainingConfig
     from crystalgnn_core.learning.fitting import LabelledGraphs
-    from crystalgnn_core.models.composition.trees import CompositionTrees
+    from crystalgnn_core.models.network import Estimator
 
 logger = logging.getLogger(__name__)
 
 
 def fit_estimator(
-    network: CompositionTrees, data: LabelledGraphs, config: TrainingConfig, card: ModelCard
+    network: Estimator, data: LabelledGraphs, config: TrainingConfig, card: ModelCard
 ) -> tuple[ModelCard, pd.DataFrame]:
     """Fit trees to the training split, and judge them on the validation split.
 

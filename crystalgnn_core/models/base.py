@@ -1,4 +1,4 @@
-"""What the networks' configurations share: vocabularies, and digests that last."""
+"""What the networks' configurations share; reading them does not load torch."""
 
 from __future__ import annotations
 
@@ -10,9 +10,8 @@ from pydantic import BeforeValidator, Field
 from crystalgnn_core.base import ADDED_LATER, FrozenModel
 
 if TYPE_CHECKING:
-    from torch import nn
-
     from crystalgnn_core.graphs.config import GraphConfig
+    from crystalgnn_core.models.network import Network
 
 ElementProperty = Literal[
     "atomic_number",
@@ -35,6 +34,7 @@ Grid = Annotated[int, Field(ge=2)]
 Length = Annotated[float, Field(gt=0)]
 Start = Annotated[float, Field(ge=0)]
 Readout = Literal["mean", "sum", "max", "set2set"]
+N_NUMBERS = 119  # rows by atomic number, of which 0 is no element
 
 
 def _check_features(given: object) -> object:
@@ -65,26 +65,43 @@ NodeFeatures = Annotated[
 
 
 class NetworkConfig(FrozenModel):
-    """Base of the networks' sizes.
+    """Base of the settings of every network; its values name and rebuild a trained model.
 
-    Attributes:
-        n_embedded: Rows of a trained embedding, one an atomic number from 0.
-        node_features: What a network knows of an element: `table`, `embedding` or names of
-            element properties.
+    A subclass adds a field `kind` of one literal, the name of the network in settings,
+    model ids and cards, and its sizes. Packages register theirs by an entry point of the
+    group `crystalgnn.networks`; nothing else needs to know of it.
     """
 
-    n_embedded: ClassVar[int] = 119
     if TYPE_CHECKING:
         kind: str
-    node_features: NodeFeatures
 
     @abstractmethod
     def default_graph(self) -> GraphConfig:
         """Return the graphs that it learns from where the settings name none."""
 
     @abstractmethod
-    def build(self, n_targets: int) -> nn.Module:
-        """Create the network with fresh weights from torch's global generator."""
+    def build(self, n_targets: int) -> Network:
+        """Create the network with fresh weights from torch's global generator.
+
+        Its module is imported in here, so that reading settings does not load torch.
+        """
+
+    def known_elements(self) -> tuple[int, ...]:
+        """Return the atomic numbers that the network has features for: all of them."""
+        return tuple(range(1, N_NUMBERS))
+
+
+class ElementNetworkConfig(NetworkConfig):
+    """Base of the networks whose features of an element are a choice.
+
+    Attributes:
+        n_embedded: Rows of a trained embedding, one per atomic number from 0.
+        node_features: What a network knows of an element: `table`, `embedding` or names of
+            element properties.
+    """
+
+    n_embedded: ClassVar[int] = N_NUMBERS
+    node_features: NodeFeatures
 
     def known_elements(self) -> tuple[int, ...]:
         """Return the atomic numbers that the network has features for."""

@@ -31,7 +31,7 @@ class ElementFeatures(nn.Module):
 
     @property
     def n_features(self) -> int:
-        """Features an element."""
+        """Features per element."""
         return self.table.shape[1]
 
     def forward(self, atomic_numbers: Tensor) -> Tensor:

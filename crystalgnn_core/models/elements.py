@@ -12,6 +12,8 @@ import numpy as np
 from pymatgen.core.composition import Composition
 from pymatgen.core.periodic_table import Element
 
+from crystalgnn_core.models.base import N_NUMBERS
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -20,7 +22,6 @@ if TYPE_CHECKING:
     from crystalgnn_core.models.base import ElementProperty
 
 N_ELEMENT_FEATURES = 92
-N_NUMBERS = 119  # atomic numbers from 0
 
 
 @cache
@@ -42,12 +43,12 @@ def element_table() -> NDArray[np.float32]:
 def feature_table(
     features: Literal["table"] | tuple[ElementProperty, ...],
 ) -> NDArray[np.float32]:
-    """Return what a network is told of each element.
+    """Return what a network knows of each element.
 
     Args:
         features: The 92-number table, or names of properties. Each property is shifted and
             scaled to mean 0 and deviation 1 over the elements that have it; it is 0 where
-            it is unknown, which another column tells from a value of 0.
+            it is unknown; another column says so.
 
     Returns:
         Shape (n_numbers, n_features), one row an atomic number from 0. Properties come

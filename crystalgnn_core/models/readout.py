@@ -1,4 +1,4 @@
-"""From the members of sets to one vector a set, such as from atoms to crystals."""
+"""From the members of sets to one vector per set, such as from atoms to crystals."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Pool(nn.Module):
         self.kind, self.n_outputs = kind, width
 
     def forward(self, members: Tensor, counts: Tensor) -> Tensor:
-        """Return one row a set, shape (n_sets, width).
+        """Return one row per set, shape (n_sets, width).
 
         Args:
             members: Shape (n_members, width), grouped by set.
@@ -62,7 +62,7 @@ class Set2Set(nn.Module):
         self.cell = nn.Linear(2 * width, 3 * width)
 
     def forward(self, members: Tensor, counts: Tensor) -> Tensor:
-        """Return one row a set, shape (n_sets, 2 width).
+        """Return one row per set, shape (n_sets, 2 width).
 
         Args:
             members: Shape (n_members, n_inputs), grouped by set.

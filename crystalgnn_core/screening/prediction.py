@@ -29,9 +29,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
-    from torch import nn
 
     from crystalgnn_core.learning.cards import ModelCard
+    from crystalgnn_core.models.network import Network
     from crystalgnn_core.records.crystal import Crystal
     from crystalgnn_core.records.schema import RawRecord
     from crystalgnn_core.storage.shards import ShardJob
@@ -177,7 +177,7 @@ def _check(
 
 
 def _predict(
-    network: nn.Module, card: ModelCard, dataset: GraphDataset, batch_size: int
+    network: Network, card: ModelCard, dataset: GraphDataset, batch_size: int
 ) -> tuple[NDArray[np.float64], dict[int, RecordError]]:
     """Predict a data set; say which graphs have no prediction, and why."""
     seen = np.zeros(256, dtype=bool)
@@ -223,7 +223,7 @@ def _schema(card: ModelCard) -> pa.Schema:
 @lru_cache(maxsize=4)
 def _cached_bundle(
     folder: str, weights_sha256: str, device: str
-) -> tuple[nn.Module, ModelCard]:
+) -> tuple[Network, ModelCard]:
     """Load a bundle once per process; the digest in the key sees a replaced file."""
     network, card = load_bundle(Path(folder), choose_device(device))
     if card.weights_sha256 != weights_sha256:

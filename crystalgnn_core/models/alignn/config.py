@@ -10,9 +10,9 @@ from crystalgnn_core.base import ADDED_LATER
 from crystalgnn_core.graphs.config import GraphConfig
 from crystalgnn_core.models.base import (
     Count,
+    ElementNetworkConfig,
     Grid,
     Length,
-    NetworkConfig,
     NodeFeatures,
     Readout,
     Start,
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from crystalgnn_core.models.alignn.network import ALIGNN
 
 
-class ALIGNNConfig(NetworkConfig):
+class ALIGNNConfig(ElementNetworkConfig):
     """Size of an ALIGNN; the defaults are those of Choudhary & DeCost 2021.
 
     Attributes:

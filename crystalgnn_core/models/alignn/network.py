@@ -19,7 +19,7 @@ from crystalgnn_core.models.layers import (
     spread_to_edges,
     sum_by_center,
 )
-from crystalgnn_core.models.parts import Parts
+from crystalgnn_core.models.network import LayerNames, Network
 from crystalgnn_core.models.readout import make_readout
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from torch_geometric.data import Batch
 
     from crystalgnn_core.models.alignn.config import ALIGNNConfig
+    from crystalgnn_core.models.alignn.inference import FastALIGNN
 
 
 class Edges(NamedTuple):
@@ -166,7 +167,7 @@ class Embedding(nn.Module):
         return add_activated(self.layer[0](features), None, self.layer[1])
 
 
-class ALIGNN(nn.Module):
+class ALIGNN(Network):
     """Predict crystal properties from a crystal graph and its line graph.
 
     Choudhary & DeCost, npj Comput. Mater. 7, 185 (2021), https://github.com/usnistgov/alignn.
@@ -180,7 +181,7 @@ class ALIGNN(nn.Module):
         n_targets: Columns of the output.
     """
 
-    parts = Parts(embedding="atom_embedding", output="fc")
+    layer_names = LayerNames(embedding="atom_embedding", output="fc")
 
     def __init__(self, config: ALIGNNConfig, n_targets: int) -> None:
         super().__init__()
@@ -216,6 +217,12 @@ class ALIGNN(nn.Module):
         """Return predictions on the model's internal scale, shape (n_graphs, n_targets)."""
         embed_angles = self._embed_angles if len(self.alignn_layers) else None
         return self.convolve(batch, self._embed_bonds, embed_angles)
+
+    def cpu_form(self) -> FastALIGNN:
+        """Return this network with functions of one variable read from tables."""
+        from crystalgnn_core.models.alignn.inference import FastALIGNN
+
+        return FastALIGNN(self)
 
     def convolve(
         self,

@@ -10,9 +10,9 @@ from crystalgnn_core.base import ADDED_LATER
 from crystalgnn_core.graphs.config import GraphConfig
 from crystalgnn_core.models.base import (
     Count,
+    ElementNetworkConfig,
     Grid,
     Length,
-    NetworkConfig,
     NodeFeatures,
     Readout,
     Start,
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
     from crystalgnn_core.models.cgcnn.network import CGCNN
 
 
-class CGCNNConfig(NetworkConfig):
+class CGCNNConfig(ElementNetworkConfig):
     """Size of a CGCNN; the defaults are those of the authors' code.
 
     Attributes:
-        atom_width: Features an atom inside the convolutions.
+        atom_width: Features per atom inside the convolutions.
         n_convolutions: Gated convolutions.
         hidden_width: Features after pooling.
         n_hidden: Fully connected layers after pooling.
@@ -69,7 +69,7 @@ class CGCNNConfig(NetworkConfig):
             start, stop = given.get("basis_start", 0.0), given.get("basis_stop", 8.0)
             step = (float(stop) - float(start)) / (number - 1)
         except (KeyError, TypeError, ValueError, ZeroDivisionError):
-            return given  # not given, or the field itself tells what is wrong
+            return given  # not given, or the field's own error says what is wrong
         return {**given, "basis_step": step} if step > 0 else given
 
     @property
@@ -88,7 +88,7 @@ class CGCNNConfig(NetworkConfig):
         return self
 
     def default_graph(self) -> GraphConfig:
-        """Return the graphs that it learns from unless told otherwise: shells."""
+        """Return the graphs that it learns from by default: shells."""
         return GraphConfig()
 
     def build(self, n_targets: int) -> CGCNN:

@@ -1,4 +1,4 @@
-"""CGCNN for prediction: batch norms folded, edge terms from tables, one pass a layer."""
+"""CGCNN for prediction: batch norms folded, edge terms from tables, one pass per layer."""
 
 from __future__ import annotations
 

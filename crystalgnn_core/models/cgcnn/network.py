@@ -13,7 +13,7 @@ from crystalgnn_core.models.cpu.gated_sum import GatedSum
 from crystalgnn_core.models.cpu.threads import runs_fused
 from crystalgnn_core.models.element_layers import embed_elements
 from crystalgnn_core.models.layers import GaussianExpansion, spread_to_edges, sum_by_center
-from crystalgnn_core.models.parts import Parts
+from crystalgnn_core.models.network import LayerNames, Network
 from crystalgnn_core.models.readout import make_readout
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from torch_geometric.data import Batch
 
     from crystalgnn_core.models.cgcnn.config import CGCNNConfig
+    from crystalgnn_core.models.cgcnn.inference import FastCGCNN
 
 
 class GatedConvolution(nn.Module):
@@ -32,8 +33,8 @@ class GatedConvolution(nn.Module):
     as v_i W_i + v_j W_j + u_ij W_u, which is equal and spares the concatenation.
 
     Args:
-        atom_width: Features an atom.
-        edge_width: Features an edge.
+        atom_width: Features per atom.
+        edge_width: Features per edge.
     """
 
     def __init__(self, atom_width: int, edge_width: int) -> None:
@@ -88,11 +89,11 @@ def gated_sum(
     return sum_by_center(torch.sigmoid(gate) * functional.softplus(core), adjacency.degree)
 
 
-class CGCNN(nn.Module):
+class CGCNN(Network):
     """Predict crystal properties from a crystal graph.
 
     Xie & Grossman, Phys. Rev. Lett. 120, 145301 (2018), https://github.com/txie-93/cgcnn.
-    Parameters have the names of that code. Differences: any number of edges an atom
+    Parameters have the names of that code. Differences: any number of edges per atom
     (the reference pads to 12), and any number of targets.
 
     Batch fields read: `atomic_numbers`, `edge_index`, `edge_vector`, `degree`, `ptr`.
@@ -102,7 +103,7 @@ class CGCNN(nn.Module):
         n_targets: Columns of the output.
     """
 
-    parts = Parts(embedding="embedding", output="fc_out")
+    layer_names = LayerNames(embedding="embedding", output="fc_out")
 
     def __init__(self, config: CGCNNConfig, n_targets: int) -> None:
         super().__init__()
@@ -135,6 +136,12 @@ class CGCNN(nn.Module):
         for convolution in self.convs:
             atoms = convolution(atoms, edges, adjacency)
         return self.read(atoms, batch)
+
+    def cpu_form(self) -> FastCGCNN:
+        """Return this network with functions of one variable read from tables."""
+        from crystalgnn_core.models.cgcnn.inference import FastCGCNN
+
+        return FastCGCNN(self)
 
     def read(self, atoms: Tensor, batch: Batch) -> Tensor:
         """Return predictions from the last features of the atoms (n_atoms, atom_width)."""

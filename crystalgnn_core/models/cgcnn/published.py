@@ -152,7 +152,7 @@ def _cgcnn_config(state: Mapping[str, Tensor], settings: Mapping[str, Any]) -> C
     edge_width = state["convs.0.fc_full.weight"].shape[1] - 2 * width
     if (n_inputs, edge_width) != (N_ELEMENT_FEATURES, config.n_centers):
         raise ValueError(
-            f"{n_inputs} features an atom and {edge_width} an edge, not the "
+            f"{n_inputs} features per atom and {edge_width} per edge, not the "
             f"{N_ELEMENT_FEATURES} and {config.n_centers} of the published code"
         )
     return config

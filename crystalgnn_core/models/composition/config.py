@@ -6,24 +6,20 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
-from crystalgnn_core.base import FrozenModel
 from crystalgnn_core.graphs.config import GraphConfig
+from crystalgnn_core.models.base import Count, NetworkConfig
 
 if TYPE_CHECKING:
     from crystalgnn_core.models.composition.mlp import CompositionMLP
     from crystalgnn_core.models.composition.trees import CompositionTrees
 
 
-class CompositionConfig(FrozenModel):
+class CompositionConfig(NetworkConfig):
     """Base of the models that see the composition alone."""
 
     def default_graph(self) -> GraphConfig:
         """Return the graphs that it learns from: without edges."""
         return GraphConfig(strategy="none")
-
-    def known_elements(self) -> tuple[int, ...]:
-        """Return the atomic numbers that the model has features for: all."""
-        return tuple(range(1, 119))
 
 
 class CompositionMLPConfig(CompositionConfig):
@@ -35,7 +31,7 @@ class CompositionMLPConfig(CompositionConfig):
     """
 
     kind: Literal["composition_mlp"] = "composition_mlp"
-    widths: Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=1)] = (
+    widths: Annotated[tuple[Count, ...], Field(min_length=1)] = (
         256,
         256,
         128,
@@ -53,10 +49,10 @@ class CompositionTreesConfig(CompositionConfig):
     """Size of gradient-boosted trees on statistics of element properties.
 
     The defaults are those of the baseline that every model is reported beside. They are
-    fitted, one ensemble a target, not trained by epochs.
+    fitted, one ensemble per target, not trained by epochs.
 
     Attributes:
-        n_trees: Trees a target.
+        n_trees: Trees per target.
         n_class_trees: Trees of a class, whose probabilities more of them would drive
             towards 0 and 1.
         learning_rate: Share of its correction that each tree adds.
@@ -66,11 +62,11 @@ class CompositionTreesConfig(CompositionConfig):
     """
 
     kind: Literal["composition_trees"] = "composition_trees"
-    n_trees: Annotated[int, Field(ge=1)] = 400
-    n_class_trees: Annotated[int, Field(ge=1)] = 100
+    n_trees: Count = 400
+    n_class_trees: Count = 100
     learning_rate: Annotated[float, Field(gt=0)] = 0.1
     max_leaves: Annotated[int, Field(ge=2)] = 31
-    min_leaf_rows: Annotated[int, Field(ge=1)] = 20
+    min_leaf_rows: Count = 20
     l2_regularization: Annotated[float, Field(ge=0)] = 0.0
 
     def build(self, n_targets: int) -> CompositionTrees:

@@ -61,7 +61,7 @@ def empty_forest(n_targets: int) -> Forest:
 
 
 def forest_of(ensembles: Sequence[AnyEnsemble | float]) -> Forest:
-    """Lay out fitted ensembles, one a target, that have no categorical features.
+    """Lay out fitted ensembles, one per target, that have no categorical features.
 
     Those of two classes give the logit of the second one. A number in place of an ensemble
     is what is predicted of every row.

@@ -11,6 +11,7 @@ from torch import nn
 from torch.nn import functional
 
 from crystalgnn_core.models.composition.features import batch_features, property_table
+from crystalgnn_core.models.network import Network
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 FRACTION_SCALE = 10.0  # most fractions are small; as large as the other inputs
 
 
-class CompositionMLP(nn.Module):
+class CompositionMLP(Network):
     """Predict crystal properties from statistics of element properties.
 
     The statistics are those of Ward et al., npj Comput. Mater. 2, 16028 (2016), see

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import torch
 from scipy.special import expit
-from torch import nn
 
 from crystalgnn_core.models.composition.config import CompositionTreesConfig
 from crystalgnn_core.models.composition.features import batch_features, feature_names
@@ -18,6 +17,7 @@ from crystalgnn_core.models.composition.forest import (
     forest_of,
     predict_forest,
 )
+from crystalgnn_core.models.network import Estimator
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 CERTAIN = 40.0  # a logit whose probability is 1 to the last bit
 
 
-class CompositionTrees(nn.Module):
+class CompositionTrees(Estimator):
     """Predict crystal properties by trees on statistics of element properties.
 
     The statistics are those of Ward et al., npj Comput. Mater. 2, 16028 (2016), see
@@ -59,7 +59,7 @@ class CompositionTrees(nn.Module):
         *,
         classes: Sequence[bool] = (),
         seed: int = 0,
-    ) -> CompositionTrees:
+    ) -> Self:
         """Fit the trees, in place.
 
         Args:
@@ -128,7 +128,7 @@ def fit_trees(
     classes: Sequence[bool] = (),
     seed: int = 0,
 ) -> Forest:
-    """Fit one ensemble of trees a target on the rows that have its label.
+    """Fit one ensemble of trees per target on the rows that have its label.
 
     Args:
         features: Shape (n_rows, n_features), NaN unknown.

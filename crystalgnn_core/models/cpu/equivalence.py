@@ -1,4 +1,4 @@
-"""Atoms that a network cannot tell apart, and edges that carry equal messages.
+"""Atoms that a network cannot distinguish, and edges that carry equal messages.
 
 Crystals are symmetric: atoms of one orbit see the same surroundings, and many neighbours of
 an atom are images of one atom at one distance. A network whose atoms know elements and

@@ -68,6 +68,8 @@ def _part(batch: Batch, adjacency: Adjacency, begin: int, end: int) -> Batch:
         edge_vector=batch.edge_vector[edges],
         cell_offset=batch.cell_offset[edges],
         degree=batch.degree[begin:end],
+        lattice=batch.lattice[first:last],
+        frac_coords=batch.frac_coords[begin:end],
         batch=batch.batch[begin:end] - first,
         ptr=batch.ptr[first : last + 1] - begin,
         num_nodes=end - begin,

@@ -21,7 +21,7 @@ SMALLEST = 2048  # rows that are worth a thread
 
 
 def runs_fused(*tensors: Tensor) -> bool:
-    """Say whether kernels can work on these: on the CPU, in single or double precision.
+    """Return whether kernels can work on these: on the CPU, in single or double precision.
 
     Not while torch traces or compiles a network, and not under autocast.
     """
@@ -34,7 +34,7 @@ def runs_fused(*tensors: Tensor) -> bool:
 
 
 def row_spans(n_rows: int) -> list[Span]:
-    """Cut rows into one span a thread of torch; few rows into one span."""
+    """Cut rows into one span per thread of torch; few rows into one span."""
     n_spans = max(1, min(torch.get_num_threads(), n_rows // SMALLEST))
     return list(pairwise(n_rows * index // n_spans for index in range(n_spans + 1)))
 

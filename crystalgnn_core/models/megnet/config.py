@@ -10,9 +10,9 @@ from crystalgnn_core.base import ADDED_LATER
 from crystalgnn_core.graphs.config import GraphConfig
 from crystalgnn_core.models.base import (
     Count,
+    ElementNetworkConfig,
     Grid,
     Length,
-    NetworkConfig,
     NodeFeatures,
     Start,
     check_range,
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from crystalgnn_core.models.megnet.network import MEGNet
 
 
-class MEGNetConfig(NetworkConfig):
+class MEGNetConfig(ElementNetworkConfig):
     """Size of a MEGNet; the defaults are those of Chen et al. 2019.
 
     Attributes:

@@ -17,7 +17,7 @@ from crystalgnn_core.models.layers import (
     mean_by_graph,
     spread_to_edges,
 )
-from crystalgnn_core.models.parts import Parts
+from crystalgnn_core.models.network import LayerNames, Network
 from crystalgnn_core.models.readout import make_readout
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from torch_geometric.data import Batch
 
     from crystalgnn_core.models.megnet.config import MEGNetConfig
+    from crystalgnn_core.models.megnet.inference import FastMEGNet
 
 
 def dense(widths: Sequence[int], *, ends_linear: bool) -> nn.Sequential:
@@ -116,7 +117,7 @@ class MEGNetBlock(nn.Module):
         return rest(mixed)
 
 
-class MEGNet(nn.Module):
+class MEGNet(Network):
     """Predict crystal properties from a crystal graph.
 
     Chen, Ye, Zuo, Zheng & Ong, Chem. Mater. 31, 3564 (2019), as in the authors' code for
@@ -132,7 +133,7 @@ class MEGNet(nn.Module):
         n_targets: Columns of the output.
     """
 
-    parts = Parts(embedding="embedding", output="output.4")
+    layer_names = LayerNames(embedding="embedding", output="output.4")
 
     def __init__(self, config: MEGNetConfig, n_targets: int) -> None:
         super().__init__()
@@ -165,6 +166,12 @@ class MEGNet(nn.Module):
     def forward(self, batch: Batch) -> Tensor:
         """Return predictions on the model's internal scale, shape (n_graphs, n_targets)."""
         return self.update(batch, self.enter_bonds)
+
+    def cpu_form(self) -> FastMEGNet:
+        """Return this network with functions of one variable read from tables."""
+        from crystalgnn_core.models.megnet.inference import FastMEGNet
+
+        return FastMEGNet(self)
 
     def enter_bonds(self, distance: Tensor) -> Tensor:
         """Map distances (n_edges,) in angstrom to bonds (n_edges, width)."""

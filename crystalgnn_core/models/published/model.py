@@ -24,9 +24,9 @@ class PublishedModel(NamedTuple):
         mean: Of the transformed labels it was trained on; 0 for a class.
         std: Their spread; output x std + mean is the (transformed) value; 1 for a class.
         elements: Atomic numbers that it has features for.
-        n_rows: Rows of each split, where the file tells them.
+        n_rows: Rows of each split, where the file states them.
         error: Mean absolute error on the transformed scale, or the area under the ROC
-            curve of a class, as the file tells it; None where it does not.
+            curve of a class, as the file states it; None where it does not.
         error_split: Rows on which that was measured.
         epoch: Epoch of the weights.
         scheme: Label scheme of what it learned from, or None where the file does not say.

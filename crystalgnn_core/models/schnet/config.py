@@ -10,9 +10,9 @@ from crystalgnn_core.base import ADDED_LATER
 from crystalgnn_core.graphs.config import GraphConfig
 from crystalgnn_core.models.base import (
     Count,
+    ElementNetworkConfig,
     Grid,
     Length,
-    NetworkConfig,
     NodeFeatures,
     Start,
     check_range,
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
     from crystalgnn_core.models.schnet.network import SchNet
 
 
-class SchNetConfig(NetworkConfig):
+class SchNetConfig(ElementNetworkConfig):
     """Size of a SchNet.
 
     Attributes:
-        atom_width: Features an atom.
+        atom_width: Features per atom.
         filter_width: Features of a continuous filter.
         n_interactions: Interaction blocks.
         n_gaussians: Gaussians of a distance.

@@ -10,7 +10,7 @@ from torch import nn
 
 from crystalgnn_core.models.element_layers import embed_elements
 from crystalgnn_core.models.layers import GaussianExpansion, ShiftedSoftplus, sum_by_center
-from crystalgnn_core.models.parts import Parts
+from crystalgnn_core.models.network import LayerNames, Network
 from crystalgnn_core.models.readout import Pool
 
 if TYPE_CHECKING:
@@ -18,13 +18,14 @@ if TYPE_CHECKING:
     from torch_geometric.data import Batch
 
     from crystalgnn_core.models.schnet.config import SchNetConfig
+    from crystalgnn_core.models.schnet.inference import FastSchNet
 
 
 class ContinuousFilterConvolution(nn.Module):
     """Sum the neighbours' features, each times a filter made from its distance.
 
     Args:
-        width: Features an atom.
+        width: Features per atom.
         filter_width: Features of a filter.
     """
 
@@ -52,7 +53,7 @@ class InteractionBlock(nn.Module):
     """Make filters from distances, convolve, and mix the features of each atom.
 
     Args:
-        width: Features an atom.
+        width: Features per atom.
         n_gaussians: Features of a distance.
         filter_width: Features of a filter.
     """
@@ -93,7 +94,7 @@ class InteractionBlock(nn.Module):
         return self.mlp(expanded) * share
 
 
-class SchNet(nn.Module):
+class SchNet(Network):
     """Predict crystal properties from distances alone.
 
     Schuett, Sauceda, Kindermans, Tkatchenko & Mueller, J. Chem. Phys. 148, 241722 (2018),
@@ -122,7 +123,7 @@ class SchNet(nn.Module):
         self.act = ShiftedSoftplus()
         self.lin2 = nn.Linear(max(width // 2, 1), n_targets)
         self.readout = Pool(config.readout, n_targets)
-        self.parts = Parts(
+        self.layer_names = LayerNames(
             embedding="embedding",
             output="lin2",
             sums_atoms=config.readout == "sum",
@@ -145,6 +146,12 @@ class SchNet(nn.Module):
             update = interaction(atoms, edges, batch.edge_index[0], batch.degree)
             atoms = atoms + update
         return self.read(atoms, batch)
+
+    def cpu_form(self) -> FastSchNet:
+        """Return this network with functions of one variable read from tables."""
+        from crystalgnn_core.models.schnet.inference import FastSchNet
+
+        return FastSchNet(self)
 
     def expand(self, distance: Tensor) -> tuple[Tensor, Tensor]:
         """Return Gaussians (n_edges, n_gaussians) and cutoff function (n_edges, 1)."""

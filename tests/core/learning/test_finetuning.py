@@ -24,7 +24,7 @@ from crystalgnn_core.learning.fitting import predict_dataset
 from crystalgnn_core.learning.resume import CheckpointFolder
 from crystalgnn_core.models.alignn.config import ALIGNNConfig
 from crystalgnn_core.models.cgcnn.config import CGCNNConfig
-from crystalgnn_core.models.parts import output_layer
+from crystalgnn_core.models.network import output_layer
 from crystalgnn_core.records.schema import record_schema
 from crystalgnn_core.records.table.rows import content_digest
 from crystalgnn_core.records.table.store import RecordStore
@@ -300,10 +300,10 @@ def test_rows_with_elements_without_features_are_refused_and_counted(
     assert 12 in whole.elements
 
 
-def test_a_network_that_does_not_name_its_parts_is_refused(
+def test_a_network_that_does_not_name_its_layers_is_refused(
     store, model, other, monkeypatch
 ):
-    monkeypatch.delattr("crystalgnn_core.models.cgcnn.network.CGCNN.parts")
+    monkeypatch.delattr("crystalgnn_core.models.cgcnn.network.CGCNN.layer_names")
     with pytest.raises(ModelError, match="a CGCNN cannot be fine-tuned"):
         finetune_model(store, model, other, GENTLE)
 

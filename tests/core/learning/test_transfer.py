@@ -1,4 +1,4 @@
-"""Every network's outputs can be moved to another scale, and its parts be found."""
+"""Every network's outputs can be moved to another scale, and its layers be found."""
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ from crystalgnn_core.learning.transfer import freeze, transfer, transferred_scal
 from crystalgnn_core.models.alignn.config import ALIGNNConfig
 from crystalgnn_core.models.cgcnn.config import CGCNNConfig
 from crystalgnn_core.models.megnet.config import MEGNetConfig
-from crystalgnn_core.models.parts import output_layer, parts_of
+from crystalgnn_core.models.network import layer_names_of, output_layer
 from crystalgnn_core.models.schnet.config import SchNetConfig
 from crystalgnn_core.sources.ingest.run import read_source
 from crystalgnn_core.sources.synthetic.source import SyntheticSource
@@ -83,16 +83,16 @@ def test_the_scale_is_that_of_the_labels_or_that_of_the_base(network):
     assert (kept.mean[1], kept.std[1]) == (1.9, 0.2)
     assert kept.mean[0] == refitted.mean[0] == fitted.mean[0]
     # the bias of a sum over atoms is added once an atom: no row can make up for a mean
-    is_sum = parts_of(network).sums_atoms
+    is_sum = layer_names_of(network).sums_atoms
     assert (refitted.mean[1:] == fitted.mean[1:]) == (not is_sum)
 
 
-def test_parts_are_what_they_are_called(network):
-    parts = parts_of(network)
+def test_layers_are_what_they_are_called(network):
+    names = layer_names_of(network)
     layer = output_layer(network)
     assert layer.out_features == 2
     assert list(network.parameters())[-1] is layer.bias
-    embedding = network.get_submodule(parts.embedding)
+    embedding = network.get_submodule(names.embedding)
     assert next(network.parameters()) is next(embedding.parameters())
 
 
@@ -101,11 +101,11 @@ def test_what_is_frozen_does_not_learn(network, kind):
     freeze(network, kind)
     frozen = {name for name, value in network.named_parameters() if not value.requires_grad}
     names = {name for name, _ in network.named_parameters()}
-    parts = parts_of(network)
+    layers = layer_names_of(network)
     expected = {
         "none": set(),
-        "embedding": {n for n in names if n.startswith(f"{parts.embedding}.")},
-        "all_but_head": {n for n in names if not n.startswith(f"{parts.output}.")},
+        "embedding": {n for n in names if n.startswith(f"{layers.embedding}.")},
+        "all_but_head": {n for n in names if not n.startswith(f"{layers.output}.")},
     }[kind]
     assert frozen == expected
     assert bool(frozen) == (kind != "none")

@@ -6,11 +6,7 @@ import torch
 
 from crystalgnn_core.graphs.build import build_dataset
 from crystalgnn_core.graphs.config import GraphConfig
-from crystalgnn_core.learning.cards import DataSummary, ModelCard
-from crystalgnn_core.learning.scaling import TargetScaler
 from tests.core.random_crystals import draw_crystals
-
-TARGETS = ("formation_energy_per_atom", "band_gap")
 
 
 @pytest.fixture(autouse=True)
@@ -42,38 +38,3 @@ def batch_of():
         return dataset.batch(np.arange(len(crystals)))
 
     return build
-
-
-@pytest.fixture
-def card_of():
-    """Make the card of a network of two targets."""
-    schemes = dict.fromkeys(TARGETS, "test")
-    data = DataSummary(
-        sources=("test",),
-        record_version=0,
-        data_digest="",
-        split_digest="",
-        label_schemes=schemes,
-        licenses=(),
-        n_rows={},
-        n_labels={},
-        n_unlabelled=0,
-        refused={},
-        leaks={},
-    )
-
-    def make(config):
-        return ModelCard(
-            model_id=config.kind,
-            created="2020-01-01T00:00:00+00:00",
-            model=config,
-            graph=GraphConfig(),
-            scaler=TargetScaler(targets=TARGETS, mean=(0.0, 0.0), std=(1.0, 1.0)),
-            units={"formation_energy_per_atom": "eV/atom", "band_gap": "eV"},
-            label_schemes=schemes,
-            elements=config.known_elements(),
-            data=data,
-            training={},
-        )
-
-    return make

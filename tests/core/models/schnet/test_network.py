@@ -84,19 +84,3 @@ def vectors(positions, batch):
     """Edge vectors in double precision; stored graphs have single precision."""
     neighbor, center = batch.edge_index.numpy()
     return torch.from_numpy(positions[neighbor] - positions[center])
-
-
-def test_a_neighbour_at_the_cutoff_has_no_influence(batch_of):
-    network = SchNetConfig(atom_width=8, filter_width=8, cutoff=CUTOFF).build(1).eval()
-    wide = GRAPH.model_copy(update={"cutoff": 6.0})
-
-    def value(distance):
-        coords = np.array([[0, 0, 0], [0, 0, distance / BOX]])
-        pair = Crystal(np.array([6, 8], np.int16), np.eye(3) * BOX, coords)
-        with torch.no_grad():
-            return network(batch_of([pair], wide)).item()
-
-    apart = value(5.9)
-    assert value(CUTOFF - 1e-3) == pytest.approx(apart, abs=1e-5)
-    assert value(CUTOFF + 1e-3) == apart  # an edge, but a longer one
-    assert abs(value(2.0) - apart) > 1e-4
