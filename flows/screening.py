@@ -8,7 +8,7 @@ from prefect import flow
 
 from crystalgnn_core.base import FrozenModel
 from crystalgnn_core.config import PipelineConfig
-from crystalgnn_core.reporting.notes import StageNote
+from crystalgnn_core.reporting.report import StageNote
 from crystalgnn_core.reporting.screen import ReportState
 from crystalgnn_core.screening.result import ScreenResult
 from flows.graphs import build_graphs

@@ -19,7 +19,7 @@ from crystalgnn_core.learning.finetuning import adopt_graph, finetune_model
 from crystalgnn_core.learning.registry import Registry, champion_key, key_of
 from crystalgnn_core.learning.training import TrainedModel, model_folder, train_model
 from crystalgnn_core.models import ModelConfig
-from crystalgnn_core.reporting.training import plot_history
+from crystalgnn_core.reporting.history import plot_history
 from crystalgnn_core.storage.files import write_text
 from tasks.options import OPTIONS
 

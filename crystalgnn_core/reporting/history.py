@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 
+from crystalgnn_core.errors import IntegrityError
 from crystalgnn_core.reporting.style import LIGHT
 from crystalgnn_core.storage.files import atomic_path
 from crystalgnn_core.targets import TARGETS
@@ -14,10 +16,11 @@ from crystalgnn_core.targets import TARGETS
 if TYPE_CHECKING:
     from pathlib import Path
 
-    import pandas as pd
     from matplotlib.axes import Axes
 
+PLOT = "history.png"
 ERRORS = {"val_mae_": "MAE", "val_brier_": "Brier score"}  # the smallest is the best
+LINE_COLORS = (LIGHT["accent"], LIGHT["highlight"])
 RATES = {"val_accuracy_": "accuracy", "val_auc_": "ROC AUC"}
 
 
@@ -38,6 +41,27 @@ class HistoryPanel:
     columns: dict[str, str]
     is_log: bool = False
     marks_best: bool = False
+
+
+def plot_history(model_folder: Path, model_id: str) -> Path:
+    """Draw the training history of a model as `history.png`, unless it is there.
+
+    Args:
+        model_folder: Folder of a finished model.
+        model_id: Name of the model, for the heading.
+
+    Raises:
+        IntegrityError: The model has no history.
+    """
+    from crystalgnn_core.learning.cards import HISTORY  # loads torch
+
+    target, history = model_folder / PLOT, model_folder / HISTORY
+    if target.is_file():
+        return target
+    if not history.is_file():
+        raise IntegrityError(f"{history}: file is missing; train the model again")
+    write_history_plot(target, pd.read_parquet(history), title=model_id)
+    return target
 
 
 def history_panels(history: pd.DataFrame) -> list[HistoryPanel]:
@@ -125,8 +149,7 @@ def write_history_plot(path: Path, history: pd.DataFrame, *, title: str) -> None
 
 
 def _draw_panel(axes: Axes, history: pd.DataFrame, panel: HistoryPanel) -> None:
-    colors = (LIGHT["accent"], LIGHT["highlight"])
-    for (column, name), color in zip(panel.columns.items(), colors, strict=False):
+    for (column, name), color in zip(panel.columns.items(), LINE_COLORS, strict=False):
         axes.plot(history["epoch"], history[column], label=name, color=color, linewidth=1.6)
     if panel.marks_best:
         epoch, value = best_epoch(history, next(iter(panel.columns)))

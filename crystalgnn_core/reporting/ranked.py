@@ -18,7 +18,8 @@ from crystalgnn_core.records.label_schemes import (
 from crystalgnn_core.records.table.store import RecordStore
 from crystalgnn_core.screening.candidates import read_candidates
 from crystalgnn_core.screening.cifs import cif_name
-from crystalgnn_core.screening.quality import SETTING, TRUE, refuse_mixed_values
+from crystalgnn_core.screening.criteria import TRUE
+from crystalgnn_core.screening.quality import SETTING, refuse_mixed_values
 from crystalgnn_core.targets import TARGETS, scheme_column
 
 if TYPE_CHECKING:

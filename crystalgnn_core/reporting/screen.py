@@ -14,6 +14,7 @@ from crystalgnn_core.base import LATER, FrozenModel, digest_of
 from crystalgnn_core.errors import IntegrityError, LabelSchemeError
 from crystalgnn_core.learning.cards import HISTORY, TEST_PREDICTIONS, read_card
 from crystalgnn_core.records.label_schemes import SYNTHETIC_PREFIX
+from crystalgnn_core.reporting.comparison import compare_columns
 from crystalgnn_core.reporting.data_sources import data_of_screen, overlap_facts
 from crystalgnn_core.reporting.facts import (
     change_facts,
@@ -24,22 +25,21 @@ from crystalgnn_core.reporting.facts import (
 )
 from crystalgnn_core.reporting.judging import describe_quality, judge_screen
 from crystalgnn_core.reporting.page import write_report
-from crystalgnn_core.reporting.parity import ParityData
 from crystalgnn_core.reporting.ranked import with_links, with_truth
 from crystalgnn_core.reporting.recovery import recovery_curve
-from crystalgnn_core.reporting.reliability import ReliabilityData
 from crystalgnn_core.reporting.report import MAX_TABLE_ROWS, ScreenCounts, ScreenReport
-from crystalgnn_core.screening.quality import TRUE, RankingQuality
+from crystalgnn_core.screening.criteria import TRUE
+from crystalgnn_core.screening.quality import RankingQuality
 from crystalgnn_core.screening.ranking import describe_score, score_candidates
 from crystalgnn_core.storage.files import FileRef, read_json, write_text
-from crystalgnn_core.targets import is_class
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from crystalgnn_core.learning.cards import ModelCard
-    from crystalgnn_core.reporting.notes import StageNote
+    from crystalgnn_core.reporting.comparison import Comparison
     from crystalgnn_core.reporting.recovery import RecoveryCurve
+    from crystalgnn_core.reporting.report import StageNote
     from crystalgnn_core.screening.config import ScreeningConfig
     from crystalgnn_core.screening.result import ScreenResult
 
@@ -91,7 +91,7 @@ def report_screen(
     report = _compose(config, result, cards, with_links(ranking, config, result), quality)
     report = replace(
         report,
-        stages=_rows(stages),
+        stages=stages,
         not_judged=not_judged,
         data=data_of_screen(store, config.sources, cards),
         data_facts=overlap_facts(store, config.sources, cards),
@@ -174,10 +174,6 @@ def _compose(
     )
 
 
-def _rows(stages: Sequence[StageNote]) -> list[tuple[str, float, str]]:
-    return [(note.stage, note.seconds, note.note) for note in stages]
-
-
 def _recovery(
     ranking: pd.DataFrame, config: ScreeningConfig, quality: RankingQuality
 ) -> RecoveryCurve:
@@ -197,21 +193,13 @@ def _examples(result: ScreenResult) -> list[tuple[str, str, str]]:
     return list(zip(few["material_id"], few["reason"], few["message"], strict=True))
 
 
-def _parity(card: ModelCard, model: Path) -> list[ParityData | ReliabilityData]:
+def _parity(card: ModelCard, model: Path) -> list[Comparison]:
     if not (model / TEST_PREDICTIONS).is_file():
         return []
     rows = pd.read_parquet(model / TEST_PREDICTIONS)
-    ids = rows["material_id"].to_list()
-    compared: list[ParityData | ReliabilityData] = []
-    for name in card.scaler.targets:
-        true = rows[name + TRUE].to_numpy(dtype=float)
-        predicted = rows[name].to_numpy(dtype=float)
-        baseline = card.baseline.get(name)
-        if is_class(name):
-            compared.append(
-                ReliabilityData.of(name, "test", true, predicted, baseline=baseline)
-            )
-            continue
-        mae = None if baseline is None else baseline.mae
-        compared.append(ParityData.of(name, "test", ids, true, predicted, baseline_mae=mae))
-    return compared
+    return [
+        compare_columns(
+            rows, name, "test", ids="material_id", baseline=card.baseline.get(name)
+        )
+        for name in card.scaler.targets
+    ]
