@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 import pandas as pd
@@ -34,17 +35,17 @@ class Column:
     Attributes:
         name: Column of the ranking.
         header: Visible heading.
-        kind: How cells are written and sorted.
         description: Full name, for the tooltip and for assistive technology.
         unit: Unit shown beside the heading, or empty.
+        kind: How cells are written and sorted.
         digits: Decimals of a number.
     """
 
     name: str
     header: str
-    kind: CellKind = "text"
     description: str = ""
     unit: str = ""
+    kind: CellKind = "text"
     digits: int = 3
 
     @property
@@ -95,47 +96,29 @@ def table_rows(ranking: pd.DataFrame, columns: list[Column]) -> list[list[Cell]]
 
 
 def _known_columns() -> list[Column]:
+    number = partial(Column, kind="number")
     return [
-        Column("rank", "Rank", "rank"),
-        Column("change", "Change", "change", "change since the last screen"),
-        Column("formula", "Formula", "formula"),
+        Column("rank", "Rank", kind="rank"),
+        Column("change", "Change", "change since the last screen", kind="change"),
+        Column("formula", "Formula", kind="formula"),
         Column("candidate_id", "Candidate"),
         *(column for target in TARGETS.values() for column in _target_columns(target)),
-        Column(
-            "probability_stable",
-            "P(stable)",
-            "number",
-            "probability of being stable",
-            digits=2,
-        ),
-        Column("score", "Score", "number"),
-        Column("flags", "Flags", "flags"),
+        number("probability_stable", "P(stable)", "probability of being stable", digits=2),
+        number("score", "Score"),
+        Column("flags", "Flags", kind="flags"),
         Column("source", "Source"),
-        Column("cif", "File", "link", "crystal structure (CIF)"),
+        Column("cif", "File", "crystal structure (CIF)", kind="link"),
     ]
 
 
 def _target_columns(target: Target) -> list[Column]:
     name, title, unit = target.name, target.title, target.unit
-    digits = 1 if unit == "GPa" else 3
+    number = partial(Column, kind="number", digits=1 if unit == "GPa" else 3)
+    deviation = f"standard deviation of the {title}"
     return [
-        Column(
-            name,
-            capitalized(title),
-            "number",
-            f"predicted {title}",
-            target.predicted_unit,
-            digits,
-        ),
-        Column(
-            f"{name}_std",
-            "\N{PLUS-MINUS SIGN}",
-            "number",
-            f"standard deviation of the {title}",
-            unit,
-            digits,
-        ),
-        Column(f"{name}{TRUE}", "true", "number", f"true {title}", unit, digits),
+        number(name, capitalized(title), f"predicted {title}", target.predicted_unit),
+        number(f"{name}_std", "\N{PLUS-MINUS SIGN}", deviation, unit),
+        number(f"{name}{TRUE}", "true", f"true {title}", unit),
     ]
 
 
@@ -148,11 +131,9 @@ def _write_cell(value: Any, column: Column) -> Cell:  # noqa: ANN401  a cell of 
 
 
 def _is_missing(value: Any) -> bool:  # noqa: ANN401  a cell of any column
-    if value is None or value is pd.NA or value is pd.NaT:
-        return True
-    if isinstance(value, float):
-        return not math.isfinite(value)
-    return hasattr(value, "__len__") and len(value) == 0
+    if hasattr(value, "__len__"):
+        return len(value) == 0
+    return pd.isna(value) or (isinstance(value, float) and math.isinf(value))
 
 
 def _write_flags(value: str | Iterable[str]) -> Cell:
