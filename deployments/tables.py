@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from crystalgnn_core.records.gate.report import GateReport
-    from crystalgnn_core.reporting.notes import StageNote
+    from crystalgnn_core.reporting.report import StageNote
     from crystalgnn_core.reporting.screen import ReportState
     from crystalgnn_core.screening.result import ScreenResult
 

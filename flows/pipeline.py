@@ -9,7 +9,7 @@ from crystalgnn_core.config import PipelineConfig
 from crystalgnn_core.learning.comparison import Decision
 from crystalgnn_core.learning.training import TrainedModel
 from crystalgnn_core.records.gate.acceptance import require_accepted
-from crystalgnn_core.reporting.notes import StageNote
+from crystalgnn_core.reporting.report import StageNote
 from crystalgnn_core.screening.ranking import check_targets
 from flows.graphs import BuildSummary, build_graphs
 from flows.learning import describe_training

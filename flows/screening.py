@@ -10,7 +10,7 @@ from crystalgnn_core.base import FrozenModel
 from crystalgnn_core.config import PipelineConfig
 from crystalgnn_core.learning.cards import read_card
 from crystalgnn_core.learning.registry import Registry
-from crystalgnn_core.reporting.notes import StageNote
+from crystalgnn_core.reporting.report import StageNote
 from crystalgnn_core.reporting.screen import ReportState
 from crystalgnn_core.screening.result import ScreenResult
 from flows.graphs import build_graphs

@@ -10,7 +10,7 @@ from prefect.task_runners import ProcessPoolTaskRunner, ThreadPoolTaskRunner
 
 from crystalgnn_core.errors import ConfigError
 from crystalgnn_core.parallel import exit_with_parent
-from crystalgnn_core.reporting.notes import StageNote
+from crystalgnn_core.reporting.report import StageNote
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -13,7 +13,7 @@ from prefect.artifacts import (
     update_progress_artifact,
 )
 
-from crystalgnn_core.reporting.notes import StageNote
+from crystalgnn_core.reporting.report import StageNote
 from tasks.options import OPTIONS
 
 if TYPE_CHECKING:

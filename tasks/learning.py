@@ -18,7 +18,7 @@ from crystalgnn_core.learning.data import load_training_data
 from crystalgnn_core.learning.finetuning import finetune_model as finetune
 from crystalgnn_core.learning.training import TrainedModel, train_model
 from crystalgnn_core.models import ModelConfig
-from crystalgnn_core.reporting.training import plot_history
+from crystalgnn_core.reporting.history import plot_history
 from tasks.options import OPTIONS
 
 

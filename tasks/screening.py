@@ -7,7 +7,7 @@ from pathlib import Path
 from prefect import task
 
 from crystalgnn_core.learning.cards import read_card
-from crystalgnn_core.reporting.notes import StageNote
+from crystalgnn_core.reporting.report import StageNote
 from crystalgnn_core.reporting.screen import ReportState, report_screen
 from crystalgnn_core.screening.candidates import read_candidates
 from crystalgnn_core.screening.config import ScreeningConfig

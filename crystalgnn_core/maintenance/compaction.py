@@ -45,10 +45,6 @@ def compact_store(store: Path, *, shard_size: int) -> Iterator[tuple[str, Compac
     Rows of structures that no record of the newest version has are dropped, and so are the
     mapped copies of the graphs, which training makes again when it wants them.
 
-    Args:
-        store: Store folder.
-        shard_size: Rows per new shard.
-
     Yields:
         Name of the folder below the store, and what was done.
 
@@ -74,12 +70,8 @@ def compact(shards: ShardSet, *, shard_size: int) -> Compaction:
     """Rewrite the shards that hold tombstones, and those that are small, as full shards.
 
     New shards are written before old ones are deleted, so a crash loses nothing; rows that
-    it leaves in two shards are dropped by the next compaction. Do not run it while another
-    job reads or builds the folder.
-
-    Args:
-        shards: Shards of one folder, tombstones up to date (`ShardSet.mark_superseded`).
-        shard_size: Rows per new shard.
+    it leaves in two shards are dropped by the next compaction. The tombstones must be up to
+    date (`ShardSet.mark_superseded`), and no other job may read or build the folder.
     """
     before = shards.intact_entries()
     superseded = shards.manifest.tombstones()
@@ -145,7 +137,7 @@ def _live_rows(
     """Yield the rows of some shards that are not dropped, each structure once."""
     seen = set(dropped)
     for entry in to_rewrite:
-        table = pq.read_table(shards.manifest.shard_path(entry.name))
+        table = shards.manifest.read(entry.name)
         keep = []
         for index, key in enumerate(table[KEY].to_pylist()):
             if key not in seen:
@@ -166,11 +158,11 @@ def _live_refusals(to_rewrite: list[ShardEntry], superseded: set[str]) -> list[R
 
 
 def _report(before: list[ShardEntry], after: list[ShardEntry]) -> Compaction:
-    states = (before, after)
+    sizes = [sum(entry.n_bytes for entry in state) for state in (before, after)]
     counts = [
-        sum(entry.n_rows + len(entry.refusals) for entry in state) for state in states
+        sum(entry.n_rows + len(entry.refusals) for entry in state)
+        for state in (before, after)
     ]
-    sizes = [sum(e.n_bytes for e in state) for state in states]
     return Compaction(
         n_shards=(len(before), len(after)),
         n_bytes=(sizes[0], sizes[1]),

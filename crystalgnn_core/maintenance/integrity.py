@@ -10,23 +10,22 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError
-from pydantic import ValidationError
 
 from crystalgnn_core.base import FrozenModel
-from crystalgnn_core.errors import CrystalGNNError, IntegrityError
+from crystalgnn_core.errors import CrystalGNNError
 from crystalgnn_core.learning.cards import CARD, WEIGHTS, read_card
 from crystalgnn_core.records.crystal import Crystal, structure_digest
 from crystalgnn_core.records.table.rows import content_digest
 from crystalgnn_core.screening.prescreening import Prescreened
 from crystalgnn_core.screening.result import MANIFEST, ScreenResult
-from crystalgnn_core.storage.files import ROW_GROUP, file_sha256, read_json
+from crystalgnn_core.storage.files import ROW_GROUP, file_sha256, read_model
 from crystalgnn_core.storage.manifest import KEY, Manifest, ShardEntry
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
-REBUILT = "the next run rebuilds it"
+REBUILT, SCREEN_AGAIN = "the next run rebuilds it", "screen again"
 N_ROWS_NAMED = 5
 
 
@@ -57,11 +56,7 @@ class Checked(FrozenModel):
 
 
 def check_store(store: Path) -> Iterator[Checked]:
-    """Verify a store part by part; every file is read again.
-
-    Args:
-        store: Store folder.
-    """
+    """Verify a store part by part; every file is read again."""
     for table in ("records", "rejects"):
         if (store / table).is_dir():
             yield _check_table(store / table, has_digests=table == "records")
@@ -81,9 +76,9 @@ def _check_table(folder: Path, *, has_digests: bool) -> Checked:
     try:
         uris = DeltaTable(folder).file_uris()
     except DeltaError as error:
-        reason = str(error).partition("\n")[0]
-        damage = Damage(path=str(folder), problem=reason, advice=advice)
-        return _nothing_sound(folder.name, "rows", damage)
+        return _sum_up(
+            folder.name, [(folder, str(error).partition("\n")[0])], advice, "rows"
+        )
     n_sound, damages = 0, []
     for uri in sorted(uris):
         try:
@@ -134,92 +129,82 @@ def _wrong_rows(rows: pa.RecordBatch) -> list[str]:
 
 def _check_shards(folder: Path) -> Checked:
     manifest = Manifest(folder)
-    n_sound, damages = 0, []
-    for name in manifest.names():
-        problem = _shard_problem(manifest, name)
-        if problem is None:
-            n_sound += 1
-        else:
-            path = str(manifest.shard_path(name))
-            damages.append(Damage(path=path, problem=problem, advice=REBUILT))
-    return Checked(
-        area=f"{folder.parent.name}/{folder.name}",
-        n_sound=n_sound,
-        unit="shards",
-        n_superseded=len(manifest.tombstones()),
-        damages=tuple(damages),
+    problems = (
+        (manifest.shard_path(name), _shard_problem(manifest, name))
+        for name in manifest.names()
     )
+    checked = _sum_up(f"{folder.parent.name}/{folder.name}", problems, REBUILT, "shards")
+    return checked.model_copy(update={"n_superseded": len(manifest.tombstones())})
 
 
 def _shard_problem(manifest: Manifest, name: str) -> str | None:
-    if not manifest.entry_path(name).is_file():
+    path = manifest.entry_path(name)
+    if not path.is_file():
         return "has no entry: it was not finished"
-    try:
-        entry = ShardEntry.model_validate(read_json(manifest.entry_path(name)))
-    except (IntegrityError, ValidationError):
-        return f"its entry {name}.json is damaged"
+    entry = read_model(path, ShardEntry)
+    if entry is None:
+        return f"its entry {path.name} is damaged"
     return _file_problem(manifest.shard_path(name), entry.sha256)
 
 
 def _check_model(folder: Path) -> Checked:
-    advice = f"restore it, or delete {folder} and train again"
+    area, advice = (
+        f"models/{folder.name}",
+        f"restore it, or delete {folder} and train again",
+    )
     try:
         card = read_card(folder)
     except CrystalGNNError as error:
-        damage = Damage(path=str(folder / CARD), problem=str(error), advice=advice)
-        return _nothing_sound(f"models/{folder.name}", "files", damage)
+        return _sum_up(area, [(folder / CARD, str(error))], advice)
     expected = {WEIGHTS: card.weights_sha256, **card.files_sha256}
-    return _check_files(folder, expected, advice)
+    return _sum_up(area, _file_problems(folder, expected), advice)
 
 
 def _check_screen(folder: Path) -> Checked:
-    try:
-        result = ScreenResult.model_validate(read_json(folder / MANIFEST))
-    except (IntegrityError, ValidationError):
-        damage = Damage(
-            path=str(folder / MANIFEST), problem="is damaged", advice="screen again"
-        )
-        return _nothing_sound(f"screens/{folder.name}", "files", damage)
+    area = f"screens/{folder.name}"
+    result = read_model(folder / MANIFEST, ScreenResult)
+    if result is None:
+        return _sum_up(area, [(folder / MANIFEST, "is damaged")], SCREEN_AGAIN)
     expected = {
         file.path.removeprefix(result.folder).lstrip("/"): file.sha256
         for file in result.files
     }
-    return _check_files(folder, expected, "screen again")
+    return _sum_up(area, _file_problems(folder, expected), SCREEN_AGAIN)
 
 
 def _check_prescreens(folder: Path) -> Checked:
-    n_sound, damages = 0, []
-    for entry in sorted(folder.glob("[!.]*.json")):
-        path = entry.with_suffix(".parquet")
-        try:
-            sha256 = Prescreened.model_validate(read_json(entry)).file.sha256
-            problem = _file_problem(path, sha256)
-        except (IntegrityError, ValidationError):
-            problem = f"its entry {entry.name} is damaged"
-        if problem is None:
-            n_sound += 1
-        else:
-            damages.append(Damage(path=str(path), problem=problem, advice="screen again"))
-    return Checked(area=folder.name, n_sound=n_sound, unit="files", damages=tuple(damages))
+    problems: list[tuple[Path, str | None]] = []
+    for path in sorted(folder.glob("[!.]*.json")):
+        table, entry = path.with_suffix(".parquet"), read_model(path, Prescreened)
+        problem = f"its entry {path.name} is damaged"
+        problems.append(
+            (table, _file_problem(table, entry.file.sha256) if entry else problem)
+        )
+    return _sum_up(folder.name, problems, SCREEN_AGAIN)
 
 
-def _check_files(folder: Path, expected: dict[str, str], advice: str) -> Checked:
-    damages = []
-    for name, sha256 in expected.items():
-        problem = _file_problem(folder / name, sha256)
-        if problem is not None:
-            path = str(folder / name)
-            damages.append(Damage(path=path, problem=problem, advice=advice))
-    return Checked(
-        area=f"{folder.parent.name}/{folder.name}",
-        n_sound=len(expected) - len(damages),
-        unit="files",
-        damages=tuple(damages),
+def _sum_up(
+    area: str,
+    problems: Iterable[tuple[Path, str | None]],
+    advice: str,
+    unit: str = "files",
+) -> Checked:
+    """Count the files without a problem; the others are damaged."""
+    found = list(problems)
+    damages = tuple(
+        Damage(path=str(path), problem=problem, advice=advice)
+        for path, problem in found
+        if problem is not None
     )
+    n_sound = len(found) - len(damages)
+    return Checked(area=area, n_sound=n_sound, unit=unit, damages=damages)
 
 
-def _nothing_sound(area: str, unit: str, damage: Damage) -> Checked:
-    return Checked(area=area, n_sound=0, unit=unit, damages=(damage,))
+def _file_problems(
+    folder: Path, expected: dict[str, str]
+) -> Iterator[tuple[Path, str | None]]:
+    for name, sha256 in expected.items():
+        yield folder / name, _file_problem(folder / name, sha256)
 
 
 def _file_problem(path: Path, sha256: str) -> str | None:

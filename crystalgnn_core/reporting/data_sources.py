@@ -28,13 +28,7 @@ class DataUse(NamedTuple):
 def data_of_screen(
     store: Path, sources: Sequence[str], cards: Sequence[ModelCard]
 ) -> list[DataUse]:
-    """List the data of models and candidates, that of a fine-tuned model's bases, too.
-
-    Args:
-        store: Store folder.
-        sources: Sources of the candidates.
-        cards: Models.
-    """
+    """List the data of models and candidates, that of a fine-tuned model's bases, too."""
     uses: list[DataUse] = []
     is_shared = all(card.data.data_digest == cards[0].data.data_digest for card in cards)
     for card in cards:
@@ -49,12 +43,7 @@ def data_of_screen(
 def overlap_facts(
     store: Path, sources: Sequence[str], cards: Sequence[ModelCard]
 ) -> dict[str, str]:
-    """Count how many candidates are linked to a row of the training sources.
-
-    Args:
-        store: Store folder.
-        sources: Sources of the candidates.
-        cards: Models.
+    """Count the candidates that are linked to a row of the training sources.
 
     Returns:
         Nothing where the records were never linked.

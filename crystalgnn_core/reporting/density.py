@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from crystalgnn_core.reporting.style import LIGHT, PlotSpec, json_numbers
+from crystalgnn_core.reporting.style import LIGHT, PlotSpec, json_numbers, make_trace
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -50,30 +50,36 @@ def density_traces(
     if is_log:
         usable &= (x > 0) & (y > 0)
     index = np.flatnonzero(usable)
+
+    def draw_singly(shown: NDArray[np.intp]) -> PlotSpec:
+        return make_trace(
+            x[shown],
+            y[shown],
+            text=[label(int(i)) for i in shown],
+            marker={"size": 4.5, "color": LIGHT["point"], "opacity": 0.75},
+            name=noun,
+            hovertemplate=hover,
+        )
+
     if len(index) <= MAX_SINGLE_POINTS:
-        return [_points(x, y, index, label) | {"name": noun, "hovertemplate": hover}]
+        return [draw_singly(index)]
     x_edges, y_edges = (
         _edges(v[index], n, is_log) for v, n in zip((x, y), n_cells, strict=True)
     )
     counts, _, _ = np.histogram2d(x[index], y[index], bins=(x_edges, y_edges))
-    column = np.clip(
-        np.searchsorted(x_edges, x[index], side="right") - 1, 0, n_cells[0] - 1
+    column, row = (
+        np.clip(np.searchsorted(edges, v[index], side="right") - 1, 0, len(edges) - 2)
+        for v, edges in ((x, x_edges), (y, y_edges))
     )
-    row = np.clip(np.searchsorted(y_edges, y[index], side="right") - 1, 0, n_cells[1] - 1)
     sparse = index[counts[column, row] < N_CROWDED]
-    heat = _heatmap(counts.T, x_edges, y_edges, noun)
-    points = _points(x, y, sparse, label) | {"name": noun, "hovertemplate": hover}
-    return [heat, points]
+    return [_heatmap(counts.T, x_edges, y_edges, noun), draw_singly(sparse)]
 
 
 def _edges(values: NDArray[np.float64], n_cells: int, is_log: bool) -> NDArray[np.float64]:
     low, high = float(values.min()), float(values.max())
     if low == high:
         low, high = (low / 2, high * 2) if is_log else (low - 0.5, high + 0.5)
-    if is_log:
-        edges = np.geomspace(low, high, n_cells + 1)
-    else:
-        edges = np.linspace(low, high, n_cells + 1)
+    edges = (np.geomspace if is_log else np.linspace)(low, high, n_cells + 1)
     edges[0], edges[-1] = low, high
     return edges
 
@@ -112,20 +118,4 @@ def _heatmap(
             "outlinewidth": 0,
             "len": 0.6,
         },
-    }
-
-
-def _points(
-    x: NDArray[np.float64],
-    y: NDArray[np.float64],
-    index: NDArray[np.intp],
-    label: Callable[[int], str],
-) -> PlotSpec:
-    return {
-        "type": "scatter",
-        "mode": "markers",
-        "x": json_numbers(x[index]),
-        "y": json_numbers(y[index]),
-        "text": [label(int(i)) for i in index],
-        "marker": {"size": 4.5, "color": LIGHT["point"], "opacity": 0.75},
     }

@@ -11,7 +11,6 @@ from crystalgnn_core.reporting.text import format_wanted
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from crystalgnn_core.graphs.config import GraphConfig
     from crystalgnn_core.learning.cards import DataSummary, ModelCard
     from crystalgnn_core.screening.config import ScreeningConfig
     from crystalgnn_core.screening.prescreening import Prescreened
@@ -23,23 +22,18 @@ def model_facts(cards: Sequence[ModelCard]) -> dict[str, str]:
     facts: dict[str, str] = {}
     for card in cards:
         suffix = f" ({', '.join(card.scaler.targets)})" if len(cards) > 1 else ""
+        graph = f"{card.graph.strategy}, {card.graph.cutoff:g} Å"
         described = {
             "model": card.model_id,
             **_training_facts(card.data),
             "elements seen": str(len(card.elements)),
             "epoch": str(card.epoch or "not stated"),
-            "graph": _describe_graph(card.graph),
+            "graph": "composition only" if card.graph.strategy == "none" else graph,
         }
         if card.remarks:
             described["remarks"] = "; ".join(card.remarks)
         facts |= {f"{label}{suffix}": value for label, value in described.items()}
     return facts
-
-
-def _describe_graph(graph: GraphConfig) -> str:
-    if graph.strategy == "none":
-        return "composition only"
-    return f"{graph.strategy}, {graph.cutoff:g} Å"
 
 
 def _training_facts(data: DataSummary) -> dict[str, str]:
@@ -68,15 +62,15 @@ def settings_facts(config: ScreeningConfig, result: ScreenResult) -> dict[str, s
 def _prescreen_facts(prescreened: Prescreened | None) -> dict[str, str]:
     if prescreened is None:
         return {}
-    keep = prescreened.keep
+    keep, unjudged = (
+        prescreened.keep,
+        "candidates that the pre-screen could not judge, kept",
+    )
+    best = f"{keep:,}" if isinstance(keep, int) else f"{100 * keep:g} %"
     return {
         "pre-screen by": " and ".join(prescreened.models),
-        "kept by the pre-screen": f"the best {keep:,}"
-        if isinstance(keep, int)
-        else (f"the best {100 * keep:g} %"),
-        "candidates that the pre-screen could not judge, kept": (
-            f"{prescreened.n_unjudged:,}"
-        ),
+        "kept by the pre-screen": f"the best {best}",
+        unjudged: f"{prescreened.n_unjudged:,}",
     }
 
 
@@ -103,10 +97,3 @@ def funnel_steps(config: ScreeningConfig, result: ScreenResult) -> list[tuple[st
         (f"top {config.top_k}", min(config.top_k, result.n_scored)),
     ]
     return [(step, count) for step, count in steps if count is not None]
-
-
-def change_facts(result: ScreenResult) -> dict[str, int] | None:
-    """Count what changed since the previous screen; None for the first."""
-    if result.changes is None:
-        return None
-    return {name.removeprefix("n_"): count for name, count in result.changes}

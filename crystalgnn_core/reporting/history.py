@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 
+from crystalgnn_core.errors import IntegrityError
 from crystalgnn_core.reporting.style import LIGHT
 from crystalgnn_core.storage.files import atomic_path
 from crystalgnn_core.targets import TARGETS
@@ -14,11 +16,13 @@ from crystalgnn_core.targets import TARGETS
 if TYPE_CHECKING:
     from pathlib import Path
 
-    import pandas as pd
     from matplotlib.axes import Axes
 
-ERRORS = {"val_mae_": "MAE", "val_brier_": "Brier score"}  # the smallest is the best
-RATES = {"val_accuracy_": "accuracy", "val_auc_": "ROC AUC"}
+PLOT = "history.png"
+LOSSES = {"train_loss": "training", "val_loss": "validation"}
+ERRORS = {"mae": "MAE", "brier": "Brier score"}  # the smallest is the best
+LINE_COLORS = (LIGHT["accent"], LIGHT["highlight"])
+RATES = {"accuracy": "accuracy", "auc": "ROC AUC"}
 
 
 @dataclass(frozen=True)
@@ -40,6 +44,23 @@ class HistoryPanel:
     marks_best: bool = False
 
 
+def plot_history(model_folder: Path, model_id: str) -> Path:
+    """Draw the training history of a finished model as `history.png`, unless it is there.
+
+    Raises:
+        IntegrityError: The model has no history.
+    """
+    from crystalgnn_core.learning.cards import HISTORY  # loads torch
+
+    target, history = model_folder / PLOT, model_folder / HISTORY
+    if target.is_file():
+        return target
+    if not history.is_file():
+        raise IntegrityError(f"{history}: file is missing; train the model again")
+    write_history_plot(target, pd.read_parquet(history), title=model_id)
+    return target
+
+
 def history_panels(history: pd.DataFrame) -> list[HistoryPanel]:
     """List the panels that a history has data for.
 
@@ -49,18 +70,23 @@ def history_panels(history: pd.DataFrame) -> list[HistoryPanel]:
             `learning_rate`; columns without a value, and a constant rate, are left out.
     """
     filled = [str(name) for name in history.columns if history[name].notna().any()]
-    losses = {
-        name: title
-        for name, title in (("train_loss", "training"), ("val_loss", "validation"))
-        if name in filled
-    }
     panels = []
+    losses = {name: title for name, title in LOSSES.items() if name in filled}
     if losses:
         is_positive = bool((history[list(losses)].min() > 0).all())
         panels.append(HistoryPanel("loss", "loss", losses, is_log=is_positive))
-    panels += [_error_panel(name) for name in filled if name.startswith(tuple(ERRORS))]
-    names = [_target_of(name) for name in filled if name.startswith(tuple(RATES))]
-    panels += [_rate_panel(name, filled) for name in dict.fromkeys(names)]
+    rates: dict[str, dict[str, str]] = {}
+    for column in filled:
+        kind, _, name = column.removeprefix("val_").partition("_")
+        if kind in ERRORS:
+            title = f"validation {ERRORS[kind]}, {_title_of(name, with_unit=True)}"
+            shown = {column: "validation"}
+            panels.append(HistoryPanel(column, title, shown, marks_best=True))
+        elif kind in RATES:
+            rates.setdefault(name, {})[column] = RATES[kind]
+    for name, shown in rates.items():
+        title = f"validation {' and '.join(shown.values())}, {_title_of(name)}"
+        panels.append(HistoryPanel(f"rates-{name}", title, shown))
     if "learning_rate" in filled and np.ptp(history["learning_rate"].dropna()) > 0:
         columns = {"learning_rate": "learning rate"}
         panels.append(HistoryPanel("learning_rate", "learning rate", columns, is_log=True))
@@ -74,41 +100,15 @@ def best_epoch(history: pd.DataFrame, column: str) -> tuple[int, float]:
     return int(history["epoch"].iloc[row]), float(values[row])
 
 
-def _error_panel(column: str) -> HistoryPanel:
-    [word] = [word for prefix, word in ERRORS.items() if column.startswith(prefix)]
-    target = TARGETS.get(_target_of(column))
-    name = _target_of(column)
-    if target is not None:
-        name = target.title if target.is_class else target.heading
-    columns = {column: "validation"}
-    return HistoryPanel(column, f"validation {word}, {name}", columns, marks_best=True)
-
-
-def _rate_panel(name: str, filled: list[str]) -> HistoryPanel:
-    columns = {
-        f"{prefix}{name}": word
-        for prefix, word in RATES.items()
-        if f"{prefix}{name}" in filled
-    }
-    title = TARGETS[name].title if name in TARGETS else name
-    words = " and ".join(columns.values())
-    return HistoryPanel(f"rates-{name}", f"validation {words}, {title}", columns)
-
-
-def _target_of(column: str) -> str:
-    for prefix in (*ERRORS, *RATES):
-        column = column.removeprefix(prefix)
-    return column
+def _title_of(name: str, *, with_unit: bool = False) -> str:
+    target = TARGETS.get(name)
+    if target is None:
+        return name
+    return target.heading if with_unit and not target.is_class else target.title
 
 
 def write_history_plot(path: Path, history: pd.DataFrame, *, title: str) -> None:
-    """Write the training history as a PNG, atomically.
-
-    Args:
-        path: File to write.
-        history: See `history_panels`.
-        title: Heading of the plot.
-    """
+    """Write the training history, see `history_panels`, as a PNG, atomically."""
     # The object API with its own canvas: pyplot keeps global state that threads share.
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -117,7 +117,8 @@ def write_history_plot(path: Path, history: pd.DataFrame, *, title: str) -> None
     width = 4.2 * max(len(panels), 1)
     figure = Figure(figsize=(width, 3.4), layout="constrained", facecolor=LIGHT["surface"])
     FigureCanvasAgg(figure)
-    figure.suptitle(_plain(title), x=0.01, ha="left", fontsize=11, color=LIGHT["ink"])
+    plain = title.replace("$", r"\$")  # matplotlib would read it as mathematics
+    figure.suptitle(plain, x=0.01, ha="left", fontsize=11, color=LIGHT["ink"])
     for index, panel in enumerate(panels):
         _draw_panel(figure.add_subplot(1, len(panels), index + 1), history, panel)
     with atomic_path(path) as temporary:
@@ -125,8 +126,7 @@ def write_history_plot(path: Path, history: pd.DataFrame, *, title: str) -> None
 
 
 def _draw_panel(axes: Axes, history: pd.DataFrame, panel: HistoryPanel) -> None:
-    colors = (LIGHT["accent"], LIGHT["highlight"])
-    for (column, name), color in zip(panel.columns.items(), colors, strict=False):
+    for (column, name), color in zip(panel.columns.items(), LINE_COLORS, strict=False):
         axes.plot(history["epoch"], history[column], label=name, color=color, linewidth=1.6)
     if panel.marks_best:
         epoch, value = best_epoch(history, next(iter(panel.columns)))
@@ -142,7 +142,3 @@ def _draw_panel(axes: Axes, history: pd.DataFrame, panel: HistoryPanel) -> None:
     axes.tick_params(which="both", labelsize=8)
     axes.grid(visible=True, color=LIGHT["grid"], linewidth=0.8)
     axes.spines[["top", "right"]].set_visible(False)
-
-
-def _plain(text: str) -> str:
-    return text.replace("$", r"\$")  # matplotlib would read it as mathematics

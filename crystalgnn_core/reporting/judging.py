@@ -4,12 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from crystalgnn_core.screening.quality import (
-    TRUE,
-    RankingQuality,
-    judge_ranking,
-    true_best_kept,
-)
+from crystalgnn_core.screening.criteria import TRUE
+from crystalgnn_core.screening.quality import RankingQuality, judge_ranking, true_best_kept
 from crystalgnn_core.targets import get_target
 
 if TYPE_CHECKING:

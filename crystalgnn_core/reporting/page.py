@@ -5,10 +5,9 @@ from __future__ import annotations
 import base64
 import gzip
 import hashlib
-import json
 from functools import cache
 from importlib.resources import files
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
@@ -16,9 +15,9 @@ from markupsafe import Markup
 from crystalgnn_core.records.provenance import is_noncommercial, name_noncommercial
 from crystalgnn_core.reporting import text
 from crystalgnn_core.reporting.panels import draw_panels
-from crystalgnn_core.reporting.reliability import ReliabilityData
+from crystalgnn_core.reporting.reliability import class_scores
 from crystalgnn_core.reporting.report import MAX_TABLE_ROWS
-from crystalgnn_core.reporting.style import DARK, FONT, LIGHT, dark_colors
+from crystalgnn_core.reporting.style import COLORS, DARK, FONT, LIGHT
 from crystalgnn_core.reporting.table import table_columns, table_rows
 from crystalgnn_core.storage.files import write_text
 from crystalgnn_core.targets import TARGETS
@@ -26,7 +25,7 @@ from crystalgnn_core.targets import TARGETS
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from crystalgnn_core.reporting.parity import ParityData
+    from crystalgnn_core.reporting.comparison import Comparison
     from crystalgnn_core.reporting.report import ScreenReport
 
 PACKAGE = "crystalgnn_core.reporting"
@@ -56,7 +55,7 @@ def render_report(report: ScreenReport) -> str:
             columns=columns,
             rows=table_rows(ranking, columns),
             panels=panels,
-            plot_data=_embed_json({"plots": panels.specs, "dark": dark_colors()}),
+            plot_data={"plots": panels.specs, "dark": dict(COLORS.values())},
             key_numbers=_key_numbers(report),
             examples=_examples_by_reason(report),
             noncommercial=name_noncommercial(use.facts for use in report.data),
@@ -82,6 +81,10 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.policies["json.dumps_kwargs"] = {
+        "allow_nan": False,
+        "separators": (",", ":"),
+    }
     environment.filters |= {
         "count": text.format_count,
         "share": text.format_share,
@@ -111,14 +114,6 @@ def _script_digest(source: str) -> str:
     return f"sha256-{base64.b64encode(digest).decode('ascii')}"
 
 
-def _embed_json(value: Any) -> Markup:  # noqa: ANN401  any JSON value
-    """Write JSON that no text in it can end: `</script>` and `<!--` lose their `<`."""
-    document = json.dumps(value, allow_nan=False, separators=(",", ":"))
-    for character in "<>&":
-        document = document.replace(character, f"\\u{ord(character):04x}")
-    return Markup(document)
-
-
 def _key_numbers(report: ScreenReport) -> list[tuple[str | Markup, str, str]]:
     """Return value, label and note of the numbers in the header."""
     counts = report.counts
@@ -138,13 +133,14 @@ def _key_numbers(report: ScreenReport) -> list[tuple[str | Markup, str, str]]:
     return numbers
 
 
-def _key_error(data: ParityData | ReliabilityData) -> tuple[str, str, str]:
+def _key_error(data: Comparison) -> tuple[str, str, str]:
     """Return value, label and note of the error of one target."""
     target = TARGETS[data.target]
-    if isinstance(data, ReliabilityData):
-        word, value, other = "AUC", data.scores.auc, data.baseline_scores.auc
+    if target.is_class:
+        word, (value, other) = "AUC", (scores.auc for scores in class_scores(data))
     else:
-        word, value, other = "MAE", data.mae, data.baseline_mae
+        word, value = "MAE", data.metrics.mae
+        other = data.baseline.mae if data.baseline else None
     note = "" if other is None else f"composition only {text.format_number(other)}"
     shown = target.with_unit(text.format_number(value))
     return shown, f"{data.split} {word}, {target.title}", note

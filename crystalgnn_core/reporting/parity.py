@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import html
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,80 +16,20 @@ from crystalgnn_core.reporting.style import (
     figure,
     line_trace,
 )
-from crystalgnn_core.reporting.text import format_number
+from crystalgnn_core.reporting.text import format_number, format_share
 from crystalgnn_core.targets import get_target
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from numpy.typing import NDArray
+    from crystalgnn_core.reporting.comparison import Comparison
 
 
-@dataclass(frozen=True)
-class ParityData:
-    """True and predicted values of one target on one split.
-
-    Attributes:
-        target: Name in the table of targets.
-        split: Split or set the rows belong to, such as `test`.
-        material_ids: Identifiers, length n.
-        true: Reference values in the target's unit, shape (n,).
-        predicted: Predicted values in the target's unit, shape (n,).
-        mae: Mean absolute error in the target's unit.
-        rmse: Root mean square error in the target's unit.
-        r2: Coefficient of determination.
-        baseline_mae: Error of a composition-only model on the same rows, if one was fitted.
-    """
-
-    target: str
-    split: str
-    material_ids: Sequence[str]
-    true: NDArray[np.float64]
-    predicted: NDArray[np.float64]
-    mae: float
-    rmse: float
-    r2: float
-    baseline_mae: float | None = None
-
-    @classmethod
-    def of(
-        cls,
-        target: str,
-        split: str,
-        material_ids: Sequence[str],
-        true: NDArray[np.float64],
-        predicted: NDArray[np.float64],
-        *,
-        baseline_mae: float | None = None,
-    ) -> ParityData:
-        """Compute the errors over the rows where both values are finite; NaN if none is."""
-        usable = np.isfinite(true) & np.isfinite(predicted)
-        if not usable.any():
-            nan = float("nan")
-            return cls(
-                target, split, material_ids, true, predicted, nan, nan, nan, baseline_mae
-            )
-        error = predicted[usable] - true[usable]
-        spread = float(np.sum((true[usable] - true[usable].mean()) ** 2))
-        r2 = 1.0 - float(np.sum(error**2)) / spread if spread > 0 else float("nan")
-        mae, rmse = float(np.abs(error).mean()), float(np.sqrt((error**2).mean()))
-        return cls(
-            target, split, material_ids, true, predicted, mae, rmse, r2, baseline_mae
-        )
-
-    @property
-    def n_rows(self) -> int:
-        """Number of rows where both values are finite."""
-        return int(np.sum(np.isfinite(self.true) & np.isfinite(self.predicted)))
-
-
-def parity_figure(data: ParityData) -> PlotSpec:
+def parity_figure(data: Comparison) -> PlotSpec:
     """Draw predicted against true values with the identity line and the errors."""
     target = get_target(data.target)
     is_log = target.transform == "log10"
     traces = density_traces(
-        np.asarray(data.true, dtype=float),
-        np.asarray(data.predicted, dtype=float),
+        data.true,
+        data.predicted,
         lambda i: html.escape(str(data.material_ids[i])),
         noun="materials",
         hover=f"<b>%{{text}}</b><br>true {target.with_unit('%{x:.4g}')}<br>predicted "
@@ -100,22 +39,33 @@ def parity_figure(data: ParityData) -> PlotSpec:
     low, high = _common_range(data, is_log=is_log)
     traces.append(line_trace([low, high], [low, high], LIGHT["axis"], "perfect agreement"))
     span = [float(np.log10(low)), float(np.log10(high))] if is_log else [low, high]
-    shared = {"type": "log"} if is_log else {}
-    x_axis = axis(f"true {target.heading}", range=span, constrain="domain", **shared)
-    y_axis = axis(
-        f"predicted {target.heading}",
-        range=span,
-        constrain="domain",
-        scaleanchor="x",
-        **shared,
+    shared = {"range": span, "constrain": "domain"} | ({"type": "log"} if is_log else {})
+    return figure(
+        traces,
+        x_axis=axis(f"true {target.heading}", **shared),
+        y_axis=axis(f"predicted {target.heading}", scaleanchor="x", **shared),
+        annotations=[_error_box(data)],
     )
-    spec = figure(traces, x_axis=x_axis, y_axis=y_axis)
-    spec["layout"]["annotations"] = [_error_box(data)]
-    return spec
 
 
-def _common_range(data: ParityData, *, is_log: bool) -> tuple[float, float]:
-    values = np.concatenate([np.ravel(data.true), np.ravel(data.predicted)]).astype(float)
+def parity_caption(data: Comparison) -> str:
+    """Say in words how large the error is, and how much the structures help."""
+    target, mae = get_target(data.target), data.metrics.mae
+    error = target.with_unit(format_number(mae))
+    errors = f"Mean absolute error {error} on {data.metrics.n:,} rows"
+    other = data.baseline.mae if data.baseline else None
+    if mae is None or other is None or not other > 0:
+        return f"{errors}. Dashed: perfect agreement."
+    word = "smaller" if mae <= other else "larger"
+    return (
+        f"{errors}, {format_share(abs(other - mae), other)} {word} than that of a model "
+        f"that sees the composition only ({target.with_unit(format_number(other))}). "
+        "Dashed: perfect agreement."
+    )
+
+
+def _common_range(data: Comparison, *, is_log: bool) -> tuple[float, float]:
+    values = np.concatenate([data.true, data.predicted])
     values = values[np.isfinite(values) & ((values > 0) | (not is_log))]
     if not len(values):
         return (1.0, 10.0) if is_log else (0.0, 1.0)
@@ -126,15 +76,15 @@ def _common_range(data: ParityData, *, is_log: bool) -> tuple[float, float]:
     return low - margin, high + margin
 
 
-def _error_box(data: ParityData) -> PlotSpec:
-    target = get_target(data.target)
+def _error_box(data: Comparison) -> PlotSpec:
+    target, found = get_target(data.target), data.metrics
     lines = [
-        f"<b>MAE {target.with_unit(format_number(data.mae))}</b>",
-        f"RMSE {target.with_unit(format_number(data.rmse))}",
-        f"R\N{SUPERSCRIPT TWO} {format_number(data.r2)}",
-        f"n = {data.n_rows:,}",
+        f"<b>MAE {target.with_unit(format_number(found.mae))}</b>",
+        f"RMSE {target.with_unit(format_number(found.rmse))}",
+        f"R\N{SUPERSCRIPT TWO} {format_number(found.r2)}",
+        f"n = {found.n:,}",
     ]
-    if data.baseline_mae is not None:
-        baseline = target.with_unit(format_number(data.baseline_mae))
+    if data.baseline is not None and data.baseline.mae is not None:
+        baseline = target.with_unit(format_number(data.baseline.mae))
         lines.insert(1, f"composition only {baseline}")
     return corner_note(lines)

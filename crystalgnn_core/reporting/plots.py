@@ -9,15 +9,21 @@ import numpy as np
 import pandas as pd
 
 from crystalgnn_core.reporting.density import density_traces
-from crystalgnn_core.reporting.history import HistoryPanel, best_epoch, history_panels
+from crystalgnn_core.reporting.history import (
+    LINE_COLORS,
+    HistoryPanel,
+    best_epoch,
+    history_panels,
+)
 from crystalgnn_core.reporting.style import (
     LIGHT,
     PlotSpec,
     axis,
+    corner_note,
     figure,
-    json_numbers,
     legend,
     line_trace,
+    make_trace,
 )
 from crystalgnn_core.reporting.text import format_wanted, formula_markup
 from crystalgnn_core.targets import TARGETS, Target
@@ -81,11 +87,19 @@ def plane_figure(
         n_cells=(104, 60),
         hover=hover,
     )
-    traces.append(_top_trace(top, axes, hover, n_top))
+    line = {"color": LIGHT["highlight-line"], "width": 1}
+    highlighted = make_trace(
+        top[x.name],
+        top[y.name],
+        name=f"ranked 1\N{EN DASH}{n_top}",
+        text=[_candidate_text(row) for _, row in top.iterrows()],
+        hovertemplate=hover,
+        marker={"size": 9, "color": LIGHT["highlight"], "line": line},
+    )
     shaded = [criterion for criterion in criteria if criterion.column == axes[1]]
     ends = _vertical_range(scatter[y.name].to_numpy(dtype=float), y, shaded)
-    spec = figure(traces, x_axis=axis(x.heading), y_axis=axis(y.heading, range=ends))
-    spec["layout"] |= {"showlegend": True, "legend": legend()}
+    y_axis = axis(y.heading, range=ends)
+    spec = figure([*traces, highlighted], x_axis=axis(x.heading), y_axis=y_axis, **legend())
     spec["layout"]["margin"] |= {"t": 36}
     for criterion in shaded:
         _shade(spec, criterion, ends)
@@ -98,19 +112,15 @@ def history_figures(history: pd.DataFrame) -> list[tuple[HistoryPanel, PlotSpec]
 
 
 def _history_figure(history: pd.DataFrame, panel: HistoryPanel) -> PlotSpec:
-    epoch = history["epoch"].to_numpy(dtype=float)
-    colors = (LIGHT["accent"], LIGHT["highlight"])
     traces = []
-    for (column, name), color in zip(panel.columns.items(), colors, strict=False):
-        trace = line_trace(epoch, history[column].to_numpy(dtype=float), color, name)
+    for (column, name), color in zip(panel.columns.items(), LINE_COLORS, strict=False):
+        trace = line_trace(history["epoch"], history[column], color, name)
         trace["line"] = {"color": color, "width": 1.8}
         trace["hovertemplate"] = f"epoch %{{x}}: %{{y:.4g}} ({name})<extra></extra>"
         traces.append(trace)
     kind = {"type": "log", "dtick": "D2"} if panel.is_log else {"rangemode": "tozero"}
-    y_axis = axis("", **kind)
-    spec = figure(traces, x_axis=axis("epoch"), y_axis=y_axis)
-    if len(traces) > 1:
-        spec["layout"] |= {"showlegend": True, "legend": legend()}
+    shown = legend() if len(traces) > 1 else {}
+    spec = figure(traces, x_axis=axis("epoch"), y_axis=axis("", **kind), **shown)
     if panel.marks_best:
         _mark_best(spec, history, next(iter(panel.columns)))
     return spec
@@ -118,37 +128,20 @@ def _history_figure(history: pd.DataFrame, panel: HistoryPanel) -> PlotSpec:
 
 def _mark_best(spec: PlotSpec, history: pd.DataFrame, column: str) -> None:
     epoch, value = best_epoch(history, column)
-    spec["data"].append(
-        {
-            "type": "scatter",
-            "mode": "markers",
-            "x": [epoch],
-            "y": [value],
-            "cliponaxis": False,
-            "marker": {"size": 8, "color": LIGHT["highlight"]},
-            "hovertemplate": "best: epoch %{x}, %{y:.4g}<extra></extra>",
-        }
+    best = make_trace(
+        [epoch],
+        [value],
+        cliponaxis=False,
+        marker={"size": 8, "color": LIGHT["highlight"]},
+        hovertemplate="best: epoch %{x}, %{y:.4g}<extra></extra>",
     )
-    spec["layout"]["annotations"].append(
-        {
-            "text": f"best {value:.3g} at epoch {epoch}",
-            "showarrow": False,
-            "xref": "x domain",
-            "yref": "y domain",
-            "x": 1,
-            "y": 0.98,
-            "xanchor": "right",
-            "yanchor": "top",
-            "font": {"color": LIGHT["ink"], "size": 12},
-        }
-    )
+    spec["data"].append(best)
+    note = corner_note([f"best {value:.3g} at epoch {epoch}"], x=1, xanchor="right")
+    spec["layout"]["annotations"].append(note)
 
 
 def _candidate_text(row: pd.Series) -> str:
-    name, formula = (
-        html.escape(str(row["candidate_id"])),
-        formula_markup(str(row["formula"])),
-    )
+    name, formula = html.escape(row["candidate_id"]), formula_markup(row["formula"])
     place = "" if pd.isna(row["rank"]) else f"<br>rank {int(row['rank']):,}"
     return f"<b>{formula}</b><br>{name}{place}"
 
@@ -165,25 +158,6 @@ def _vertical_range(
         lowest = 0.0
     margin = 0.03 * (highest - lowest) or 0.05
     return [lowest - margin, highest + 2 * margin]
-
-
-def _top_trace(
-    top: pd.DataFrame, axes: tuple[str, str], hover: str, n_top: int
-) -> PlotSpec:
-    return {
-        "type": "scatter",
-        "mode": "markers",
-        "name": f"ranked 1\N{EN DASH}{n_top}",
-        "x": json_numbers(top[axes[0]]),
-        "y": json_numbers(top[axes[1]]),
-        "text": [_candidate_text(row) for _, row in top.iterrows()],
-        "hovertemplate": hover,
-        "marker": {
-            "size": 9,
-            "color": LIGHT["highlight"],
-            "line": {"color": LIGHT["highlight-line"], "width": 1},
-        },
-    }
 
 
 def _shade(spec: PlotSpec, criterion: Criterion, ends: Sequence[float]) -> None:
@@ -205,7 +179,4 @@ def _shade(spec: PlotSpec, criterion: Criterion, ends: Sequence[float]) -> None:
     # An empty trace gives the range a place in the legend, where no marker hides it.
     swatch = {"size": 12, "symbol": "square", "color": LIGHT["window"]}
     name = f"wanted: {format_wanted(criterion)}"
-    spec["data"].append(
-        {"type": "scatter", "mode": "markers", "name": name, "x": [None], "y": [None]}
-        | {"marker": swatch}
-    )
+    spec["data"].append(make_trace([np.nan], [np.nan], name=name, marker=swatch))

@@ -18,7 +18,8 @@ from crystalgnn_core.records.label_schemes import (
 from crystalgnn_core.records.table.store import RecordStore
 from crystalgnn_core.screening.candidates import read_candidates
 from crystalgnn_core.screening.cifs import cif_name
-from crystalgnn_core.screening.quality import SETTING, TRUE, refuse_mixed_values
+from crystalgnn_core.screening.criteria import TRUE
+from crystalgnn_core.screening.quality import SETTING, refuse_mixed_values
 from crystalgnn_core.targets import TARGETS, scheme_column
 
 if TYPE_CHECKING:
@@ -39,31 +40,23 @@ def with_truth(
     Returns:
         The ranking, and why values that are known are left out.
     """
-    candidates, refusals = _with_hull(store, config, read_candidates(store, config.sources))
+    candidates, mixed = read_candidates(store, config.sources), config.allow_mixed_schemes
+    refusals: list[str] = []
+    try:
+        hull = true_hull_distances(store, candidates, allow_mixed_schemes=mixed)
+        if hull is not None:
+            candidates = candidates.assign(energy_above_hull_true=hull)
+    except LabelSchemeError as error:
+        refusals.append(str(error))
     known = [name for name in map(str, candidates) if name.endswith(KNOWN)]
     merged = ranking.merge(candidates[[*KEYS, *known]], on=KEYS, how="left", validate="1:1")
-    for target in () if config.allow_mixed_schemes else TARGETS:
+    for target in () if mixed else TARGETS:
         try:
             refuse_mixed_values(merged, target)
         except LabelSchemeError as error:
             refusals.append(str(error))
             merged = merged.drop(columns=[target + TRUE, scheme_column(target)])
     return merged.sort_values("rank").reset_index(drop=True), tuple(refusals)
-
-
-def _with_hull(
-    store: Path, config: ScreeningConfig, candidates: pd.DataFrame
-) -> tuple[pd.DataFrame, list[str]]:
-    """Add the true hull distances where there are any, or say why they are left out."""
-    try:
-        hull = true_hull_distances(
-            store, candidates, allow_mixed_schemes=config.allow_mixed_schemes
-        )
-    except LabelSchemeError as error:
-        return candidates, [str(error)]
-    if hull is None:
-        return candidates, []
-    return candidates.assign(energy_above_hull_true=hull), []
 
 
 def true_hull_distances(
@@ -74,11 +67,6 @@ def true_hull_distances(
     Only the synthetic source knows all competing phases: its hull is that of all synthetic
     records of the store together. For anything else the result is None.
 
-    Args:
-        store: Store folder.
-        candidates: Columns `source`, `candidate_id` and the schemes of the true values.
-        allow_mixed_schemes: Take energies of several schemes as one.
-
     Raises:
         LabelSchemeError: The records follow several schemes, and mixing was not asked for.
     """
@@ -87,9 +75,8 @@ def true_hull_distances(
     if not len(candidates) or not candidates[column].str.startswith(SYNTHETIC_PREFIX).all():
         return None
     records = RecordStore(store)
-    table = records.read(
-        sorted(records.source_counts()), ["formula", energy, column]
-    ).to_pandas()
+    sources = sorted(records.source_counts())
+    table = records.read(sources, ["formula", energy, column]).to_pandas()
     is_synthetic = table[column].str.startswith(SYNTHETIC_PREFIX).fillna(value=False)
     table = table[is_synthetic.astype(bool)]
     if not allow_mixed_schemes:
@@ -97,11 +84,9 @@ def true_hull_distances(
         refuse_mixture(energy, counts, where="one convex hull", setting=SETTING)
     compositions = [Composition(formula).get_el_amt_dict() for formula in table["formula"]]
     distances = energies_above_hull(compositions, table[energy].to_list())
-    by_id = pd.Series(
-        distances,
-        index=pd.MultiIndex.from_frame(table[["source", "material_id"]]),
-    )
-    keys = pd.MultiIndex.from_frame(candidates[["source", "candidate_id"]])
+    ids = pd.MultiIndex.from_frame(table[["source", "material_id"]])
+    by_id = pd.Series(distances, index=ids)
+    keys = pd.MultiIndex.from_frame(candidates[KEYS])
     return pd.Series(by_id.reindex(keys).to_numpy(), index=candidates.index)
 
 
@@ -124,9 +109,8 @@ def with_links(
         return linked
     before = pd.read_parquet(path, columns=[*KEYS, "rank"])
     merged = linked.merge(before.rename(columns={"rank": "_before"}), on=KEYS, how="left")
-    pairs = zip(merged["rank"], merged["_before"], strict=True)
-    changes = [_change(rank, old) for rank, old in pairs]
-    return merged.drop(columns="_before").assign(change=changes)
+    pairs = zip(merged["rank"], merged.pop("_before"), strict=True)
+    return merged.assign(change=[_change(rank, old) for rank, old in pairs])
 
 
 def _change(rank: int, before: float) -> str:

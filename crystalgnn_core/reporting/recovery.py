@@ -78,7 +78,7 @@ def recovery_figure(curve: RecoveryCurve) -> PlotSpec:
             range=[0, 1.04],
             tickformat=".0%",
         ),
+        **legend(traceorder="reversed"),
     )
-    spec["layout"] |= {"showlegend": True, "legend": legend(traceorder="reversed")}
     spec["layout"]["margin"] |= {"t": 36}
     return spec

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from crystalgnn_core.base import FrozenModel
 from crystalgnn_core.errors import IntegrityError
 
 if TYPE_CHECKING:
@@ -12,13 +13,20 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
+    from crystalgnn_core.reporting.comparison import Comparison
     from crystalgnn_core.reporting.data_sources import DataUse
-    from crystalgnn_core.reporting.parity import ParityData
     from crystalgnn_core.reporting.recovery import RecoveryCurve
-    from crystalgnn_core.reporting.reliability import ReliabilityData
     from crystalgnn_core.screening.criteria import Criterion
 
 MAX_TABLE_ROWS = 1000
+
+
+class StageNote(FrozenModel):
+    """What a stage did: shown in tables at the end of a run and in the report."""
+
+    stage: str
+    seconds: float
+    note: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,7 +89,7 @@ class ScreenReport:
         not_judged: Why that, or some of it, is not stated although values are known.
         recovery: How early the ranking meets the truly best; only where the truth is known.
         history: Training history, see `history.history_panels`.
-        stages: Stage, seconds and note.
+        stages: What the stages of the run note down.
         changes: Counts of new, changed, removed and unchanged candidates of a re-screen.
         csv_name: File beside the page that holds the whole ranking; None if there is none.
 
@@ -107,14 +115,14 @@ class ScreenReport:
     funnel: Sequence[tuple[str, int]] = ()
     rejects: Mapping[str, int] = field(default_factory=dict)
     reject_examples: Sequence[tuple[str, str, str]] = ()
-    parity: Sequence[ParityData | ReliabilityData] = ()
+    parity: Sequence[Comparison] = ()
     scatter: pd.DataFrame | None = None
     n_top: int = 50
     quality: Mapping[str, str] | None = None
     not_judged: Sequence[str] = ()
     recovery: RecoveryCurve | None = None
     history: pd.DataFrame | None = None
-    stages: Sequence[tuple[str, float, str]] = ()
+    stages: Sequence[StageNote] = ()
     changes: Mapping[str, int] | None = None
     csv_name: str | None = "ranking.csv"
 

@@ -8,15 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import pandas as pd
-from pydantic import ValidationError
 
 from crystalgnn_core.base import ADDED_LATER, FrozenModel, digest_of
-from crystalgnn_core.errors import IntegrityError, LabelSchemeError
+from crystalgnn_core.errors import LabelSchemeError
 from crystalgnn_core.learning.cards import HISTORY, TEST_PREDICTIONS, read_card
 from crystalgnn_core.records.label_schemes import SYNTHETIC_PREFIX
+from crystalgnn_core.reporting.comparison import compare_columns
 from crystalgnn_core.reporting.data_sources import data_of_screen, overlap_facts
 from crystalgnn_core.reporting.facts import (
-    change_facts,
     funnel_steps,
     model_facts,
     scheme_facts,
@@ -24,22 +23,21 @@ from crystalgnn_core.reporting.facts import (
 )
 from crystalgnn_core.reporting.judging import describe_quality, judge_screen
 from crystalgnn_core.reporting.page import write_report
-from crystalgnn_core.reporting.parity import ParityData
 from crystalgnn_core.reporting.ranked import with_links, with_truth
 from crystalgnn_core.reporting.recovery import recovery_curve
-from crystalgnn_core.reporting.reliability import ReliabilityData
 from crystalgnn_core.reporting.report import MAX_TABLE_ROWS, ScreenCounts, ScreenReport
-from crystalgnn_core.screening.quality import TRUE, RankingQuality
+from crystalgnn_core.screening.criteria import TRUE
+from crystalgnn_core.screening.quality import RankingQuality
 from crystalgnn_core.screening.ranking import describe_score, score_candidates
-from crystalgnn_core.storage.files import FileRef, read_json, write_text
-from crystalgnn_core.targets import is_class
+from crystalgnn_core.storage.files import FileRef, read_model, write_model
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from crystalgnn_core.learning.cards import ModelCard
-    from crystalgnn_core.reporting.notes import StageNote
+    from crystalgnn_core.reporting.comparison import Comparison
     from crystalgnn_core.reporting.recovery import RecoveryCurve
+    from crystalgnn_core.reporting.report import StageNote
     from crystalgnn_core.screening.config import ScreeningConfig
     from crystalgnn_core.screening.result import ScreenResult
 
@@ -76,8 +74,8 @@ def report_screen(
     """
     folder = Path(result.folder)
     digest = _page_digest(config, result)
-    state = _earlier_state(folder / ENTRY)
-    if state is not None and state.result_digest == digest:
+    state = read_model(folder / ENTRY, ReportState)
+    if state is not None and state.result_digest == digest and state.page.is_intact():
         return state.model_copy(update={"was_written": False})
     cards = [read_card(Path(model)) for model in result.models]
     ranking, not_judged = with_truth(
@@ -91,7 +89,7 @@ def report_screen(
     report = _compose(config, result, cards, with_links(ranking, config, result), quality)
     report = replace(
         report,
-        stages=_rows(stages),
+        stages=stages,
         not_judged=not_judged,
         data=data_of_screen(store, config.sources, cards),
         data_facts=overlap_facts(store, config.sources, cards),
@@ -103,8 +101,7 @@ def report_screen(
         not_judged=not_judged,
         result_digest=digest,
     )
-    content = state.model_dump_json(indent=1, exclude=state.unused_fields())
-    write_text(folder / ENTRY, content + "\n")
+    write_model(folder / ENTRY, state)
     return state
 
 
@@ -112,17 +109,6 @@ def _page_digest(config: ScreeningConfig, result: ScreenResult) -> str:
     """Name what the page shows: the screen, and by which values it is judged."""
     digest = result.settings_digest(exclude={"was_ranked"})
     return digest_of([digest, "mixed schemes"]) if config.allow_mixed_schemes else digest
-
-
-def _earlier_state(entry: Path) -> ReportState | None:
-    """Return the state of a page that is there and intact."""
-    if not entry.is_file():
-        return None
-    try:
-        state = ReportState.model_validate(read_json(entry))
-    except (IntegrityError, ValidationError):
-        return None
-    return state if state.page.is_intact() else None
 
 
 def _compose(
@@ -133,6 +119,7 @@ def _compose(
     quality: RankingQuality | None,
 ) -> ScreenReport:
     folders = [Path(model) for model in result.models]
+    histories = [folder / HISTORY for folder in folders]
     schemes = {name: text for card in cards for name, text in card.label_schemes.items()}
     names = map(str, ranking)
     shown = ranking.drop(columns=[name for name in names if name.endswith("_scheme")])
@@ -169,13 +156,11 @@ def _compose(
         n_top=config.top_k,
         quality=None if quality is None else describe_quality(quality),
         recovery=None if quality is None else _recovery(ranking, config, quality),
-        history=_history(folders),
-        changes=change_facts(result),
+        history=next((pd.read_parquet(path) for path in histories if path.is_file()), None),
+        changes=None
+        if result.changes is None
+        else {name.removeprefix("n_"): count for name, count in result.changes},
     )
-
-
-def _rows(stages: Sequence[StageNote]) -> list[tuple[str, float, str]]:
-    return [(note.stage, note.seconds, note.note) for note in stages]
 
 
 def _recovery(
@@ -185,33 +170,19 @@ def _recovery(
     return recovery_curve(ranking["score"].to_numpy(), true, n_best=quality.k)
 
 
-def _history(folders: Sequence[Path]) -> pd.DataFrame | None:
-    """Return the training history of the first model that has one."""
-    paths = [folder / HISTORY for folder in folders if (folder / HISTORY).is_file()]
-    return pd.read_parquet(paths[0]) if paths else None
-
-
 def _examples(result: ScreenResult) -> list[tuple[str, str, str]]:
     rejects = pd.read_parquet(Path(result.folder) / "rejects.parquet")
     few = rejects.groupby("reason", sort=True).head(3).head(N_EXAMPLES)
     return list(zip(few["material_id"], few["reason"], few["message"], strict=True))
 
 
-def _parity(card: ModelCard, model: Path) -> list[ParityData | ReliabilityData]:
+def _parity(card: ModelCard, model: Path) -> list[Comparison]:
     if not (model / TEST_PREDICTIONS).is_file():
         return []
     rows = pd.read_parquet(model / TEST_PREDICTIONS)
-    ids = rows["material_id"].to_list()
-    compared: list[ParityData | ReliabilityData] = []
-    for name in card.scaler.targets:
-        true = rows[name + TRUE].to_numpy(dtype=float)
-        predicted = rows[name].to_numpy(dtype=float)
-        baseline = card.baseline.get(name)
-        if is_class(name):
-            compared.append(
-                ReliabilityData.of(name, "test", true, predicted, baseline=baseline)
-            )
-            continue
-        mae = None if baseline is None else baseline.mae
-        compared.append(ParityData.of(name, "test", ids, true, predicted, baseline_mae=mae))
-    return compared
+    return [
+        compare_columns(
+            rows, name, "test", ids="material_id", baseline=card.baseline.get(name)
+        )
+        for name in card.scaler.targets
+    ]

@@ -16,67 +16,46 @@ if TYPE_CHECKING:
 
 PlotSpec = dict[str, Any]
 
-LIGHT: dict[str, str] = {
-    "page": "#f6f7f9",
-    "surface": "#ffffff",
-    "raised": "#eef1f4",
-    "ink": "#17212b",
-    "muted": "#5a6673",
-    "line": "#dbe1e7",
-    "accent": "#0b6685",
-    "bar": "#14708f",
-    "accent-soft": "#e2eff4",
-    "highlight": "#c8441b",
-    "highlight-line": "#fffefd",
-    "window": "#dcefe1",
-    "window-ink": "#2b7145",
-    "point": "#6f9fb3",
-    "density-low": "#c3dbe4",
-    "density-mid": "#4e93ad",
-    "density-high": "#083c50",
-    "grid": "#e9edf1",
-    "axis": "#8b97a3",
-    "warn": "#7a4b00",
-    "warn-soft": "#fff1d2",
-    "warn-line": "#e0a63c",
+COLORS = {  # name: light, dark
+    "page": ("#f6f7f9", "#0f1419"),
+    "surface": ("#ffffff", "#161d24"),
+    "raised": ("#eef1f4", "#202932"),
+    "ink": ("#17212b", "#e8edf2"),
+    "muted": ("#5a6673", "#9aa8b5"),
+    "line": ("#dbe1e7", "#2b3641"),
+    "accent": ("#0b6685", "#67c1de"),
+    "bar": ("#14708f", "#2f84a1"),
+    "accent-soft": ("#e2eff4", "#17333f"),
+    "highlight": ("#c8441b", "#ff8d5f"),
+    "highlight-line": ("#fffefd", "#161d24"),
+    "window": ("#dcefe1", "#1a3527"),
+    "window-ink": ("#2b7145", "#7fcf9b"),
+    "point": ("#6f9fb3", "#5b8ea3"),
+    "density-low": ("#c3dbe4", "#22475a"),
+    "density-mid": ("#4e93ad", "#3f93b3"),
+    "density-high": ("#083c50", "#c9f0fb"),
+    "grid": ("#e9edf1", "#232d36"),
+    "axis": ("#8b97a3", "#71808e"),
+    "warn": ("#7a4b00", "#ffd58a"),
+    "warn-soft": ("#fff1d2", "#33270f"),
+    "warn-line": ("#e0a63c", "#8a6420"),
 }
-DARK: dict[str, str] = {
-    "page": "#0f1419",
-    "surface": "#161d24",
-    "raised": "#202932",
-    "ink": "#e8edf2",
-    "muted": "#9aa8b5",
-    "line": "#2b3641",
-    "accent": "#67c1de",
-    "bar": "#2f84a1",
-    "accent-soft": "#17333f",
-    "highlight": "#ff8d5f",
-    "highlight-line": "#161d24",
-    "window": "#1a3527",
-    "window-ink": "#7fcf9b",
-    "point": "#5b8ea3",
-    "density-low": "#22475a",
-    "density-mid": "#3f93b3",
-    "density-high": "#c9f0fb",
-    "grid": "#232d36",
-    "axis": "#71808e",
-    "warn": "#ffd58a",
-    "warn-soft": "#33270f",
-    "warn-line": "#8a6420",
-}
+LIGHT = {name: light for name, (light, _) in COLORS.items()}
+DARK = {name: dark for name, (_, dark) in COLORS.items()}
 FONT = (
     'system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans", "Liberation Sans", '
     "Helvetica, Arial, sans-serif"
 )
 
 
-def dark_colors() -> dict[str, str]:
-    """Map every light colour to its dark counterpart."""
-    return {LIGHT[name]: DARK[name] for name in LIGHT}
-
-
-def figure(data: list[PlotSpec], *, x_axis: PlotSpec, y_axis: PlotSpec) -> PlotSpec:
-    """Assemble a figure of one panel in the common style."""
+def figure(
+    data: list[PlotSpec],
+    *,
+    x_axis: PlotSpec,
+    y_axis: PlotSpec,
+    **extra: Any,  # noqa: ANN401  any JSON value
+) -> PlotSpec:
+    """Assemble a figure of one panel in the common style; the rest goes to the layout."""
     layout = {
         "font": {"family": FONT, "size": 12, "color": LIGHT["muted"]},
         "paper_bgcolor": "rgba(0,0,0,0)",
@@ -100,7 +79,7 @@ def figure(data: list[PlotSpec], *, x_axis: PlotSpec, y_axis: PlotSpec) -> PlotS
         "shapes": [],
         "annotations": [],
     }
-    return {"data": data, "layout": layout}
+    return {"data": data, "layout": layout | extra}
 
 
 def axis(title: str, **extra: Any) -> PlotSpec:  # noqa: ANN401  any JSON value
@@ -119,9 +98,10 @@ def axis(title: str, **extra: Any) -> PlotSpec:  # noqa: ANN401  any JSON value
 
 
 def legend(**extra: Any) -> PlotSpec:  # noqa: ANN401  any JSON value
-    """Describe a horizontal legend above the panel."""
+    """Show a horizontal legend above the panel: entries of the layout."""
     place = {"orientation": "h", "x": 0, "xanchor": "left", "y": 1.02, "yanchor": "bottom"}
-    return {**place, "bgcolor": "rgba(0,0,0,0)", "itemsizing": "constant", **extra}
+    style = {"bgcolor": "rgba(0,0,0,0)", "itemsizing": "constant"}
+    return {"showlegend": True, "legend": place | style | extra}
 
 
 def json_numbers(values: Iterable[float]) -> list[float | None]:
@@ -132,21 +112,20 @@ def json_numbers(values: Iterable[float]) -> list[float | None]:
     ]
 
 
+def make_trace(x: Iterable[float], y: Iterable[float], **extra: Any) -> PlotSpec:  # noqa: ANN401  any JSON value
+    """Draw markers, or what `mode` says."""
+    places = {"x": json_numbers(x), "y": json_numbers(y)}
+    return {"type": "scatter", "mode": "markers"} | places | extra
+
+
 def line_trace(x: Iterable[float], y: Iterable[float], color: str, name: str) -> PlotSpec:
     """Draw a thin dashed guide line that does not answer to the pointer."""
-    return {
-        "type": "scatter",
-        "mode": "lines",
-        "name": name,
-        "x": json_numbers(x),
-        "y": json_numbers(y),
-        "line": {"color": color, "width": 1.2, "dash": "dash"},
-        "hoverinfo": "skip",
-    }
+    line = {"color": color, "width": 1.2, "dash": "dash"}
+    return make_trace(x, y, mode="lines", name=name, line=line, hoverinfo="skip")
 
 
-def corner_note(lines: Sequence[str]) -> dict[str, Any]:
-    """Return an annotation of plotly with lines in the upper left corner of a panel."""
+def corner_note(lines: Sequence[str], **place: Any) -> PlotSpec:  # noqa: ANN401  any JSON value
+    """Return an annotation with lines in a corner of a panel, the upper left by default."""
     return {
         "text": "<br>".join(lines),
         "align": "left",
@@ -158,4 +137,4 @@ def corner_note(lines: Sequence[str]) -> dict[str, Any]:
         "xanchor": "left",
         "yanchor": "top",
         "font": {"color": LIGHT["ink"], "size": 12},
-    }
+    } | place

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 import pandas as pd
@@ -12,19 +13,19 @@ from markupsafe import Markup
 
 from crystalgnn_core.reporting.text import (
     MISSING,
+    capitalized,
     format_count,
     format_number,
     formula_markup,
     relative_link,
 )
+from crystalgnn_core.screening.criteria import TRUE
 from crystalgnn_core.targets import TARGETS, Target
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
 CellKind = Literal["rank", "number", "text", "formula", "flags", "change", "link"]
-NUMERIC_KINDS = ("rank", "number")
-TRUE = "_true"  # what names of known values end in
 
 
 @dataclass(frozen=True)
@@ -34,23 +35,23 @@ class Column:
     Attributes:
         name: Column of the ranking.
         header: Visible heading.
+        description: Full name, for the tooltip and for assistive technology.
         unit: Unit shown beside the heading, or empty.
         kind: How cells are written and sorted.
-        description: Full name, for the tooltip and for assistive technology.
         digits: Decimals of a number.
     """
 
     name: str
     header: str
+    description: str = ""
     unit: str = ""
     kind: CellKind = "text"
-    description: str = ""
     digits: int = 3
 
     @property
     def is_numeric(self) -> bool:
         """Whether the column sorts by number and is set flush right."""
-        return self.kind in NUMERIC_KINDS
+        return self.kind in {"rank", "number"}
 
     @property
     def is_sortable(self) -> bool:
@@ -95,109 +96,71 @@ def table_rows(ranking: pd.DataFrame, columns: list[Column]) -> list[list[Cell]]
 
 
 def _known_columns() -> list[Column]:
+    number = partial(Column, kind="number")
     return [
-        Column("rank", "Rank", kind="rank", digits=0),
-        Column(
-            "change", "Change", kind="change", description="change since the last screen"
-        ),
+        Column("rank", "Rank", kind="rank"),
+        Column("change", "Change", "change since the last screen", kind="change"),
         Column("formula", "Formula", kind="formula"),
         Column("candidate_id", "Candidate"),
         *(column for target in TARGETS.values() for column in _target_columns(target)),
-        Column(
-            "probability_stable",
-            "P(stable)",
-            kind="number",
-            description="probability of being stable",
-            digits=2,
-        ),
-        Column("score", "Score", kind="number"),
+        number("probability_stable", "P(stable)", "probability of being stable", digits=2),
+        number("score", "Score"),
         Column("flags", "Flags", kind="flags"),
         Column("source", "Source"),
-        Column("cif", "File", kind="link", description="crystal structure (CIF)"),
+        Column("cif", "File", "crystal structure (CIF)", kind="link"),
     ]
 
 
 def _target_columns(target: Target) -> list[Column]:
-    digits = 1 if target.unit == "GPa" else 3
-    title, unit = target.title, target.unit
+    name, title, unit = target.name, target.title, target.unit
+    number = partial(Column, kind="number", digits=1 if unit == "GPa" else 3)
+    deviation = f"standard deviation of the {title}"
     return [
-        Column(
-            target.name,
-            title[0].upper() + title[1:],
-            target.predicted_unit,
-            "number",
-            f"predicted {title}",
-            digits,
-        ),
-        Column(
-            f"{target.name}_std",
-            "\N{PLUS-MINUS SIGN}",
-            unit,
-            "number",
-            f"standard deviation of the {title}",
-            digits,
-        ),
-        Column(f"{target.name}{TRUE}", "true", unit, "number", f"true {title}", digits),
+        number(name, capitalized(title), f"predicted {title}", target.predicted_unit),
+        number(f"{name}_std", "\N{PLUS-MINUS SIGN}", deviation, unit),
+        number(f"{name}{TRUE}", "true", f"true {title}", unit),
     ]
 
 
 def _write_cell(value: Any, column: Column) -> Cell:  # noqa: ANN401  a cell of any column
     if _is_missing(value):
-        return Cell(Markup('<span class="missing">{}</span>').format(MISSING), "")
-    return _WRITERS[column.kind](value, column)
+        return Cell(_NOTHING, "")
+    if column.kind == "number":
+        return Cell(Markup(format_number(float(value), column.digits)), f"{value:.9g}")
+    return _WRITERS[column.kind](value)
 
 
 def _is_missing(value: Any) -> bool:  # noqa: ANN401  a cell of any column
-    if value is None or value is pd.NA or value is pd.NaT:
-        return True
-    if isinstance(value, float):
-        return not math.isfinite(value)
-    return hasattr(value, "__len__") and len(value) == 0
+    if hasattr(value, "__len__"):
+        return len(value) == 0
+    return pd.isna(value) or (isinstance(value, float) and math.isinf(value))
 
 
-def _write_rank(value: Any, column: Column) -> Cell:  # noqa: ANN401, ARG001  any number
-    return Cell(Markup(format_count(int(value))), str(int(value)))
-
-
-def _write_number(value: Any, column: Column) -> Cell:  # noqa: ANN401  any number
-    number = float(value)
-    return Cell(Markup(format_number(number, column.digits)), f"{number:.9g}")
-
-
-def _write_text(value: Any, column: Column) -> Cell:  # noqa: ANN401, ARG001  any text
-    return Cell(Markup.escape(str(value)))
-
-
-def _write_formula(value: Any, column: Column) -> Cell:  # noqa: ANN401, ARG001  any text
-    return Cell(formula_markup(str(value)), str(value))
-
-
-def _write_flags(value: Any, column: Column) -> Cell:  # noqa: ANN401, ARG001  text or list
+def _write_flags(value: str | Iterable[str]) -> Cell:
     flags = re.split(r"[;,|]", value) if isinstance(value, str) else map(str, value)
     badge = Markup('<span class="badge">{}</span>')
     names = [flag.strip().replace("_", " ") for flag in flags if flag.strip()]
     return Cell(Markup(" ").join(badge.format(name) for name in names), "; ".join(names))
 
 
-def _write_change(value: Any, column: Column) -> Cell:  # noqa: ANN401, ARG001  any text
-    text = str(value)
+def _write_change(text: str) -> Cell:
     first = text.split(maxsplit=1)[0].lower() if text.strip() else ""
     style = first if first in {"new", "up", "down"} else "same"
     return Cell(Markup('<span class="change {}">{}</span>').format(style, text))
 
 
-def _write_link(value: Any, column: Column) -> Cell:  # noqa: ANN401, ARG001  any text
-    link = relative_link(str(value))
+def _write_link(text: str) -> Cell:
+    link = relative_link(text)
     if link is None:
-        return Cell(Markup('<span class="missing">{}</span>').format(MISSING))
+        return Cell(_NOTHING)
     return Cell(Markup('<a href="{}" download>CIF</a>').format(link))
 
 
-_WRITERS: dict[CellKind, Callable[[Any, Column], Cell]] = {
-    "rank": _write_rank,
-    "number": _write_number,
-    "text": _write_text,
-    "formula": _write_formula,
+_NOTHING = Markup('<span class="missing">{}</span>').format(MISSING)
+_WRITERS: dict[CellKind, Callable[[Any], Cell]] = {
+    "rank": lambda rank: Cell(Markup(format_count(int(rank))), str(int(rank))),
+    "text": lambda text: Cell(Markup.escape(str(text))),
+    "formula": lambda formula: Cell(formula_markup(str(formula)), str(formula)),
     "flags": _write_flags,
     "change": _write_change,
     "link": _write_link,

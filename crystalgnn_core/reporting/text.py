@@ -72,6 +72,11 @@ def format_wanted(criterion: Criterion) -> str:
     return f"{criterion.target.title} {criterion.target.with_unit(ends)}"
 
 
+def capitalized(text: str) -> str:
+    """Begin a heading with a capital; names in it keep theirs."""
+    return text[:1].upper() + text[1:]
+
+
 def formula_markup(formula: str) -> Markup:
     """Set the amounts of a formula as subscripts; everything else is escaped."""
     pieces = _SUBSCRIPT.split(formula)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 Width = Annotated[FiniteFloat, Field(gt=0)]
+TRUE = "_true"  # what names of known values end in
 
 
 class Criterion(FrozenModel):

@@ -29,7 +29,7 @@ def find_duplicates(
     predicted: pd.DataFrame,
     targets: Collection[str],
     load: Callable[[Collection[str]], dict[str, Crystal]],
-) -> dict[int, int]:
+) -> list[int]:
     """Find candidates that are the same crystal as an earlier one.
 
     A prediction does not depend on lattice choice, supercell, atom order or orientation, so
@@ -43,24 +43,20 @@ def find_duplicates(
         load: Reads the structures with the given digests.
 
     Returns:
-        Index label of each duplicate to the index label of the candidate that is kept.
+        Index labels of the duplicates, all but the first of each crystal.
     """
     groups = _suspects(predicted, targets)
-    digests = dict(zip(predicted.index, predicted[KEY], strict=True))
-    keys: dict[int, str] = {label: digests[label] for group in groups for label in group}
+    labels = [label for group in groups for label in group]
+    keys: dict[int, str] = dict(zip(labels, predicted.loc[labels, KEY], strict=True))
     crystals = load(set(keys.values())) if keys else {}
-    duplicates: dict[int, int] = {}
+    duplicates = []
     for group in groups:
-        kept: list[int] = []
+        kept: list[str] = []
         for label in group:
-            twin = next(
-                (other for other in kept if _is_same(keys[label], keys[other], crystals)),
-                None,
-            )
-            if twin is None:
-                kept.append(label)
+            if any(_is_same(keys[label], other, crystals) for other in kept):
+                duplicates.append(label)
             else:
-                duplicates[label] = twin
+                kept.append(keys[label])
     return duplicates
 
 
@@ -80,26 +76,18 @@ def _suspects(predicted: pd.DataFrame, targets: Collection[str]) -> list[list[in
         is_next = np.diff(values[order]) > SAME_PREDICTION
         is_next |= np.diff(group[order]) != 0
         group[order] = np.concatenate([[0], np.cumsum(is_next)])[: len(order)]
-    members: dict[int, list[int]] = {}
     is_shared = np.bincount(group, minlength=1)[group] > 1
-    labels = predicted.index.to_numpy()
-    for number, label in zip(group[is_shared].tolist(), labels[is_shared], strict=True):
-        members.setdefault(number, []).append(int(label))
-    return list(members.values())
+    members = predicted.index[is_shared].to_series().groupby(group[is_shared], sort=False)
+    return [labels.to_list() for _, labels in members]
 
 
 def _is_same(first: str, second: str, crystals: dict[str, Crystal]) -> bool:
     if first == second:
         return True
     matcher = StructureMatcher(
-        ltol=LENGTH_TOLERANCE,
-        stol=SITE_TOLERANCE,
-        angle_tol=ANGLE_TOLERANCE,
-        scale=False,
+        LENGTH_TOLERANCE, SITE_TOLERANCE, ANGLE_TOLERANCE, scale=False
     )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # pymatgen's remarks on electronegativities
-        return matcher.fit(
-            structure_from_crystal(crystals[first]),
-            structure_from_crystal(crystals[second]),
-        )
+        pair = [structure_from_crystal(crystals[digest]) for digest in (first, second)]
+        return matcher.fit(pair[0], pair[1])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import compress
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,11 +23,7 @@ SEPARATOR = ";"
 def flag_candidates(
     predicted: pd.DataFrame, cards: Sequence[ModelCard], criteria: Sequence[Criterion]
 ) -> list[str]:
-    """Write down what makes each prediction doubtful; the score stays as it is.
-
-    * `rare_element`: an element occurs in fewer than 5 training rows of a model;
-    * `extrapolation`: a predicted value lies outside the range of the training labels of
-      the model that predicts it, and low or high values are wanted without a bound.
+    """Raise the flags that `ScreeningConfig` describes; the score stays as it is.
 
     A card that does not hold the counts or the range raises no flag.
 
@@ -51,11 +48,8 @@ def flag_candidates(
         for card in cards:
             low, high = card.label_range.get(name, (-np.inf, np.inf))
             is_outside |= (values < low) | (values > high)
+    names = ("rare_element", "extrapolation")
     return [
-        SEPARATOR.join(
-            name
-            for name, is_set in (("rare_element", one), ("extrapolation", other))
-            if is_set
-        )
-        for one, other in zip(is_rare, is_outside.tolist(), strict=True)
+        SEPARATOR.join(compress(names, is_set))
+        for is_set in zip(is_rare, is_outside, strict=True)
     ]

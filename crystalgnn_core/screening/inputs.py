@@ -38,22 +38,20 @@ class StructureText:
 
 def read_inputs(structures: Any) -> Iterator[RawRecord]:  # noqa: ANN401  see predict
     """Yield one raw record per input structure; a file may hold several."""
-    if isinstance(structures, str | Path | StructureText):
-        yield from _from_source(structures)
-    elif isinstance(structures, Mapping) and not _is_structure_dict(structures):
-        for name, structure in structures.items():
-            if isinstance(structure, str | Path | StructureText):
-                yield from _from_source(structure, str(name))
-            else:
-                yield _from_object(str(name), structure)
+    named: Iterator[tuple[str | None, Any]]
+    if isinstance(structures, Mapping) and not _is_structure_dict(structures):
+        named = ((str(name), structure) for name, structure in structures.items())
     elif isinstance(structures, Iterable) and not _is_single(structures):
-        for index, structure in enumerate(structures):
-            if isinstance(structure, str | Path | StructureText):
-                yield from _from_source(structure)
-            else:
-                yield _from_object(str(index), structure)
+        named = ((None, structure) for structure in structures)
     else:
-        yield _from_object("0", structures)
+        named = iter([(None, structures)])
+    for index, (name, structure) in enumerate(named):
+        if isinstance(structure, StructureText):
+            yield from read_structure_text(structure.text, name or structure.name)
+        elif isinstance(structure, str | Path):
+            yield from _from_path(Path(structure).expanduser(), name)
+        else:
+            yield _from_object(str(index) if name is None else name, structure)
 
 
 def _is_structure_dict(value: Mapping[Any, Any]) -> bool:
@@ -61,24 +59,12 @@ def _is_structure_dict(value: Mapping[Any, Any]) -> bool:
 
 
 def _is_single(value: object) -> bool:
-    """Return whether this is one structure, which can be iterated over its sites."""
-    return (
-        hasattr(value, "lattice")
-        or hasattr(value, "get_scaled_positions")
-        or isinstance(value, Mapping)
-    )
+    """Return whether this is one structure or path, though it can be iterated over."""
+    has_sites = hasattr(value, "lattice") or hasattr(value, "get_scaled_positions")
+    return has_sites or isinstance(value, str | Path | Mapping)
 
 
-def _from_source(
-    source: str | Path | StructureText, name: str | None = None
-) -> Iterator[RawRecord]:
-    if isinstance(source, StructureText):
-        yield from read_structure_text(source.text, name or source.name)
-    else:
-        yield from _from_path(Path(source).expanduser(), name)
-
-
-def _from_path(path: Path, name: str | None = None) -> Iterator[RawRecord]:
+def _from_path(path: Path, name: str | None) -> Iterator[RawRecord]:
     """Read a file, folder or table.
 
     A given name is the id, or stands before those of a folder or table.

@@ -77,21 +77,15 @@ def _predictions(shards: ShardSet, targets: Sequence[str]) -> pd.DataFrame:
 
 
 def _rejects(rows: pd.DataFrame, refusals: Mapping[str, Refusal]) -> list[RejectedRecord]:
+    unpredicted = Refusal(
+        structure_digest="",
+        reason="invalid_prediction",
+        message="the model predicts no finite number; use another model",
+    )
     rejects = []
-    for row in rows[["source", "candidate_id", KEY]].itertuples(index=False):
-        source, candidate_id, digest = map(str, row)
-        refusal = refusals.get(digest) or Refusal(
-            structure_digest=digest,
-            reason="invalid_prediction",
-            message="the model predicts no finite number; use another model",
-        )
-        rejects.append(
-            RejectedRecord(
-                source,
-                candidate_id,
-                "screen",
-                refusal.reason,
-                f"{candidate_id}: {refusal.message}",
-            )
-        )
+    columns = (rows[name] for name in ("source", "candidate_id", KEY))
+    for source, name, digest in zip(*columns, strict=True):
+        found = refusals.get(digest, unpredicted)
+        message = f"{name}: {found.message}"
+        rejects.append(RejectedRecord(source, name, "screen", found.reason, message))
     return rejects

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from crystalgnn_core.errors import ModelError, RecordError
 from crystalgnn_core.graphs.batches import GraphDataset
@@ -87,14 +86,13 @@ def predict_shard(
         graphs = ShardSet(graph_folder(store, card.graph))
         keys = parked[KEY].to_pylist()
         names = sorted(set(parked["graph_shard"].to_pylist()))
-        tables = (pq.read_table(graphs.manifest.shard_path(name)) for name in names)
+        tables = map(graphs.manifest.read, names)
         rows = rows_in_order(tables, keys, where=str(graphs.folder))
         values, refused = _predict(network, card, GraphDataset.from_table(rows), batch_size)
         keep = [index for index in range(len(keys)) if index not in refused]
-        columns: dict[str, Any] = {KEY: [keys[index] for index in keep]}
-        for column, name in enumerate(card.scaler.targets):
-            columns[name] = values[keep, column]
-        return pa.table(columns, schema=_schema(card)), [
+        columns = dict(zip(card.scaler.targets, values[keep].T, strict=True))
+        kept = pa.array([keys[index] for index in keep], pa.string())
+        return pa.table({KEY: kept, **columns}), [
             Refusal(structure_digest=keys[index], reason=error.reason, message=str(error))
             for index, error in refused.items()
         ]
@@ -143,14 +141,12 @@ def predict(
         rows[owners[position]] |= {"status": error.reason, "message": str(error)}
     for position, predicted in zip(positions, values, strict=True):
         rows[owners[position]] |= dict(zip(card.scaler.targets, predicted, strict=True))
-    columns = ["material_id", "formula"]
-    for name in card.scaler.targets:
-        columns += [name, f"{name}_std"]
-    frame = pd.DataFrame(rows, columns=[*columns, "status", "message"])
-    numeric = columns[2:]
-    formulas = [row.get("formula") for row in rows]
+    numbers = [name + end for name in card.scaler.targets for end in ("", "_std")]
+    columns = ["material_id", "formula", *numbers, "status", "message"]
+    frame = pd.DataFrame(rows, columns=columns).astype(dict.fromkeys(numbers, np.float64))
+    formulas = [row["formula"] for row in rows]
     frame["formula"] = pd.Series(formulas, dtype=object)  # text columns make None a NaN
-    return frame.astype(dict.fromkeys(numeric, np.float64))
+    return frame
 
 
 def _check(
@@ -212,12 +208,6 @@ def _unseen_message(card: ModelCard, numbers: NDArray[np.uint8]) -> str:
         f"{symbols} did not occur in the training of {card.model_id}; "
         "add such data and retrain"
     )
-
-
-def _schema(card: ModelCard) -> pa.Schema:
-    fields = [pa.field(KEY, pa.string())]
-    fields += [pa.field(name, pa.float64()) for name in card.scaler.targets]
-    return pa.schema(fields)
 
 
 @lru_cache(maxsize=4)

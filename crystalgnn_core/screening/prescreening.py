@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from pydantic import ValidationError
 
 from crystalgnn_core.base import FrozenModel, digest_of
 from crystalgnn_core.errors import InputError, IntegrityError
@@ -20,7 +19,7 @@ from crystalgnn_core.screening.ranking import (
     rank_candidates,
     score_candidates,
 )
-from crystalgnn_core.storage.files import FileRef, read_json, write_table, write_text
+from crystalgnn_core.storage.files import FileRef, read_model, write_model, write_table
 from crystalgnn_core.storage.shards import KEY
 
 if TYPE_CHECKING:
@@ -62,11 +61,6 @@ class Prescreened(FrozenModel):
     file: FileRef
 
     @property
-    def n_left_out(self) -> int:
-        """Candidates that do not go on."""
-        return self.n_in - self.n_kept
-
-    @property
     def note(self) -> str:
         """One line on who judged and what goes on."""
         unjudged = f" ({self.n_unjudged:,} of them not judged)" if self.n_unjudged else ""
@@ -102,8 +96,9 @@ def prescreen(store: Path, config: ScreeningConfig, models: Sequence[Path]) -> P
         "candidates": candidates_digest(candidates),
     }
     path = store / "prescreens" / f"{digest_of(content)}.parquet"
-    finished = _finished(path)
-    if finished is not None:
+    entry = path.with_suffix(".json")
+    finished = read_model(entry, Prescreened)
+    if finished is not None and finished.file.is_intact():
         return finished
     predicted, _ = join_predictions(store, cards, candidates, config.score.targets)
     table = _cut(candidates, predicted, config)
@@ -118,18 +113,9 @@ def prescreen(store: Path, config: ScreeningConfig, models: Sequence[Path]) -> P
         weights=weights,
         file=FileRef.of(path, n_rows=len(table)),
     )
-    write_text(path.with_suffix(".json"), made.model_dump_json(indent=1) + "\n")
+    write_model(entry, made)
     logger.info("pre-screen: %s", made.note)
     return made
-
-
-def _finished(path: Path) -> Prescreened | None:
-    """Return a pre-screen whose entry and file are there and intact."""
-    try:
-        entry = Prescreened.model_validate(read_json(path.with_suffix(".json")))
-    except (IntegrityError, ValidationError):
-        return None
-    return entry if entry.file.is_intact() else None
 
 
 def _cut(
@@ -141,8 +127,7 @@ def _cut(
     ranked = rank_candidates(predicted[IDS].assign(score=scores))
     joined = candidates[[*IDS, KEY]].merge(ranked, on=IDS, how="left", validate="1:1")
     is_kept = joined["rank"].isna() | (joined["rank"] <= n_kept)
-    columns = {SCORE: joined["score"], KEPT: is_kept}
-    return joined[[*IDS, KEY]].assign(**columns)
+    return joined[[*IDS, KEY]].assign(**{SCORE: joined["score"], KEPT: is_kept})
 
 
 def read_prescreened(prescreened: Prescreened, candidates: pd.DataFrame) -> pd.DataFrame:
@@ -162,12 +147,7 @@ def read_prescreened(prescreened: Prescreened, candidates: pd.DataFrame) -> pd.D
 def only_kept(
     tables: Iterable[pa.Table], prescreened: Prescreened | None
 ) -> Iterator[pa.Table]:
-    """Leave out the structures that did not pass a pre-screen, if there was one.
-
-    Args:
-        tables: Tables with the column `structure_digest`.
-        prescreened: The pre-screen; None leaves nothing out.
-    """
+    """Leave out the structures that did not pass a pre-screen, if there was one."""
     if prescreened is None:
         yield from tables
         return

@@ -11,6 +11,7 @@ from scipy.stats import spearmanr
 from crystalgnn_core.base import FrozenModel
 from crystalgnn_core.records.label_schemes import count_schemes, refuse_mixture
 from crystalgnn_core.screening.candidates import read_candidates
+from crystalgnn_core.screening.criteria import TRUE
 from crystalgnn_core.screening.prescreening import KEPT, Prescreened, read_prescreened
 from crystalgnn_core.screening.ranking import is_in_windows, score_candidates
 from crystalgnn_core.targets import scheme_column
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from crystalgnn_core.screening.config import ScreeningConfig
     from crystalgnn_core.screening.criteria import Criterion
 
-TRUE = "_true"  # what names of known values end in
 SETTING = "screening.allow_mixed_schemes"
 NEAR_HULL = 0.05  # eV/atom, a usual bound for compounds that may be synthesisable
 

@@ -62,10 +62,8 @@ def is_in_windows(
 def describe_score(config: ScoreConfig) -> str:
     """Say what the score rewards."""
     parts = [f"{one.sentence()} (weight {one.weight:g})" for one in config.resolve()]
-    return (
-        f"score = weighted geometric mean of: {'; '.join(parts)}. It depends on the "
-        "candidate alone."
-    )
+    mean = f"weighted geometric mean of: {'; '.join(parts)}"
+    return f"score = {mean}. It depends on the candidate alone."
 
 
 def rank_candidates(scored: pd.DataFrame) -> pd.DataFrame:
@@ -85,12 +83,7 @@ def rank_candidates(scored: pd.DataFrame) -> pd.DataFrame:
 
 
 def ranking_schema(targets: Sequence[str], further: Sequence[str] = ()) -> pa.Schema:
-    """Return the columns of a ranking.
-
-    Args:
-        targets: What the criteria judge.
-        further: Other predicted targets, which stand last.
-    """
+    """Return the columns of a ranking; further predicted targets stand last."""
     texts = {name: pa.string() for name in ("candidate_id", "formula")}
     predicted = dict.fromkeys(targets, pa.float64())
     judged = {"score": pa.float64(), "flags": pa.string(), "source": pa.string()}
@@ -113,15 +106,7 @@ def check_models(cards: Sequence[ModelCard], config: ScoreConfig) -> None:
 def check_targets(
     predicted: Sequence[tuple[str, Sequence[str]]], config: ScoreConfig
 ) -> None:
-    """Refuse models of some targets, see `check_models`.
-
-    Args:
-        predicted: Name of each model, and the targets that it predicts.
-        config: The score.
-
-    Raises:
-        ModelError: A target is missing, or predicted by two models.
-    """
+    """Refuse models, given by name and targets, as `check_models` does."""
     for name in config.targets:
         n_models = sum(name in targets for _, targets in predicted)
         if n_models != 1:

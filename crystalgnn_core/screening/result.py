@@ -7,13 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import pandas as pd
-from pydantic import ValidationError
 
 from crystalgnn_core.base import ADDED_LATER, FrozenModel
-from crystalgnn_core.errors import IntegrityError
 from crystalgnn_core.screening.outcome import CANDIDATES
 from crystalgnn_core.screening.prescreening import Prescreened
-from crystalgnn_core.storage.files import FileRef, read_json, write_json
+from crystalgnn_core.storage.files import FileRef, read_json, read_model, write_json
 from crystalgnn_core.storage.shards import KEY
 
 if TYPE_CHECKING:
@@ -68,7 +66,8 @@ class ScreenResult(FrozenModel):
     @property
     def n_prescreened(self) -> int:
         """Candidates that the pre-screen left out."""
-        return 0 if self.prescreened is None else self.prescreened.n_left_out
+        cut = self.prescreened
+        return 0 if cut is None else cut.n_in - cut.n_kept
 
 
 def finished_screen(folder: Path) -> ScreenResult | None:
@@ -80,13 +79,10 @@ def finished_screen(folder: Path) -> ScreenResult | None:
 
 
 def _read_manifest(folder: Path) -> ScreenResult | None:
-    if not (folder / MANIFEST).is_file():
-        return None
-    try:
-        return ScreenResult.model_validate(read_json(folder / MANIFEST))
-    except (IntegrityError, ValidationError):
+    result = read_model(folder / MANIFEST, ScreenResult)
+    if result is None and (folder / MANIFEST).is_file():
         logger.warning("%s: damaged manifest; ranking again", folder)
-        return None
+    return result
 
 
 def previous_screen(store: Path, name: str) -> ScreenResult | None:
@@ -119,20 +115,17 @@ def compare_with_previous(
     A screen that is the latest of its name already keeps its comparison, also when it had
     to be made again because a file was damaged.
     """
-    latest = _latest_id(store, name)
-    if latest == result.screen_id:
-        kept = _read_manifest(Path(result.folder))
-        if kept is None:
-            return result
-        return result.model_copy(
-            update={"changes": kept.changes, "previous": kept.previous}
-        )
-    previous = previous_screen(store, name)
-    if previous is None:
-        return result.model_copy(update={"changes": None, "previous": None})
-    before = pd.read_parquet(Path(previous.folder) / CANDIDATES)
-    changes = compare_contents(_contents(before), _contents(candidates))
-    return result.model_copy(update={"changes": changes, "previous": previous.screen_id})
+    if _latest_id(store, name) == result.screen_id:
+        kept = _read_manifest(Path(result.folder)) or result
+        changes, previous = kept.changes, kept.previous
+    else:
+        changes, previous = None, None
+        earlier = previous_screen(store, name)
+        if earlier is not None:
+            before = pd.read_parquet(Path(earlier.folder) / CANDIDATES)
+            changes = compare_contents(_contents(before), _contents(candidates))
+            previous = earlier.screen_id
+    return result.model_copy(update={"changes": changes, "previous": previous})
 
 
 def compare_contents(

@@ -36,7 +36,7 @@ from crystalgnn_core.screening.result import (
     finished_screen,
     set_latest,
 )
-from crystalgnn_core.storage.files import write_text
+from crystalgnn_core.storage.files import write_model
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -61,13 +61,8 @@ def rank_screen(
     """Join candidates and predictions, rank, and write the screen's folder.
 
     Writes `ranking.parquet`, `ranking.csv`, `rejects.parquet`, `candidates.parquet` and
-    `cif/` with the top candidates; returns at once when an equal screen is intact.
-
-    Args:
-        store: Store folder.
-        config: Candidates and score.
-        models: Bundle folders.
-        prescreened: What `prescreen` returned, when a pre-screen is configured.
+    `cif/` with the top candidates; returns at once when an equal screen is intact. When a
+    pre-screen is configured, it needs what `prescreen` returned.
 
     Raises:
         InputError: There are no candidates, or the pre-screen is missing.
@@ -94,8 +89,7 @@ def rank_screen(
         logger.info("screen %s is there already", screen_id)
     placed = compare_with_previous(store, config.name, result, candidates)
     if was_ranked or placed != result:
-        content = placed.model_dump_json(indent=1, exclude=placed.unused_fields())
-        write_text(folder / MANIFEST, content + "\n")
+        write_model(folder / MANIFEST, placed)
     set_latest(store, config.name, screen_id)
     return placed.model_copy(update={"was_ranked": was_ranked})
 
@@ -115,16 +109,12 @@ def _rank(
     if KEPT in candidates:
         kept = candidates[candidates[KEPT]].reset_index(drop=True)
     predicted, rejects = join_predictions(store, cards, kept, (*targets, *further))
-    duplicates = find_duplicates(
-        predicted, targets, partial(load_crystals, store, config.sources)
-    )
-    unique = predicted.drop(index=list(duplicates))
-    ranking = rank_candidates(
-        unique.assign(
-            score=score_candidates(unique, criteria),
-            flags=flag_candidates(unique, cards, criteria),
-        )
-    )
+    load = partial(load_crystals, store, config.sources)
+    duplicates = find_duplicates(predicted, targets, load)
+    unique = predicted.drop(index=duplicates)
+    score = score_candidates(unique, criteria)
+    flags = flag_candidates(unique, cards, criteria)
+    ranking = rank_candidates(unique.assign(score=score, flags=flags))
     n_out = len(ranking) + len(rejects) + len(duplicates)
     if len(kept) != n_out:
         raise IntegrityError(
@@ -165,5 +155,4 @@ def _name_screen(
     }
     if prescreened is not None:
         content["prescreen"] = {"models": prescreened.weights, "keep": prescreened.keep}
-    digest = digest_of(content)
-    return f"{config.name}-{digest[:12]}"
+    return f"{config.name}-{digest_of(content)[:12]}"

@@ -11,10 +11,11 @@ import time
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from pydantic import ValidationError
 
 from crystalgnn_core.base import FrozenModel
 from crystalgnn_core.errors import IntegrityError
@@ -22,7 +23,7 @@ from crystalgnn_core.errors import IntegrityError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-
+Model = TypeVar("Model", bound=FrozenModel)
 # a file written less long ago may change again within the resolution of its time stamp
 SETTLED_SECONDS = 2.0
 ROW_GROUP = 1000  # rows that are read at once when a file is streamed
@@ -141,6 +142,20 @@ def read_json(path: Path) -> Any:  # noqa: ANN401  any JSON value
         raise IntegrityError(
             f"{path}: not valid JSON ({error}); delete it and rerun"
         ) from error
+
+
+def write_model(target: Path, value: FrozenModel) -> None:
+    """Write an object as JSON atomically, without the later fields that are not used."""
+    content = value.model_dump_json(indent=1, exclude=value.unused_fields())
+    write_text(target, content + "\n")
+
+
+def read_model(path: Path, model: type[Model]) -> Model | None:
+    """Read what `write_model` wrote; None where it is missing or damaged."""
+    try:
+        return model.model_validate(read_json(path))
+    except (IntegrityError, ValidationError):
+        return None
 
 
 def write_table(target: Path, table: pa.Table) -> None:

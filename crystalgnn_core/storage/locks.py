@@ -16,11 +16,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def locked(path: Path, *, timeout: float) -> Iterator[None]:
-    """Hold the lock of a path inside.
-
-    Args:
-        path: Lock file; made when missing.
-        timeout: Seconds to wait for another holder.
+    """Hold the lock file of a path inside; wait at most `timeout` seconds for it.
 
     Raises:
         TransientError: Another process holds it for longer.

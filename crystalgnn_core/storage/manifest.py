@@ -15,8 +15,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from crystalgnn_core.base import FrozenModel
-from crystalgnn_core.errors import IntegrityError, RejectReason
-from crystalgnn_core.storage.files import FileRef, read_json, write_table, write_text
+from crystalgnn_core.errors import RejectReason
+from crystalgnn_core.storage.files import FileRef, read_model, write_model, write_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -46,11 +46,7 @@ class ShardEntry(FrozenModel):
 
 
 class Manifest:
-    """The entries and tombstones of one folder.
-
-    Args:
-        folder: Folder of the shards.
-    """
+    """The entries and tombstones of one folder of shards."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -73,18 +69,13 @@ class Manifest:
         path = self.entry_path(name)
         if not path.is_file():
             return None
-        try:
-            entry = ShardEntry.model_validate(read_json(path))
-        except (IntegrityError, ValueError):
+        entry = read_model(path, ShardEntry)
+        if entry is None:
             logger.warning("%s: damaged entry; the shard will be rebuilt", path)
             return None
-        reference = FileRef(
-            path=str(self.shard_path(name)), sha256=entry.sha256, n_bytes=entry.n_bytes
-        )
-        if not reference.is_intact():
-            logger.warning(
-                "%s: shard missing or damaged; it will be rebuilt", reference.path
-            )
+        shard = str(self.shard_path(name))
+        if not FileRef(path=shard, sha256=entry.sha256, n_bytes=entry.n_bytes).is_intact():
+            logger.warning("%s: shard missing or damaged; it will be rebuilt", shard)
             return None
         return entry
 
@@ -100,7 +91,7 @@ class Manifest:
             n_rows=table.num_rows,
             refusals=tuple(refusals),
         )
-        write_text(self.entry_path(name), entry.model_dump_json(indent=1) + "\n")
+        write_model(self.entry_path(name), entry)
         return entry
 
     def remove(self, name: str) -> None:
@@ -108,11 +99,13 @@ class Manifest:
         self.entry_path(name).unlink(missing_ok=True)
         self.shard_path(name).unlink(missing_ok=True)
 
+    def read(self, name: str, columns: list[str] | None = None) -> pa.Table:
+        """Read all or some columns of a shard."""
+        return pq.read_table(self.shard_path(name), columns=columns)
+
     def keys(self, name: str) -> list[str]:
         """Return the structure digests of a shard's rows, in order."""
-        keys: list[str] = pq.read_table(self.shard_path(name), columns=[KEY])[
-            KEY
-        ].to_pylist()
+        keys: list[str] = self.read(name, [KEY])[KEY].to_pylist()
         return keys
 
     def tombstones(self) -> set[str]:
@@ -126,6 +119,5 @@ class Manifest:
         """Make the tombstones those of the given structures; write only what differs."""
         superseded = sorted(digests)
         if set(superseded) != self.tombstones():
-            write_table(
-                self.folder / TOMBSTONES, pa.table({KEY: pa.array(superseded, pa.string())})
-            )
+            table = pa.table({KEY: pa.array(superseded, pa.string())})
+            write_table(self.folder / TOMBSTONES, table)

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from crystalgnn_core.base import FrozenModel, digest_of_strings
 from crystalgnn_core.errors import IntegrityError
@@ -91,8 +90,7 @@ class ShardSet:
         Returns:
             How many structures have a tombstone now.
         """
-        known = self.known_digests()
-        superseded = known.difference(read_live())
+        superseded = self.known_digests().difference(read_live())
         self.manifest.set_tombstones(superseded)
         return len(superseded)
 
@@ -110,11 +108,7 @@ class ShardSet:
         return digest_of_strings([self.folder.name, *digests])
 
     def plan(self, tables: Iterable[pa.Table]) -> Iterator[ShardJob]:
-        """Yield a job for every table of rows; the rows are spooled beside the shards.
-
-        Args:
-            tables: Rows of one shard each, with the column `structure_digest`.
-        """
+        """Yield a job for every table of rows; the rows are spooled beside the shards."""
         for table in tables:
             name = self.name_of(table[KEY].to_pylist())
             job = ShardJob(
@@ -129,11 +123,7 @@ class ShardSet:
     def build(
         self, job: ShardJob, make: Callable[[pa.Table], tuple[pa.Table, list[Refusal]]]
     ) -> ShardState:
-        """Make a shard from its spooled rows, unless it is there and sound.
-
-        Args:
-            job: What is to be built.
-            make: Turns the spooled rows into the shard's rows and the refused structures.
+        """Make a shard unless it is there and sound; `make` turns its spooled rows into it.
 
         Raises:
             IntegrityError: Neither the shard nor the rows to make it from are there, or
@@ -177,11 +167,12 @@ class ShardSet:
     def locate(self, digests: Iterable[str]) -> dict[str, str]:
         """Return the name of the sound shard that holds each structure, where one does."""
         wanted = set(digests)
-        places: dict[str, str] = {}
-        for entry in self.intact_entries():
-            keys = self.manifest.keys(entry.name)
-            places.update((key, entry.name) for key in keys if key in wanted)
-        return places
+        return {
+            key: entry.name
+            for entry in self.intact_entries()
+            for key in self.manifest.keys(entry.name)
+            if key in wanted
+        }
 
     def read_all(self, columns: list[str]) -> pa.Table:
         """Read some columns of all sound shards.
@@ -194,10 +185,7 @@ class ShardSet:
             raise IntegrityError(
                 f"{self.folder}: no sound shard; run the stage that makes it"
             )
-        return pa.concat_tables(
-            pq.read_table(self.manifest.shard_path(entry.name), columns=columns)
-            for entry in entries
-        )
+        return pa.concat_tables(self.manifest.read(one.name, columns) for one in entries)
 
     def read(self, digests: Sequence[str]) -> pa.Table:
         """Read the rows of the given structures, in the given order.
@@ -205,11 +193,5 @@ class ShardSet:
         Raises:
             IntegrityError: A structure is in no sound shard.
         """
-        return rows_in_order(
-            (
-                pq.read_table(self.manifest.shard_path(entry.name))
-                for entry in self.intact_entries()
-            ),
-            digests,
-            where=str(self.folder),
-        )
+        tables = (self.manifest.read(entry.name) for entry in self.intact_entries())
+        return rows_in_order(tables, digests, where=str(self.folder))

@@ -15,8 +15,8 @@ from crystalgnn_core.learning.config import RetrainingConfig
 from crystalgnn_core.learning.evaluation import evaluate_model
 from crystalgnn_core.records.crystal import structure_from_crystal
 from crystalgnn_core.records.table.store import RecordStore
+from crystalgnn_core.reporting.history import plot_history
 from crystalgnn_core.reporting.screen import report_screen
-from crystalgnn_core.reporting.training import plot_history
 from crystalgnn_core.screening.prediction import predict
 from crystalgnn_core.screening.ranking import ranking_schema
 from crystalgnn_core.screening.screen import rank_screen

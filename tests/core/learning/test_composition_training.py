@@ -15,7 +15,7 @@ from crystalgnn_core.models.composition.config import (
     CompositionTreesConfig,
 )
 from crystalgnn_core.records.crystal import Crystal
-from crystalgnn_core.reporting.training import plot_history
+from crystalgnn_core.reporting.history import plot_history
 from crystalgnn_core.screening.prediction import predict
 from tests.core import worlds
 

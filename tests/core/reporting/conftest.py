@@ -8,11 +8,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from crystalgnn_core.learning.metrics import Metrics
 from crystalgnn_core.records.provenance import SourceFacts
+from crystalgnn_core.reporting.comparison import Comparison
 from crystalgnn_core.reporting.data_sources import DataUse
-from crystalgnn_core.reporting.parity import ParityData
 from crystalgnn_core.reporting.recovery import recovery_curve
-from crystalgnn_core.reporting.report import ScreenCounts, ScreenReport
+from crystalgnn_core.reporting.report import ScreenCounts, ScreenReport, StageNote
 from crystalgnn_core.screening.config import ScoreConfig
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ def make_candidates(n: int, seed: int = 0) -> pd.DataFrame:
     return frame
 
 
-def make_parity(target: str, n: int, seed: int = 1) -> ParityData:
+def make_parity(target: str, n: int, seed: int = 1) -> Comparison:
     rng = np.random.default_rng(seed)
     if target == "bulk_modulus":
         true = 10 ** rng.normal(1.9, 0.35, n)
@@ -76,7 +77,8 @@ def make_parity(target: str, n: int, seed: int = 1) -> ParityData:
         predicted = true + 0.12 * rng.standard_t(3, n)
         baseline = 0.31
     ids = [f"mp-{i}" for i in range(n)]
-    return ParityData.of(target, "test", ids, true, predicted, baseline_mae=baseline)
+    others = Metrics(n=n, mae=baseline, rmse=None, r2=None, mad=None)
+    return Comparison(target, "test", ids, true, predicted, others)
 
 
 def make_history(n: int = 60, seed: int = 2) -> pd.DataFrame:
@@ -177,9 +179,9 @@ def build_report(n: int = 3000, n_table: int = 1000, **changes: object) -> Scree
         ),
         "history": make_history(),
         "stages": [
-            ("graphs", 83.2, "3 shards built, 2 reused"),
-            ("predict", 41.0, "CPU, batches of 256"),
-            ("rank", 0.8, ""),
+            StageNote(stage="graphs", seconds=83.2, note="3 shards built, 2 reused"),
+            StageNote(stage="predict", seconds=41.0, note="CPU, batches of 256"),
+            StageNote(stage="rank", seconds=0.8, note=""),
         ],
         "changes": {"new": 120, "changed": 8, "removed": 3, "unchanged": n - 128},
     }

@@ -1,9 +1,18 @@
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
+import pytest
 from matplotlib import image
 
-from crystalgnn_core.reporting.history import best_epoch, history_panels, write_history_plot
+from crystalgnn_core.errors import IntegrityError
+from crystalgnn_core.reporting.history import (
+    best_epoch,
+    history_panels,
+    plot_history,
+    write_history_plot,
+)
+
+PNG = b"\x89PNG\r\n\x1a\n"
 
 
 def test_history_plot_is_a_picture_with_one_panel_a_quantity(make_report, tmp_path):
@@ -70,3 +79,17 @@ def test_classes_have_a_panel_of_their_error_and_one_of_their_rates():
     rates = panels["validation accuracy and ROC AUC, metal"]
     assert not rates.marks_best  # the highest is the best
     assert list(rates.columns) == ["val_accuracy_is_metal", "val_auc_is_metal"]
+
+
+def test_the_history_is_drawn_once(model):
+    path = plot_history(model, "a_model")
+    assert path == model / "history.png"
+    assert path.read_bytes().startswith(PNG)
+    path.write_bytes(b"kept")
+    assert plot_history(model, "a_model").read_bytes() == b"kept"
+
+
+def test_a_model_without_history_is_an_error_that_names_the_file(model):
+    (model / "history.parquet").unlink()
+    with pytest.raises(IntegrityError, match=r"history\.parquet"):
+        plot_history(model, "a_model")

@@ -11,7 +11,12 @@ from crystalgnn_core.errors import IntegrityError
 from crystalgnn_core.records.provenance import SourceFacts
 from crystalgnn_core.reporting.data_sources import DataUse
 from crystalgnn_core.reporting.page import render_report, write_report
-from crystalgnn_core.reporting.report import MAX_TABLE_ROWS, ScreenCounts, ScreenReport
+from crystalgnn_core.reporting.report import (
+    MAX_TABLE_ROWS,
+    ScreenCounts,
+    ScreenReport,
+    StageNote,
+)
 
 ATTACK = "</script><script>alert(1)</script><img src=x onerror=alert(2)>"
 
@@ -110,12 +115,12 @@ def test_hostile_text_is_escaped_everywhere(make_report):
         scatter=scatter,
         score_description=ATTACK,
         parity=[
-            replace(data, material_ids=[ATTACK] * data.n_rows) for data in report.parity
+            replace(data, material_ids=[ATTACK] * data.metrics.n) for data in report.parity
         ],
         funnel=[(ATTACK, 1)],
         rejects={ATTACK: 40},
         reject_examples=[(ATTACK, ATTACK, ATTACK)],
-        stages=[(ATTACK, 1.0, ATTACK)],
+        stages=[StageNote(stage=ATTACK, seconds=1.0, note=ATTACK)],
         changes={ATTACK: 1},
         quality={ATTACK: ATTACK},
         model={ATTACK: ATTACK},

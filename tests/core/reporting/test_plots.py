@@ -5,8 +5,9 @@ import pandas as pd
 import plotly.graph_objects as go
 import pytest
 
+from crystalgnn_core.reporting.comparison import Comparison
 from crystalgnn_core.reporting.density import MAX_SINGLE_POINTS, density_traces
-from crystalgnn_core.reporting.parity import ParityData, parity_figure
+from crystalgnn_core.reporting.parity import parity_figure
 from crystalgnn_core.reporting.plots import history_figures, plane_axes, plane_figure
 from crystalgnn_core.reporting.recovery import recovery_curve, recovery_figure
 from crystalgnn_core.reporting.style import DARK, LIGHT, PlotSpec
@@ -53,17 +54,18 @@ def test_density_of_identical_points_is_one_cell():
 def test_parity_errors_follow_their_definitions():
     # By hand: errors 1, 0, -2; mean 2/3 of |e|; rmse sqrt(5/3); R2 = 1 - 5 / 2.
     true, predicted = np.array([1.0, 2.0, 3.0, np.nan]), np.array([2.0, 2.0, 1.0, 5.0])
-    data = ParityData.of("band_gap", "test", list("abcd"), true, predicted)
-    assert data.n_rows == 3
-    assert data.mae == pytest.approx(1.0)
-    assert data.rmse == pytest.approx(np.sqrt(5 / 3))
-    assert data.r2 == pytest.approx(1 - 5 / 2)
+    data = Comparison("band_gap", "test", list("abcd"), true, predicted)
+    assert data.metrics.n == 3
+    assert data.metrics.mae == pytest.approx(1.0)
+    assert data.metrics.rmse == pytest.approx(np.sqrt(5 / 3))
+    assert data.metrics.r2 == pytest.approx(1 - 5 / 2)
 
 
 def test_parity_without_any_finite_row_has_no_errors():
     nothing = np.array([np.nan])
-    data = ParityData.of("band_gap", "test", ["a"], nothing, nothing)
-    assert np.isnan(data.mae)
+    data = Comparison("band_gap", "test", ["a"], nothing, nothing)
+    assert data.metrics.mae is None
+    assert "n = 0" in parity_figure(data)["layout"]["annotations"][0]["text"]
     go.Figure(parity_figure(data))
 
 
@@ -79,7 +81,7 @@ def test_parity_states_errors_and_baseline(make_report):
 def test_parity_of_a_log_target_has_log_axes():
     rng = np.random.default_rng(0)
     true = 10 ** rng.normal(2, 0.3, 2000)
-    spec = parity_figure(ParityData.of("bulk_modulus", "test", ["m"] * 2000, true, true))
+    spec = parity_figure(Comparison("bulk_modulus", "test", ["m"] * 2000, true, true))
     assert spec["layout"]["xaxis"]["type"] == "log"
     low, high = spec["layout"]["xaxis"]["range"]
     assert 0 < low < 2 < high < 4  # decades

@@ -5,10 +5,10 @@ import plotly.graph_objects as go
 import pytest
 
 from crystalgnn_core.learning.metrics import compare
+from crystalgnn_core.reporting.comparison import Comparison
 from crystalgnn_core.reporting.page import render_report
 from crystalgnn_core.reporting.panels import draw_panels
 from crystalgnn_core.reporting.reliability import (
-    ReliabilityData,
     reliability_caption,
     reliability_figure,
 )
@@ -16,7 +16,7 @@ from crystalgnn_core.reporting.reliability import (
 
 def data_of(true, predicted, baseline=None):
     true, predicted = np.array(true, dtype=float), np.array(predicted, dtype=float)
-    return ReliabilityData.of("is_metal", "test", true, predicted, baseline=baseline)
+    return Comparison("is_metal", "test", ["m"] * len(true), true, predicted, baseline)
 
 
 def test_points_are_bins_with_their_mean_probability_and_true_share():

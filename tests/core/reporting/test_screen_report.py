@@ -6,8 +6,8 @@ import pytest
 
 from crystalgnn_core.reporting.facts import model_facts
 from crystalgnn_core.reporting.judging import describe_quality
-from crystalgnn_core.reporting.notes import StageNote
 from crystalgnn_core.reporting.ranked import with_links
+from crystalgnn_core.reporting.report import StageNote
 from crystalgnn_core.reporting.screen import report_screen
 from crystalgnn_core.screening.quality import Agreement, RankingQuality
 from crystalgnn_core.sources.synthetic.source import SyntheticSource

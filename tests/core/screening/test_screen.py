@@ -205,7 +205,7 @@ def test_a_damaged_screen_is_made_again_the_same(store, model, screened, name):
         assert again == after
 
 
-@pytest.mark.parametrize("step", ["write_outcome", "write_cifs", "write_text"])
+@pytest.mark.parametrize("step", ["write_outcome", "write_cifs", "write_model"])
 def test_a_kill_leaves_a_state_from_which_a_rerun_gives_the_same(
     store, model, screened, monkeypatch, step
 ):
