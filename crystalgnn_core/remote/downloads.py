@@ -13,12 +13,7 @@ from pydantic import Field
 
 from crystalgnn_core.base import FrozenModel
 from crystalgnn_core.errors import DownloadError, IntegrityError, TransientError
-from crystalgnn_core.remote.http import (
-    Answer,
-    RetryableError,
-    receive_answer,
-    receive_json,
-)
+from crystalgnn_core.remote.http import Answer, RetryableError, receive_answer, receive_json
 from crystalgnn_core.remote.partial import receive
 from crystalgnn_core.storage.files import read_json, write_json
 from crystalgnn_core.storage.locks import locked

@@ -19,9 +19,7 @@ from crystalgnn_core.sources.base import (
     require_paths,
 )
 from crystalgnn_core.sources.energies.formation import FormationEnergy
-from crystalgnn_core.sources.files.cgcnn_folder import (
-    open_labels,
-)
+from crystalgnn_core.sources.files.cgcnn_folder import open_labels
 from crystalgnn_core.sources.files.labels import (
     FORMATION,
     Labelling,
@@ -35,11 +33,7 @@ from crystalgnn_core.sources.files.parts import file_inputs, label_table, payloa
 from crystalgnn_core.sources.formats import STRUCTURE_PATTERNS, is_table
 from crystalgnn_core.sources.formats.columns import TableColumns, TargetColumn, find_columns
 from crystalgnn_core.sources.formats.structure_input import StructureInput, read_structures
-from crystalgnn_core.sources.formats.structures import (
-    changed,
-    existing,
-    open_row_file,
-)
+from crystalgnn_core.sources.formats.structures import changed, existing, open_row_file
 from crystalgnn_core.sources.formats.table_structures import table_inputs
 from crystalgnn_core.sources.formats.tables import open_table
 from crystalgnn_core.storage.files import file_sha256

@@ -6,11 +6,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit, urlunsplit
 
-from crystalgnn_core.records.provenance import (
-    Provenance,
-    read_provenance,
-    write_provenance,
-)
+from crystalgnn_core.records.provenance import Provenance, read_provenance, write_provenance
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -128,9 +128,7 @@ class OptimadeSource(SourceConfig):
             crawl=crawl.id, memory=str(memory), license=crawl.license, url=crawl.url
         )
         return SourcePlan(
-            parts=(self._part(0, cursor),),
-            source_version=crawl.id,
-            n_expected=crawl.n_rows,
+            parts=(self._part(0, cursor),), source_version=crawl.id, n_expected=crawl.n_rows
         )
 
     def read(self, part: SourcePart) -> Iterator[RawRecord | SourcePart]:

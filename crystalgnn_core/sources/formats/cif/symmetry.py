@@ -83,9 +83,7 @@ def _value_of(term: str) -> float:
 
 
 def expand_sites(
-    ranks: Sequence[bytes],
-    fractions: NDArray[np.float64],
-    operations: Sequence[Operations],
+    ranks: Sequence[bytes], fractions: NDArray[np.float64], operations: Sequence[Operations]
 ) -> list[tuple[NDArray[np.int16], NDArray[np.float64]] | None]:
     """Apply symmetry operations to sites as pymatgen does, and sort as it does.
 

@@ -56,11 +56,7 @@ def rutile(u: float) -> Sites:
     """Return C4."""
     return {
         "A": [ORIGIN, CENTRE],
-        "X": [
-            *both_signs((u, u, 0.0)),
-            (0.5 + u, 0.5 - u, 0.5),
-            (0.5 - u, 0.5 + u, 0.5),
-        ],
+        "X": [*both_signs((u, u, 0.0)), (0.5 + u, 0.5 - u, 0.5), (0.5 - u, 0.5 + u, 0.5)],
     }
 
 
