@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import threading
 import warnings
+from collections.abc import Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from crystalgnn_core.errors import RecordError
 from crystalgnn_core.records.elements import NUMBER_OF_SYMBOL
@@ -59,6 +60,11 @@ def refuse(message: str) -> Crystal:
         RecordError: Always, with this message.
     """
     raise unreadable(message)
+
+
+def as_mapping(value: object) -> Mapping[str, Any]:
+    """Return a mapping as it is, and an empty one for anything else."""
+    return value if isinstance(value, Mapping) else {}
 
 
 def describe_cause(error: BaseException) -> str:

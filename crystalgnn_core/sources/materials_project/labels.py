@@ -31,6 +31,7 @@ from crystalgnn_core.records.label_schemes import (
     R2SCAN,
 )
 from crystalgnn_core.records.labels import label_value
+from crystalgnn_core.sources.formats.parsing import as_mapping
 from crystalgnn_core.targets import get_target
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ class Energy(NamedTuple):
 
 def id_of(document: Document) -> str:
     """Return the id of a document; empty where it has none that can be asked for."""
-    found = document.get("material_id") if isinstance(document, Mapping) else None
+    found = as_mapping(document).get("material_id")
     name = str(found).strip()
     return name if found is not None and _ID.fullmatch(name) else ""
 

@@ -14,7 +14,11 @@ from crystalgnn_core.records.schema import RawRecord
 from crystalgnn_core.remote.downloads import RetryPolicy
 from crystalgnn_core.sources.base import SourceConfig, SourcePart, SourcePlan
 from crystalgnn_core.sources.formats.columns import TargetColumn, read_id
-from crystalgnn_core.sources.formats.parsing import PARSER_ERRORS, describe_cause
+from crystalgnn_core.sources.formats.parsing import (
+    PARSER_ERRORS,
+    as_mapping,
+    describe_cause,
+)
 from crystalgnn_core.sources.optimade.client import (
     fetch_page,
     find_database,
@@ -40,7 +44,7 @@ from crystalgnn_core.sources.optimade.structures import (
 from crystalgnn_core.targets import TargetName
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
     from crystalgnn_core.errors import RejectReason
     from crystalgnn_core.sources.ingest.stored import StoredSource
@@ -191,7 +195,7 @@ class OptimadeSource(SourceConfig):
 
     def _record(self, entry: object, cursor: CrawlCursor) -> RawRecord:
         """Turn an entry into a record; what is unreadable becomes its error."""
-        content: Mapping[str, Any] = entry if isinstance(entry, dict) else {}
+        content = as_mapping(entry)
         material_id = read_id(content.get("id"))
         attributes = content.get("attributes")
         updated = last_updated(attributes)
@@ -226,7 +230,7 @@ class OptimadeSource(SourceConfig):
             raise RecordError(error.reason, f"{target.column}: {error}") from error
 
     def _version_of(self, attributes: object, cursor: CrawlCursor) -> str:
-        own = attributes.get("immutable_id") if isinstance(attributes, dict) else None
+        own = as_mapping(attributes).get("immutable_id")
         return self.source_version or read_id(own) or cursor.crawl.partition("T")[0]
 
 
