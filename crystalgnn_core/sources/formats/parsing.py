@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from crystalgnn_core.errors import RecordError
 from crystalgnn_core.records.elements import NUMBER_OF_SYMBOL
+from crystalgnn_core.records.schema import RawRecord
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -51,6 +52,12 @@ def parsing(what: str) -> Iterator[None]:
 def unreadable(message: str) -> RecordError:
     """Make the error of a structure that cannot be read."""
     return RecordError("unreadable_structure", message)
+
+
+def refused(material_id: str, where: str, error: RecordError) -> RawRecord:
+    """Return the record of a row that cannot be used; its message names id and place."""
+    message = ": ".join(filter(None, (material_id, where, str(error))))
+    return RawRecord(material_id, None, error=(error.reason, message))
 
 
 def refuse(message: str) -> Crystal:

@@ -78,9 +78,9 @@ def write_part(
         part: What was read.
         records: Rows of the record table.
         rejects: Rejected rows.
-        n_in: Rows that the part holds.
-        following: Parts that became known by reading it, such as the next page.
-        n_dropped: Target to number of implausible labels that kept rows go without.
+        n_in: See `PartState`, also for what follows.
+        following: Parts that became known.
+        n_dropped: Labels left out.
     """
     state = PartState(
         records=_write(entry.with_suffix(".records.parquet"), records),

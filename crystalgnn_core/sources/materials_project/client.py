@@ -108,29 +108,25 @@ class MaterialsClient:
     ) -> list[Document]:
         """Return a page of summary documents, ordered by id; pages are counted from 1."""
         paging = {"num_chunks": 1, "_page": page, "_sort_fields": _SORTED}
-        return self._search("summary", fields, size, **query, **paging)
+        return self._search("summary", {**query, **paging}, fields, size)
 
     def summaries(self, ids: Sequence[str], fields: Sequence[str]) -> list[Document]:
         """Return the summary documents of at most `IDS_PER_REQUEST` materials."""
         wanted = {"material_ids": list(ids), "deprecated": False}
-        return self._search("summary", fields, len(ids), **wanted)
+        return self._search("summary", wanted, fields, len(ids))
 
     def thermo(
         self, ids: Sequence[str], thermo_type: str, fields: Sequence[str]
     ) -> list[Document]:
         """Return the thermodynamic documents of one type of some materials."""
         wanted = {"material_ids": list(ids), "thermo_types": [thermo_type]}
-        return self._search("thermo", fields, max(len(ids), 1), **wanted)
+        return self._search("thermo", wanted, fields, max(len(ids), 1))
 
     def _search(
-        self,
-        route: str,
-        fields: Sequence[str],
-        size: int,
-        **query: Any,  # noqa: ANN401
+        self, route: str, query: Mapping[str, Any], fields: Sequence[str], size: int
     ) -> list[Document]:
-        query |= {"fields": list(fields), "all_fields": False, "chunk_size": size}
-        return self._ask(route, lambda: self._routes[route].search(**query))
+        wanted = {"fields": list(fields), "all_fields": False, "chunk_size": size}
+        return self._ask(route, lambda: self._routes[route].search(**query, **wanted))
 
     def _ask(self, route: str, search: Callable[[], T]) -> T:
         """Search; what may pass is tried again, anything else said without the key.

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from crystalgnn_core.errors import RecordError
 from crystalgnn_core.records.schema import RawRecord
 from crystalgnn_core.sources.formats.objects import crystal_from_any
-from crystalgnn_core.sources.formats.parsing import as_mapping, unreadable
+from crystalgnn_core.sources.formats.parsing import as_mapping, refused, unreadable
 from crystalgnn_core.sources.materials_project.labels import (
     BANDS,
     ELASTIC,
@@ -134,8 +134,7 @@ def _raw_record(
             )
         crystal = _crystal_of(document)
     except RecordError as error:
-        message = f"{name}: {error}"
-        return RawRecord(name, None, error=(error.reason, message), **details)
+        return refused(name, "", error)._replace(**details)
     labels = labels_of(document, energy, source.thermo_type)
     schemes = schemes_of(source.thermo_type, str(meta.get("batch_id") or ""))
     return RawRecord(name, crystal, labels=labels, label_schemes=schemes, **details)
