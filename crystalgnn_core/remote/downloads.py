@@ -147,12 +147,7 @@ def _receive(file: RemoteFile, part: Path, policy: RetryPolicy) -> None:
 
 
 def retry(work: Callable[[], T], url: str, policy: RetryPolicy) -> T:
-    """Repeat what fails for reasons that may pass, with growing pauses.
-
-    Args:
-        work: Raises `RetryableError` where a second try may succeed.
-        url: What is asked, for messages.
-        policy: Tries and pauses.
+    """Repeat work that raises `RetryableError`, with growing pauses.
 
     Raises:
         TransientError: The last try failed, too.
@@ -186,13 +181,7 @@ def _facts(path: Path) -> dict[str, Any]:
 
 
 def _check(path: Path, target: Path, file: RemoteFile, advice: str) -> None:
-    """Compare a file with what is known of it, and with what was used before.
-
-    Args:
-        path: The file.
-        target: Its name once it is accepted.
-        file: What is known of it.
-        advice: What to do if it is another one.
+    """Compare a file, to be named `target`, with what is known and what was used before.
 
     Raises:
         DownloadError: It is another one.

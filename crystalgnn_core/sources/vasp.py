@@ -27,7 +27,7 @@ from crystalgnn_core.sources.energies.formation import (
 )
 from crystalgnn_core.sources.formats import VASP_RUN
 from crystalgnn_core.sources.formats.folders import find_files
-from crystalgnn_core.sources.formats.parsing import refused
+from crystalgnn_core.sources.formats.parsing import refused_row
 from crystalgnn_core.sources.formats.structures import existing, unchanged
 from crystalgnn_core.sources.formats.vasprun import VaspRun, read_vasp_run
 from crystalgnn_core.storage.files import file_sha256
@@ -116,7 +116,7 @@ class VaspSource(SourceConfig):
             try:
                 yield self._record(material_id, read_vasp_run(run), sha256, references)
             except RecordError as error:
-                yield refused(material_id, name, error)
+                yield refused_row(material_id, name, error)
 
     def _references(self) -> dict[str, float]:
         if self.formation_energy is None:

@@ -10,7 +10,7 @@ from crystalgnn_core.records.schema import RawRecord
 from crystalgnn_core.sources.energies.formation import formation_energy_of
 from crystalgnn_core.sources.energies.totals import calculation_of, run_type_of
 from crystalgnn_core.sources.formats.columns import find_columns, read_id
-from crystalgnn_core.sources.formats.parsing import refused
+from crystalgnn_core.sources.formats.parsing import refused_row
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -28,14 +28,7 @@ _SLICE = 10_000  # rows that are read at a time
 def with_labels(
     record: RawRecord, values: Mapping[str, Any], source: FilesSource, version: str
 ) -> RawRecord:
-    """Add labels, split and origin; an unreadable label becomes the error.
-
-    Args:
-        record: A structure, or the error of one.
-        values: Target name to what its column holds, and `split`.
-        source: Says how labels are read.
-        version: Release of the data.
-    """
+    """Add the labels and the split in `values`; an unreadable label becomes the error."""
     if record.crystal is None:
         return record
     n_sites = len(record.crystal.atomic_numbers)
@@ -44,7 +37,7 @@ def with_labels(
         try:
             labels[name] = target.read(name, values.get(name), n_sites)
         except RecordError as error:
-            return refused(record.material_id, target.column, error)
+            return refused_row(record.material_id, target.column, error)
     split = values.get("split")
     return RawRecord(
         record.material_id,
@@ -63,13 +56,7 @@ def with_formation_energy(
     config: FormationEnergy,
     references: Mapping[str, float],
 ) -> RawRecord:
-    """Add the formation energy of the total energy that stands beside a structure.
-
-    Args:
-        record: A structure, or the error of one.
-        values: What stands beside it, see `calculation_of`.
-        config: How the energy becomes a formation energy.
-        references: Element to energy in eV/atom.
+    """Add the formation energy of the total energy in `values`, see `calculation_of`.
 
     Returns:
         The record with the label, or with the reason why there is none as its error.
@@ -80,7 +67,7 @@ def with_formation_energy(
         calculation = calculation_of(record.crystal, values)
         energy = formation_energy_of(calculation, config, references)
     except RecordError as error:
-        return refused(record.material_id, "", error)
+        return refused_row(record.material_id, "", error)
     return record._replace(
         labels={**record.labels, FORMATION: energy},
         label_schemes={**record.label_schemes, FORMATION: config.scheme},
@@ -108,12 +95,6 @@ def check_values(
     targets: Mapping[str, TargetColumn],
 ) -> None:
     """Check that some row of a file holds each of the values that are asked for.
-
-    Args:
-        file: The file.
-        slices: Its ranges of rows; reading ends when all values were found.
-        columns: Names of the values that hold id and split.
-        targets: Target name to the name of its value.
 
     Raises:
         ConfigError: One is nowhere; the message lists those that the first row has.

@@ -54,7 +54,7 @@ def unreadable(message: str) -> RecordError:
     return RecordError("unreadable_structure", message)
 
 
-def refused(material_id: str, where: str, error: RecordError) -> RawRecord:
+def refused_row(material_id: str, where: str, error: RecordError) -> RawRecord:
     """Return the record of a row that cannot be used; its message names id and place."""
     message = ": ".join(filter(None, (material_id, where, str(error))))
     return RawRecord(material_id, None, error=(error.reason, message))

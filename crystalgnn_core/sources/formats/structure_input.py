@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from crystalgnn_core.errors import RecordError
 from crystalgnn_core.records.schema import RawRecord
 from crystalgnn_core.sources.formats.cif.reader import crystals_from_cifs
-from crystalgnn_core.sources.formats.parsing import refused
+from crystalgnn_core.sources.formats.parsing import refused_row
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -50,7 +50,7 @@ def read_structures(inputs: Sequence[StructureInput]) -> list[RawRecord]:
         if not (given.material_id or isinstance(found, RecordError)):
             found = RecordError("missing_id", "the id is empty; give every row its own id")
         if isinstance(found, RecordError):
-            records.append(refused(given.material_id, given.where, found))
+            records.append(refused_row(given.material_id, given.where, found))
         else:
             records.append(RawRecord(given.material_id, found))
     return records

@@ -130,10 +130,6 @@ def inputs_of(path: Path, material_id: str | None = None) -> Iterator[StructureI
 def open_row_file(path: Path, name: str | None = None) -> RowFile | None:
     """Open a file of structures with values beside them.
 
-    Args:
-        path: The file.
-        name: Identifier of its rows, see `RowFile`; None takes the name of the file.
-
     Returns:
         The file, or None if it is of another kind, such as JSON of a bare structure.
 

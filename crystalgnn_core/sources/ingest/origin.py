@@ -17,13 +17,7 @@ if TYPE_CHECKING:
 def provenance_of(
     source: SourceConfig, *, digest: str, source_version: str | None
 ) -> Provenance:
-    """Return where the rows of a source that are read now come from.
-
-    Args:
-        source: The source.
-        digest: Digest of what is read.
-        source_version: Release that is read; None takes that of the settings.
-    """
+    """Return where the rows of a source that are read now come from, in which release."""
     place = source.place()
     given = source_version or getattr(source, "source_version", None)
     return Provenance(

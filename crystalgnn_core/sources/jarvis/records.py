@@ -14,7 +14,7 @@ from crystalgnn_core.records.labels import MISSING_WORDS, label_value
 from crystalgnn_core.records.schema import RawRecord
 from crystalgnn_core.sources.formats.columns import read_id
 from crystalgnn_core.sources.formats.objects import crystal_from_any
-from crystalgnn_core.sources.formats.parsing import describe_cause, refused, unreadable
+from crystalgnn_core.sources.formats.parsing import describe_cause, refused_row, unreadable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -47,15 +47,7 @@ def schemes_of(gap: Gap) -> dict[str, str]:
 def read_record(
     text: bytes, where: str, source: JarvisSource, version: str, schemes: Mapping[str, str]
 ) -> RawRecord:
-    """Read the JSON text of a record; what is wrong with it becomes its error.
-
-    Args:
-        text: The record.
-        where: File and row, for messages.
-        source: Says how it is read.
-        version: Release.
-        schemes: `schemes_of` the gap.
-    """
+    """Read the JSON text of a record; what is wrong with it becomes its error."""
     material_id = ""
     try:
         record = _parse(text)
@@ -68,12 +60,12 @@ def read_record(
     except RecordError as error:
         if not material_id and (found := _JID.search(text)):
             material_id = found[1].decode("utf-8", errors="replace")
-        return refused(material_id, where, error)
+        return refused_row(material_id, where, error)
     if not material_id:
         fault = RecordError(
             "missing_id", "the record has no jid; give every record its own"
         )
-        return refused("", where, fault)
+        return refused_row("", where, fault)
     return RawRecord(
         material_id,
         crystal,

@@ -71,13 +71,8 @@ class MaterialsClient:
     """The real `MPRester`, asked for raw documents, a filter and fields always given.
 
     A search without a filter would read a public bulk table in place of the endpoint.
-    What may pass is tried again here, not by the client, so that one policy counts.
-
-    Args:
-        rester: The client.
-        endpoint: Address of the service, for messages.
-        key: Key of the user, to keep it out of messages.
-        policy: Times and tries.
+    What may pass is tried again here, not by the client, so that one policy counts. The key
+    is only known to keep it out of messages.
     """
 
     def __init__(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from crystalgnn_core.errors import RecordError
 from crystalgnn_core.records.schema import RawRecord
 from crystalgnn_core.sources.formats.objects import crystal_from_any
-from crystalgnn_core.sources.formats.parsing import as_mapping, refused, unreadable
+from crystalgnn_core.sources.formats.parsing import as_mapping, refused_row, unreadable
 from crystalgnn_core.sources.materials_project.labels import (
     BANDS,
     ELASTIC,
@@ -62,13 +62,7 @@ def time_of(document: Document) -> datetime | None:
 def state_of(
     document: Document, energy: Energy | None, restricted: Collection[str]
 ) -> dict[str, Any]:
-    """Return all that decides about a row apart from structure, id and time; JSON.
-
-    Args:
-        document: Summary document.
-        energy: Thermodynamic document of the material.
-        restricted: Batches under terms of their own.
-    """
+    """Return all that decides about a row apart from structure, id and time; JSON."""
     if not isinstance(document, Mapping):
         return {}
     meta = _meta(document)
@@ -134,7 +128,7 @@ def _raw_record(
             )
         crystal = _crystal_of(document)
     except RecordError as error:
-        return refused(name, "", error)._replace(**details)
+        return refused_row(name, "", error)._replace(**details)
     labels = labels_of(document, energy, source.thermo_type)
     schemes = schemes_of(source.thermo_type, str(meta.get("batch_id") or ""))
     return RawRecord(name, crystal, labels=labels, label_schemes=schemes, **details)

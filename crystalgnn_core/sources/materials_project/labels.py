@@ -100,13 +100,7 @@ def energies_of(
 def labels_of(
     document: Mapping[str, Any], energy: Energy | None, thermo_type: ThermoType
 ) -> dict[str, Any]:
-    """Return target to value as sent; validation reads the numbers.
-
-    Args:
-        document: Summary document.
-        energy: Thermodynamic document of the material.
-        thermo_type: Hull of the energies; the summary holds those of the mixed one.
-    """
+    """Return target to value as sent; validation reads the numbers."""
     labels: dict[str, Any] = {}
     if thermo_type == MIXED:
         labels = {name: document.get(name) for name in HULL}

@@ -9,7 +9,6 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from crystalgnn_core.base import digest_of
@@ -90,12 +89,6 @@ def fetch_listing(
     `state` is a digest of labels and licence: labels change without `last_updated`, as
     those of the hull do when another material comes in.
 
-    Args:
-        client: The service.
-        source: Says which materials and energies are wanted.
-        release: What the service offers now.
-        path: File of the listing.
-
     Raises:
         SourceError: No material fits.
         TransientError: The service did not answer, or its pages do not fit together.
@@ -161,11 +154,6 @@ def compare(listing: pa.Table, earlier: pa.Table, stored: pa.Table) -> Differenc
     A row stays if it is stored, its time is known, and time and state are as before. The
     time that counts is that of the earlier listing: the store rewrites no row whose
     content is the same, so that its time may be an older one.
-
-    Args:
-        listing: Release of now.
-        earlier: Listing of the release that is stored.
-        stored: `material_id` of the stored rows.
     """
     is_stored = set(stored["material_id"].to_pylist())
     before = {row["material_id"]: row for row in earlier.to_pylist()}
@@ -210,9 +198,8 @@ def _is_recent(path: Path) -> bool:
 
 def _check_pages(listing: pa.Table, n_rows: int, pages: Path) -> None:
     """See that pages are of one list: as many rows as announced, no id twice."""
-    names = listing["material_id"]
-    named = names.filter(pc.not_equal(names, ""))
-    n_twice = len(named) - len(pc.unique(named))
+    names = [name for name in listing["material_id"].to_pylist() if name]
+    n_twice = len(names) - len(set(names))
     if len(listing) == n_rows and not n_twice:
         return
     shutil.rmtree(pages)

@@ -29,10 +29,6 @@ def is_page_for_people(answer: Answer) -> bool:
 def content_of(answer: Answer, filter_: str = "") -> Mapping[str, Any]:
     """Return the JSON object of an answer, and log the warnings in it.
 
-    Args:
-        answer: The answer.
-        filter_: The filter that was asked for, for the message.
-
     Raises:
         SourceError: It is an HTML page or no JSON, or the provider refuses or reports
             errors; the message repeats what it says.

@@ -119,12 +119,6 @@ def fetch_page(
 ) -> Page:
     """Fetch one page of structures; a page limit that is refused is changed.
 
-    Args:
-        url: Address of the page.
-        filter_: The filter, for messages.
-        policy: Times and tries.
-        with_other_hosts: Whether the next page may be on another host.
-
     Raises:
         SourceError: The provider refuses the request, breaks the standard, or names a next
             page that is on another host or is this one.

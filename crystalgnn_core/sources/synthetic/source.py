@@ -25,7 +25,7 @@ WORD_LIMIT = 2**32  # a larger seed would be split and could meet another one
 
 
 class SyntheticSource(SourceConfig):
-    """Crystals of a documented model world; see `synthetic_model`.
+    """Crystals of a documented model world; see `synthetic.model`.
 
     Crystal number i depends on seed, batch and i alone: parts can be read in any order, and
     more structures leave the first ones as they are.

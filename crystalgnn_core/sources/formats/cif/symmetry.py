@@ -182,12 +182,7 @@ def _expand(
 
 @compiled
 def _is_new(places: NDArray[np.float64], first: int, last: int) -> int:
-    """Compare an image with those before it.
-
-    Args:
-        places: Images so far, and the new one at `last`.
-        first: First image of the same site.
-        last: The new image.
+    """Compare the image at `last` with those before it, of the same site from `first`.
 
     Returns:
         1 for a new place, 0 for one of the same site, -1 where that is not certain.
