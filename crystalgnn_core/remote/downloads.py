@@ -7,18 +7,13 @@ import logging
 import os
 import random
 import time
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 from pydantic import Field
 
 from crystalgnn_core.base import FrozenModel
 from crystalgnn_core.errors import DownloadError, IntegrityError, TransientError
-from crystalgnn_core.remote.http import (
-    Answer,
-    RetryableError,
-    receive_answer,
-    receive_json,
-)
+from crystalgnn_core.remote.http import Answer, RetryableError, receive_answer, receive_json
 from crystalgnn_core.remote.partial import receive
 from crystalgnn_core.storage.files import read_json, write_json
 from crystalgnn_core.storage.locks import locked
@@ -107,7 +102,9 @@ def fetch(file: RemoteFile, folder: Path, policy: RetryPolicy = RETRY_POLICY) ->
             except DownloadError:
                 part.unlink()
                 raise
-            _settle(part, target)
+            with part.open("rb") as stream:
+                os.fsync(stream.fileno())
+            part.replace(target)
             logger.info("%s: %d bytes from %s", target, target.stat().st_size, file.url)
     return target
 
@@ -150,12 +147,7 @@ def _receive(file: RemoteFile, part: Path, policy: RetryPolicy) -> None:
 
 
 def retry(work: Callable[[], T], url: str, policy: RetryPolicy) -> T:
-    """Repeat what fails for reasons that may pass, with growing pauses.
-
-    Args:
-        work: Raises `RetryableError` where a second try may succeed.
-        url: What is asked, for messages.
-        policy: Tries and pauses.
+    """Repeat work that raises `RetryableError`, with growing pauses.
 
     Raises:
         TransientError: The last try failed, too.
@@ -177,41 +169,26 @@ def retry(work: Callable[[], T], url: str, policy: RetryPolicy) -> T:
         attempt += 1
 
 
-class _Digests(NamedTuple):
-    """Size and digests of a local file."""
-
-    n_bytes: int
-    md5: str
-    sha256: str
-
-
-def _digests(path: Path) -> _Digests:
+def _facts(path: Path) -> dict[str, Any]:
+    """Return size and digests of a local file as `RemoteFile` names them."""
     md5, sha256 = hashlib.md5(usedforsecurity=False), hashlib.sha256()
     with path.open("rb") as stream:
         while chunk := stream.read(_CHUNK):
             md5.update(chunk)
             sha256.update(chunk)
-    return _Digests(path.stat().st_size, md5.hexdigest(), sha256.hexdigest())
+    n_bytes = path.stat().st_size
+    return {"n_bytes": n_bytes, "md5": md5.hexdigest(), "sha256": sha256.hexdigest()}
 
 
 def _check(path: Path, target: Path, file: RemoteFile, advice: str) -> None:
-    """Compare a file with what is known of it, and with what was used before.
-
-    Args:
-        path: The file.
-        target: Its name once it is accepted.
-        file: What is known of it.
-        advice: What to do if it is another one.
+    """Compare a file, to be named `target`, with what is known and what was used before.
 
     Raises:
         DownloadError: It is another one.
     """
-    found = _digests(path)
-    for what, wanted, own in (
-        ("bytes", file.n_bytes, found.n_bytes),
-        ("MD5", file.md5, found.md5),
-        ("SHA-256", file.sha256, found.sha256),
-    ):
+    found = _facts(path)
+    for what, name in (("bytes", "n_bytes"), ("MD5", "md5"), ("SHA-256", "sha256")):
+        wanted, own = getattr(file, name), found[name]
         if wanted and wanted != own:
             raise DownloadError(
                 f"{target}: not the expected file: {what} {own}, not {wanted}; {advice}"
@@ -219,10 +196,10 @@ def _check(path: Path, target: Path, file: RemoteFile, advice: str) -> None:
     record = target.with_name(target.name + RECORD)
     used = _read_record(record)
     if used is None:
-        write_json(record, {"url": file.url, **found._asdict()})
-    elif used != found.sha256:
+        write_json(record, {"url": file.url, **found})
+    elif used != found["sha256"]:
         raise DownloadError(
-            f"{target}: not the file that was used before: SHA-256 {found.sha256}, not "
+            f"{target}: not the file that was used before: SHA-256 {found['sha256']}, not "
             f"{used}; {advice}, or delete {record} if the change is meant"
         )
 
@@ -234,9 +211,3 @@ def _read_record(record: Path) -> str | None:
     if not isinstance(content, dict) or "sha256" not in content:
         raise IntegrityError(f"{record}: holds no SHA-256; delete it")
     return str(content["sha256"])
-
-
-def _settle(part: Path, target: Path) -> None:
-    with part.open("rb") as stream:
-        os.fsync(stream.fileno())
-    part.replace(target)

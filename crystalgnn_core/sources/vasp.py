@@ -27,7 +27,8 @@ from crystalgnn_core.sources.energies.formation import (
 )
 from crystalgnn_core.sources.formats import VASP_RUN
 from crystalgnn_core.sources.formats.folders import find_files
-from crystalgnn_core.sources.formats.structures import changed, existing
+from crystalgnn_core.sources.formats.parsing import refused_row
+from crystalgnn_core.sources.formats.structures import existing, unchanged
 from crystalgnn_core.sources.formats.vasprun import VaspRun, read_vasp_run
 from crystalgnn_core.storage.files import file_sha256
 
@@ -111,14 +112,11 @@ class VaspSource(SourceConfig):
         folder = path if path.is_dir() else path.parent
         references = part.payload["references"]
         for name, material_id, sha256 in part.payload["runs"]:
-            file = folder / name
-            if not file.is_file() or file_sha256(file) != sha256:
-                raise changed(file)
+            run = unchanged(folder / name, sha256)
             try:
-                yield self._record(material_id, read_vasp_run(file), sha256, references)
+                yield self._record(material_id, read_vasp_run(run), sha256, references)
             except RecordError as error:
-                message = f"{material_id}: {name}: {error}"
-                yield RawRecord(material_id, None, error=(error.reason, message))
+                yield refused_row(material_id, name, error)
 
     def _references(self) -> dict[str, float]:
         if self.formation_energy is None:

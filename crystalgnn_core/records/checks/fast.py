@@ -77,9 +77,7 @@ def _check_all(
 
 @compiled
 def _check(
-    numbers: NDArray[np.int16],
-    lattice: NDArray[np.float64],
-    coords: NDArray[np.float64],
+    numbers: NDArray[np.int16], lattice: NDArray[np.float64], coords: NDArray[np.float64]
 ) -> tuple[int, float, int]:
     for site, number in enumerate(numbers):
         if not 1 <= number <= 118:

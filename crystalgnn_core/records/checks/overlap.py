@@ -15,13 +15,9 @@ if TYPE_CHECKING:
 
 
 def find_overlap(crystal: Crystal, minimum: float) -> Finding | None:
-    """Find two atoms, periodic images included, that are closer than a distance.
+    """Find two atoms, periodic images included, closer than `minimum` angstrom.
 
     Exact for any cell with a finite inverse, also with one atom or very skewed.
-
-    Args:
-        crystal: The structure.
-        minimum: Smallest allowed distance in angstrom.
 
     Returns:
         The two atoms, equal for an atom and its own image, and their distance, of the

@@ -24,11 +24,6 @@ def without_implausible(
     A record that could not be kept without them stays as it is, so that it is rejected for
     what is wrong with it.
 
-    Args:
-        raws: The records.
-        policy: Whether labels are left out at all.
-        require_labels: Whether a record must carry all, any or none of its labels.
-
     Returns:
         The records, and for each the targets whose labels were left out.
 

@@ -12,11 +12,7 @@ from crystalgnn_core.records.checks.structure import checked_structures
 from crystalgnn_core.records.checks.unicode import sanitize_text
 from crystalgnn_core.records.crystal import lay_out
 from crystalgnn_core.records.labels import check_requirement, checked_labels
-from crystalgnn_core.records.schema import (
-    SPLITS,
-    RejectedRecord,
-    reject_schema,
-)
+from crystalgnn_core.records.schema import SPLITS, RejectedRecord, reject_schema
 from crystalgnn_core.records.table.rows import Accepted, record_rows
 
 if TYPE_CHECKING:

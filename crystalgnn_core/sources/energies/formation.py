@@ -114,12 +114,7 @@ class FormationEnergy(FrozenModel):
 def formation_energy_of(
     calculation: Calculation, config: FormationEnergy, references: Mapping[str, float]
 ) -> float:
-    """Return the formation energy of a calculation in eV/atom.
-
-    Args:
-        calculation: The calculation.
-        config: Corrections and functionals.
-        references: Element to energy in eV/atom.
+    """Return the formation energy of a calculation in eV/atom, as its references are.
 
     Raises:
         RecordError: `incompatible_settings` or `missing_reference`.

@@ -7,18 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from crystalgnn_core.errors import RecordError, SourceError
-from crystalgnn_core.sources.energies.formation import (
-    check_run_type,
-    correction_of,
-)
+from crystalgnn_core.sources.energies.formation import check_run_type, correction_of
 from crystalgnn_core.sources.energies.totals import calculation_of
 from crystalgnn_core.sources.formats import JSON_ROWS, VASP_RUN
 from crystalgnn_core.sources.formats.folders import find_files, matches
 from crystalgnn_core.sources.formats.json_rows import EntryFile, open_json_rows
-from crystalgnn_core.sources.formats.vasprun import (
-    is_of_one_element,
-    read_vasp_run,
-)
+from crystalgnn_core.sources.formats.vasprun import is_of_one_element, read_vasp_run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from crystalgnn_core.errors import RecordError
 from crystalgnn_core.records.labels import label_value
 from crystalgnn_core.sources.formats.calculation import Calculation
+from crystalgnn_core.sources.formats.parsing import as_mapping
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from crystalgnn_core.records.crystal import Crystal
 
 _ENERGY_KEYS = ("uncorrected_energy", "energy")
@@ -44,7 +46,7 @@ def calculation_of(crystal: Crystal, values: Mapping[str, Any]) -> Calculation:
         )
     if math.isinf(energy):
         raise RecordError("invalid_label", f"the total energy is {energy}")
-    parameters = _mapping(values.get("parameters"))
+    parameters = as_mapping(values.get("parameters"))
     return Calculation(
         crystal,
         energy,
@@ -52,22 +54,18 @@ def calculation_of(crystal: Crystal, values: Mapping[str, Any]) -> Calculation:
         hubbards=_hubbards(parameters),
         potcars=_titles(parameters),
         correction=label_value(values.get("correction")),
-        data=_mapping(values.get("data")),
+        data=as_mapping(values.get("data")),
     )
 
 
 def run_type_of(values: Mapping[str, Any]) -> str | None:
     """Return the kind of calculation as the Materials Project writes it, or None."""
-    given = values.get("run_type") or _mapping(values.get("parameters")).get("run_type")
+    given = values.get("run_type") or as_mapping(values.get("parameters")).get("run_type")
     return None if given is None else _RUN_TYPES.get(str(given), str(given))
 
 
-def _mapping(value: object) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}
-
-
 def _hubbards(parameters: Mapping[str, Any]) -> dict[str, float]:
-    given = _mapping(parameters.get("hubbards"))
+    given = as_mapping(parameters.get("hubbards"))
     try:
         return {str(element): float(value) for element, value in given.items()}
     except (TypeError, ValueError, OverflowError) as error:
@@ -79,6 +77,6 @@ def _hubbards(parameters: Mapping[str, Any]) -> dict[str, float]:
 def _titles(parameters: Mapping[str, Any]) -> tuple[str, ...]:
     """Return the titles of the potentials, from whichever key holds them."""
     specification = parameters.get("potcar_spec") or []
-    titles = [_mapping(entry).get("titel") for entry in specification]
+    titles = [as_mapping(entry).get("titel") for entry in specification]
     symbols = titles if any(titles) else parameters.get("potcar_symbols") or []
     return tuple(str(symbol) for symbol in symbols if symbol)

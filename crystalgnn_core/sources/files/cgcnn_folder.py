@@ -24,10 +24,6 @@ def label_table_of(folder: Path) -> Path | None:
 def open_labels(path: Path, id_column: str | None = None) -> Table:
     """Open a table of labels; `id_prop.csv` has no names of columns, unless it has.
 
-    Args:
-        path: The table.
-        id_column: Name of the column of ids that was chosen, if any.
-
     Raises:
         SourceError: The file is of another kind, empty or damaged.
     """

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from itertools import chain
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from crystalgnn_core.errors import ConfigError, RecordError
 from crystalgnn_core.records.schema import RawRecord
 from crystalgnn_core.sources.energies.formation import formation_energy_of
 from crystalgnn_core.sources.energies.totals import calculation_of, run_type_of
 from crystalgnn_core.sources.formats.columns import find_columns, read_id
+from crystalgnn_core.sources.formats.parsing import refused_row
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from crystalgnn_core.sources.energies.formation import FormationEnergy
+    from crystalgnn_core.sources.files.source import FilesSource
     from crystalgnn_core.sources.formats.columns import TableColumns, TargetColumn
     from crystalgnn_core.sources.formats.row_file import RowFile
     from crystalgnn_core.sources.formats.tables import Table
@@ -23,50 +25,28 @@ FORMATION = "formation_energy_per_atom"
 _SLICE = 10_000  # rows that are read at a time
 
 
-class Labelling(NamedTuple):
-    """How the labels of the structures of one source are read.
-
-    Attributes:
-        targets: Target name to how its column is read.
-        schemes: Target name to label scheme.
-        license: Licence of the rows.
-    """
-
-    targets: Mapping[str, TargetColumn]
-    schemes: Mapping[str, str]
-    license: str | None
-
-
 def with_labels(
-    record: RawRecord, values: Mapping[str, Any], labelling: Labelling, version: str
+    record: RawRecord, values: Mapping[str, Any], source: FilesSource, version: str
 ) -> RawRecord:
-    """Add labels, split and origin; an unreadable label becomes the error.
-
-    Args:
-        record: A structure, or the error of one.
-        values: Target name to what its column holds, and `split`.
-        labelling: How labels are read.
-        version: Release of the data.
-    """
+    """Add the labels and the split in `values`; an unreadable label becomes the error."""
     if record.crystal is None:
         return record
     n_sites = len(record.crystal.atomic_numbers)
     labels: dict[str, float | None] = {}
-    for name, target in labelling.targets.items():
+    for name, target in source.targets.items():
         try:
             labels[name] = target.read(name, values.get(name), n_sites)
         except RecordError as error:
-            message = f"{record.material_id}: {target.column}: {error}"
-            return RawRecord(record.material_id, None, error=("invalid_label", message))
+            return refused_row(record.material_id, target.column, error)
     split = values.get("split")
     return RawRecord(
         record.material_id,
         record.crystal,
         labels=labels,
-        label_schemes=labelling.schemes,
+        label_schemes=source.schemes,
         split=str(split).strip() or None if split is not None else None,
         source_version=version,
-        license=labelling.license,
+        license=source.license,
     )
 
 
@@ -76,13 +56,7 @@ def with_formation_energy(
     config: FormationEnergy,
     references: Mapping[str, float],
 ) -> RawRecord:
-    """Add the formation energy of the total energy that stands beside a structure.
-
-    Args:
-        record: A structure, or the error of one.
-        values: What stands beside it, see `calculation_of`.
-        config: How the energy becomes a formation energy.
-        references: Element to energy in eV/atom.
+    """Add the formation energy of the total energy in `values`, see `calculation_of`.
 
     Returns:
         The record with the label, or with the reason why there is none as its error.
@@ -93,8 +67,7 @@ def with_formation_energy(
         calculation = calculation_of(record.crystal, values)
         energy = formation_energy_of(calculation, config, references)
     except RecordError as error:
-        message = f"{record.material_id}: {error}"
-        return RawRecord(record.material_id, None, error=(error.reason, message))
+        return refused_row(record.material_id, "", error)
     return record._replace(
         labels={**record.labels, FORMATION: energy},
         label_schemes={**record.label_schemes, FORMATION: config.scheme},
@@ -122,12 +95,6 @@ def check_values(
     targets: Mapping[str, TargetColumn],
 ) -> None:
     """Check that some row of a file holds each of the values that are asked for.
-
-    Args:
-        file: The file.
-        slices: Its ranges of rows; reading ends when all values were found.
-        columns: Names of the values that hold id and split.
-        targets: Target name to the name of its value.
 
     Raises:
         ConfigError: One is nowhere; the message lists those that the first row has.

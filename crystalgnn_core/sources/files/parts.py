@@ -24,12 +24,12 @@ from crystalgnn_core.sources.formats.folders import matches
 from crystalgnn_core.sources.formats.parsing import refuse
 from crystalgnn_core.sources.formats.structure_input import StructureInput
 from crystalgnn_core.sources.formats.structures import (
-    changed,
     existing,
     inputs_of,
     may_hold_values,
     open_row_file,
     structure_files,
+    unchanged,
     unique_ids,
 )
 from crystalgnn_core.sources.formats.tables import open_table
@@ -59,10 +59,7 @@ def file_inputs(
             missing = f"there is no file {material_id}.cif for this line of id_prop.csv"
             yield StructureInput(material_id, folder.name, partial(refuse, missing)), sha256
             continue
-        file = folder / name
-        if not file.is_file() or file_sha256(file) != sha256:
-            raise changed(file)
-        for given in inputs_of(file, material_id):
+        for given in inputs_of(unchanged(folder / name, sha256), material_id):
             yield given, sha256
 
 

@@ -19,12 +19,9 @@ from crystalgnn_core.sources.base import (
     require_paths,
 )
 from crystalgnn_core.sources.energies.formation import FormationEnergy
-from crystalgnn_core.sources.files.cgcnn_folder import (
-    open_labels,
-)
+from crystalgnn_core.sources.files.cgcnn_folder import open_labels
 from crystalgnn_core.sources.files.labels import (
     FORMATION,
-    Labelling,
     label_rows,
     values_beside,
     with_formation_energy,
@@ -35,11 +32,7 @@ from crystalgnn_core.sources.files.parts import file_inputs, label_table, payloa
 from crystalgnn_core.sources.formats import STRUCTURE_PATTERNS, is_table
 from crystalgnn_core.sources.formats.columns import TableColumns, TargetColumn, find_columns
 from crystalgnn_core.sources.formats.structure_input import StructureInput, read_structures
-from crystalgnn_core.sources.formats.structures import (
-    changed,
-    existing,
-    open_row_file,
-)
+from crystalgnn_core.sources.formats.structures import changed, existing, open_row_file
 from crystalgnn_core.sources.formats.table_structures import table_inputs
 from crystalgnn_core.sources.formats.tables import open_table
 from crystalgnn_core.storage.files import file_sha256
@@ -146,7 +139,7 @@ class FilesSource(SourceConfig):
         version = self._version(payload["sha256"])
         for chunk in in_chunks(table_inputs(table, payload, columns), BATCH_SIZE):
             for given, record in zip(chunk, read_structures(chunk), strict=True):
-                yield with_labels(record, given.values, self._labelling, version)
+                yield with_labels(record, given.values, self, version)
 
     def _read_row_file(self, path: Path, payload: Mapping[str, Any]) -> Iterator[RawRecord]:
         file = open_row_file(path)
@@ -172,7 +165,7 @@ class FilesSource(SourceConfig):
                 if labels is not None:
                     values = labels.get(record.material_id, {})
                     version = self._version(sha256)
-                    yield with_labels(record, values, self._labelling, version)
+                    yield with_labels(record, values, self, version)
                 else:
                     yield self._with_values(record, given, payload, sha256)
 
@@ -186,7 +179,7 @@ class FilesSource(SourceConfig):
         """Add what stands beside a structure, and what is computed of it."""
         values = values_beside(given.values, self.columns, self.targets)
         version = self._version(sha256)
-        record = with_labels(record, values, self._labelling, version)
+        record = with_labels(record, values, self, version)
         if self.formation_energy is not None:
             record = with_formation_energy(
                 record, given.values, self.formation_energy, payload["references"]
@@ -197,6 +190,6 @@ class FilesSource(SourceConfig):
         return self.source_version or sha256[:DIGEST_LENGTH]
 
     @cached_property
-    def _labelling(self) -> Labelling:
-        schemes = {name: column.label_scheme for name, column in self.targets.items()}
-        return Labelling(self.targets, schemes, self.license)
+    def schemes(self) -> dict[str, str]:
+        """Target name to label scheme."""
+        return {name: column.label_scheme for name, column in self.targets.items()}

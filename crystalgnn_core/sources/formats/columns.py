@@ -79,11 +79,6 @@ class TargetColumn(FrozenModel):
     def read(self, name: str, value: object, n_sites: int) -> float | None:
         """Read the label of a target from a cell of the column.
 
-        Args:
-            name: The target.
-            value: What the cell holds.
-            n_sites: Sites of the structure.
-
         Returns:
             The label in the unit of the target, or None where it is missing.
 
@@ -129,11 +124,7 @@ def find_columns(
 ) -> dict[str, str]:
     """Map `material_id`, `structure`, `split` and targets to the columns of a table.
 
-    Args:
-        table: The table.
-        given: Names the user chose.
-        targets: Target name to its column.
-        with_structures: Whether the table must hold structures; a label table has none.
+    A table of labels needs no structures.
 
     Returns:
         Field name to column name; `split` only where the table has such a column.

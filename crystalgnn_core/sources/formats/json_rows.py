@@ -21,7 +21,12 @@ from crystalgnn_core.sources.formats.json_stream.members import (
     parse_member,
 )
 from crystalgnn_core.sources.formats.objects import crystal_from_any
-from crystalgnn_core.sources.formats.parsing import describe_cause, parsing, refuse
+from crystalgnn_core.sources.formats.parsing import (
+    as_mapping,
+    describe_cause,
+    parsing,
+    refuse,
+)
 from crystalgnn_core.sources.formats.row_file import RowFile, cut, values_of_row
 from crystalgnn_core.sources.formats.structure_input import StructureInput
 
@@ -180,14 +185,12 @@ def _is_ase_row(value: object) -> bool:
 
 
 def _values_of(entry: Mapping[str, Any]) -> dict[str, Any]:
-    data = entry.get("data")
-    given = entry.get("parameters")
-    parameters = given if isinstance(given, Mapping) else {}
+    parameters = as_mapping(entry.get("parameters"))
     energy, correction = entry["energy"], entry.get("correction")
     own = {
         "entry_id": entry.get("entry_id"),
         "parameters": parameters,
-        "data": data if isinstance(data, Mapping) else {},
+        "data": as_mapping(entry.get("data")),
         "run_type": parameters.get("run_type"),
         "uncorrected_energy": energy,
         "correction": correction,

@@ -16,9 +16,9 @@ from crystalgnn_core.records.crystal import (
     crystal_from_structure,
 )
 from crystalgnn_core.sources.formats.parsing import (
-    PARSER_ERRORS,
     atomic_number_of,
     describe_cause,
+    parsing,
     refuse,
     unreadable,
 )
@@ -128,7 +128,10 @@ def crystal_from_pymatgen_dict(value: Mapping[str, Any]) -> Crystal:
             for site in species
         ]
     except (KeyError, TypeError, ValueError, OverflowError):
-        return _crystal_through_pymatgen(value)
+        from pymatgen.core.structure import Structure
+
+        with parsing("a pymatgen structure"):
+            return crystal_from_structure(Structure.from_dict(dict(value)))
     numbers = [_sole_element(index, site) for index, site in enumerate(elements)]
     # other shapes are for the checks to name
     return Crystal(np.array(numbers, dtype=np.int16), lattice, coords)
@@ -143,15 +146,6 @@ def _sole_element(index: int, species: list[tuple[str, float]]) -> int:
             "order the structure (one full species a site) first",
         )
     return atomic_number_of(species[0][0])
-
-
-def _crystal_through_pymatgen(value: Mapping[str, Any]) -> Crystal:
-    from pymatgen.core.structure import Structure
-
-    try:
-        return crystal_from_structure(Structure.from_dict(dict(value)))
-    except PARSER_ERRORS as error:
-        raise unreadable(f"not a pymatgen structure ({describe_cause(error)})") from error
 
 
 def _crystal_from_jarvis(atoms: Mapping[str, Any]) -> Crystal:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import threading
 import warnings
+from collections.abc import Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from crystalgnn_core.errors import RecordError
 from crystalgnn_core.records.elements import NUMBER_OF_SYMBOL
+from crystalgnn_core.records.schema import RawRecord
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -52,6 +54,12 @@ def unreadable(message: str) -> RecordError:
     return RecordError("unreadable_structure", message)
 
 
+def refused_row(material_id: str, where: str, error: RecordError) -> RawRecord:
+    """Return the record of a row that cannot be used; its message names id and place."""
+    message = ": ".join(filter(None, (material_id, where, str(error))))
+    return RawRecord(material_id, None, error=(error.reason, message))
+
+
 def refuse(message: str) -> Crystal:
     """Stand in for the reader of a structure that is not there.
 
@@ -59,6 +67,11 @@ def refuse(message: str) -> Crystal:
         RecordError: Always, with this message.
     """
     raise unreadable(message)
+
+
+def as_mapping(value: object) -> Mapping[str, Any]:
+    """Return a mapping as it is, and an empty one for anything else."""
+    return value if isinstance(value, Mapping) else {}
 
 
 def describe_cause(error: BaseException) -> str:

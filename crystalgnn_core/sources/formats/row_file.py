@@ -69,14 +69,7 @@ class RowFile(ABC):
         number: int | str,
         id_key: str | None,
     ) -> str:
-        """Return the identifier of a row, empty if a chosen value is missing.
-
-        Args:
-            part: The range in which the row stands.
-            values: What stands beside the structure.
-            number: Number of the row.
-            id_key: Value that was chosen.
-        """
+        """Return the identifier of a row, empty if the chosen value is missing."""
         if id_key is not None:
             return read_id(values.get(id_key))
         for key in self.id_keys:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from crystalgnn_core.errors import RecordError
 from crystalgnn_core.records.schema import RawRecord
 from crystalgnn_core.sources.formats.cif.reader import crystals_from_cifs
+from crystalgnn_core.sources.formats.parsing import refused_row
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -48,7 +49,10 @@ def read_structures(inputs: Sequence[StructureInput]) -> list[RawRecord]:
         found = next(crystals) if isinstance(content, str) else _call(content)
         if not (given.material_id or isinstance(found, RecordError)):
             found = RecordError("missing_id", "the id is empty; give every row its own id")
-        records.append(_record(given, found))
+        if isinstance(found, RecordError):
+            records.append(refused_row(given.material_id, given.where, found))
+        else:
+            records.append(RawRecord(given.material_id, found))
     return records
 
 
@@ -57,10 +61,3 @@ def _call(reader: Callable[[], Crystal]) -> Crystal | RecordError:
         return reader()
     except RecordError as error:
         return error
-
-
-def _record(given: StructureInput, found: Crystal | RecordError) -> RawRecord:
-    if not isinstance(found, RecordError):
-        return RawRecord(given.material_id, found)
-    name = f"{given.material_id}: {given.where}" if given.material_id else given.where
-    return RawRecord(given.material_id, None, error=(found.reason, f"{name}: {found}"))

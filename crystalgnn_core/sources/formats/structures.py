@@ -23,6 +23,7 @@ from crystalgnn_core.sources.formats.cif.reader import is_cif
 from crystalgnn_core.sources.formats.folders import find_files
 from crystalgnn_core.sources.formats.parsing import describe_cause, refuse
 from crystalgnn_core.sources.formats.structure_input import StructureInput, read_structures
+from crystalgnn_core.storage.files import file_sha256
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -68,6 +69,17 @@ def changed(path: Path) -> SourceError:
     return SourceError(
         f"{path}: changed or vanished while it was read; start the run again"
     )
+
+
+def unchanged(path: Path, sha256: str) -> Path:
+    """Return a file that is as it was when the parts were listed.
+
+    Raises:
+        SourceError: It is not.
+    """
+    if not path.is_file() or file_sha256(path) != sha256:
+        raise changed(path)
+    return path
 
 
 def unique_ids(names: Sequence[str]) -> list[str]:
@@ -117,10 +129,6 @@ def inputs_of(path: Path, material_id: str | None = None) -> Iterator[StructureI
 
 def open_row_file(path: Path, name: str | None = None) -> RowFile | None:
     """Open a file of structures with values beside them.
-
-    Args:
-        path: The file.
-        name: Identifier of its rows, see `RowFile`; None takes the name of the file.
 
     Returns:
         The file, or None if it is of another kind, such as JSON of a bare structure.

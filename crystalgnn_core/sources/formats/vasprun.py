@@ -64,7 +64,8 @@ def read_vasp_run(path: Path) -> VaspRun:
         run = _open(path, with_bands=True)
         _check_kind(run)
         _check_convergence(run)
-        return VaspRun(_calculation_of(run), _band_gap(run), _fermi_energy(run))
+        fermi_energy = None if run.efermi is None else float(run.efermi)
+        return VaspRun(_calculation_of(run), _band_gap(run), fermi_energy)
 
 
 def read_final_structure(path: Path) -> Crystal:
@@ -192,7 +193,3 @@ def _band_gap(run: Vasprun) -> float | None:
     if (is_above.any(axis=1) & ~is_above.all(axis=1)).any():
         return 0.0
     return float(bands[is_above].min() - bands[~is_above].max())
-
-
-def _fermi_energy(run: Vasprun) -> float | None:
-    return None if run.efermi is None else float(run.efermi)

@@ -15,25 +15,15 @@ ABANDONED_SECONDS = 2 * 24 * 3600.0  # nothing was added: no part takes as long 
 
 
 def staging_folder(store: Path, name: str, digest: str) -> Path:
-    """Return where the parts of a plan are staged.
-
-    Args:
-        store: Store folder.
-        name: Name of the source.
-        digest: Digest of the plan.
-    """
+    """Return where the parts of a plan are staged."""
     return store / "staging" / f"{name}-{digest}"
 
 
 def remove_abandoned(current: Path, name: str) -> None:
-    """Remove what earlier plans of a source have staged and never committed.
+    """Remove what plans of a source but the current one staged and never committed.
 
     A folder in which something was written less than two days ago stays: another process
     may be reading into it.
-
-    Args:
-        current: Folder of the plan of now, which stays.
-        name: Name of the source.
     """
     oldest = time.time() - ABANDONED_SECONDS
     for folder in current.parent.glob(f"{name}-*"):

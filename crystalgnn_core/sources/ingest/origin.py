@@ -6,11 +6,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit, urlunsplit
 
-from crystalgnn_core.records.provenance import (
-    Provenance,
-    read_provenance,
-    write_provenance,
-)
+from crystalgnn_core.records.provenance import Provenance, read_provenance, write_provenance
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,13 +17,7 @@ if TYPE_CHECKING:
 def provenance_of(
     source: SourceConfig, *, digest: str, source_version: str | None
 ) -> Provenance:
-    """Return where the rows of a source that are read now come from.
-
-    Args:
-        source: The source.
-        digest: Digest of what is read.
-        source_version: Release that is read; None takes that of the settings.
-    """
+    """Return where the rows of a source that are read now come from, in which release."""
     place = source.place()
     given = source_version or getattr(source, "source_version", None)
     return Provenance(

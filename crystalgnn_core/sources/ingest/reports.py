@@ -55,11 +55,7 @@ class IngestReport(FrozenModel):
     gate: GateReport | None = None
 
     def as_unchanged(self, gate: GateReport | None) -> IngestReport:
-        """Return the report of a later ingest that found nothing to do.
-
-        Args:
-            gate: The verdict on the rows as they stand.
-        """
+        """Return the report of a later ingest without work, with the verdict of now."""
         unchanged = {"n_new": 0, "n_changed": 0, "n_removed": 0, "n_unchanged": self.n_kept}
         counts = self.counts.model_copy(update=unchanged)
         return self.model_copy(update={"was_read": False, "counts": counts, "gate": gate})
@@ -89,13 +85,7 @@ def last_report(store: Path, name: str) -> IngestReport | None:
 
 
 def stored_source(store: Path, name: str, settings: str | None = None) -> StoredSource:
-    """Describe what a store holds of a source.
-
-    Args:
-        store: Store folder.
-        name: Name of the source.
-        settings: Digest of the settings by which it is to be read now.
-    """
+    """Describe what a store holds of a source that is to be read by some settings."""
     report = last_report(store, name)
     if report is None:
         return StoredSource(store, name, settings=settings)

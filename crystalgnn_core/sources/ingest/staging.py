@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from itertools import chain
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
@@ -69,19 +68,9 @@ def write_part(
     *,
     n_in: int,
     following: Sequence[SourcePart],
-    n_dropped: Mapping[str, int] = MappingProxyType({}),
+    n_dropped: Mapping[str, int],
 ) -> PartState:
-    """Write what was read from a part, and the entry that says so last.
-
-    Args:
-        entry: Path of the entry, such as `00003.json`; the tables stand beside it.
-        part: What was read.
-        records: Rows of the record table.
-        rejects: Rejected rows.
-        n_in: Rows that the part holds.
-        following: Parts that became known by reading it, such as the next page.
-        n_dropped: Target to number of implausible labels that kept rows go without.
-    """
+    """Write the tables of a part beside its entry, and last the entry, a `PartState`."""
     state = PartState(
         records=_write(entry.with_suffix(".records.parquet"), records),
         rejects=_write(entry.with_suffix(".rejects.parquet"), rejects_table(rejects)),
@@ -121,11 +110,6 @@ def staged_part(entry: Path, part: SourcePart) -> PartState | None:
 class StagedRecords:
     """The rows of all parts of a source, read part by part; each id counts once.
 
-    Args:
-        source: Name of the source.
-        states: Its parts, in order.
-        kept: Stored rows that stay as they are, if any.
-
     Raises:
         IntegrityError: A row that shall stay is not stored, or was read again as well.
     """
@@ -138,7 +122,10 @@ class StagedRecords:
         self._kept = kept
         self._keep: list[pa.BooleanArray] = []
         self._duplicates: list[RejectedRecord] = []
-        ids = self._staged_ids()
+        ids = [
+            pq.read_table(state.records.path, columns=["material_id"])["material_id"]
+            for state in states
+        ]
         self._find_duplicates(ids)
         self._n_stored = 0 if kept is None else self._check_kept(kept, ids)
 
@@ -156,6 +143,7 @@ class StagedRecords:
 
     def tables(self, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
         """Stream the kept rows of each part, some columns or all."""
+        # opened here, as the writer that asks for the tables cannot open a table itself
         stored = iter(()) if self._kept is None else self._kept.tables(columns)
         return chain(self._staged_tables(columns), stored)
 
@@ -185,13 +173,6 @@ class StagedRecords:
         for state, keep in zip(self._states, self._keep, strict=True):
             table = pq.read_table(state.records.path, columns=names)
             yield table if keep.false_count == 0 else table.filter(keep)
-
-    def _staged_ids(self) -> list[pa.ChunkedArray]:
-        """Return the ids of the rows that were read, part by part."""
-        return [
-            pq.read_table(state.records.path, columns=["material_id"])["material_id"]
-            for state in self._states
-        ]
 
     def _check_kept(self, kept: KeptRows, staged: Sequence[pa.ChunkedArray]) -> int:
         """Return the number of stored records that stay; each is stored, and not read."""

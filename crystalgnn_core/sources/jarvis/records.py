@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal
 
 import orjson
 
@@ -14,10 +14,12 @@ from crystalgnn_core.records.labels import MISSING_WORDS, label_value
 from crystalgnn_core.records.schema import RawRecord
 from crystalgnn_core.sources.formats.columns import read_id
 from crystalgnn_core.sources.formats.objects import crystal_from_any
-from crystalgnn_core.sources.formats.parsing import describe_cause, unreadable
+from crystalgnn_core.sources.formats.parsing import describe_cause, refused_row, unreadable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from crystalgnn_core.sources.jarvis.source import JarvisSource
 
 Gap = Literal["optb88vdw", "mbj"]
 FUNCTIONAL = "OptB88vdW"
@@ -36,74 +38,55 @@ TARGETS = ("formation_energy_per_atom", "band_gap", *list(KEYS)[1:], "is_metal")
 _JID = re.compile(rb'"jid"\s*:\s*"([^"\\]{1,80})"')
 
 
-class Reading(NamedTuple):
-    """How records are read.
-
-    Attributes:
-        gap: Gap that counts as the band gap.
-        metal_at_most: Largest gap of a metal in eV.
-        source_version: Release.
-        license: Licence of the rows.
-    """
-
-    gap: Gap
-    metal_at_most: float
-    source_version: str
-    license: str | None
-
-    @property
-    def schemes(self) -> dict[str, str]:
-        """Target to label scheme."""
-        gap = GAPS[self.gap][1]
-        return dict.fromkeys(KEYS, JARVIS_OPTB88VDW) | {"band_gap": gap, "is_metal": gap}
+def schemes_of(gap: Gap) -> dict[str, str]:
+    """Return target to label scheme, where this gap counts as the band gap."""
+    scheme = GAPS[gap][1]
+    return dict.fromkeys(KEYS, JARVIS_OPTB88VDW) | {"band_gap": scheme, "is_metal": scheme}
 
 
 def read_record(
-    text: bytes, where: str, reading: Reading, schemes: Mapping[str, str]
+    text: bytes, where: str, source: JarvisSource, version: str, schemes: Mapping[str, str]
 ) -> RawRecord:
-    """Read the JSON text of a record; what is wrong with it becomes its error.
-
-    Args:
-        text: The record.
-        where: File and row, for messages.
-        reading: How it is read.
-        schemes: `reading.schemes`.
-    """
+    """Read the JSON text of a record; what is wrong with it becomes its error."""
     material_id = ""
     try:
         record = _parse(text)
         material_id = read_id(record.get("jid"))
         run_type = _functional_of(record)
-        crystal = crystal_from_any(_atoms_of(record))
+        atoms = record.get("atoms")
+        if not isinstance(atoms, dict):
+            raise unreadable(f"atoms is {str(atoms)[:40]!r}, expected a structure")
+        crystal = crystal_from_any(atoms)
     except RecordError as error:
         if not material_id and (found := _JID.search(text)):
             material_id = found[1].decode("utf-8", errors="replace")
-        name = f"{material_id}: {where}" if material_id else where
-        return RawRecord(material_id, None, error=(error.reason, f"{name}: {error}"))
+        return refused_row(material_id, where, error)
     if not material_id:
-        message = f"{where}: the record has no jid; give every record its own"
-        return RawRecord("", None, error=("missing_id", message))
+        fault = RecordError(
+            "missing_id", "the record has no jid; give every record its own"
+        )
+        return refused_row("", where, fault)
     return RawRecord(
         material_id,
         crystal,
-        labels=labels_of(record, reading),
+        labels=labels_of(record, source.gap, source.metal_at_most),
         label_schemes=schemes,
         run_type=run_type,
-        source_version=reading.source_version,
-        license=reading.license,
+        source_version=version,
+        license=source.license,
     )
 
 
-def labels_of(record: Mapping[str, Any], reading: Reading) -> dict[str, Any]:
+def labels_of(record: Mapping[str, Any], gap: Gap, metal_at_most: float) -> dict[str, Any]:
     """Return the labels of a record as it gives them, and the class of its gap."""
     labels = {name: record.get(key) for name, key in KEYS.items()}
-    gap = labels["band_gap"] = record.get(GAPS[reading.gap][0])
+    labels["band_gap"] = record.get(GAPS[gap][0])
     try:
-        value = label_value(gap)
+        value = label_value(labels["band_gap"])
     except RecordError:
         return labels  # the check of the gap names the fault
     if value is not None and value >= 0.0:
-        labels["is_metal"] = float(value <= reading.metal_at_most)
+        labels["is_metal"] = float(value <= metal_at_most)
     return labels
 
 
@@ -118,13 +101,6 @@ def _parse(text: bytes) -> Mapping[str, Any]:
     if not isinstance(record, dict):
         raise unreadable(f"a JSON {type(record).__name__}, expected a record of JARVIS-DFT")
     return record
-
-
-def _atoms_of(record: Mapping[str, Any]) -> Mapping[str, Any]:
-    atoms = record.get("atoms")
-    if not isinstance(atoms, dict):
-        raise unreadable(f"atoms is {str(atoms)[:40]!r}, expected a structure")
-    return atoms
 
 
 def _functional_of(record: Mapping[str, Any]) -> str | None:

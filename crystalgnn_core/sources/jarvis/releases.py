@@ -72,12 +72,6 @@ def fetch_release(
 ) -> Path:
     """Return the archive of a release; download it when it is not in the folder.
 
-    Args:
-        name: The release.
-        folder: Where archives are kept.
-        api: Base address of Figshare's API, which states address, size and MD5.
-        policy: Times and tries.
-
     Raises:
         DownloadError: The file is not to be had, or is not the expected one.
         TransientError: The host cannot be reached.

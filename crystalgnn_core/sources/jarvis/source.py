@@ -20,7 +20,7 @@ from crystalgnn_core.sources.formats.json_stream.members import (
     find_ranges,
     read_range,
 )
-from crystalgnn_core.sources.jarvis.records import TARGETS, Gap, Reading, read_record
+from crystalgnn_core.sources.jarvis.records import TARGETS, Gap, read_record, schemes_of
 from crystalgnn_core.sources.jarvis.releases import (
     DEFAULT_RELEASE,
     RELEASES,
@@ -106,7 +106,12 @@ class JarvisSource(SourceConfig):
         note = stored.folder / f"ranges-{digest_of([sha256, self.part_size])}.json"
         ranges = _known_ranges(note)
         if ranges is None:
-            ranges = _ranges(path, self.part_size)
+            with reading(path):
+                ranges = find_ranges(path, self.part_size)
+            if not ranges:
+                raise SourceError(
+                    f"{path}: the list holds no records; expected at least one"
+                )
             write_json(note, [piece._asdict() for piece in ranges])
         shared = {"sha256": sha256, "source_version": version}
         config = self.reading_digest()
@@ -133,33 +138,22 @@ class JarvisSource(SourceConfig):
             raise SourceError(
                 f"{path}: changed or vanished while it was read; start the run again"
             )
-        how = Reading(self.gap, self.metal_at_most, payload["source_version"], self.license)
-        schemes = how.schemes
+        version, schemes = payload["source_version"], schemes_of(self.gap)
         with reading(path):
             texts = read_range(path, payload["offset"], payload["n"])
             for number, text in enumerate(texts, start=payload["first"] + 1):
-                yield read_record(text, f"{path.name} row {number}", how, schemes)
+                where = f"{path.name} row {number}"
+                yield read_record(text, where, self, version, schemes)
 
     def _file(self) -> Path:
         if self.path is not None:
             self.check_ready()
             return Path(self.path).expanduser()
-        chosen = self.downloads
-        folder = (
-            cache_folder() / "downloads" / "jarvis"
-            if chosen is None
-            else Path(chosen).expanduser()
-        )
+        folder = cache_folder() / "downloads" / "jarvis"
+        if self.downloads is not None:
+            folder = Path(self.downloads).expanduser()
         release = self.release or DEFAULT_RELEASE
         return fetch_release(release, folder, api=self.api, policy=self.patience)
-
-
-def _ranges(path: Path, size: int) -> list[Range]:
-    with reading(path):
-        ranges = find_ranges(path, size)
-    if not ranges:
-        raise SourceError(f"{path}: the list holds no records; expected at least one")
-    return ranges
 
 
 def _known_ranges(note: Path) -> list[Range] | None:

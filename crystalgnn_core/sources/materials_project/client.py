@@ -71,13 +71,8 @@ class MaterialsClient:
     """The real `MPRester`, asked for raw documents, a filter and fields always given.
 
     A search without a filter would read a public bulk table in place of the endpoint.
-    What may pass is tried again here, not by the client, so that one policy counts.
-
-    Args:
-        rester: The client.
-        endpoint: Address of the service, for messages.
-        key: Key of the user, to keep it out of messages.
-        policy: Times and tries.
+    What may pass is tried again here, not by the client, so that one policy counts. The key
+    is only known to keep it out of messages.
     """
 
     def __init__(
@@ -86,9 +81,11 @@ class MaterialsClient:
         self._endpoint = endpoint
         self._key = key
         self._policy = policy
-        self._summary: Any = rester.materials.summary.search.__self__
-        self._thermo: Any = rester.materials.thermo.search.__self__
-        for route in (self._summary, self._thermo):
+        self._routes: dict[str, Any] = {
+            "summary": rester.materials.summary.search.__self__,
+            "thermo": rester.materials.thermo.search.__self__,
+        }
+        for route in self._routes.values():
             route.timeout = (policy.connect_seconds, policy.read_seconds)
             route.document_model = _FieldNames(route.document_model)
 
@@ -99,52 +96,32 @@ class MaterialsClient:
     def count(self, criteria: Mapping[str, Any]) -> int:
         """Return how many materials fit, given parameters of the route."""
         given = {**criteria, "_fields": _SORTED, "_limit": 1}
-        return int(self._ask("summary", lambda: self._summary.count(dict(given))))
+        return int(self._ask("summary", lambda: self._routes["summary"].count(dict(given))))
 
     def summary_page(
         self, query: Mapping[str, Any], fields: Sequence[str], *, page: int, size: int
     ) -> list[Document]:
         """Return a page of summary documents, ordered by id; pages are counted from 1."""
-        return self._ask(
-            "summary",
-            lambda: self._summary.search(
-                **query,
-                fields=list(fields),
-                all_fields=False,
-                chunk_size=size,
-                num_chunks=1,
-                _page=page,
-                _sort_fields=_SORTED,
-            ),
-        )
+        paging = {"num_chunks": 1, "_page": page, "_sort_fields": _SORTED}
+        return self._search("summary", {**query, **paging}, fields, size)
 
     def summaries(self, ids: Sequence[str], fields: Sequence[str]) -> list[Document]:
         """Return the summary documents of at most `IDS_PER_REQUEST` materials."""
-        return self._ask(
-            "summary",
-            lambda: self._summary.search(
-                material_ids=list(ids),
-                deprecated=False,
-                fields=list(fields),
-                all_fields=False,
-                chunk_size=len(ids),
-            ),
-        )
+        wanted = {"material_ids": list(ids), "deprecated": False}
+        return self._search("summary", wanted, fields, len(ids))
 
     def thermo(
         self, ids: Sequence[str], thermo_type: str, fields: Sequence[str]
     ) -> list[Document]:
         """Return the thermodynamic documents of one type of some materials."""
-        return self._ask(
-            "thermo",
-            lambda: self._thermo.search(
-                material_ids=list(ids),
-                thermo_types=[thermo_type],
-                fields=list(fields),
-                all_fields=False,
-                chunk_size=max(len(ids), 1),
-            ),
-        )
+        wanted = {"material_ids": list(ids), "thermo_types": [thermo_type]}
+        return self._search("thermo", wanted, fields, max(len(ids), 1))
+
+    def _search(
+        self, route: str, query: Mapping[str, Any], fields: Sequence[str], size: int
+    ) -> list[Document]:
+        wanted = {"fields": list(fields), "all_fields": False, "chunk_size": size}
+        return self._ask(route, lambda: self._routes[route].search(**query, **wanted))
 
     def _ask(self, route: str, search: Callable[[], T]) -> T:
         """Search; what may pass is tried again, anything else said without the key.
@@ -165,16 +142,13 @@ class MaterialsClient:
             return search()
         except MPRestError as error:
             is_retryable = isinstance(error.__context__, RequestException)
-            said = " ".join(self._without_key(str(error)).split())[:300]
+            said = " ".join(str(error).replace(self._key, "***").split())[:300]
         except DAMAGED as error:
             is_retryable = True
             said = f"the answer is no list of documents ({type(error).__name__})"
         if is_retryable:
             raise RetryableError(said)
         raise SourceError(f"{where}: {said}; does mp-api fit the service?")
-
-    def _without_key(self, text: str) -> str:
-        return text.replace(self._key, "***")
 
 
 class _FieldNames:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from crystalgnn_core.errors import RecordError
 from crystalgnn_core.records.schema import RawRecord
 from crystalgnn_core.sources.formats.objects import crystal_from_any
-from crystalgnn_core.sources.formats.parsing import unreadable
+from crystalgnn_core.sources.formats.parsing import as_mapping, refused_row, unreadable
 from crystalgnn_core.sources.materials_project.labels import (
     BANDS,
     ELASTIC,
@@ -28,26 +28,11 @@ if TYPE_CHECKING:
     from crystalgnn_core.records.crystal import Crystal
     from crystalgnn_core.sources.materials_project.client import Release
     from crystalgnn_core.sources.materials_project.labels import Energy, ThermoType
+    from crystalgnn_core.sources.materials_project.source import MaterialsProjectSource
 
 logger = logging.getLogger(__name__)
 LICENSES = {"BY-C": "CC-BY-4.0", "BY-NC": "CC-BY-NC-4.0"}
 NONCOMMERCIAL = "BY-NC"
-
-
-class DocumentRules(NamedTuple):
-    """How documents become records.
-
-    Attributes:
-        thermo_type: Hull of the formation energies.
-        allow_noncommercial: Whether rows that exclude commercial use are kept.
-        license: Licence of rows that state none.
-        release: Release that is read.
-    """
-
-    thermo_type: ThermoType
-    allow_noncommercial: bool
-    license: str | None
-    release: Release
 
 
 def summary_fields(thermo_type: ThermoType, *, with_structure: bool) -> tuple[str, ...]:
@@ -64,7 +49,7 @@ def summary_fields(thermo_type: ThermoType, *, with_structure: bool) -> tuple[st
 
 def time_of(document: Document) -> datetime | None:
     """Return when a document changed last, or None where it does not say."""
-    found = document.get("last_updated") if isinstance(document, Mapping) else None
+    found = as_mapping(document).get("last_updated")
     if isinstance(found, Mapping):
         found = found.get("$date")
     try:
@@ -77,13 +62,7 @@ def time_of(document: Document) -> datetime | None:
 def state_of(
     document: Document, energy: Energy | None, restricted: Collection[str]
 ) -> dict[str, Any]:
-    """Return all that decides about a row apart from structure, id and time; JSON.
-
-    Args:
-        document: Summary document.
-        energy: Thermodynamic document of the material.
-        restricted: Batches under terms of their own.
-    """
+    """Return all that decides about a row apart from structure, id and time; JSON."""
     if not isinstance(document, Mapping):
         return {}
     meta = _meta(document)
@@ -99,15 +78,18 @@ def state_of(
 
 
 def raw_records(
-    documents: Sequence[Document], energies: Mapping[str, Energy], rules: DocumentRules
+    documents: Sequence[Document],
+    energies: Mapping[str, Energy],
+    source: MaterialsProjectSource,
+    release: Release,
 ) -> list[RawRecord]:
     """Turn summary documents into raw records, one each; a bad one carries its error."""
     records = [
-        _raw_record(document, energies.get(id_of(document)), rules)
+        _raw_record(document, energies.get(id_of(document)), source, release)
         for document in documents
     ]
     whole = [document for document in documents if isinstance(document, Mapping)]
-    wanted = summary_fields(rules.thermo_type, with_structure=True)
+    wanted = summary_fields(source.thermo_type, with_structure=True)
     absent = [name for name in wanted if whole and not any(name in doc for doc in whole)]
     if absent:
         logger.warning("none of %d documents has %s", len(whole), ", ".join(absent))
@@ -121,59 +103,56 @@ def record_without_id() -> RawRecord:
 
 
 def _raw_record(
-    document: Document, energy: Energy | None, rules: DocumentRules
+    document: Document,
+    energy: Energy | None,
+    source: MaterialsProjectSource,
+    release: Release,
 ) -> RawRecord:
     name = id_of(document)
     if not name:
         return record_without_id()
     meta = _meta(document)
+    is_restricted = _is_restricted(meta, release.restricted)
     details: dict[str, Any] = {
-        "license": _license_of(meta, rules),
+        "license": _license_of(meta, source.license, is_restricted=is_restricted),
         "last_updated": time_of(document),
-        "source_version": str(meta.get("database_version") or rules.release.version),
+        "source_version": str(meta.get("database_version") or release.version),
         "run_type": None if energy is None else energy.run_type,
     }
     try:
-        _check_license(meta, rules)
+        if not source.allow_noncommercial:
+            _check_license(meta, is_restricted=is_restricted)
         if energy is not None and not energy.is_unique:
             raise RecordError(
-                "invalid_label", f"several energies of the hull {rules.thermo_type}"
+                "invalid_label", f"several energies of the hull {source.thermo_type}"
             )
         crystal = _crystal_of(document)
     except RecordError as error:
-        message = f"{name}: {error}"
-        return RawRecord(name, None, error=(error.reason, message), **details)
-    labels = labels_of(document, energy, rules.thermo_type)
-    schemes = schemes_of(rules.thermo_type, str(meta.get("batch_id") or ""))
+        return refused_row(name, "", error)._replace(**details)
+    labels = labels_of(document, energy, source.thermo_type)
+    schemes = schemes_of(source.thermo_type, str(meta.get("batch_id") or ""))
     return RawRecord(name, crystal, labels=labels, label_schemes=schemes, **details)
 
 
-def _check_license(meta: Mapping[str, Any], rules: DocumentRules) -> None:
-    if rules.allow_noncommercial or not _is_noncommercial(meta, rules.release.restricted):
-        return
-    raise RecordError(
-        "license_excluded",
-        f"licence {meta.get('license') or 'not stated'}, "
-        f"batch {meta.get('batch_id') or 'not stated'}: "
-        "commercial use is excluded; set allow_noncommercial to keep such rows",
-    )
+def _check_license(meta: Mapping[str, Any], *, is_restricted: bool) -> None:
+    stated = str(meta.get("license") or "").upper().replace("_", "-").split("-")
+    if "NC" in stated or is_restricted:
+        raise RecordError(
+            "license_excluded",
+            f"licence {meta.get('license') or 'not stated'}, "
+            f"batch {meta.get('batch_id') or 'not stated'}: "
+            "commercial use is excluded; set allow_noncommercial to keep such rows",
+        )
 
 
-def _license_of(meta: Mapping[str, Any], rules: DocumentRules) -> str | None:
+def _license_of(
+    meta: Mapping[str, Any], usual: str | None, *, is_restricted: bool
+) -> str | None:
     """Return the licence that a document states, or else that of its batch."""
     stated = str(meta.get("license") or "")
-    if stated in LICENSES:
-        return LICENSES[stated]
     if stated:
-        return stated
-    if _is_restricted(meta, rules.release.restricted):
-        return LICENSES[NONCOMMERCIAL]
-    return rules.license
-
-
-def _is_noncommercial(meta: Mapping[str, Any], restricted: Collection[str]) -> bool:
-    stated = str(meta.get("license") or "").upper().replace("_", "-").split("-")
-    return "NC" in stated or _is_restricted(meta, restricted)
+        return LICENSES.get(stated, stated)
+    return LICENSES[NONCOMMERCIAL] if is_restricted else usual
 
 
 def _is_restricted(meta: Mapping[str, Any], restricted: Collection[str]) -> bool:
@@ -190,5 +169,4 @@ def _crystal_of(document: Mapping[str, Any]) -> Crystal | None:
 
 
 def _meta(document: Mapping[str, Any]) -> Mapping[str, Any]:
-    meta = document.get("builder_meta")
-    return meta if isinstance(meta, Mapping) else {}
+    return as_mapping(document.get("builder_meta"))

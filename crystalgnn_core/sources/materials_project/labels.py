@@ -31,6 +31,7 @@ from crystalgnn_core.records.label_schemes import (
     R2SCAN,
 )
 from crystalgnn_core.records.labels import label_value
+from crystalgnn_core.sources.formats.parsing import as_mapping
 from crystalgnn_core.targets import get_target
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ class Energy(NamedTuple):
 
 def id_of(document: Document) -> str:
     """Return the id of a document; empty where it has none that can be asked for."""
-    found = document.get("material_id") if isinstance(document, Mapping) else None
+    found = as_mapping(document).get("material_id")
     name = str(found).strip()
     return name if found is not None and _ID.fullmatch(name) else ""
 
@@ -99,13 +100,7 @@ def energies_of(
 def labels_of(
     document: Mapping[str, Any], energy: Energy | None, thermo_type: ThermoType
 ) -> dict[str, Any]:
-    """Return target to value as sent; validation reads the numbers.
-
-    Args:
-        document: Summary document.
-        energy: Thermodynamic document of the material.
-        thermo_type: Hull of the energies; the summary holds those of the mixed one.
-    """
+    """Return target to value as sent; validation reads the numbers."""
     labels: dict[str, Any] = {}
     if thermo_type == MIXED:
         labels = {name: document.get(name) for name in HULL}

@@ -9,7 +9,6 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from crystalgnn_core.base import digest_of
@@ -37,7 +36,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from crystalgnn_core.sources.materials_project.client import MaterialsClient, Release
-    from crystalgnn_core.sources.materials_project.filter import MaterialsFilter
+    from crystalgnn_core.sources.materials_project.source import MaterialsProjectSource
 
 logger = logging.getLogger(__name__)
 LISTING_SECONDS = 24 * 3600  # for which an interrupted ingest relies on its listing
@@ -81,11 +80,7 @@ def tidy(folder: Path, *needed: Path | None) -> None:
 
 
 def fetch_listing(
-    client: MaterialsClient,
-    wanted: MaterialsFilter,
-    thermo_type: ThermoType,
-    release: Release,
-    path: Path,
+    client: MaterialsClient, source: MaterialsProjectSource, release: Release, path: Path
 ) -> pa.Table:
     """Return the listing of a release; ask for what is not on disk yet.
 
@@ -94,19 +89,12 @@ def fetch_listing(
     `state` is a digest of labels and licence: labels change without `last_updated`, as
     those of the hull do when another material comes in.
 
-    Args:
-        client: The service.
-        wanted: Which materials.
-        thermo_type: Hull of the formation energies.
-        release: What the service offers now.
-        path: File of the listing.
-
     Raises:
         SourceError: No material fits.
         TransientError: The service did not answer, or its pages do not fit together.
     """
     pages = path.with_suffix("")
-    n_rows = client.count(wanted.route_parameters())
+    n_rows = client.count(source.filter.route_parameters())
     if n_rows == 0:
         raise SourceError("no material of the Materials Project fits; see filter")
     if path.is_file() and _is_recent(path):
@@ -115,12 +103,14 @@ def fetch_listing(
             return listing
     if pages.is_dir() and not _is_recent(pages):
         shutil.rmtree(pages)
+    fields = summary_fields(source.thermo_type, with_structure=False)
     tables = []
     for number in range(1, -(-n_rows // PAGE_SIZE) + 1):
         file = pages / f"{number:05d}.parquet"
         if not file.is_file():
-            documents = _page(client, wanted, thermo_type, number)
-            write_table(file, _listed(client, documents, thermo_type, release))
+            arguments = source.filter.search_arguments()
+            documents = client.summary_page(arguments, fields, page=number, size=PAGE_SIZE)
+            write_table(file, _listed(client, documents, source.thermo_type, release))
         tables.append(pq.read_table(file))
     listing = pa.concat_tables(tables)
     _check_pages(listing, n_rows, pages)
@@ -131,14 +121,11 @@ def fetch_listing(
 
 
 def fetch_documents(
-    client: MaterialsClient,
-    wanted: MaterialsFilter,
-    thermo_type: ThermoType,
-    payload: Mapping[str, Any],
+    client: MaterialsClient, source: MaterialsProjectSource, payload: Mapping[str, Any]
 ) -> list[Document]:
     """Return the summary documents of a part: of some pages, or of some ids."""
-    fields = summary_fields(thermo_type, with_structure=True)
-    arguments, size = wanted.search_arguments(), payload.get("size", PAGE_SIZE)
+    fields = summary_fields(source.thermo_type, with_structure=True)
+    arguments, size = source.filter.search_arguments(), payload.get("size", PAGE_SIZE)
     found = [
         client.summary_page(arguments, fields, page=page, size=size)
         for page in payload.get("pages", ())
@@ -167,11 +154,6 @@ def compare(listing: pa.Table, earlier: pa.Table, stored: pa.Table) -> Differenc
     A row stays if it is stored, its time is known, and time and state are as before. The
     time that counts is that of the earlier listing: the store rewrites no row whose
     content is the same, so that its time may be an older one.
-
-    Args:
-        listing: Release of now.
-        earlier: Listing of the release that is stored.
-        stored: `material_id` of the stored rows.
     """
     is_stored = set(stored["material_id"].to_pylist())
     before = {row["material_id"]: row for row in earlier.to_pylist()}
@@ -189,17 +171,6 @@ def compare(listing: pa.Table, earlier: pa.Table, stored: pa.Table) -> Differenc
         else:
             wanted.append(name)
     return Difference(wanted, kept, n_without_id)
-
-
-def _page(
-    client: MaterialsClient, wanted: MaterialsFilter, thermo_type: ThermoType, number: int
-) -> list[Document]:
-    return client.summary_page(
-        wanted.search_arguments(),
-        summary_fields(thermo_type, with_structure=False),
-        page=number,
-        size=PAGE_SIZE,
-    )
 
 
 def _listed(
@@ -227,9 +198,8 @@ def _is_recent(path: Path) -> bool:
 
 def _check_pages(listing: pa.Table, n_rows: int, pages: Path) -> None:
     """See that pages are of one list: as many rows as announced, no id twice."""
-    names = listing["material_id"]
-    named = names.filter(pc.not_equal(names, ""))
-    n_twice = len(named) - len(pc.unique(named))
+    names = [name for name in listing["material_id"].to_pylist() if name]
+    n_twice = len(names) - len(set(names))
     if len(listing) == n_rows and not n_twice:
         return
     shutil.rmtree(pages)

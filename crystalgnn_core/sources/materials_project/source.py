@@ -28,7 +28,6 @@ from crystalgnn_core.sources.materials_project.client import (
     read_release,
 )
 from crystalgnn_core.sources.materials_project.documents import (
-    DocumentRules,
     raw_records,
     record_without_id,
 )
@@ -130,7 +129,7 @@ class MaterialsProjectSource(SourceConfig):
         folder, settings = stored.folder, self.reading_digest()
         path = listing_path(folder, release.version, settings)
         with open_client(self.endpoint, self.patience) as client:
-            listing = fetch_listing(client, self.filter, self.thermo_type, release, path)
+            listing = fetch_listing(client, self, release, path)
         if self._release() != release:
             path.unlink()
             raise _changed(release)
@@ -152,7 +151,7 @@ class MaterialsProjectSource(SourceConfig):
         if release.version != payload["release"]:
             raise _changed(release, payload["release"])
         with open_client(self.endpoint, self.patience) as client:
-            documents = fetch_documents(client, self.filter, self.thermo_type, payload)
+            documents = fetch_documents(client, self, payload)
             names = [id_of(document) for document in documents]
             energies = fetch_energies(client, names, self.thermo_type)
         if _digest(names) != payload["ids"]:
@@ -163,10 +162,7 @@ class MaterialsProjectSource(SourceConfig):
             )
         if self._release() != release:
             raise _changed(release)
-        rules = DocumentRules(
-            self.thermo_type, self.allow_noncommercial, self.license, release
-        )
-        yield from raw_records(documents, energies, rules)
+        yield from raw_records(documents, energies, self, release)
 
     def _has_all(self, stored: StoredSource) -> bool:
         """Return whether as many rows are stored as the service holds: none was cut off."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin, urlsplit, urlunsplit
 
 from crystalgnn_core.errors import SourceError, TransientError
+from crystalgnn_core.sources.formats.parsing import as_mapping
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,10 +28,6 @@ def is_page_for_people(answer: Answer) -> bool:
 
 def content_of(answer: Answer, filter_: str = "") -> Mapping[str, Any]:
     """Return the JSON object of an answer, and log the warnings in it.
-
-    Args:
-        answer: The answer.
-        filter_: The filter that was asked for, for the message.
 
     Raises:
         SourceError: It is an HTML page or no JSON, or the provider refuses or reports
@@ -55,7 +52,7 @@ def content_of(answer: Answer, filter_: str = "") -> Mapping[str, Any]:
         if answer.code == 200:
             raise SourceError(f"{answer.url}: the answer is no JSON ({error})") from error
         content = {}
-    content = content if isinstance(content, Mapping) else {}
+    content = as_mapping(content)
     errors = content.get("errors")
     if answer.code != 200 or errors:
         details = errors if isinstance(errors, list) else [errors or content.get("detail")]
@@ -82,8 +79,7 @@ def next_url(
     Raises:
         SourceError: The link is no address, leads to another host, or back to this page.
     """
-    links = content.get("links")
-    link = links.get("next") if isinstance(links, Mapping) else None
+    link = as_mapping(content.get("links")).get("next")
     if isinstance(link, Mapping):
         link = link.get("href")
     if link is None or link == "":
@@ -114,9 +110,7 @@ def next_url(
 
 def provider_name(content: Mapping[str, Any]) -> str:
     """Return the name of the provider; empty where it gives none."""
-    meta = content.get("meta")
-    provider = meta.get("provider") if isinstance(meta, Mapping) else None
-    name = provider.get("name") if isinstance(provider, Mapping) else None
+    name = as_mapping(as_mapping(content.get("meta")).get("provider")).get("name")
     return name.strip() if isinstance(name, str) else ""
 
 
@@ -133,8 +127,8 @@ def license_of(about: Mapping[str, Any]) -> str | None:
 
 def child_url(entry: object) -> Iterator[str]:
     """Yield the base address of a database that an entry of an index describes."""
-    about = entry.get("attributes") if isinstance(entry, Mapping) else None
-    if isinstance(about, Mapping) and about.get("link_type") == "child":
+    about = as_mapping(as_mapping(entry).get("attributes"))
+    if about.get("link_type") == "child":
         url = about.get("base_url")
         url = url.get("href") if isinstance(url, Mapping) else url
         if isinstance(url, str):
@@ -159,8 +153,7 @@ def _shown(text: str) -> str:
 
 
 def _log_warnings(url: str, content: Mapping[str, Any]) -> None:
-    meta = content.get("meta")
-    warnings = meta.get("warnings") if isinstance(meta, Mapping) else None
+    warnings = as_mapping(content.get("meta")).get("warnings")
     if not isinstance(warnings, list):
         return
     texts = Counter(map(_describe_error, warnings))

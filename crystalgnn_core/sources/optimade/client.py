@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote, urlencode
 
 from crystalgnn_core.base import FrozenModel
 from crystalgnn_core.errors import DownloadError, SourceError
 from crystalgnn_core.remote.downloads import RetryPolicy, fetch_answer
+from crystalgnn_core.sources.formats.parsing import as_mapping
 from crystalgnn_core.sources.optimade.answers import (
     child_url,
     content_of,
@@ -91,7 +91,7 @@ def find_database(url: str, policy: RetryPolicy) -> Database:
         logger.warning("%s: no answer but %d; going on without", answer.url, answer.code)
         return Database(url=versioned)
     content = content_of(answer)
-    about = _part(_part(content, "data"), "attributes")
+    about = as_mapping(as_mapping(content.get("data")).get("attributes"))
     version = str(about.get("api_version") or MAJOR).removeprefix("v")
     if version.partition(".")[0] != MAJOR:
         raise SourceError(
@@ -119,12 +119,6 @@ def fetch_page(
 ) -> Page:
     """Fetch one page of structures; a page limit that is refused is changed.
 
-    Args:
-        url: Address of the page.
-        filter_: The filter, for messages.
-        policy: Times and tries.
-        with_other_hosts: Whether the next page may be on another host.
-
     Raises:
         SourceError: The provider refuses the request, breaks the standard, or names a next
             page that is on another host or is this one.
@@ -137,7 +131,7 @@ def fetch_page(
     entries = content.get("data")
     if not isinstance(entries, list):
         raise SourceError(f"{url}: the answer holds no list of structures in `data`")
-    meta = _part(content, "meta")
+    meta = as_mapping(content.get("meta"))
     n_rows, has_more = meta.get("data_returned"), meta.get("more_data_available")
     n_stored = meta.get("data_available")
     return Page(
@@ -188,8 +182,3 @@ def _describe_index(base: str, policy: RetryPolicy) -> str:
     found = [url for entry in listed for url in child_url(entry)]
     names = ", ".join(found) or "none that it names"
     return f"{base}: an index of databases, not one of structures; give one of {names}"
-
-
-def _part(content: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    value = content.get(name)
-    return value if isinstance(value, Mapping) else {}

@@ -148,13 +148,7 @@ def new_crawl(settings: str, url: str, license_: str | None, n_rows: int | None)
 
 
 def unfinished_crawl(folder: Path, settings: str, finished: str | None) -> Crawl | None:
-    """Return the remembered crawl if its pages may be read on.
-
-    Args:
-        folder: Where the source keeps its memory.
-        settings: Digest of the settings, which must be those of the crawl.
-        finished: Id of the crawl that was committed last.
-    """
+    """Return the remembered crawl if it may go on: with these settings, and unfinished."""
     path = folder / MEMORY
     if not path.is_file():
         return None
@@ -182,10 +176,6 @@ def delete_state(cursor: CrawlCursor) -> None:
 
 def require_end(cursor: CrawlCursor, page: Page) -> None:
     """See that the last page is the end of all rows, not of a chain that broke.
-
-    Args:
-        cursor: The cursor behind the page.
-        page: The last page.
 
     Raises:
         SourceError: There are no rows at all, or rows follow that no link leads to.

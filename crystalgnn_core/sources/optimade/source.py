@@ -14,7 +14,7 @@ from crystalgnn_core.records.schema import RawRecord
 from crystalgnn_core.remote.downloads import RetryPolicy
 from crystalgnn_core.sources.base import SourceConfig, SourcePart, SourcePlan
 from crystalgnn_core.sources.formats.columns import TargetColumn, read_id
-from crystalgnn_core.sources.formats.parsing import PARSER_ERRORS, describe_cause
+from crystalgnn_core.sources.formats.parsing import as_mapping, parsing
 from crystalgnn_core.sources.optimade.client import (
     fetch_page,
     find_database,
@@ -40,9 +40,8 @@ from crystalgnn_core.sources.optimade.structures import (
 from crystalgnn_core.targets import TargetName
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
-    from crystalgnn_core.errors import RejectReason
     from crystalgnn_core.sources.ingest.stored import StoredSource
 
 logger = logging.getLogger(__name__)
@@ -128,9 +127,7 @@ class OptimadeSource(SourceConfig):
             crawl=crawl.id, memory=str(memory), license=crawl.license, url=crawl.url
         )
         return SourcePlan(
-            parts=(self._part(0, cursor),),
-            source_version=crawl.id,
-            n_expected=crawl.n_rows,
+            parts=(self._part(0, cursor),), source_version=crawl.id, n_expected=crawl.n_rows
         )
 
     def read(self, part: SourcePart) -> Iterator[RawRecord | SourcePart]:
@@ -193,19 +190,20 @@ class OptimadeSource(SourceConfig):
 
     def _record(self, entry: object, cursor: CrawlCursor) -> RawRecord:
         """Turn an entry into a record; what is unreadable becomes its error."""
-        content: Mapping[str, Any] = entry if isinstance(entry, dict) else {}
+        content = as_mapping(entry)
         material_id = read_id(content.get("id"))
         attributes = content.get("attributes")
         updated = last_updated(attributes)
         try:
-            crystal = crystal_from_entry(content)
-            labels = {
-                name: self._label(name, target, attributes, len(crystal.atomic_numbers))
-                for name, target in self.targets.items()
-            }
-        except (RecordError, *PARSER_ERRORS) as error:
-            found = _fault_of(error)
-            return RawRecord(material_id, None, error=found, last_updated=updated)
+            with parsing("an OPTIMADE structure"):
+                crystal = crystal_from_entry(content)
+                labels = {
+                    name: self._label(name, target, attributes, len(crystal.atomic_numbers))
+                    for name, target in self.targets.items()
+                }
+        except RecordError as error:
+            fault = (error.reason, str(error))
+            return RawRecord(material_id, None, error=fault, last_updated=updated)
         return RawRecord(
             material_id,
             crystal,
@@ -228,11 +226,5 @@ class OptimadeSource(SourceConfig):
             raise RecordError(error.reason, f"{target.column}: {error}") from error
 
     def _version_of(self, attributes: object, cursor: CrawlCursor) -> str:
-        own = attributes.get("immutable_id") if isinstance(attributes, dict) else None
+        own = as_mapping(attributes).get("immutable_id")
         return self.source_version or read_id(own) or cursor.crawl.partition("T")[0]
-
-
-def _fault_of(error: Exception) -> tuple[RejectReason, str]:
-    if isinstance(error, RecordError):
-        return error.reason, str(error)
-    return "unreadable_structure", f"not an OPTIMADE structure ({describe_cause(error)})"

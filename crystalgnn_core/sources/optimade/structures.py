@@ -18,6 +18,7 @@ from crystalgnn_core.records.crystal import OCCUPANCY_TOLERANCE, Crystal
 from crystalgnn_core.records.elements import NUMBER_OF_SYMBOL
 from crystalgnn_core.sources.formats.objects import fractional_coords
 from crystalgnn_core.sources.formats.parsing import (
+    as_mapping,
     atomic_number_of,
     describe_cause,
     unreadable,
@@ -111,7 +112,7 @@ def property_value(attributes: object, path: str) -> object:
 
 def last_updated(attributes: object) -> datetime | None:
     """Read `last_modified`; None where it is missing or no date."""
-    text = attributes.get("last_modified") if isinstance(attributes, Mapping) else None
+    text = as_mapping(attributes).get("last_modified")
     try:
         date = datetime.fromisoformat(text) if isinstance(text, str) else None
     except ValueError:
@@ -121,10 +122,7 @@ def last_updated(attributes: object) -> datetime | None:
 
 def _refuse_partial_data(entry: Mapping[str, Any], attributes: Mapping[str, Any]) -> None:
     """Refuse an entry whose properties must be fetched piecewise from elsewhere."""
-    meta = entry.get("meta")
-    links = meta.get("partial_data_links") if isinstance(meta, Mapping) else None
-    if not isinstance(links, Mapping):
-        return
+    links = as_mapping(as_mapping(entry.get("meta")).get("partial_data_links"))
     for name in PROPERTIES:
         if name in links and attributes.get(name) is None:
             raise unreadable(

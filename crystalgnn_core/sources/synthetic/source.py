@@ -25,7 +25,7 @@ WORD_LIMIT = 2**32  # a larger seed would be split and could meet another one
 
 
 class SyntheticSource(SourceConfig):
-    """Crystals of a documented model world; see `synthetic_model`.
+    """Crystals of a documented model world; see `synthetic.model`.
 
     Crystal number i depends on seed, batch and i alone: parts can be read in any order, and
     more structures leave the first ones as they are.
@@ -69,17 +69,17 @@ class SyntheticSource(SourceConfig):
         from crystalgnn_core.sources.synthetic.model.labels import (
             LABEL_SCHEME,
             MODEL_VERSION,
+            compute_labels,
         )
 
         for index in range(part.payload["start"], part.payload["stop"]):
             crystal = self.crystal(index)
+            labels = compute_labels(crystal)._asdict() if self.with_labels else {}
             yield RawRecord(
                 material_id=self.material_id(index),
                 crystal=crystal,
-                labels=_labels(crystal) if self.with_labels else {},
-                label_schemes=dict.fromkeys(TARGET_NAMES, LABEL_SCHEME)
-                if self.with_labels
-                else {},
+                labels=labels,
+                label_schemes=dict.fromkeys(labels, LABEL_SCHEME),
                 run_type="EMT" if is_metallic(crystal.atomic_numbers) else "Born-Mayer",
                 source_version=MODEL_VERSION,
                 license=LICENSE,
@@ -158,10 +158,3 @@ def truth(*sources: SyntheticSource) -> pa.Table:
             "energy_above_hull": energies_above_hull(amounts, energies),
         }
     )
-
-
-def _labels(crystal: Crystal) -> dict[str, float | None]:
-    from crystalgnn_core.sources.synthetic.model.labels import compute_labels
-
-    labels = compute_labels(crystal)
-    return {name: getattr(labels, name) for name in TARGET_NAMES}

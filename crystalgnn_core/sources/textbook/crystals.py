@@ -1,4 +1,4 @@
-"""The numbers behind `textbook.py`: structure types, lattice constants, free parameters.
+"""The numbers behind `source.py`: structure types, lattice constants, free parameters.
 
 Lattice constants (angstrom) and free parameters hold at room temperature and are rounded
 textbook values, written down for examples and not for reference work. Where a standard

@@ -1,7 +1,7 @@
 """About a hundred well-known crystals for examples and checks; no labels.
 
 Lattice constants and free parameters are rounded textbook values, kept in
-`textbook_crystals.py`; the tests cross-check most of them by density or bond lengths, and
+`crystals.py`; the tests cross-check most of them by density or bond lengths, and
 every structure type by the space group of a crystal.
 """
 

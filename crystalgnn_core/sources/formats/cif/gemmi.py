@@ -1,7 +1,7 @@
 """Read the plain CIF texts with gemmi, some 30 times faster than pymatgen and equally.
 
 Everything that pymatgen might understand differently is left to it: whatever is unusual
-makes the reader answer None. `tests/core/sources/test_gemmi_cif.py` compares the two.
+makes the reader answer None. The tests compare the two.
 """
 
 from __future__ import annotations

@@ -6,7 +6,6 @@ import re
 from typing import TYPE_CHECKING
 
 from crystalgnn_core.errors import RecordError
-from crystalgnn_core.sources.formats.cif.gemmi import crystals_with_gemmi
 from crystalgnn_core.sources.formats.parsing import unreadable
 
 if TYPE_CHECKING:
@@ -57,6 +56,9 @@ def crystals_from_cifs(texts: Sequence[str]) -> list[Crystal | RecordError]:
     Returns:
         The crystals; in place of one that cannot be read, the error.
     """
+    # it compiles, which settings need not wait for
+    from crystalgnn_core.sources.formats.cif.gemmi import crystals_with_gemmi
+
     return [
         _crystal_by_pymatgen(text) if crystal is None else crystal
         for text, crystal in zip(texts, crystals_with_gemmi(texts), strict=True)

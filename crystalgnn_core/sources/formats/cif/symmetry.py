@@ -83,9 +83,7 @@ def _value_of(term: str) -> float:
 
 
 def expand_sites(
-    ranks: Sequence[bytes],
-    fractions: NDArray[np.float64],
-    operations: Sequence[Operations],
+    ranks: Sequence[bytes], fractions: NDArray[np.float64], operations: Sequence[Operations]
 ) -> list[tuple[NDArray[np.int16], NDArray[np.float64]] | None]:
     """Apply symmetry operations to sites as pymatgen does, and sort as it does.
 
@@ -184,12 +182,7 @@ def _expand(
 
 @compiled
 def _is_new(places: NDArray[np.float64], first: int, last: int) -> int:
-    """Compare an image with those before it.
-
-    Args:
-        places: Images so far, and the new one at `last`.
-        first: First image of the same site.
-        last: The new image.
+    """Compare the image at `last` with those before it, of the same site from `first`.
 
     Returns:
         1 for a new place, 0 for one of the same site, -1 where that is not certain.

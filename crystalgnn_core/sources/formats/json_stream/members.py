@@ -12,13 +12,6 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from crystalgnn_core.errors import SourceError
 from crystalgnn_core.sources.formats.archives import DamagedFileError, read_blocks
-from crystalgnn_core.sources.formats.json_stream.scan import (
-    INSIDE,
-    PHASE,
-    TRAILING,
-    initial_state,
-    scan,
-)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -93,21 +86,17 @@ def outside_of(path: Path) -> Outside | None:
 def iter_members(
     path: Path, outside: Outside, offset: int | None = None
 ) -> Iterator[Member]:
-    """Yield the texts of the members of a list or object, and at last what ails its end.
+    """Yield the texts of the members, all or from a byte on, and what ails their end."""
+    from crystalgnn_core.sources.formats.json_stream import scan
 
-    Args:
-        path: The file, in gzip, zip or plain.
-        outside: What holds the members.
-        offset: Byte at which a member begins; None takes the first.
-    """
-    state = initial_state()
+    state = scan.initial_state()
     held: list[bytes] = []
     begin = at = outside.offset if offset is None else offset
     fault = None
     try:
         for block in read_blocks(path, at):
             start = 0
-            for border in scan(block, state).tolist():
+            for border in scan.scan(block, state).tolist():
                 text = b"".join([*held, block[start:border]])
                 is_only = begin == outside.offset and block[border : border + 1] == b"]"
                 if not is_only or text.strip():
@@ -116,7 +105,7 @@ def iter_members(
                 start, begin = border + 1, at + border + 1
             held.append(block[start:])
             at += len(block)
-            if state[PHASE] == TRAILING:
+            if state[scan.PHASE] == scan.TRAILING:
                 yield Member(begin, b"", _TRAILING.format(outside.shape, begin))
                 return
             if at - begin > _LONGEST_MEMBER:
@@ -124,7 +113,7 @@ def iter_members(
                 return
     except DamagedFileError as error:
         fault = str(error)
-    if fault is not None or state[PHASE] == INSIDE:
+    if fault is not None or state[scan.PHASE] == scan.INSIDE:
         fault = fault or _CUT_OFF.format(outside.shape, at)
         rest = Member(begin, b"".join(held), fault)
         yield from _ending(rest, outside.shape, is_only=begin == outside.offset)

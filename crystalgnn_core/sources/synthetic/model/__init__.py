@@ -7,8 +7,7 @@ with the right order of magnitude; they are no substitute for a calculation.
   effective-medium theory, `emt.py`.
 * Ionic crystals (charge-balanced) have the energy of creating the ions, Coulomb and
   Born-Mayer energy and a resonance term, `ionic.py`.
-* Both are counted from elements at zero, `metals.py` and `ion_energies.py`, so formation
-  energies share one scale.
-* The gap rule is in `gap.py`, the hull in `hull.py`; structures come from `prototypes.py`,
+* Both are counted from elements at zero, so formation energies share one scale.
+* The gap rule is in `gap.py`; structures come from the files of prototypes,
   `decorations.py` and `specimens.py`.
 """

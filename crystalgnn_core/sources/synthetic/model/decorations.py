@@ -8,19 +8,16 @@ from typing import TYPE_CHECKING
 
 from pymatgen.core.periodic_table import Element
 
-from crystalgnn_core.sources.synthetic.model.binary_prototypes import BINARY_PROTOTYPES
+from crystalgnn_core.sources.synthetic.model.binary_prototypes import BINARY
 from crystalgnn_core.sources.synthetic.model.emt import BETA, EMT_METALS, PARAMETER_TABLE
 from crystalgnn_core.sources.synthetic.model.ions import IONS, Ion
-from crystalgnn_core.sources.synthetic.model.metallic_prototypes import METALLIC_PROTOTYPES
-from crystalgnn_core.sources.synthetic.model.ternary_prototypes import TERNARY_PROTOTYPES
+from crystalgnn_core.sources.synthetic.model.metallic_prototypes import METALLIC
+from crystalgnn_core.sources.synthetic.model.ternary_prototypes import TERNARY
 
 if TYPE_CHECKING:
     from crystalgnn_core.sources.synthetic.model.prototypes import Prototype
 
-PROTOTYPES: dict[str, Prototype] = {
-    prototype.name: prototype
-    for prototype in (*BINARY_PROTOTYPES, *TERNARY_PROTOTYPES, *METALLIC_PROTOTYPES)
-}
+PROTOTYPES: dict[str, Prototype] = {**BINARY, **TERNARY, **METALLIC}
 Decoration = tuple[tuple[str, int], ...]
 
 

@@ -23,6 +23,17 @@ if TYPE_CHECKING:
 
 # the parameter table of ASE also has H, C, N and O, which are "just for fun"
 EMT_METALS = {13: "Al", 28: "Ni", 29: "Cu", 46: "Pd", 47: "Ag", 78: "Pt", 79: "Au"}
+# energy of fcc at its own lattice constant in eV/atom; a test compares them with a
+# minimisation by ASE
+ELEMENT_ENERGIES: dict[int, float] = {
+    13: -0.004882684533,
+    28: -0.013306892310,
+    29: -0.007036492052,
+    46: -0.000269925335,
+    47: -0.000366862539,
+    78: -0.000149527060,
+    79: -0.000135141250,
+}
 # Wigner-Seitz radius to nearest-neighbour distance in fcc, rounded as in ASE
 BETA = 1.809
 LARGEST_RADIUS = max(row[1] for row in parameters.values()) * Bohr
@@ -88,13 +99,8 @@ def _energy_kernel(
         given = -0.5 * other[2] / other[8] * np.exp(-own[4] * (r / BETA - own[1])) / chi
         energy += 0.5 * (felt + given) * weight
     for i in range(len(table)):
-        e0, v0, eta2, kappa, decay = (
-            table[i, 0],
-            table[i, 2],
-            table[i, 3],
-            table[i, 4],
-            table[i, 5],
-        )
+        e0, v0, eta2 = table[i, 0], table[i, 2], table[i, 3]
+        kappa, decay = table[i, 4], table[i, 5]
         change = -np.log(density[i] / (12.0 * table[i, 7])) / (BETA * eta2)
         energy += e0 * (1.0 + decay * change) * np.exp(-decay * change)
         energy += 6.0 * v0 * np.exp(-kappa * change) - e0

@@ -10,7 +10,7 @@ K_ij proportional to z_cation (x_i - x_j)^2, the square root of the second-momen
 approximation, Cleri and Rosato, Phys. Rev. B 48, 22 (1993), so that a crowded cation
 gains little from one more neighbour. B_ij of unlike charges puts the minimum of rocksalt
 at r = R_i + R_j; of like charges it is a constant. Creation energies count from the
-elements, so the result is a formation energy; see `ion_energies.py`.
+elements, so the result is a formation energy; see `ions.py`.
 """
 
 from __future__ import annotations

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from crystalgnn_core.sources.synthetic.model.emt import emt_energy, is_metallic
+from crystalgnn_core.sources.synthetic.model.emt import (
+    ELEMENT_ENERGIES,
+    emt_energy,
+    is_metallic,
+)
 from crystalgnn_core.sources.synthetic.model.gap import ionic_band_gap
 from crystalgnn_core.sources.synthetic.model.ionic import ionic_energy
-from crystalgnn_core.sources.synthetic.model.metals import ELEMENT_ENERGIES
 
 if TYPE_CHECKING:
     from crystalgnn_core.records.crystal import Crystal

@@ -7,7 +7,7 @@ Comput. Mater. Sci. 136, S1 (2017).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 Point = tuple[float, float, float]
 Sites = dict[str, list[Point]]
 Range = tuple[float, float]
-Shape = Literal["cubic", "tetragonal", "hexagonal"]
+F = TypeVar("F", bound="Callable[..., Sites]")
 
 # rows are the primitive vectors in the basis of the conventional cell
 CENTRINGS: dict[str, NDArray[np.float64]] = {
@@ -46,7 +46,6 @@ class Prototype:
     Attributes:
         name: Mineral name or Strukturbericht symbol.
         space_group: International number of a crystal with generic free numbers.
-        shape: Shape of the conventional cell.
         centring: Key of `CENTRINGS`.
         sites: Maps the free numbers to role -> conventional fractional coordinates.
         c_over_a: Range of the axial ratio, (1, 1) for cubic cells.
@@ -59,14 +58,13 @@ class Prototype:
 
     name: str
     space_group: int
-    shape: Shape
     centring: str
     sites: Callable[..., Sites]
-    c_over_a: Range = CUBIC
-    free: tuple[Range, ...] = ()
-    anions: str = "X"
-    larger: str = ""
-    weight: float = 1.0
+    c_over_a: Range
+    free: tuple[Range, ...]
+    anions: str
+    larger: str
+    weight: float
 
     @property
     def is_metallic(self) -> bool:
@@ -92,15 +90,49 @@ class Prototype:
         points = np.array([point for group in sites.values() for point in group])
         roles = [role for role, group in sites.items() for _ in group]
         frac = points @ np.linalg.inv(centring)
-        return centring @ _conventional_cell(self.shape, c_over_a), frac % 1.0, roles
+        return centring @ self._conventional_cell(c_over_a), frac % 1.0, roles
+
+    def _conventional_cell(self, c_over_a: float) -> NDArray[np.float64]:
+        if 143 <= self.space_group < 195:  # trigonal and hexagonal
+            return np.array([[1.0, 0.0, 0.0], [-0.5, 0.75**0.5, 0.0], [0.0, 0.0, c_over_a]])
+        return np.diag([1.0, 1.0, c_over_a])
+
+
+class Family(dict[str, Prototype]):
+    """Prototypes by name; crystals are drawn by their order, so new ones go to the end.
+
+    Args:
+        anions: Roles that anions take in most of them.
+    """
+
+    def __init__(self, anions: str) -> None:
+        super().__init__()
+        self._anions = anions
+
+    def prototype(
+        self,
+        space_group: int,
+        centring: str,
+        c_over_a: Range = CUBIC,
+        *free: Range,
+        name: str | None = None,
+        anions: str | None = None,
+        larger: str = "",
+        weight: float = 1.0,
+    ) -> Callable[[F], F]:
+        """Add a prototype with the sites of a function, and with its name unless given."""
+
+        def add(sites: F) -> F:
+            own = name or sites.__name__
+            roles = self._anions if anions is None else anions
+            self[own] = Prototype(
+                own, space_group, centring, sites, c_over_a, free, roles, larger, weight
+            )
+            return sites
+
+        return add
 
 
 def both_signs(*points: Point) -> list[Point]:
     """Return every point and its inverse."""
     return [(s * x, s * y, s * z) for x, y, z in points for s in (1.0, -1.0)]
-
-
-def _conventional_cell(shape: Shape, c_over_a: float) -> NDArray[np.float64]:
-    if shape == "hexagonal":
-        return np.array([[1.0, 0.0, 0.0], [-0.5, 0.75**0.5, 0.0], [0.0, 0.0, c_over_a]])
-    return np.diag([1.0, 1.0, c_over_a])

@@ -16,8 +16,6 @@ from crystalgnn_core.sources.synthetic.model.pairs import find_pairs
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from numpy.typing import NDArray
-
 SMALLEST_SCALE, LARGEST_SCALE = 0.8, 1.4
 SCALE_TOLERANCE = 1e-6
 
@@ -60,12 +58,9 @@ def _contact_scale(crystal: Crystal) -> float:
     pairs = find_pairs(crystal, 4.0 * float(spacing))
     if emt.is_metallic(numbers):
         radius = 0.5 * emt.BETA * emt.PARAMETER_TABLE[numbers, 1]
-        return _largest_ratio(radius[pairs.first] + radius[pairs.second], pairs.distance)
-    charge, radius = ION_TABLE.charge[numbers], ION_TABLE.radius[numbers]
-    is_bond = charge[pairs.first] * charge[pairs.second] < 0.0
-    contact = radius[pairs.first] + radius[pairs.second]
-    return _largest_ratio(contact[is_bond], pairs.distance[is_bond])
-
-
-def _largest_ratio(contact: NDArray[np.float64], distance: NDArray[np.float64]) -> float:
-    return float((contact / distance).max())
+        is_bond = np.ones(len(pairs.distance), bool)
+    else:
+        charge, radius = ION_TABLE.charge[numbers], ION_TABLE.radius[numbers]
+        is_bond = charge[pairs.first] * charge[pairs.second] < 0.0
+    ratio = (radius[pairs.first] + radius[pairs.second]) / pairs.distance
+    return float(ratio[is_bond].max())

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from crystalgnn_core.errors import SourceError
 from crystalgnn_core.records.table.store import RecordStore
+from crystalgnn_core.sources.formats.json_stream.members import find_ranges
 from crystalgnn_core.sources.ingest.run import ingest_source, plan_ingest, read_part
 from crystalgnn_core.sources.ingest.stored import StoredSource
 from crystalgnn_core.sources.jarvis import source as module
@@ -247,9 +248,9 @@ def test_ranges_are_looked_for_once_a_content(tmp_path, monkeypatch):
 
     def look(path, size):
         seen.append(size)
-        return []
+        return find_ranges(path, size)
 
-    monkeypatch.setattr(module, "_ranges", look)
+    monkeypatch.setattr(module, "find_ranges", look)
     assert source.plan(stored) == first
     assert seen == []
     write(path, [record("other")])

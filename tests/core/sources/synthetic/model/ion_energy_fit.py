@@ -1,4 +1,4 @@
-"""The fit that gives the creation energies of the ions, `ion_energies.py`."""
+"""The fit that gives the creation energies of the ions, `ions.py`."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ PENTAVALENT_PROTOTYPE, PENTAVALENT_PARTNER = "perovskite", 19
 
 
 def fit_ion_energies() -> dict[str, float]:
-    """Compute the table of `ion_energies.py`: element symbol to creation energy in eV."""
+    """Compute the energies in `ions.py`: element symbol to creation energy in eV."""
     columns = {int(z): column for column, z in enumerate(_numbers_of_ions())}
     rows, energies = [], []
     for crystal in _reference_crystals():

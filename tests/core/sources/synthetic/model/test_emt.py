@@ -5,9 +5,12 @@ from ase.build import bulk
 from ase.calculators.emt import EMT
 
 from crystalgnn_core.records.crystal import Crystal
-from crystalgnn_core.sources.synthetic.model.emt import EMT_METALS, emt_energy
+from crystalgnn_core.sources.synthetic.model.emt import (
+    ELEMENT_ENERGIES,
+    EMT_METALS,
+    emt_energy,
+)
 from crystalgnn_core.sources.synthetic.model.labels import compute_labels
-from crystalgnn_core.sources.synthetic.model.metals import ELEMENT_ENERGIES
 
 
 def as_crystal(atoms):
