@@ -3,11 +3,13 @@
 import ast
 import subprocess
 import sys
-from pathlib import Path
+from collections import Counter
+from graphlib import TopologicalSorter
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
+from tests.paths import ROOT
+
 LAYERS = ("crystalgnn_core", "tasks", "flows", "deployments")  # each imports to its left
 STAGES = (
     "storage",
@@ -23,6 +25,8 @@ STAGES = (
     "contracts",
 )
 COMPOSING = {"crystalgnn_core", "crystalgnn_core.config"}  # may import every stage
+MAX_LINES, MAX_BODY, MAX_FILES = 280, 40, 25
+MAX_CORE_LINES = 33_425  # as many as before the modules were sorted into rooms
 
 
 def module_name(path):
@@ -50,6 +54,30 @@ def imports_of(name):
             found.add(node.module)
             found.update(f"{node.module}.{alias.name}" for alias in node.names)
     return found
+
+
+def imported_at_run_time(name):
+    """Return the modules of core that are really loaded, also by imports in functions."""
+
+    def names(node):
+        for child in ast.iter_child_nodes(node):
+            if isinstance(child, ast.If) and ast.unparse(child.test) == "TYPE_CHECKING":
+                continue
+            if isinstance(child, ast.ImportFrom) and child.module:
+                for alias in child.names:
+                    module = f"{child.module}.{alias.name}"
+                    yield module if module in FILES else child.module
+            yield from names(child)
+
+    tree = ast.parse(FILES[name].read_text(encoding="utf-8"))
+    return {module for module in names(tree) if module in CORE}
+
+
+def room(name):
+    """Return the folder of a module, or the module where its folder holds folders."""
+    folder = FILES[name].parent
+    has_folders = any((child / "__init__.py").exists() for child in folder.iterdir())
+    return name if has_folders else module_name(folder / "__init__.py")
 
 
 def stage(name):
@@ -85,6 +113,41 @@ def test_stages_import_earlier_stages_only(name):
     used = {stage(module) for module in imports_of(name)} - {None}
     assert used <= set(allowed)
     assert not imports_of(name) & COMPOSING
+
+
+def test_no_two_rooms_import_each_other_at_run_time():
+    rooms: dict[str, set[str]] = {}
+    for name in CORE:
+        used = {room(module) for module in imported_at_run_time(name)} - {room(name)}
+        rooms.setdefault(room(name), set()).update(used)
+    assert len(rooms) > 40
+    TopologicalSorter(rooms).prepare()  # raises CycleError and names the circle
+
+
+def test_files_and_folders_stay_small():
+    """A file, a function or a folder that outgrows this holds a second idea: split it."""
+    n_lines = {
+        name: path.read_text(encoding="utf-8").count("\n") for name, path in FILES.items()
+    }
+    assert {name: n for name, n in n_lines.items() if n > MAX_LINES} == {}
+    folders = Counter(path.parent for path in FILES.values())
+    assert {str(path): n for path, n in folders.items() if n > MAX_FILES} == {}
+    assert sum(n_lines[name] for name in CORE) <= MAX_CORE_LINES
+    long = {
+        f"{name}.{node.name}": lines_of_body(node)
+        for name, path in FILES.items()
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.FunctionDef) and lines_of_body(node) > MAX_BODY
+    }
+    assert long == {}
+
+
+def lines_of_body(function):
+    """Count the lines of a function without its docstring."""
+    first, *rest = function.body
+    if ast.get_docstring(function) is not None:
+        first = rest[0] if rest else first
+    return function.end_lineno - first.lineno + 1
 
 
 @pytest.mark.parametrize("name", [name for name in FILES if FILES[name].stat().st_size])

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, get_args
 from pydantic import BeforeValidator, Field
 
 from crystalgnn_core.base import ADDED_LATER, FrozenModel
+from crystalgnn_core.records.elements import N_NUMBERS
 
 if TYPE_CHECKING:
     from crystalgnn_core.graphs.config import GraphConfig
@@ -34,7 +35,6 @@ Grid = Annotated[int, Field(ge=2)]
 Length = Annotated[float, Field(gt=0)]
 Start = Annotated[float, Field(ge=0)]
 Readout = Literal["mean", "sum", "max", "set2set"]
-N_NUMBERS = 119  # rows by atomic number, of which 0 is no element
 
 
 def _check_features(given: object) -> object:

@@ -12,7 +12,7 @@ import numpy as np
 from pymatgen.core.composition import Composition
 from pymatgen.core.periodic_table import Element
 
-from crystalgnn_core.models.base import N_NUMBERS
+from crystalgnn_core.records.elements import N_NUMBERS
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Symbols and electronegativities of the elements, at hand without pymatgen."""
+"""Symbols and electronegativities of the elements, without loading pymatgen."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ Mt - Ds - Rg - Cn - Nh - Fl - Mc - Lv - Ts - Og -
 _WORDS = _TABLE.split()
 
 SYMBOLS = _WORDS[::2]  # by atomic number, hydrogen first
+N_NUMBERS = len(SYMBOLS) + 1  # rows by atomic number, of which 0 is no element
 ELECTRONEGATIVITY = {
     symbol: math.nan if value == "-" else float(value)
     for symbol, value in zip(SYMBOLS, _WORDS[1::2], strict=True)

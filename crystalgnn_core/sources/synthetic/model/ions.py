@@ -19,6 +19,7 @@ import numpy as np
 from pymatgen.core.periodic_table import Element
 
 from crystalgnn_core.errors import RecordError
+from crystalgnn_core.records.elements import N_NUMBERS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -65,7 +66,6 @@ IONS: tuple[Ion, ...] = tuple(
     for charge, ions in _TABLE
     for name, radius, energy in map(str.split, ions.split("; "))
 )
-N_NUMBERS = 119
 
 
 class IonTable(NamedTuple):
