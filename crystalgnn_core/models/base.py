@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self, get_args
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, model_validator
 
 from crystalgnn_core.base import ADDED_LATER, FrozenModel
 from crystalgnn_core.records.elements import N_NUMBERS
@@ -94,6 +94,9 @@ class NetworkConfig(FrozenModel):
 class ElementNetworkConfig(NetworkConfig):
     """Base of the networks whose features of an element are a choice.
 
+    They expand distances in Gaussians from `basis_start` to `basis_stop`, fields of their
+    own.
+
     Attributes:
         n_embedded: Rows of a trained embedding, one per atomic number from 0.
         node_features: What a network knows of an element: `table`, `embedding` or names of
@@ -101,7 +104,24 @@ class ElementNetworkConfig(NetworkConfig):
     """
 
     n_embedded: ClassVar[int] = N_NUMBERS
+    if TYPE_CHECKING:
+        basis_start: float
+        basis_stop: Any
     node_features: NodeFeatures
+
+    @property
+    def last_center(self) -> float:
+        """Last Gaussian centre of a distance in angstrom."""
+        return self.basis_stop
+
+    @model_validator(mode="after")
+    def _basis_rises(self) -> Self:
+        start, stop = self.basis_start, self.last_center
+        if stop <= start:
+            raise ValueError(
+                f"basis_stop {stop} is not above basis_start {start}; raise it"
+            )
+        return self
 
     def known_elements(self) -> tuple[int, ...]:
         """Return the atomic numbers that the network has features for."""
@@ -110,13 +130,3 @@ class ElementNetworkConfig(NetworkConfig):
         from crystalgnn_core.models.elements import elements_in, feature_table
 
         return elements_in(feature_table(self.node_features))
-
-
-def check_range(start: float, stop: float) -> None:
-    """Refuse a basis whose last centre is not above the first.
-
-    Raises:
-        ValueError: It is not.
-    """
-    if stop <= start:
-        raise ValueError(f"basis_stop {stop} is not above basis_start {start}; raise it")

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from crystalgnn_core.base import ADDED_LATER
 from crystalgnn_core.graphs.config import GraphConfig
@@ -16,7 +16,6 @@ from crystalgnn_core.models.base import (
     NodeFeatures,
     Readout,
     Start,
-    check_range,
 )
 
 if TYPE_CHECKING:
@@ -63,11 +62,6 @@ class ALIGNNConfig(ElementNetworkConfig):
     readout: Annotated[Readout, ADDED_LATER] = "mean"
     query_width: Annotated[Count, ADDED_LATER] = 64
     n_passes: Annotated[Count, ADDED_LATER] = 3
-
-    @model_validator(mode="after")
-    def _basis_rises(self) -> Self:
-        check_range(self.basis_start, self.basis_stop)
-        return self
 
     def default_graph(self) -> GraphConfig:
         """Return the graphs that it learns from: shells, and edges both ways."""

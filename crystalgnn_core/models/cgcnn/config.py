@@ -16,7 +16,6 @@ from crystalgnn_core.models.base import (
     NodeFeatures,
     Readout,
     Start,
-    check_range,
 )
 
 if TYPE_CHECKING:
@@ -79,7 +78,6 @@ class CGCNNConfig(ElementNetworkConfig):
 
     @model_validator(mode="after")
     def _basis_is_an_even_grid(self) -> Self:
-        check_range(self.basis_start, self.basis_stop)
         if self.n_gaussians not in (None, self.n_centers):
             raise ValueError(
                 f"n_gaussians {self.n_gaussians} contradicts basis_step {self.basis_step}, "

@@ -24,6 +24,8 @@ from crystalgnn_core.models.cpu.threads import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
     from torch import Tensor
 
@@ -153,15 +155,16 @@ def column_gradient(
 
 
 def _scale_and_activate(
-    x: Tensor, residual: Tensor | None, scale: Tensor, shift: Tensor
+    x: Tensor,
+    residual: Tensor | None,
+    affine: tuple[Tensor, Tensor],
+    kernel: Callable[..., object] = kernels.columns_forward,
+    eps: float = 0.0,
 ) -> Tensor:
     """Return residual + SiLU(scale x + shift), without gradients."""
-    out = torch.empty_like(x)
-    before = x if residual is None else residual
-    arrays = kernels.Forward(
-        *fields_of(x, before, scale, shift, out, 0.0, residual is not None)
-    )
-    run_spans(kernels.columns_forward, arrays, row_spans(len(x)))
+    out, before = torch.empty_like(x), x if residual is None else residual
+    fields = fields_of(x, before, *affine, out, eps, residual is not None)
+    run_spans(kernel, kernels.Forward(*fields), row_spans(len(x)))
     return out
 
 
@@ -177,15 +180,9 @@ class _Rows(torch.autograd.Function):
         bias: Tensor,
         eps: float,
     ) -> Tensor:
-        out = torch.empty_like(x)
-        before = x if residual is None else residual
-        arrays = kernels.Forward(
-            *fields_of(x, before, weight, bias, out, eps, residual is not None)
-        )
-        run_spans(kernels.rows_forward, arrays, row_spans(len(x)))
         ctx.save_for_backward(x, weight, bias)
         ctx.eps, ctx.has_residual = eps, residual is not None
-        return out
+        return _scale_and_activate(x, residual, (weight, bias), kernels.rows_forward, eps)
 
     @staticmethod
     @once_differentiable
@@ -217,7 +214,7 @@ class _Columns(torch.autograd.Function):
         shift = bias - statistics.mean * scale
         ctx.save_for_backward(x, scale, shift)
         ctx.statistics, ctx.has_residual = statistics, residual is not None
-        return _scale_and_activate(x, residual, scale, shift)
+        return _scale_and_activate(x, residual, (scale, shift))
 
     @staticmethod
     @once_differentiable

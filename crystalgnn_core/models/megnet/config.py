@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
-
-from pydantic import model_validator
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from crystalgnn_core.base import ADDED_LATER
 from crystalgnn_core.graphs.config import GraphConfig
@@ -15,7 +13,6 @@ from crystalgnn_core.models.base import (
     Length,
     NodeFeatures,
     Start,
-    check_range,
 )
 
 if TYPE_CHECKING:
@@ -57,11 +54,6 @@ class MEGNetConfig(ElementNetworkConfig):
     readout: Annotated[Literal["set2set", "mean", "sum"], ADDED_LATER] = "set2set"
     query_width: Count = 16
     n_passes: Count = 3
-
-    @model_validator(mode="after")
-    def _basis_rises(self) -> Self:
-        check_range(self.basis_start, self.basis_stop)
-        return self
 
     def default_graph(self) -> GraphConfig:
         """Return the graphs that it learns from: all within 4 angstrom."""

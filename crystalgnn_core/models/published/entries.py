@@ -70,7 +70,6 @@ def _cgcnn(
     name: str, target: str, rows: str, file: str, error: StatedError | None = None
 ) -> PublishedEntry:
     """Describe a checkpoint of the CGCNN repository."""
-    address = f"{_RAW}/txie-93/cgcnn/master/pre-trained/{file}"
     return PublishedEntry(
         name=f"cgcnn-mp2018-{name}",
         network="cgcnn",
@@ -81,13 +80,13 @@ def _cgcnn(
         error=error,
         citation="Xie & Grossman, Phys. Rev. Lett. 120, 145301 (2018)",
         source=_CGCNN,
-        files=(_remote(address, file),),
+        files=(_remote(f"{_RAW}/txie-93/cgcnn/master/pre-trained/{file}", file),),
         is_verified=file in _EXAMINED,
     )
 
 
 def _megnet(
-    name: str, target: str, rows: str, file: str, error: StatedError | None = None
+    name: str, target: str, rows: str, file: str, error: tuple[float, str] | None = None
 ) -> PublishedEntry:
     """Describe a model of mp-2018.6.1: Keras file, and settings beside it."""
     folder = f"{_RAW}/materialsvirtuallab/megnet/master/mvl_models/mp-2018.6.1"
@@ -95,10 +94,10 @@ def _megnet(
         name=f"megnet-mp2018-{name}",
         network="megnet",
         target=target,
-        data_set=f"MP, June 2018{rows}",
+        data_set=f"MP, June 2018, {rows}",
         label_scheme=MP_LEGACY,
         license="BSD-3-Clause",
-        error=error,
+        error=None if error is None else _error(*error, _README),
         citation="Chen et al., Chem. Mater. 31, 3564 (2019)",
         source=_MEGNET,
         files=tuple(_remote(f"{folder}/{each}", each) for each in (file, f"{file}.json")),
@@ -107,7 +106,7 @@ def _megnet(
 
 
 def _alignn(
-    name: str, target: str, labels: tuple[str, str], number: int, error: StatedError
+    name: str, target: str, labels: tuple[str, str], number: int, error: tuple[float, str]
 ) -> PublishedEntry:
     """Describe an archive of ALIGNN; labels: data set and scheme, number: on Figshare."""
     address = f"https://ndownloader.figshare.com/files/{number}"
@@ -118,7 +117,7 @@ def _alignn(
         data_set=labels[0],
         label_scheme=labels[1],
         license="",
-        error=error,
+        error=_error(*error, _README),
         citation="Choudhary & DeCost, npj Comput. Mater. 7, 185 (2021)",
         source=_ALIGNN,
         files=(_remote(address, f"{name}.zip"),),
@@ -139,7 +138,7 @@ def _error(value: float, unit: str, measured_on: str) -> StatedError:
 _PAPER = "test rows, paper"
 _IN_FILE = "validation rows, checkpoint"
 _README = "test rows, README"
-_FORMATION, _LOG = "formation_energy_per_atom", "log10(GPa)"
+_FORMATION, _LOG, _EV = "formation_energy_per_atom", "log10(GPa)", "eV/atom"
 _JARVIS = ("JARVIS-DFT, 2021", JARVIS_OPTB88VDW)
 _MBJ = ("JARVIS-DFT, 2021, TBmBJ", MBJ)
 _MP2018 = ("MP, June 2018", MP_LEGACY)
@@ -149,7 +148,7 @@ ENTRIES: tuple[PublishedEntry, ...] = (
         _FORMATION,
         ", 28,046 rows",
         "formation-energy-per-atom.pth.tar",
-        _error(0.039, "eV/atom", _PAPER),
+        _error(0.039, _EV, _PAPER),
     ),
     _cgcnn(
         "band-gap",
@@ -176,69 +175,27 @@ ENTRIES: tuple[PublishedEntry, ...] = (
     _cgcnn("poisson-ratio", "poisson_ratio", "", "poisson-ratio.pth.tar"),
     _cgcnn("is-metal", "is_metal", "", "semi-metal-classification.pth.tar"),
     _megnet(
-        "formation-energy",
-        _FORMATION,
-        ", 60,000 rows",
-        "formation_energy.hdf5",
-        _error(0.028, "eV/atom", _README),
+        "formation-energy", _FORMATION, "60,000 rows", "formation_energy.hdf5", (0.028, _EV)
     ),
     _megnet(
         "band-gap",
         "band_gap",
-        ", 45,901 rows, non-metals",
+        "45,901 rows, non-metals",
         "band_gap_regression.hdf5",
-        _error(0.33, "eV", _README),
+        (0.33, "eV"),
     ),
-    _megnet(
-        "bulk-modulus",
-        "bulk_modulus",
-        ", 5,830 rows",
-        "log10K.hdf5",
-        _error(0.050, _LOG, _README),
-    ),
-    _megnet(
-        "shear-modulus",
-        "shear_modulus",
-        ", 5,830 rows",
-        "log10G.hdf5",
-        _error(0.079, _LOG, _README),
-    ),
-    _megnet("is-metal", "is_metal", ", 69,239 rows", "band_classification.hdf5"),
+    _megnet("bulk-modulus", "bulk_modulus", "5,830 rows", "log10K.hdf5", (0.050, _LOG)),
+    _megnet("shear-modulus", "shear_modulus", "5,830 rows", "log10G.hdf5", (0.079, _LOG)),
+    _megnet("is-metal", "is_metal", "69,239 rows", "band_classification.hdf5"),
     _alignn(
-        "jv_formation_energy_peratom_alignn",
-        _FORMATION,
-        _JARVIS,
-        31458679,
-        _error(0.033, "eV/atom", _README),
+        "jv_formation_energy_peratom_alignn", _FORMATION, _JARVIS, 31458679, (0.033, _EV)
     ),
+    _alignn("jv_optb88vdw_bandgap_alignn", "band_gap", _JARVIS, 31459636, (0.14, "eV")),
+    _alignn("jv_mbj_bandgap_alignn", "band_gap", _MBJ, 31458694, (0.31, "eV")),
+    _alignn("jv_bulk_modulus_kv_alignn", "bulk_modulus", _JARVIS, 31458649, (10.40, "GPa")),
     _alignn(
-        "jv_optb88vdw_bandgap_alignn",
-        "band_gap",
-        _JARVIS,
-        31459636,
-        _error(0.14, "eV", _README),
+        "jv_shear_modulus_gv_alignn", "shear_modulus", _JARVIS, 31458724, (9.48, "GPa")
     ),
-    _alignn(
-        "jv_mbj_bandgap_alignn", "band_gap", _MBJ, 31458694, _error(0.31, "eV", _README)
-    ),
-    _alignn(
-        "jv_bulk_modulus_kv_alignn",
-        "bulk_modulus",
-        _JARVIS,
-        31458649,
-        _error(10.40, "GPa", _README),
-    ),
-    _alignn(
-        "jv_shear_modulus_gv_alignn",
-        "shear_modulus",
-        _JARVIS,
-        31458724,
-        _error(9.48, "GPa", _README),
-    ),
-    _alignn(
-        "mp_e_form_alignn", _FORMATION, _MP2018, 31458811, _error(0.022, "eV/atom", _README)
-    ),
-    _alignn(
-        "mp_gappbe_alignn", "band_gap", _MP2018, 31458814, _error(0.218, "eV", _README)
-    ),
+    _alignn("mp_e_form_alignn", _FORMATION, _MP2018, 31458811, (0.022, _EV)),
+    _alignn("mp_gappbe_alignn", "band_gap", _MP2018, 31458814, (0.218, "eV")),
 )

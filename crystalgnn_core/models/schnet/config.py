@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
-
-from pydantic import model_validator
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from crystalgnn_core.base import ADDED_LATER
 from crystalgnn_core.graphs.config import GraphConfig
@@ -15,7 +13,6 @@ from crystalgnn_core.models.base import (
     Length,
     NodeFeatures,
     Start,
-    check_range,
 )
 
 if TYPE_CHECKING:
@@ -58,11 +55,6 @@ class SchNetConfig(ElementNetworkConfig):
     def last_center(self) -> float:
         """Last Gaussian centre in angstrom."""
         return self.cutoff if self.basis_stop is None else self.basis_stop
-
-    @model_validator(mode="after")
-    def _basis_rises(self) -> Self:
-        check_range(self.basis_start, self.last_center)
-        return self
 
     def default_graph(self) -> GraphConfig:
         """Return the graphs that it learns from: all within its cutoff."""

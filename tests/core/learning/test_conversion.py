@@ -180,7 +180,7 @@ class _Attack:
         ("list", "holds a list"),
         ("keys", "no checkpoint of the CGCNN code .*normalizer"),
         ("task", "a CGCNN for clustering"),
-        ("features", "features an atom"),
+        ("features", "features per atom"),
     ],
 )
 def test_what_is_no_checkpoint_is_refused(tmp_path, monkeypatch, fault, words):
