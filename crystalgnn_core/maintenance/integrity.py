@@ -184,10 +184,7 @@ def _check_prescreens(folder: Path) -> Checked:
 
 
 def _sum_up(
-    area: str,
-    problems: Iterable[tuple[Path, str | None]],
-    advice: str,
-    unit: str = "files",
+    area: str, problems: Iterable[tuple[Path, str | None]], advice: str, unit: str = "files"
 ) -> Checked:
     """Count the files without a problem; the others are damaged."""
     found = list(problems)

@@ -57,10 +57,7 @@ def plane_axes(criteria: Sequence[Criterion]) -> list[tuple[str, str]]:
 
 
 def plane_figure(
-    scatter: pd.DataFrame,
-    axes: tuple[str, str],
-    criteria: Sequence[Criterion],
-    n_top: int,
+    scatter: pd.DataFrame, axes: tuple[str, str], criteria: Sequence[Criterion], n_top: int
 ) -> PlotSpec:
     """Draw all candidates by two columns, the first n_top highlighted.
 

@@ -5,13 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Annotated, Any, Self
 
-from pydantic import (
-    Field,
-    FiniteFloat,
-    field_validator,
-    model_serializer,
-    model_validator,
-)
+from pydantic import Field, FiniteFloat, field_validator, model_serializer, model_validator
 
 from crystalgnn_core.base import ADDED_LATER, FrozenModel, union_by_kind
 from crystalgnn_core.screening.criteria import Above, Below, Criterion, Width, Window

@@ -149,9 +149,7 @@ def predict(
     return frame
 
 
-def _check(
-    raws: list[RawRecord],
-) -> tuple[list[dict[str, Any]], list[Crystal], list[int]]:
+def _check(raws: list[RawRecord]) -> tuple[list[dict[str, Any]], list[Crystal], list[int]]:
     """Begin a row for every input; return also the valid crystals and their rows."""
     checked = validate(raws, source="predict", targets=(), require_labels="none")
     formulas = iter(checked.records["formula"].to_pylist())

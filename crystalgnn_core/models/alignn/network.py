@@ -14,11 +14,7 @@ from crystalgnn_core.models.cpu.edge_gate import MEAN_GATE, GatedMean
 from crystalgnn_core.models.cpu.residual import add_activated
 from crystalgnn_core.models.cpu.threads import runs_fused
 from crystalgnn_core.models.element_layers import embed_elements
-from crystalgnn_core.models.layers import (
-    GaussianExpansion,
-    spread_to_edges,
-    sum_by_center,
-)
+from crystalgnn_core.models.layers import GaussianExpansion, spread_to_edges, sum_by_center
 from crystalgnn_core.models.network import LayerNames, Network
 from crystalgnn_core.models.readout import make_readout
 
@@ -130,10 +126,7 @@ class LineGraphConvolution(nn.Module):
         )
 
     def forward(
-        self,
-        features: tuple[Tensor, Edges, Edges],
-        crystal: Adjacency,
-        line: Adjacency,
+        self, features: tuple[Tensor, Edges, Edges], crystal: Adjacency, line: Adjacency
     ) -> tuple[Tensor, Edges, Edges]:
         """Return the updated atoms, bonds and angles.
 

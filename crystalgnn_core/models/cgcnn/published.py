@@ -36,14 +36,7 @@ _FILES = {
     "semi-metal-classification": "is_metal",
 }
 # what values of another type or shape than the code writes lead to
-_ODD = (
-    ArithmeticError,
-    AttributeError,
-    LookupError,
-    RuntimeError,
-    TypeError,
-    ValueError,
-)
+_ODD = (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
 TASKS: tuple[TargetKind, ...] = ("regression", "classification")
 
 

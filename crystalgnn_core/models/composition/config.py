@@ -31,11 +31,7 @@ class CompositionMLPConfig(CompositionConfig):
     """
 
     kind: Literal["composition_mlp"] = "composition_mlp"
-    widths: Annotated[tuple[Count, ...], Field(min_length=1)] = (
-        256,
-        256,
-        128,
-    )
+    widths: Annotated[tuple[Count, ...], Field(min_length=1)] = (256, 256, 128)
     with_fractions: bool = True
 
     def build(self, n_targets: int) -> CompositionMLP:

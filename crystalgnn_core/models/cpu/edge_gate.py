@@ -171,12 +171,7 @@ def _gate_backward(  # noqa: C901  one loop for each vector operation
 
 @vectorized
 def _edge_backward(  # noqa: PLR0917  arrays
-    gates: Gate,
-    below: Array,
-    of_projected: Array,
-    edge: int,
-    top: Array,
-    bottom: Array,
+    gates: Gate, below: Array, of_projected: Array, edge: int, top: Array, bottom: Array
 ) -> None:
     """Write the gradient of m by way of the sums; add that of V of the sender."""
     mixed, projected, there = gates.mixed, gates.projected, gates.sender[edge]

@@ -9,11 +9,7 @@ import torch
 from torch.autograd.function import once_differentiable
 
 from crystalgnn_core.models.cpu import gated_sum_kernels as kernels
-from crystalgnn_core.models.cpu.residual import (
-    column_gradient,
-    learned,
-    note_statistics,
-)
+from crystalgnn_core.models.cpu.residual import column_gradient, learned, note_statistics
 from crystalgnn_core.models.cpu.threads import fields_of, run_spans
 
 if TYPE_CHECKING:

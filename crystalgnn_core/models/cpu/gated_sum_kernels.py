@@ -6,11 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from crystalgnn_core.models.cpu.functions import (
-    exponential,
-    log_one_plus,
-    vectorized,
-)
+from crystalgnn_core.models.cpu.functions import exponential, log_one_plus, vectorized
 from crystalgnn_core.models.cpu.residual_kernels import add_moments, flush
 
 if TYPE_CHECKING:

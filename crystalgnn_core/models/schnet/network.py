@@ -70,11 +70,7 @@ class InteractionBlock(nn.Module):
         self.lin = nn.Linear(width, width)
 
     def forward(
-        self,
-        atoms: Tensor,
-        edges: tuple[Tensor, Tensor],
-        neighbor: Tensor,
-        degree: Tensor,
+        self, atoms: Tensor, edges: tuple[Tensor, Tensor], neighbor: Tensor, degree: Tensor
     ) -> Tensor:
         """Return what is added to the atoms, shape (n_atoms, width).
 
@@ -124,9 +120,7 @@ class SchNet(Network):
         self.lin2 = nn.Linear(max(width // 2, 1), n_targets)
         self.readout = Pool(config.readout, n_targets)
         self.layer_names = LayerNames(
-            embedding="embedding",
-            output="lin2",
-            sums_atoms=config.readout == "sum",
+            embedding="embedding", output="lin2", sums_atoms=config.readout == "sum"
         )
         self._reset()
 
