@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -121,9 +122,7 @@ def _compose(
     folders = [Path(model) for model in result.models]
     histories = [folder / HISTORY for folder in folders]
     schemes = {name: text for card in cards for name, text in card.label_schemes.items()}
-    names = map(str, ranking)
-    shown = ranking.drop(columns=[name for name in names if name.endswith("_scheme")])
-    n_rejected = sum(result.rejected.values())
+    shown = ranking[[name for name in map(str, ranking) if not name.endswith("_scheme")]]
     return ScreenReport(
         title=f"Screen \N{LEFT DOUBLE QUOTATION MARK}{config.name}"
         "\N{RIGHT DOUBLE QUOTATION MARK}",
@@ -132,7 +131,7 @@ def _compose(
         counts=ScreenCounts(
             n_in=result.n_in,
             n_scored=result.n_scored,
-            n_rejected=n_rejected,
+            n_rejected=sum(result.rejected.values()),
             n_duplicates=result.n_duplicates,
             n_prescreened=None if result.prescreened is None else result.n_prescreened,
         ),
@@ -149,9 +148,7 @@ def _compose(
         funnel=funnel_steps(config, result),
         rejects=result.rejected,
         reject_examples=_examples(result),
-        parity=[
-            data for pair in zip(cards, folders, strict=True) for data in _parity(*pair)
-        ],
+        parity=list(chain.from_iterable(map(_parity, cards, folders))),
         scatter=shown,
         n_top=config.top_k,
         quality=None if quality is None else describe_quality(quality),
