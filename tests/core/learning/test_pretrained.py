@@ -254,7 +254,7 @@ def test_what_figshare_states_is_compared(offer, site, changes, words):
 def test_without_a_network_one_line_says_what_to_do(offer, site, cache):
     entry = offer()
     site.answers["/file"] = lambda request: send(request, 503)
-    by_other_means = r"/file: .*503.*2 tries.*save that file manually as .*x\.zip"
+    by_other_means = r"/file: .*503.*2 tries.*download that file manually as .*x\.zip"
     with pytest.raises(TransientError, match=by_other_means) as caught:
         fetch_published(entry.name, policy=QUICK, api=site.url)
     assert "\n" not in str(caught.value)
