@@ -7,9 +7,7 @@ from typing import TYPE_CHECKING
 from crystalgnn_core.records.gate.checks import CHECKS
 from crystalgnn_core.records.gate.comparison import Comparison
 from crystalgnn_core.records.gate.report import Finding, GateConfig, GateReport, Verdict
-from crystalgnn_core.records.gate.thresholds import (
-    SMALL_UPDATE,
-)
+from crystalgnn_core.records.gate.thresholds import SMALL_UPDATE
 
 if TYPE_CHECKING:
     from crystalgnn_core.records.gate.profile import RecordProfile
@@ -35,10 +33,9 @@ def judge(
             against which small losses add up.
     """
     if before is None or before.n_rows == 0:
-        n_before = 0 if before is None else before.n_rows
-        message = f"there was nothing before: {n_before} -> {after.n_rows:,} rows"
+        message = f"there was nothing before: 0 -> {after.n_rows:,} rows"
         first = Finding(check="first", message=message)
-        return _report(None, after, (0, 0, 0), (first,), "large update")
+        return _report(None, after, (after.n_rows, 0, 0), (first,), "large update")
     given = Comparison(before, after, rows, config, largest)
     found = [finding for check in CHECKS for finding in check(given)]
     findings = tuple(sorted(found, key=lambda entry: not entry.is_alarm))
@@ -71,7 +68,7 @@ def _report(
     findings: tuple[Finding, ...],
     verdict: Verdict,
 ) -> GateReport:
-    n_new, n_changed, n_removed = counts if before is not None else (after.n_rows, 0, 0)
+    n_new, n_changed, n_removed = counts
     return GateReport(
         source=after.source,
         verdict=verdict,

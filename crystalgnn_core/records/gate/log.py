@@ -47,11 +47,6 @@ LOCK_SECONDS = 60
 class GateLog:
     """The gate reports on one source.
 
-    Args:
-        store: Store folder.
-        source: Name of the source.
-        config: Thresholds of the gate.
-
     Raises:
         ConfigError: The name ends in `.gate`, which names the reports of another source.
     """

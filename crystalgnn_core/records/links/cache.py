@@ -58,9 +58,7 @@ class LinkCache:
         pairs: Two digests, ascending, to the distance of the structures in angstrom, or
             None where they do not match.
 
-    Args:
-        folder: Folder of the links.
-        config: Tolerances; others have files of their own.
+    Other tolerances than those of `config` have files of their own.
     """
 
     def __init__(self, folder: Path, config: LinkConfig) -> None:
