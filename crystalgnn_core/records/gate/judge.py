@@ -21,16 +21,11 @@ def judge(
     config: GateConfig,
     largest: GateReport | None = None,
 ) -> GateReport:
-    """Judge a version of a source by the one before.
+    """Judge a version of a source by the one before, if there is one.
 
-    Args:
-        before: Profile of the version before; None when there is none.
-        after: Profile of the version to be judged.
-        rows: What differs row by row; None when the rows before are gone, in which case
-            profiles alone are compared.
-        config: Thresholds.
-        largest: The report on the version with the most rows since the last acceptance,
-            against which small losses add up.
+    Where the rows before are gone, so that it is not known what differs row by row,
+    profiles alone are compared. `largest` reports on the version with the most rows since
+    the last acceptance, against which small losses add up.
     """
     if before is None or before.n_rows == 0:
         message = f"there was nothing before: 0 -> {after.n_rows:,} rows"

@@ -100,11 +100,10 @@ class LinkCache:
 
     def drop_others(self, digests: Collection[str]) -> None:
         """Drop what is known of structures that no record has any more."""
-        self.known = {key: self.known[key] for key in self.known.keys() & set(digests)}
+        kept = set(digests)
+        self.known = {key: self.known[key] for key in self.known.keys() & kept}
         self.pairs = {
-            pair: rms
-            for pair, rms in self.pairs.items()
-            if pair[0] in digests and pair[1] in digests
+            pair: rms for pair, rms in self.pairs.items() if kept.issuperset(pair)
         }
 
 

@@ -73,7 +73,7 @@ def compare_versions(
         new=_rows(records, source, new, last),
         before=_rows(records, source, changed, first),
         after=_rows(records, source, changed, last),
-        removed=_sorted(changes.gone.combine_chunks()),
+        removed=changes.gone.combine_chunks().sort(),
         n_same=len(changes.differs) - len(differing),
     )
 
@@ -119,10 +119,6 @@ def _rows(
         ]
     tables = [table.replace_schema_metadata(None) for table in found]
     return pa.concat_tables(tables, promote_options="permissive").sort_by("material_id")
-
-
-def _sorted(ids: pa.Array) -> pa.Array:
-    return ids.take(pc.array_sort_indices(ids))
 
 
 def _differing_columns(rows: RowChanges) -> list[list[str]]:
