@@ -56,65 +56,21 @@ class Target(FrozenModel):
         return f"{number} {self.unit}" if self.unit else number
 
 
+_TABLE: tuple[tuple[str | float, ...], ...] = (  # values of the fields, in their order
+    ("formation_energy_per_atom", "eV/atom", "formation energy", -10.0, 10.0),
+    ("band_gap", "eV", "band gap", 0.0, 25.0),
+    ("bulk_modulus", "GPa", "bulk modulus", 0.1, 1000.0, "log10"),
+    ("shear_modulus", "GPa", "shear modulus", 0.1, 1000.0, "log10"),
+    ("fermi_energy", "eV", "Fermi energy", -30.0, 30.0),
+    # thermodynamic bounds of an isotropic solid
+    ("poisson_ratio", "", "Poisson ratio", -1.0, 0.5),
+    ("is_metal", "", "metal", 0.0, 1.0, "identity", "classification"),
+    # by the hull that the source built; below zero against the hull of others
+    ("energy_above_hull", "eV/atom", "energy above hull", -5.0, 10.0),
+)
 TARGETS: dict[str, Target] = {
-    target.name: target
-    for target in (
-        Target(
-            name="formation_energy_per_atom",
-            unit="eV/atom",
-            title="formation energy",
-            minimum=-10.0,
-            maximum=10.0,
-        ),
-        Target(name="band_gap", unit="eV", title="band gap", minimum=0.0, maximum=25.0),
-        Target(
-            name="bulk_modulus",
-            unit="GPa",
-            title="bulk modulus",
-            minimum=0.1,
-            maximum=1000.0,
-            transform="log10",
-        ),
-        Target(
-            name="shear_modulus",
-            unit="GPa",
-            title="shear modulus",
-            minimum=0.1,
-            maximum=1000.0,
-            transform="log10",
-        ),
-        Target(
-            name="fermi_energy",
-            unit="eV",
-            title="Fermi energy",
-            minimum=-30.0,
-            maximum=30.0,
-        ),
-        # thermodynamic bounds of an isotropic solid
-        Target(
-            name="poisson_ratio",
-            unit="",
-            title="Poisson ratio",
-            minimum=-1.0,
-            maximum=0.5,
-        ),
-        Target(
-            name="is_metal",
-            unit="",
-            title="metal",
-            minimum=0.0,
-            maximum=1.0,
-            kind="classification",
-        ),
-        # by the hull that the source built; below zero against the hull of others
-        Target(
-            name="energy_above_hull",
-            unit="eV/atom",
-            title="energy above hull",
-            minimum=-5.0,
-            maximum=10.0,
-        ),
-    )
+    str(row[0]): Target.model_validate(dict(zip(Target.model_fields, row, strict=False)))
+    for row in _TABLE
 }
 
 

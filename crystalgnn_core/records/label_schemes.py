@@ -200,11 +200,7 @@ SchemeName = Annotated[str, Field(min_length=1), AfterValidator(checked_scheme)]
 def count_schemes(
     schemes: Iterable[str], sources: Iterable[str]
 ) -> dict[str, dict[str, int]]:
-    """Count labels by scheme and source.
-
-    Args:
-        schemes: Scheme of every label.
-        sources: Source of every label.
+    """Count labels by scheme and source, given those of every label.
 
     Returns:
         Scheme to source to number of labels, both in alphabetical order.
@@ -218,13 +214,9 @@ def count_schemes(
 def refuse_mixture(
     target: str, counts: Mapping[str, Mapping[str, int]], *, where: str, setting: str
 ) -> None:
-    """Refuse labels of several schemes of one target.
+    """Refuse labels of several schemes of one target, counted by `count_schemes`.
 
-    Args:
-        target: The target.
-        counts: Scheme to source to number of labels, see `count_schemes`.
-        where: What they would meet in, such as `one training set`.
-        setting: The setting that allows it.
+    They would meet in `where`, such as `one training set`, which `setting` allows.
 
     Raises:
         LabelSchemeError: There is more than one scheme; the message says what each is,

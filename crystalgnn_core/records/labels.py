@@ -116,11 +116,6 @@ def check_requirement(
 ) -> None:
     """Check that a record has all, any or none of the labels its source can give.
 
-    Args:
-        labels: Labels of the record.
-        targets: Targets of the source; none lifts the requirement.
-        require_labels: How many of `targets` must carry a label.
-
     Raises:
         RecordError: `missing_label`.
     """

@@ -87,12 +87,9 @@ def is_noncommercial(license_text: str) -> bool:
 
 def name_noncommercial(facts: Iterable[SourceFacts]) -> tuple[str, ...]:
     """Name each source that excludes commercial use, such as `mp (CC BY-NC 4.0)`, once."""
-    named = {
-        f"{one.source} ({', '.join(one.noncommercial)})": None
-        for one in facts
-        if one.noncommercial
-    }
-    return tuple(named)
+    known = [one for one in facts if one.noncommercial]
+    named = (f"{one.source} ({', '.join(one.noncommercial)})" for one in known)
+    return tuple(dict.fromkeys(named))
 
 
 def provenance_path(store: Path, source: str) -> Path:
@@ -127,12 +124,7 @@ def read_provenance(store: Path, source: str) -> Provenance | None:
 
 
 def describe_sources(store: Path, rows: pa.Table) -> tuple[SourceFacts, ...]:
-    """Return where some records come from, in order of the sources' names.
-
-    Args:
-        store: Store folder.
-        rows: Columns `source` and `FACT_COLUMNS` of the records.
-    """
+    """Return where rows (`source`, `FACT_COLUMNS`) come from, in order of the sources."""
     licenses = _count(rows, "license")
     versions = _count(rows, "source_version")
     return tuple(

@@ -70,25 +70,18 @@ def record_schema() -> pa.Schema:
 
     `lattice` holds 9 numbers (row vectors, angstrom), `frac_coords` 3 per atom.
     """
-    label_fields = [
-        column
-        for name in TARGETS
-        for column in (
-            pa.field(name, pa.float64()),
-            pa.field(scheme_column(name), pa.string()),
-        )
+    names = ("source", "material_id", "formula", "chemsys")
+    labels = [
+        ((name, pa.float64()), (scheme_column(name), pa.string())) for name in TARGETS
     ]
     return pa.schema(
         [
-            pa.field("source", pa.string(), nullable=False),
-            pa.field("material_id", pa.string(), nullable=False),
-            pa.field("formula", pa.string(), nullable=False),
-            pa.field("chemsys", pa.string(), nullable=False),
+            *(pa.field(name, pa.string(), nullable=False) for name in names),
             pa.field("n_sites", pa.int32(), nullable=False),
             pa.field("atomic_numbers", pa.list_(pa.int16()), nullable=False),
             pa.field("lattice", pa.list_(pa.float64()), nullable=False),
             pa.field("frac_coords", pa.list_(pa.float64()), nullable=False),
-            *label_fields,
+            *(pa.field(*column) for pair in labels for column in pair),
             pa.field("split", pa.string()),
             pa.field("run_type", pa.string()),
             pa.field("source_version", pa.string()),
@@ -105,12 +98,8 @@ def with_all_columns(
 ) -> pa.Table:
     """Return some columns of a table, or all, in order; those it lacks are empty.
 
-    A table that was written before a column came into use has none.
-
-    Args:
-        table: Columns of the schema.
-        columns: Those that are wanted; all by default.
-        schema: Of the whole table; that of the record table by default.
+    A table that was written before a column came into use has none. The schema is that of
+    the whole table; by default of the record table.
     """
     schema, present = schema or record_schema(), set(table.column_names)
     for name in schema.names if columns is None else columns:

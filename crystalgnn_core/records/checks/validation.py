@@ -46,11 +46,8 @@ def validate(
 ) -> Validated:
     """Check records, some hundred at a time for speed.
 
-    Args:
-        raws: What the source read.
-        source: Name under which the records are stored.
-        targets: Targets for which the source can hold labels; none lifts the requirement.
-        require_labels: Whether all, any or none of `targets` must carry a label.
+    All, any or none of the targets for which the source can hold labels must carry one, as
+    `require_labels` says; where it has no targets, nothing is required.
 
     Raises:
         ConfigError: The source gave a label of an unknown target.
@@ -78,9 +75,7 @@ def validate(
 
 def rejects_table(rejects: Iterable[RejectedRecord]) -> pa.Table:
     """Collect rejected rows into a table with `reject_schema()`."""
-    return pa.Table.from_pylist(
-        [asdict(reject) for reject in rejects], schema=reject_schema()
-    )
+    return pa.Table.from_pylist(list(map(asdict, rejects)), schema=reject_schema())
 
 
 def _crystal_of(raw: RawRecord, structure: Crystal | RecordError) -> Crystal:

@@ -21,10 +21,7 @@ def require_accepted(
 ) -> None:
     """Refuse to go on with sources whose newest version is suspicious.
 
-    Args:
-        store: Store folder.
-        sources: Names of the sources.
-        config: Thresholds, for rows that an interrupted ingest left unjudged.
+    The thresholds are for rows that an interrupted ingest left unjudged.
 
     Raises:
         SuspiciousDataError: One of them was not accepted.

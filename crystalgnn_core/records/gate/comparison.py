@@ -10,10 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from crystalgnn_core.records.gate.thresholds import (
-    MAX_EXPLAINED,
-    MIN_PAIRS,
-)
+from crystalgnn_core.records.gate.thresholds import MAX_EXPLAINED, MIN_LABELS, MIN_PAIRS
 from crystalgnn_core.records.gate.unit_errors import find_unit_error_of_pairs
 from crystalgnn_core.records.table.diff import differs
 from crystalgnn_core.targets import is_class
@@ -69,6 +66,13 @@ class Comparison:
     def targets(self) -> list[str]:
         """Targets that have labels in both versions."""
         return [name for name in self.before.targets if name in self.after.targets]
+
+    @cached_property
+    def well_known(self) -> list[str]:
+        """Those with enough labels before to know where they lie, and no unit error."""
+        known = self.before.targets
+        often = [name for name in self.targets if known[name].labels.n >= MIN_LABELS]
+        return [name for name in often if self.unit_error(name) is None]
 
     def pairs(self, target: str) -> Pairs | None:
         """Return the labels that changed from one number to another; None without rows."""

@@ -11,17 +11,8 @@ from crystalgnn_core.base import FrozenModel
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-QUANTILES = (
-    0.0,
-    0.005,
-    0.01,
-    0.05,
-    *(n / 10 for n in range(1, 10)),
-    0.95,
-    0.99,
-    0.995,
-    1.0,
-)
+_TENTHS = tuple(n / 10 for n in range(1, 10))
+QUANTILES = (0.0, 0.005, 0.01, 0.05, *_TENTHS, 0.95, 0.99, 0.995, 1.0)
 
 
 class Distribution(FrozenModel):

@@ -113,8 +113,5 @@ def are_equal(first: GateEntry, second: GateEntry) -> bool:
     one, other = first.profile, second.profile
     if one is None or other is None:
         return False
-    return (one.content, one.n_rows, one.rejected) == (
-        other.content,
-        other.n_rows,
-        other.rejected,
-    )
+    names = ("content", "n_rows", "rejected")
+    return all(getattr(one, name) == getattr(other, name) for name in names)

@@ -7,9 +7,7 @@ from typing import TYPE_CHECKING
 from crystalgnn_core.records.gate.checks import CHECKS
 from crystalgnn_core.records.gate.comparison import Comparison
 from crystalgnn_core.records.gate.report import Finding, GateConfig, GateReport, Verdict
-from crystalgnn_core.records.gate.thresholds import (
-    SMALL_UPDATE,
-)
+from crystalgnn_core.records.gate.thresholds import SMALL_UPDATE
 
 if TYPE_CHECKING:
     from crystalgnn_core.records.gate.profile import RecordProfile
@@ -23,22 +21,16 @@ def judge(
     config: GateConfig,
     largest: GateReport | None = None,
 ) -> GateReport:
-    """Judge a version of a source by the one before.
+    """Judge a version of a source by the one before, if there is one.
 
-    Args:
-        before: Profile of the version before; None when there is none.
-        after: Profile of the version to be judged.
-        rows: What differs row by row; None when the rows before are gone, in which case
-            profiles alone are compared.
-        config: Thresholds.
-        largest: The report on the version with the most rows since the last acceptance,
-            against which small losses add up.
+    Where the rows before are gone, so that it is not known what differs row by row,
+    profiles alone are compared. `largest` reports on the version with the most rows since
+    the last acceptance, against which small losses add up.
     """
     if before is None or before.n_rows == 0:
-        n_before = 0 if before is None else before.n_rows
-        message = f"there was nothing before: {n_before} -> {after.n_rows:,} rows"
+        message = f"there was nothing before: 0 -> {after.n_rows:,} rows"
         first = Finding(check="first", message=message)
-        return _report(None, after, (0, 0, 0), (first,), "large update")
+        return _report(None, after, (after.n_rows, 0, 0), (first,), "large update")
     given = Comparison(before, after, rows, config, largest)
     found = [finding for check in CHECKS for finding in check(given)]
     findings = tuple(sorted(found, key=lambda entry: not entry.is_alarm))
@@ -71,7 +63,7 @@ def _report(
     findings: tuple[Finding, ...],
     verdict: Verdict,
 ) -> GateReport:
-    n_new, n_changed, n_removed = counts if before is not None else (after.n_rows, 0, 0)
+    n_new, n_changed, n_removed = counts
     return GateReport(
         source=after.source,
         verdict=verdict,

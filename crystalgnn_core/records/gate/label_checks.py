@@ -23,7 +23,7 @@ from crystalgnn_core.targets import TARGETS
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from crystalgnn_core.records.gate.comparison import Comparison, Pairs
+    from crystalgnn_core.records.gate.comparison import Comparison
     from crystalgnn_core.records.gate.unit_errors import Values
 
 N_ERRORS = 4.0  # standard errors by which a mean of few labels may be off
@@ -43,15 +43,15 @@ def check_unit_errors(given: Comparison) -> Iterator[Finding]:
             "slip",
             f"{target}: {found.unit_error.name}: {found.unit_error.relation} in "
             f"{found.n_explained:,} of {len(pairs.new):,} changed labels; median "
-            f"{change(*_medians(pairs), TARGETS[target].unit)}",
+            f"{change(*np.median(pairs[:2], axis=1), TARGETS[target].unit)}",
         )
 
 
 def check_moves(given: Comparison) -> Iterator[Finding]:
     """Check whether many labels moved far although the rows are of the same formula."""
-    for target in given.targets:
+    for target in given.well_known:
         pairs = given.pairs(target)
-        if pairs is None or given.unit_error(target) or not _is_known(given, target):
+        if pairs is None:
             continue
         known = given.before.targets[target].labels
         is_far = np.abs(pairs.new - pairs.old) > max(known.std, MIN_SPREAD)
@@ -69,9 +69,7 @@ def check_moves(given: Comparison) -> Iterator[Finding]:
 
 def check_means(given: Comparison) -> Iterator[Finding]:
     """Compare means and spreads, of the labels that came, or else of all."""
-    for target in given.targets:
-        if given.unit_error(target) or not _is_known(given, target):
-            continue
+    for target in given.well_known:
         before, after = given.before.targets[target], given.after.targets[target]
         touched, found = given.touched(target), []
         if touched is not None:
@@ -86,13 +84,11 @@ def check_means(given: Comparison) -> Iterator[Finding]:
 
 def check_ranges(given: Comparison) -> Iterator[Finding]:
     """Count the labels that came outside the range that held 99 % of those before."""
-    for target in given.targets:
+    for target in given.well_known:
         touched = given.touched(target)
-        if touched is None or given.unit_error(target) or not _is_known(given, target):
+        if touched is None or len(touched[0]) < MIN_NEW_LABELS:
             continue
         values, n_sites = touched
-        if len(values) < MIN_NEW_LABELS:
-            continue
         known = given.before.targets[target].labels
         low, high = (known.quantile(probability) for probability in CENTRAL)
         is_outside = (values < low) | (values > high)
@@ -171,18 +167,9 @@ def _compare_spreads(target: str, known: Distribution, now: Distribution) -> str
     return change(before, after, TARGETS[target].unit)
 
 
-def _is_known(given: Comparison, target: str) -> bool:
-    """Return whether there were enough labels to know where they lie."""
-    return given.before.targets[target].labels.n >= MIN_LABELS
-
-
 def _hint(target: str, values: Values, n_sites: Values, known: Distribution | None) -> str:
     """Name the unit error that explains labels other than zero."""
     if known is None or not len(values):
         return ""
     found = find_unit_error_of_values(target, values, n_sites, known)
     return "" if found is None else f"; it looks like {found.name} ({found.relation})"
-
-
-def _medians(pairs: Pairs) -> tuple[float, float]:
-    return float(np.median(pairs.old)), float(np.median(pairs.new))

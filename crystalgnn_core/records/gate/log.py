@@ -47,11 +47,6 @@ LOCK_SECONDS = 60
 class GateLog:
     """The gate reports on one source.
 
-    Args:
-        store: Store folder.
-        source: Name of the source.
-        config: Thresholds of the gate.
-
     Raises:
         ConfigError: The name ends in `.gate`, which names the reports of another source.
     """
@@ -145,11 +140,7 @@ class GateLog:
         return last.report.model_copy(update={"verdict": "unchanged", **nothing, **same})
 
     def accept(self, reason: str, by: str | None = None) -> GateReport:
-        """Accept the suspicious newest version permanently.
-
-        Args:
-            reason: Why; kept in the history.
-            by: Who; the user of this process by default.
+        """Accept the suspicious newest version permanently; `by` is the user by default.
 
         Raises:
             InputError: The newest version is not suspicious, or was accepted before.

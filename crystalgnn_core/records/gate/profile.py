@@ -97,15 +97,9 @@ class RecordProfile(FrozenModel):
 def profile_rows(
     source: str, version: int, tables: Iterable[pa.Table], rejected: Mapping[str, int]
 ) -> RecordProfile:
-    """Profile the rows of a source, reading one table after the other.
+    """Profile the rows of a source, tables of `PROFILE_COLUMNS`, one after the other.
 
     Memory holds one table, and 8 bytes for each label.
-
-    Args:
-        source: Name of the source.
-        version: Version of the record table that is read.
-        tables: Rows with `PROFILE_COLUMNS`.
-        rejected: Reject reason to number of rows refused.
     """
     tally = _Tally()
     for table in tables:
@@ -168,13 +162,8 @@ class _Tally:
 
 def count_values(column: pa.ChunkedArray | pa.Array) -> Counter[str]:
     """Count how often each text occurs; a missing one counts as `NONE`."""
-    counted = pc.value_counts(column)
-    return Counter(
-        {
-            NONE if entry["values"] is None else entry["values"]: entry["counts"]
-            for entry in counted.to_pylist()
-        }
-    )
+    counted = pc.value_counts(pc.fill_null(column, NONE)).to_pylist()
+    return Counter({entry["values"]: entry["counts"] for entry in counted})
 
 
 def _content_sum(table: pa.Table) -> int:

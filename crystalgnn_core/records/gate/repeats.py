@@ -9,11 +9,7 @@ import numpy as np
 from crystalgnn_core.records.gate.distribution import QUANTILES
 from crystalgnn_core.records.gate.label_checks import NEW
 from crystalgnn_core.records.gate.report import Finding, alarm
-from crystalgnn_core.records.gate.thresholds import (
-    FEW_LEFT,
-    MIN_EXPECTED,
-    MIN_LABELS,
-)
+from crystalgnn_core.records.gate.thresholds import FEW_LEFT, MIN_EXPECTED
 from crystalgnn_core.targets import TARGETS, is_class
 
 if TYPE_CHECKING:
@@ -38,10 +34,8 @@ def check_repeats(given: Comparison) -> Iterator[Finding]:
     Of new classes alone that is no sign: there are two values, and rows that come together
     are often alike.
     """
-    for target in given.targets:
+    for target in given.well_known:
         known = given.before.targets[target]
-        if given.unit_error(target) or known.labels.n < MIN_LABELS:
-            continue
         touched = None if is_class(target) else given.touched(target)
         candidates = [
             ("labels", _repeated(given.after.targets[target])),

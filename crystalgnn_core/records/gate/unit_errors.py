@@ -122,11 +122,7 @@ def find_unit_error_of_pairs(
 ) -> ExplainedPairs | None:
     """Find the unit error that explains most of some changed labels, row by row.
 
-    Args:
-        target: Target of the labels.
-        old: Labels as stored before, shape (n,), each other than the new one.
-        new: Labels of the same rows now, shape (n,).
-        n_sites: Atoms in the cell, shape (n,).
+    Labels, each new one other than the old, and atoms in the cell have shape (n,).
 
     Returns:
         The unit error; None if there is none that explains any label.
@@ -147,11 +143,7 @@ def find_unit_error_of_values(
 ) -> UnitError | None:
     """Find the unit error without which labels would look like those known.
 
-    Args:
-        target: Target of the labels.
-        values: Labels that do not look like those known, shape (n,).
-        n_sites: Atoms in the cell, shape (n,).
-        known: Where labels are known to lie.
+    Labels, which do not look like those, and atoms in the cell have shape (n,).
 
     Returns:
         The unit error whose undoing brings the labels nearest to those known; None

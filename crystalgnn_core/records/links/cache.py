@@ -58,9 +58,7 @@ class LinkCache:
         pairs: Two digests, ascending, to the distance of the structures in angstrom, or
             None where they do not match.
 
-    Args:
-        folder: Folder of the links.
-        config: Tolerances; others have files of their own.
+    Other tolerances than those of `config` have files of their own.
     """
 
     def __init__(self, folder: Path, config: LinkConfig) -> None:
@@ -102,11 +100,10 @@ class LinkCache:
 
     def drop_others(self, digests: Collection[str]) -> None:
         """Drop what is known of structures that no record has any more."""
-        self.known = {key: self.known[key] for key in self.known.keys() & set(digests)}
+        kept = set(digests)
+        self.known = {key: self.known[key] for key in self.known.keys() & kept}
         self.pairs = {
-            pair: rms
-            for pair, rms in self.pairs.items()
-            if pair[0] in digests and pair[1] in digests
+            pair: rms for pair, rms in self.pairs.items() if kept.issuperset(pair)
         }
 
 

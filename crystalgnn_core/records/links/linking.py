@@ -62,13 +62,10 @@ def link_records(
 ) -> LinkReport:
     """Link the rows of different sources that are the same material.
 
-    Symmetries and comparisons are kept by structure, so that a later run looks at new
-    structures alone. The result depends neither on the order of rows nor on earlier runs.
-
-    Args:
-        store: Store folder; the links are in `links/` below it.
-        config: Tolerances.
-        sources: Sources that take part; all but synthetic and textbook ones by default.
+    All sources but synthetic and textbook ones take part by default. Symmetries and
+    comparisons are kept by structure in `links/` of the store, so that a later run looks at
+    new structures alone. The result depends neither on the order of rows nor on earlier
+    runs.
 
     Raises:
         InputError: A source is not stored, or is synthetic or the textbook.

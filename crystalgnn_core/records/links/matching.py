@@ -41,11 +41,6 @@ def compare_pairs(
     The cells are brought to the same volume first, so that functionals that differ in the
     lattice constant do not matter.
 
-    Args:
-        pairs: What to compare.
-        crystals: Structures by digest.
-        config: Tolerances.
-
     Returns:
         For each pair the root mean square distance of its sites in angstrom, or None where
         the two do not match.

@@ -50,13 +50,7 @@ class Material(NamedTuple):
 def complete_fingerprints(
     load: Loader, digests: Collection[str], cache: LinkCache, config: LinkConfig
 ) -> int:
-    """Add to the cache what it does not know yet of some structures.
-
-    Args:
-        load: Reads structures.
-        digests: Structures that are to be known.
-        cache: What is known; it is completed and saved.
-        config: Tolerances.
+    """Add to the cache what it does not know yet of some structures, and save it.
 
     Returns:
         Number of structures whose symmetry was sought.
@@ -78,13 +72,7 @@ def complete_fingerprints(
 def compare_missing(
     load: Loader, pairs: Iterable[Pair], cache: LinkCache, config: LinkConfig
 ) -> int:
-    """Compare the pairs that are not in the cache yet, and add them.
-
-    Args:
-        load: Reads structures.
-        pairs: Pairs to be known.
-        cache: What is known; it is completed and saved.
-        config: Tolerances.
+    """Compare the pairs that are not in the cache yet, add them, and save it.
 
     Returns:
         Number of pairs that were compared.

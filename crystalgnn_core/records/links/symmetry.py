@@ -42,13 +42,9 @@ class Fingerprint(NamedTuple):
 def take_fingerprints(
     crystals: Sequence[Crystal], symprecs: Sequence[float]
 ) -> list[tuple[Fingerprint, ...]]:
-    """Find the symmetry of structures, one fingerprint per tolerance.
+    """Find the symmetry of structures, one fingerprint per tolerance in angstrom.
 
     A structure whose symmetry cannot be found counts as one without any.
-
-    Args:
-        crystals: The structures.
-        symprecs: Tolerances, angstrom.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # spglib on how its errors will change
@@ -61,9 +57,7 @@ def take_fingerprints(
 def primitive_cell(crystal: Crystal, symprec: float) -> Crystal:
     """Return the primitive cell, sites where they are; the cell itself if none is found.
 
-    Args:
-        crystal: The structure.
-        symprec: Tolerance, angstrom.
+    The tolerance `symprec` is in angstrom.
     """
     import spglib
 

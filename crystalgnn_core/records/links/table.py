@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from crystalgnn_core.base import FrozenModel
-from crystalgnn_core.errors import IntegrityError
-from crystalgnn_core.storage.files import FileRef, read_json
+from crystalgnn_core.storage.files import FileRef, read_model
 from crystalgnn_core.storage.manifest import KEY
 
 if TYPE_CHECKING:
@@ -63,13 +62,10 @@ def link_schema() -> pa.Schema:
     `rms_distance` (angstrom) is that of the sites to those of the representative, empty
     where the two match through other members alone.
     """
+    texts = ("group_id", "source", "material_id", KEY, "formula")
     return pa.schema(
         [
-            pa.field("group_id", pa.string(), nullable=False),
-            pa.field("source", pa.string(), nullable=False),
-            pa.field("material_id", pa.string(), nullable=False),
-            pa.field(KEY, pa.string(), nullable=False),
-            pa.field("formula", pa.string(), nullable=False),
+            *(pa.field(name, pa.string(), nullable=False) for name in texts),
             pa.field("space_group_number", pa.int16(), nullable=False),
             pa.field("rms_distance", pa.float64()),
         ]
@@ -79,13 +75,10 @@ def link_schema() -> pa.Schema:
 def read_link_report(store: Path) -> LinkReport | None:
     """Return what the last linking found; None if there is no sound report."""
     path = store / "links" / STATE
-    if not path.is_file():
-        return None
-    try:
-        return LinkReport.model_validate(read_json(path))
-    except (IntegrityError, ValidationError):
+    report = read_model(path, LinkReport)
+    if report is None and path.is_file():
         logger.warning("%s: damaged; records are linked again", path)
-        return None
+    return report
 
 
 def read_links(store: Path) -> pa.Table:
@@ -97,10 +90,7 @@ def read_links(store: Path) -> pa.Table:
 def count_linked(store: Path, sources: Sequence[str], others: Sequence[str]) -> int | None:
     """Count the rows of some sources that are linked to another row of other sources.
 
-    Args:
-        store: Store folder.
-        sources: Sources whose rows are counted, such as those of candidates.
-        others: Sources in which the linked rows stand, such as those of training.
+    Those may be candidates, and these what a model was trained on.
 
     Returns:
         None when the records of the store were never linked.
@@ -109,9 +99,8 @@ def count_linked(store: Path, sources: Sequence[str], others: Sequence[str]) -> 
         return None
     links = read_links(store)
     sizes: dict[str, Counter[str]] = defaultdict(Counter)
-    pairs = list(
-        zip(links["group_id"].to_pylist(), links["source"].to_pylist(), strict=True)
-    )
+    columns = (links[name].to_pylist() for name in ("group_id", "source"))
+    pairs = list(zip(*columns, strict=True))
     for group, source in pairs:
         sizes[group][source] += 1
     return sum(

@@ -28,11 +28,7 @@ def stream_crystals(
 ) -> Iterator[tuple[str, Crystal]]:
     """Yield the structures with the given digests, each once, in the order of the table.
 
-    Args:
-        store: Store folder.
-        sources: Sources whose rows are read.
-        digests: Structures that are wanted.
-        version: Table version; the newest by default.
+    The newest version of the table is read by default.
     """
     if not digests:
         return

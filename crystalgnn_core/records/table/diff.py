@@ -56,13 +56,8 @@ def compare_versions(
 ) -> RowChanges:
     """Compare the rows of a source in two versions of the record table.
 
-    Memory holds the ids and digests of all rows, and the labels of those that differ.
-
-    Args:
-        records: Record table.
-        source: Name of the source.
-        first: The earlier version.
-        last: The later version; the newest by default.
+    Memory holds the ids and digests of all rows, and the labels of those that differ. The
+    later version, `last`, is the newest by default.
 
     Raises:
         InputError: There is no such version.
@@ -78,7 +73,7 @@ def compare_versions(
         new=_rows(records, source, new, last),
         before=_rows(records, source, changed, first),
         after=_rows(records, source, changed, last),
-        removed=_sorted(changes.gone.combine_chunks()),
+        removed=changes.gone.combine_chunks().sort(),
         n_same=len(changes.differs) - len(differing),
     )
 
@@ -86,13 +81,7 @@ def compare_versions(
 def changes_since(
     records: RecordStore, source: str, version: int, until: int | None = None
 ) -> pa.Table:
-    """List the rows of a source that changed since a version of the record table.
-
-    Args:
-        records: Record table.
-        source: Name of the source.
-        version: Version to compare with.
-        until: The later version; the newest by default.
+    """List the rows of a source that changed since a version, until the newest by default.
 
     Returns:
         Columns `material_id`, `change` (`new`, `changed` or `removed`) and `columns`, the
@@ -130,10 +119,6 @@ def _rows(
         ]
     tables = [table.replace_schema_metadata(None) for table in found]
     return pa.concat_tables(tables, promote_options="permissive").sort_by("material_id")
-
-
-def _sorted(ids: pa.Array) -> pa.Array:
-    return ids.take(pc.array_sort_indices(ids))
 
 
 def _differing_columns(rows: RowChanges) -> list[list[str]]:

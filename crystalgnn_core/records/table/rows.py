@@ -40,13 +40,7 @@ class Accepted(NamedTuple):
 def record_rows(
     accepted: Sequence[Accepted], crystals: FlatCrystals, source: str
 ) -> pa.Table:
-    """Lay records out in the columns of `record_schema()`.
-
-    Args:
-        accepted: The records.
-        crystals: Their structures, end to end.
-        source: Name under which they are stored.
-    """
+    """Lay records, and their structures end to end, out in columns of `record_schema()`."""
     names = [name_composition(counts) for counts in compositions(crystals)]
     digests = structure_digests(crystals)
     sizes = np.diff(crystals.starts)

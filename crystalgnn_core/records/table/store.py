@@ -14,11 +14,7 @@ from pyarrow.dataset import ParquetFragmentScanOptions
 
 from crystalgnn_core.base import FrozenModel
 from crystalgnn_core.errors import InputError, TransientError
-from crystalgnn_core.records.schema import (
-    record_schema,
-    reject_schema,
-    with_all_columns,
-)
+from crystalgnn_core.records.schema import record_schema, reject_schema, with_all_columns
 from crystalgnn_core.records.table.upsert import (
     KEY_COLUMNS,
     TableReader,
@@ -60,11 +56,7 @@ class RecordCounts(FrozenModel):
 
 
 class RecordStore:
-    """Records and rejects of one store folder.
-
-    Args:
-        store: Store folder; the tables are `records/` and `rejects/` below it.
-    """
+    """Records and rejects of one store folder, in `records/` and `rejects/` below it."""
 
     def __init__(self, store: Path) -> None:
         self.records_path = store / "records"
@@ -154,10 +146,8 @@ class RecordStore:
     ) -> pa.Table:
         """Read the records of some sources, ordered by source and material id.
 
-        Args:
-            sources: At least one source.
-            columns: Columns beside `source` and `material_id`; all by default.
-            version: Table version; the newest by default.
+        The columns are those beside `source` and `material_id`, all by default; the version
+        is the newest by default.
 
         Raises:
             InputError: No source is named, one of them has no record, or there is no such
@@ -165,9 +155,9 @@ class RecordStore:
         """
         wanted = None if columns is None else list(dict.fromkeys([*KEYS, *columns]))
         tables = list(self.scan(sources, wanted, version=version))
-        found: set[str] = set()
-        for table in tables:
-            found.update(pc.unique(table["source"]).to_pylist())
+        found = {
+            name for table in tables for name in pc.unique(table["source"]).to_pylist()
+        }
         missing = [source for source in sources if source not in found]
         if missing or not tables:
             raise InputError(

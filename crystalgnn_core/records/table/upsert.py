@@ -53,12 +53,7 @@ def keys_of(tables: Iterable[pa.Table]) -> pa.Table:
 
 
 def compare_keys(stored: pa.Table, given: pa.Table) -> KeyDifference:
-    """Compare rows by id and content digest.
-
-    Args:
-        stored: Columns `KEY_COLUMNS` of the stored rows of a source.
-        given: The same of what the rows shall be.
-    """
+    """Compare the stored rows of a source with what they shall be, by `KEY_COLUMNS`."""
     place = pc.index_in(given["material_id"], value_set=stored["material_id"])
     before = stored["content_digest"].combine_chunks().take(place.combine_chunks())
     is_new = _as_numpy(pc.is_null(place))
@@ -78,13 +73,8 @@ def write_rows(path: Path, source: str, rows: Iterable[pa.Table], *, is_new: boo
     """Write the rows of a source in place of those it has, in one commit.
 
     A merge of the differing rows alone would write the same files again; with 250,000
-    stored rows it takes 2 to 3 times as long and twice the memory.
-
-    Args:
-        path: Folder of the Delta table; it is made if it is not there.
-        source: Name of the source.
-        rows: All its rows, in tables of `record_schema()`.
-        is_new: Whether the table holds no rows of the source.
+    stored rows it takes 2 to 3 times as long and twice the memory. The Delta table is made
+    if it is not there; `is_new` says that it holds no rows of the source.
     """
     open_complete(path, record_schema())
     place: dict[str, Any] = {"mode": "append"}
