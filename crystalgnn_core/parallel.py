@@ -61,11 +61,9 @@ atexit.register(_pool.close)
 
 def n_cores() -> int:
     """Return the number of cores this process may use."""
-    return (
-        len(os.sched_getaffinity(0))
-        if hasattr(os, "sched_getaffinity")
-        else os.cpu_count() or 1
-    )
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def run_in_process(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:

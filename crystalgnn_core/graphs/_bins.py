@@ -151,11 +151,7 @@ def _meet(bins: Bins, own: int, radius: float) -> NDArray[np.int64]:
 
 @compiled
 def _visit(
-    bins: Bins,
-    ranges: NDArray[np.int64],
-    own: int,
-    radius: float,
-    found: NeighborBuffer,
+    bins: Bins, ranges: NDArray[np.int64], own: int, radius: float, found: NeighborBuffer
 ) -> tuple[NeighborBuffer, int]:
     """Collect the neighbours in some ranges of rows."""
     distance2, others, image = found

@@ -7,6 +7,7 @@ published numbers on these edges alone.
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -49,25 +50,15 @@ def list_neighbors(
 ) -> list[Listed]:
     """Take the first k of each atom's list, crystal by crystal.
 
-    Args:
-        crystals: Structures with fractional coordinates in [0, 1).
-        config: Number of neighbours, cutoff, and what to do about too few.
-        maximum: Largest cutoff in angstrom.
+    The largest cutoff, `maximum`, is in angstrom.
     """
-    return [
-        _list_crystal(
-            Crystal(
-                crystals.atomic_numbers[first:last].astype(np.int16),
-                crystals.lattices[index],
-                crystals.frac_coords[first:last],
-            ),
-            config,
-            maximum,
-        )
-        for index, (first, last) in enumerate(
-            zip(crystals.offsets[:-1], crystals.offsets[1:], strict=True)
-        )
-    ]
+    numbers, lattices, coords, offsets = crystals
+    found = []
+    for lattice, (first, last) in zip(lattices, pairwise(offsets), strict=True):
+        own = slice(first, last)
+        crystal = Crystal(numbers[own].astype(np.int16), lattice, coords[own])
+        found.append(_list_crystal(crystal, config, maximum))
+    return found
 
 
 def _list_crystal(crystal: Crystal, config: GraphConfig, maximum: float) -> Listed:

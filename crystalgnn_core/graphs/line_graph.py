@@ -75,15 +75,8 @@ def pair_along_paths(
     receiver, not by sender; lengths and cosines agree to rounding, so that an edge exactly
     as long as the cutoff may be treated otherwise.
 
-    Args:
-        edge_index: From neighbour `[0]` to centre `[1]`, grouped by centre, shape
-            (2, n_edges), int64.
-        edge_vector: From centre to neighbour image in angstrom, shape (n_edges, 3).
-        degree: Edges of every atom, shape (n_atoms,), int64.
-        cutoff: Longer edges, in angstrom, are in no pair (`three_body_cutoff` of alignn).
-
-    Returns:
-        The pairs, on the device of the edges.
+    Arguments and result are as in `pair_at_centers`; `cutoff` is alignn's
+    `three_body_cutoff`.
     """
     return _pair(edge_index, edge_vector, degree, _Rule(cutoff, along_paths=True))
 

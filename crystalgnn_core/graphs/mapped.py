@@ -56,11 +56,7 @@ def map_graphs(folder: Path, digests: Sequence[str]) -> GraphDataset:
 
     The columns of all shards are laid end to end in files of their own, once for as long
     as the shards are the same, and verified when they are opened. The system keeps in
-    memory what fits, and processes share it.
-
-    Args:
-        folder: Folder of graph shards.
-        digests: Structures; repetitions are repeated.
+    memory what fits, and processes share it. Repeated structures are repeated.
 
     Raises:
         IntegrityError: A structure is in no sound shard.

@@ -34,12 +34,7 @@ __all__ = [
     "find_neighbors",
 ]
 BINS_FROM = 80  # atoms; measured by tests/benchmarks/large_cells.py
-STRATEGIES = {
-    "knn": KNN,
-    "knn_shell": KNN_SHELL,
-    "knn_alignn": KNN_SHELL,
-    "radius": RADIUS,
-}
+STRATEGIES = {"knn": KNN, "knn_shell": KNN_SHELL, "knn_alignn": KNN_SHELL, "radius": RADIUS}
 
 
 class NeighborList(NamedTuple):
@@ -76,10 +71,6 @@ def find_neighbors(crystals: CrystalBatch, config: GraphConfig) -> NeighborList:
     own images twice, `radius` every neighbour within the cutoff. With
     `symmetric`, the reversal of every such edge is an edge too. `none` searches nothing.
 
-    Args:
-        crystals: Structures with fractional coordinates in [0, 1).
-        config: Strategy, cutoff and what to do with atoms that have too few neighbours.
-
     Returns:
         The edges; crystals that cannot be served carry a status other than 0.
     """
@@ -115,22 +106,20 @@ def _rule(config: GraphConfig) -> SearchRule:
 
 def _without_edges(crystals: CrystalBatch) -> NeighborList:
     """Return a list without neighbours, in which every crystal is fine."""
-    n_atoms, n_crystals = len(crystals.atomic_numbers), len(crystals)
+    degree = np.zeros(len(crystals.atomic_numbers), np.int32)
+    edges = Edges(degree, np.empty(0, np.int32), np.empty((0, 3), np.int8))
+    status = np.full(len(crystals), OK, np.int8)
     return NeighborList(
-        np.zeros(n_atoms, np.int32),
-        np.empty(0, np.int32),
-        np.empty((0, 3), np.int8),
-        np.zeros(n_crystals),
-        np.full(n_crystals, OK, np.int8),
-        np.zeros(n_crystals, np.int32),
+        *edges, np.zeros(len(crystals)), status, np.zeros(len(crystals), np.int32)
     )
 
 
 def _join(listed: list[Listed]) -> NeighborList:
     """Lay the edges of single crystals end to end."""
+    none = np.empty(0, np.int32)
     return NeighborList(
-        np.concatenate([np.empty(0, np.int32), *(part.degree for part in listed)]),
-        np.concatenate([np.empty(0, np.int32), *(part.neighbor for part in listed)]),
+        np.concatenate([none, *(part.degree for part in listed)]),
+        np.concatenate([none, *(part.neighbor for part in listed)]),
         np.concatenate([np.empty((0, 3), np.int8), *(part.cell_offset for part in listed)]),
         np.array([part.cutoff for part in listed], dtype=np.float64),
         np.array([part.status for part in listed], dtype=np.int8),

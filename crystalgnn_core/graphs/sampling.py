@@ -11,12 +11,7 @@ if TYPE_CHECKING:
 
 
 def even_batches(order: NDArray[np.int64], batch_size: int) -> list[NDArray[np.int64]]:
-    """Cut an order into as few batches as the size allows, of even size.
-
-    Args:
-        order: Positions of graphs, shape (n_graphs,).
-        batch_size: Most graphs per batch.
-    """
+    """Cut an order, shape (n_graphs,), into as few and even batches as the size allows."""
     if not len(order):
         return []
     return np.array_split(order, -(-len(order) // batch_size))
@@ -27,12 +22,8 @@ def edge_budget_batches(
 ) -> list[NDArray[np.int64]]:
     """Cut an order into batches of at most so many edges, which bounds memory.
 
-    A graph that has more edges alone is a batch of its own, so that none is left out.
-
-    Args:
-        order: Positions of graphs, shape (n_graphs,).
-        n_edges: Edges of every graph of the data set, by position.
-        max_edges: Most edges per batch.
+    A graph that has more edges alone is a batch of its own, so that none is left out. The
+    order, shape (n_graphs,), holds positions; `n_edges` is of every graph of the data set.
     """
     ends = np.cumsum(n_edges[order], dtype=np.int64)
     batches = []

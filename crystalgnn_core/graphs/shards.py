@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from importlib.metadata import version
+from itertools import compress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -66,13 +67,8 @@ def plan_graph_shards(
 ) -> tuple[list[ShardJob], int]:
     """List the shards that are missing for the given structures.
 
-    A structure that a sound shard already holds is not built again, whatever its id.
-
-    Args:
-        store: Store folder.
-        config: Graph settings.
-        structures: Tables with the columns `STRUCTURE_COLUMNS`.
-        shard_size: Graphs per shard.
+    Tables of structures have the columns `STRUCTURE_COLUMNS`. A structure that a sound
+    shard already holds is not built again, whatever its id.
 
     Returns:
         The jobs, and the number of distinct structures that need no work.
@@ -86,10 +82,9 @@ def plan_graph_shards(
         for table in structures:
             keep = []
             for index, key in enumerate(table[KEY].to_pylist()):
-                if key not in seen:
-                    seen.add(key)
-                    if key not in known:
-                        keep.append(index)
+                if key not in seen and key not in known:
+                    keep.append(index)
+                seen.add(key)
             if keep:
                 yield table.select(STRUCTURE_COLUMNS).take(pa.array(keep))
 
@@ -147,32 +142,26 @@ def graph_table(
     ends = np.concatenate([[0], np.cumsum(neighbors.degree, dtype=np.int64)])
     n_edges = np.diff(ends[crystals.offsets])
     sizes, n_edges = sizes[fine], n_edges[fine]
+    numbers = crystals.atomic_numbers[atom_is_fine].astype(np.uint8)
+    coords = crystals.frac_coords[atom_is_fine].astype(np.float32)
     table = pa.table(
         {
-            KEY: pa.array(
-                [key for key, is_fine in zip(keys, fine, strict=True) if is_fine],
-                pa.string(),
-            ),
-            "atomic_numbers": ragged(
-                crystals.atomic_numbers[atom_is_fine].astype(np.uint8), sizes
-            ),
+            KEY: pa.array(compress(keys, fine), pa.string()),
+            "atomic_numbers": ragged(numbers, sizes),
             "lattice": ragged(crystals.lattices[fine].ravel(), np.full(len(sizes), 9)),
-            "frac_coords": ragged(
-                crystals.frac_coords[atom_is_fine].astype(np.float32).ravel(), 3 * sizes
-            ),
+            "frac_coords": ragged(coords.ravel(), 3 * sizes),
             "degree": ragged(neighbors.degree[atom_is_fine].astype(np.uint16), sizes),
             "neighbor": ragged(neighbors.neighbor.astype(np.uint16), n_edges),
             "cell_offset": ragged(neighbors.cell_offset.ravel(), 3 * n_edges),
             "cutoff": pa.array(neighbors.cutoff[fine].astype(np.float32)),
         }
     )
+    packages = {name: version(name) for name in ("numba", "numpy", "pyarrow")}
     return table.replace_schema_metadata(
         {
             "graph_config": config.model_dump_json(),
             "graph_format": str(GRAPH_FORMAT),
-            "packages": json.dumps(
-                {name: version(name) for name in ("numba", "numpy", "pyarrow")}
-            ),
+            "packages": json.dumps(packages),
         }
     )
 

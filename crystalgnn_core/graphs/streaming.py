@@ -64,11 +64,8 @@ class GraphStream:
 
     def digests(self) -> pa.ChunkedArray:
         """Return the structure digest of every position."""
-        tables = [
-            pq.read_table(self._manifest.shard_path(name), columns=[KEY])
-            for name in self._names
-        ]
-        return pa.concat_tables(tables)[KEY]
+        paths = map(self._manifest.shard_path, self._names)
+        return pa.concat_tables(pq.read_table(path, columns=[KEY]) for path in paths)[KEY]
 
     def batches(
         self,

@@ -39,11 +39,12 @@ def check_unit_errors(given: Comparison) -> Iterator[Finding]:
         pairs, found = given.pairs(target), given.unit_error(target)
         if pairs is None or found is None:
             continue
+        old, new = np.median(pairs[:2], axis=1)
         yield alarm(
             "slip",
             f"{target}: {found.unit_error.name}: {found.unit_error.relation} in "
             f"{found.n_explained:,} of {len(pairs.new):,} changed labels; median "
-            f"{change(*np.median(pairs[:2], axis=1), TARGETS[target].unit)}",
+            f"{change(old, new, TARGETS[target].unit)}",
         )
 
 
