@@ -59,14 +59,11 @@ def collect_images(  # one loop nest; calls in it would cost speed
                 ):
                     x = (da + a) * xx + along
                     d2 = x * x + yz2
-                    if d2 > limit2:
-                        continue
-                    if other == center and a == 0 and b == 0 and c == 0:
+                    if d2 > limit2 or (other == center and a == b == c == 0):
                         continue
                     if n == len(others):
-                        distance2, others, image = grow(
-                            NeighborBuffer(distance2, others, image)
-                        )
+                        found = grow(NeighborBuffer(distance2, others, image))
+                        distance2, others, image = found
                     distance2[n], others[n] = d2, other
                     image[n, 0], image[n, 1], image[n, 2] = a, b, c
                     n += 1
