@@ -68,12 +68,6 @@ def promote_if_better(
     The first model of its targets and label schemes becomes champion unopposed. The
     decision is kept beside the challenger; that a champion is compared with itself is none.
 
-    Args:
-        store: Store folder.
-        challenger: Bundle folder of a model of the store.
-        training: Sources of the labels, and the device.
-        config: By how much the challenger must be better.
-
     Raises:
         ModelError: The models cannot be compared (see `compare_models`).
         LabelSchemeError: The labels follow several schemes, or others than the models'.

@@ -62,10 +62,7 @@ class TrainingConfig(FrozenModel):
     """
 
     sources: tuple[str, ...] = ()
-    targets: tuple[TargetName, ...] = (
-        "formation_energy_per_atom",
-        "band_gap",
-    )
+    targets: tuple[TargetName, ...] = ("formation_energy_per_atom", "band_gap")
     allow_mixed_schemes: bool = False
     split: SplitConfig = SplitConfig()
     epochs: Annotated[int, Field(ge=1)] = 50

@@ -128,10 +128,7 @@ def _network(path: Path, model: PublishedModel) -> Network:
 
 
 def _card(
-    path: Path,
-    model: PublishedModel,
-    labels: tuple[str, str],
-    entry: PublishedEntry | None,
+    path: Path, model: PublishedModel, labels: tuple[str, str], entry: PublishedEntry | None
 ) -> ModelCard:
     target, scheme = labels
     schemes = {target: scheme}

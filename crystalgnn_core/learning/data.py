@@ -75,12 +75,8 @@ def load_training_data(
 ) -> TrainingData:
     """Read the labelled records of the training sources and divide them.
 
-    Args:
-        store: Folder of the store.
-        config: Sources, targets and division.
-        graph: Rows without such a graph are left out.
-        elements: Atomic numbers that the network has features for; rows with others are
-            left out. None takes those of the 92-number table.
+    Rows without a graph are left out, and those with other elements (atomic numbers) than
+    the network has features for; by default it has those of the 92-number table.
 
     Raises:
         InputError: No source is named or one is not ingested, or there are no rows or no

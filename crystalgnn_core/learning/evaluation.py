@@ -50,10 +50,6 @@ def refuse_other_schemes(card: ModelCard, data: DataSummary) -> None:
 
     A source that was ingested again may have come with labels of another scheme since.
 
-    Args:
-        card: The model.
-        data: The labels as they are now.
-
     Raises:
         LabelSchemeError: The labels of a target of the model follow another scheme.
     """

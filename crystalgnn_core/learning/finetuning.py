@@ -44,13 +44,8 @@ def finetune_model(
     Its factors and offsets learn.
 
     The result's id is the digest of the base model's weights, the settings and the data, so
-    that an interrupted run is continued and a finished one reused, as in `train_model`.
-
-    Args:
-        store: Store with records, and with their graphs as the base model expects them.
-        base: Bundle folder of the base model.
-        training: Sources, targets, split, loss and seed.
-        finetuning: Duration and optimiser, and what stays as it is.
+    that an interrupted run is continued and a finished one reused, as in `train_model`. The
+    store must hold the graphs as the base model expects them.
 
     Raises:
         InputError: The training data cannot be used (see `load_training_data`).
@@ -96,11 +91,6 @@ def base_graph(base: Path, model: NetworkConfig, graph: GraphConfig) -> GraphCon
     """Return the graph settings of a base model, unless others are asked for.
 
     Settings that are what they are by default ask for nothing.
-
-    Args:
-        base: Bundle folder of the base model.
-        model: Configured network.
-        graph: Configured graphs.
 
     Raises:
         ModelError: The base model is no bundle, or network or graphs are configured in

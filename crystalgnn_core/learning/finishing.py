@@ -39,12 +39,7 @@ def finish_bundle(
 ) -> ModelCard:
     """Test the best epoch, compare it with the baseline, and write the final bundle.
 
-    Args:
-        folder: Folder of the model; the bundle's card is the last file written.
-        best: Network and card of the best epoch.
-        data: Rows, labels and splits.
-        dataset: Graphs of all rows.
-        history: One row per epoch.
+    The history has one row per epoch. The bundle's card is the last file written.
 
     Returns:
         The card as written, with test errors and those of the baseline.

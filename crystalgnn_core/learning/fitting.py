@@ -98,16 +98,9 @@ def fit(
 
     Continues from the last checkpoint when there is one. Row order and random state of an
     epoch depend on seed and epoch alone, so an interrupted run ends like one left alone.
-
-    Args:
-        network: Network at the start; it is trained in place.
-        data: Graphs, labels and splits.
-        config: Loss, optimiser and duration.
-        checkpoints: Where each epoch is kept.
-        card: Card of the model; its scaler maps the labels.
-        device: Device of torch to train on.
-        holds_statistics: Normalise by the running means and variances that the network
-            came with, which then do not change, and not by those of each batch.
+    The network is trained in place. With `holds_statistics` it is normalised by the running
+    means and variances that it came with, which then do not change, and not by those of
+    each batch.
 
     Raises:
         TrainingDivergedError: Loss or validation error became NaN or infinite, or the loss
@@ -136,13 +129,8 @@ def fit(
             metrics = evaluate(network, data.dataset, data.labels, data.val, card.scaler)
             rate = loop.optimizer.param_groups[0]["lr"]
             progress = record_epoch(progress, loss, metrics, rate=rate, speed=speed)
-            checkpoints.save(
-                progress,
-                network,
-                loop.optimizer,
-                loop.scheduler,
-                card.model_copy(update={"metrics": {"val": metrics}}),
-            )
+            now = card.model_copy(update={"metrics": {"val": metrics}})
+            checkpoints.save(progress, network, loop.optimizer, loop.scheduler, now)
     return progress
 
 

@@ -34,14 +34,8 @@ def card_of_finetuned(
     """Add to a new card where its model comes from, and what that model knows already.
 
     Elements and label ranges are those of both; what is not known of the base model is not
-    known of both together.
-
-    Args:
-        card: Card of the model before its first epoch.
-        base: Card of the base model.
-        data: Rows, labels and splits of the new model.
-        network: The base model's network with the outputs and scale of the new one.
-        graphs: Folder with the graphs of the rows.
+    known of both together. The network is the base model's with the outputs and scale of
+    the new one, whose rows are `data`.
     """
     counts = {
         number: base.element_counts.get(number, 0) + card.element_counts.get(number, 0)

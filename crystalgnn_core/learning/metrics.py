@@ -89,13 +89,12 @@ def compare(
     error = guesses - labels
     varies = labels.min() < labels.max()  # the mean of equal labels may be off by rounding
     deviation = labels - labels.mean() if varies else np.zeros(len(labels))
+    r2 = float(1 - np.square(error).sum() / np.square(deviation).sum()) if varies else None
     return Metrics(
         n=len(labels),
         mae=float(np.abs(error).mean()),
         rmse=float(np.sqrt(np.square(error).mean())),
-        r2=float(1 - np.square(error).sum() / np.square(deviation).sum())
-        if varies
-        else None,
+        r2=r2,
         mad=float(np.abs(deviation).mean()),
         classes=_class_metrics(labels, guesses) if are_classes else None,
     )
@@ -148,15 +147,16 @@ def _class_metrics(
     from sklearn import metrics as scores
 
     is_there, is_said = labels > BOUND, probability >= BOUND
-    has_both = 0 < is_there.sum() < len(labels)
-    balanced = scores.balanced_accuracy_score(is_there, is_said) if has_both else None
-    auc = scores.roc_auc_score(is_there, probability) if has_both else None
+    balanced = auc = None
+    if 0 < is_there.sum() < len(labels):  # both classes are there
+        balanced = float(scores.balanced_accuracy_score(is_there, is_said))
+        auc = float(scores.roc_auc_score(is_there, probability))
     return ClassMetrics(
         share=float(is_there.mean()),
         accuracy=float(scores.accuracy_score(is_there, is_said)),
-        balanced_accuracy=None if balanced is None else float(balanced),
+        balanced_accuracy=balanced,
         f1=float(scores.f1_score(is_there, is_said, zero_division=0.0)),
-        auc=None if auc is None else float(auc),
+        auc=auc,
         log_loss=float(scores.log_loss(is_there, probability, labels=[False, True])),
         brier=float(np.square(probability - labels).mean()),
     )

@@ -24,12 +24,7 @@ logger = logging.getLogger(__name__)
 def fetch_published(
     name: str, *, policy: RetryPolicy = RETRY_POLICY, api: str = API
 ) -> Path:
-    """Return the bundle of a published model, in the user's cache.
-
-    Args:
-        name: Name in the catalogue.
-        policy: Times and tries of the download.
-        api: Base address of Figshare's API.
+    """Return the bundle of a published model of the catalogue, in the user's cache.
 
     Raises:
         ModelError: There is none of this name, or its file cannot be converted.

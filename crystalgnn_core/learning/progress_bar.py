@@ -15,11 +15,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def progress_bar(n_steps: int, *, n_done: int) -> Iterator[Callable[[float], None]]:
-    """Show a bar while a run goes on.
-
-    Args:
-        n_steps: Optimiser steps of the whole run.
-        n_done: Steps that an earlier process has made.
+    """Show a bar while a run of so many steps goes on, some done by an earlier process.
 
     Yields:
         A function to call after each step with the structures trained on a second.

@@ -40,9 +40,6 @@ class Registry:
 
     A champion belongs to a key: its targets with their label schemes, so that a model of
     one scheme never replaces a model of another.
-
-    Args:
-        store: Store folder.
     """
 
     def __init__(self, store: Path) -> None:
@@ -84,13 +81,8 @@ class Registry:
             history = content.setdefault(key, [])
             if history and history[-1].model_id == model_id:
                 return key
-            history.append(
-                Promotion(
-                    model_id=model_id,
-                    promoted_at=datetime.now(UTC).isoformat(timespec="seconds"),
-                    reason=reason,
-                )
-            )
+            now = datetime.now(UTC).isoformat(timespec="seconds")
+            history.append(Promotion(model_id=model_id, promoted_at=now, reason=reason))
             self._write(content)
         logger.info("champion of %s is now %s: %s", key, model_id, reason)
         return key
@@ -144,9 +136,8 @@ class Registry:
         for folder in (self.folder / reference, Path(reference).expanduser()):
             if (folder / CARD).is_file():
                 return folder
-        from crystalgnn_core.models.published.catalogue import (
-            catalogue,  # loads an HTTP client
-        )
+        # loads an HTTP client
+        from crystalgnn_core.models.published.catalogue import catalogue
 
         if reference in catalogue():
             from crystalgnn_core.learning.pretrained import fetch_published  # loads torch

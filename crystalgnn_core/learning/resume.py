@@ -56,9 +56,6 @@ class CheckpointFolder:
     Every epoch is written to a folder of its own; then one small file, replaced
     atomically, says which folders are `last` and `best`. A crash at any point leaves the
     previous epoch in force.
-
-    Args:
-        folder: `checkpoints` folder of the model.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -79,8 +76,7 @@ class CheckpointFolder:
         with atomic_path(target / OPTIMIZER) as temporary:
             save_file(tensors, temporary)
         write_table(
-            target / HISTORY,
-            pa.Table.from_pandas(progress.history, preserve_index=False),
+            target / HISTORY, pa.Table.from_pandas(progress.history, preserve_index=False)
         )
         write_json(
             self.folder / POINTERS,
@@ -128,12 +124,8 @@ class CheckpointFolder:
         tensors = load_file(last / OPTIMIZER)
         optimizer.load_state_dict(_join_state(tensors, pointers["param_groups"]))
         scheduler.load_state_dict(pointers["scheduler"])
-        return Progress(
-            pointers["epoch"],
-            pointers["best_epoch"],
-            pointers["best_error"],
-            pd.read_parquet(last / HISTORY),
-        )
+        epoch, best, lowest = (pointers[k] for k in ("epoch", "best_epoch", "best_error"))
+        return Progress(epoch, best, lowest, pd.read_parquet(last / HISTORY))
 
     def best(self) -> tuple[Network, ModelCard]:
         """Load the bundle of the best epoch."""

@@ -44,22 +44,12 @@ class TargetScaler(FrozenModel):
         *,
         linear: tuple[str, ...] = (),
     ) -> TargetScaler:
-        """Fit to labels.
-
-        Args:
-            targets: Names.
-            labels: In the targets' units, shape (n_rows, n_targets), NaN missing.
-            linear: Targets that are not transformed.
-        """
-        known = [column[np.isfinite(column)] for column in labels.T]
-        columns = [
-            column if name in linear else _forward(name, column)
-            for name, column in zip(targets, known, strict=True)
-        ]
-        scales = [
-            (0.0, 1.0) if is_class(name) else _mean_and_spread(column)
-            for name, column in zip(targets, columns, strict=True)
-        ]
+        """Fit to labels in the targets' units, shape (n_rows, n_targets), NaN missing."""
+        scales = []
+        for name, column in zip(targets, labels.T, strict=True):
+            known = column[np.isfinite(column)]
+            values = known if name in linear else _forward(name, known)
+            scales.append((0.0, 1.0) if is_class(name) else _mean_and_spread(values))
         return cls(
             targets=tuple(targets),
             mean=tuple(mean for mean, _ in scales),

@@ -111,12 +111,7 @@ def complete_model(
 ) -> TrainedModel:
     """Bring a model of the store to its end: reuse, continue or begin it.
 
-    Args:
-        store: Store folder.
-        model_id: Digest of all that decides the model.
-        training: Loss, optimiser and duration.
-        data: Rows, labels and splits.
-        start: Called when the model is not finished yet.
+    Its id says all that decides it; `start` is called when it is not finished yet.
 
     Raises:
         TrainingDivergedError: The loss became NaN or infinite, or ran away.
@@ -147,12 +142,7 @@ def name_model(
 ) -> str:
     """Name a model after its kind and the digest of its settings and data.
 
-    Args:
-        model: Network.
-        training: Loss, optimiser and duration.
-        graph: Graphs.
-        data_digest: Digest of the rows and their splits.
-        origin: What else decides it, where it does not start from fresh weights.
+    `origin` is what else decides it, where it does not start from fresh weights.
     """
     parts: dict[str, object] = {
         "model": model.settings_digest(),

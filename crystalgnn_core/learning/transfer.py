@@ -37,9 +37,8 @@ def transferred_scaler(
         network: Network that has learned on `scaler`.
         scaler: Its scale.
         targets: Targets to learn.
-        labels: Training labels in the targets' units, shape (n_rows, n_targets), NaN
-            missing.
-        kind: `refit` or `keep`.
+        labels: Training labels in their units, shape (n_rows, n_targets), NaN missing.
+        kind: Which of the two.
 
     Raises:
         ModelError: The network does not say which of its layers is the output.
@@ -62,13 +61,8 @@ def transfer(
 
     Rows of the output layer of targets that both have are changed with the scale, so that
     predictions in the targets' units are equal; those of other targets are fresh, from
-    torch's global generator.
-
-    Args:
-        network: Network to take the weights from; it is left as it is.
-        scaler: Targets and scale of that network.
-        model: Its configuration.
-        new: Targets and scale of the network to make.
+    torch's global generator. The given network, its scale and configuration stay as they
+    are.
 
     Raises:
         ModelError: The network does not say which of its layers is the output.

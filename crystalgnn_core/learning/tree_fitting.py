@@ -30,13 +30,7 @@ def fit_estimator(
 
     Of the training settings the seed counts, and the loss as a number to report: trees
     minimise the squared error. Nothing is kept of a run that is interrupted, as fitting
-    takes seconds.
-
-    Args:
-        network: Trees; they are fitted in place.
-        data: Graphs, labels and splits.
-        config: Settings.
-        card: Card of the model; its scaler maps the labels.
+    takes seconds. The trees are fitted in place.
 
     Returns:
         The card with the validation errors, and a history of one epoch.
