@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator
 
@@ -56,22 +56,26 @@ class Target(FrozenModel):
         return f"{number} {self.unit}" if self.unit else number
 
 
-_TABLE: tuple[tuple[str | float, ...], ...] = (  # values of the fields, in their order
-    ("formation_energy_per_atom", "eV/atom", "formation energy", -10.0, 10.0),
-    ("band_gap", "eV", "band gap", 0.0, 25.0),
-    ("bulk_modulus", "GPa", "bulk modulus", 0.1, 1000.0, "log10"),
-    ("shear_modulus", "GPa", "shear modulus", 0.1, 1000.0, "log10"),
-    ("fermi_energy", "eV", "Fermi energy", -30.0, 30.0),
+def _target(
+    name: str, unit: str, title: str, minimum: float, maximum: float, **more: Any
+) -> Target:
+    bounds = {"minimum": minimum, "maximum": maximum}
+    return Target(name=name, unit=unit, title=title, **bounds, **more)
+
+
+_TABLE = (
+    _target("formation_energy_per_atom", "eV/atom", "formation energy", -10.0, 10.0),
+    _target("band_gap", "eV", "band gap", 0.0, 25.0),
+    _target("bulk_modulus", "GPa", "bulk modulus", 0.1, 1000.0, transform="log10"),
+    _target("shear_modulus", "GPa", "shear modulus", 0.1, 1000.0, transform="log10"),
+    _target("fermi_energy", "eV", "Fermi energy", -30.0, 30.0),
     # thermodynamic bounds of an isotropic solid
-    ("poisson_ratio", "", "Poisson ratio", -1.0, 0.5),
-    ("is_metal", "", "metal", 0.0, 1.0, "identity", "classification"),
+    _target("poisson_ratio", "", "Poisson ratio", -1.0, 0.5),
+    _target("is_metal", "", "metal", 0.0, 1.0, kind="classification"),
     # by the hull that the source built; below zero against the hull of others
-    ("energy_above_hull", "eV/atom", "energy above hull", -5.0, 10.0),
+    _target("energy_above_hull", "eV/atom", "energy above hull", -5.0, 10.0),
 )
-TARGETS: dict[str, Target] = {
-    str(row[0]): Target.model_validate(dict(zip(Target.model_fields, row, strict=False)))
-    for row in _TABLE
-}
+TARGETS: dict[str, Target] = {target.name: target for target in _TABLE}
 
 
 def get_target(name: str) -> Target:
@@ -97,7 +101,7 @@ TargetName = Annotated[str, AfterValidator(_known)]
 
 
 def is_class(name: str) -> bool:
-    """Tell whether a target is a class.
+    """Return whether a target is a class.
 
     Raises:
         ConfigError: No target has this name.
