@@ -57,7 +57,12 @@ class Target(FrozenModel):
 
 
 def _target(
-    name: str, unit: str, title: str, minimum: float, maximum: float, **more: Any
+    name: str,
+    unit: str,
+    title: str,
+    minimum: float,
+    maximum: float,
+    **more: Any,  # noqa: ANN401  further fields
 ) -> Target:
     bounds = {"minimum": minimum, "maximum": maximum}
     return Target(name=name, unit=unit, title=title, **bounds, **more)
