@@ -120,7 +120,7 @@ class PipelineConfig(FrozenModel):
         try:
             model = _MODELS.validate_python(given["model"])
         except ValidationError:
-            return given  # the field itself tells where it is wrong
+            return given  # the field itself says where it is wrong
         graph, default = given.get("graph", {}), model.default_graph().model_dump()
         if not isinstance(graph, dict):
             return given

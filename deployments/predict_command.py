@@ -95,7 +95,7 @@ def _with_standard_input(structures: Sequence[str]) -> list[str | StructureText]
 
 
 def _is_one_structure(structures: Sequence[str]) -> bool:
-    """Tell a single file or text from a folder or table that holds one structure."""
+    """Distinguish a single file or text from a folder or table that holds one structure."""
     from crystalgnn_core.sources.formats import is_table
 
     path = Path(structures[0]).expanduser()

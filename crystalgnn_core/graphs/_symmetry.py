@@ -128,7 +128,7 @@ def symmetrize_batch(  # noqa: PLR0917  compiled code has no keyword-only argume
 
     Returns:
         The edges, grouped and ordered as before, and the outcome (status, atom it refers
-        to), in which a crystal with too many edges an atom is marked and has no edges.
+        to), in which a crystal with too many edges per atom is marked and has no edges.
     """
     status, atom = outcome[0].copy(), outcome[1].copy()
     degree = np.zeros(len(edges.degree), dtype=np.int32)

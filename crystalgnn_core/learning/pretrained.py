@@ -54,7 +54,7 @@ def download_folder(entry: PublishedEntry) -> Path:
 
 
 def is_in_cache(entry: PublishedEntry) -> bool:
-    """Tell whether the files of an entry need not be downloaded."""
+    """Return whether the files of an entry need not be downloaded."""
     return all(is_cached(file, download_folder(entry)) for file in entry.files)
 
 

@@ -128,7 +128,7 @@ def graph_config(settings: Mapping[str, Any]) -> GraphConfig:
 def target_and_scheme(
     name: str, settings: Mapping[str, Any]
 ) -> tuple[str | None, str | None]:
-    """Tell target and label scheme, by the settings, else by the archive's name.
+    """Return target and label scheme, by the settings, else by the archive's name.
 
     Args:
         name: Such as `jv_bulk_modulus_kv_alignn.zip`.
