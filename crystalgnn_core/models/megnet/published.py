@@ -102,7 +102,7 @@ def _target(name: str, kind: TargetKind) -> str | None:
 
 
 def _kind(layers: list[dict[str, Any]]) -> TargetKind:
-    """Recognise a classifier by the function that makes a probability of its last output."""
+    """Know a classifier by the function that makes a probability of its last output."""
     dense = [layer["config"] for layer in layers if layer["class_name"] == "Dense"]
     function = dense[-1].get("activation", "linear")
     if function not in {"linear", "sigmoid"}:
