@@ -53,8 +53,10 @@ class ScreenSummary(FrozenModel):
         """One line on what was scored and what was reused."""
         result = self.result
         if not result.was_ranked:
+            news = "the page is written again, " if self.report.was_written else ""
             return (
-                f"{result.screen_id}: nothing changed, {result.n_scored:,} ranked (skipped)"
+                f"{result.screen_id}: {news or 'nothing changed, '}"
+                f"{result.n_scored:,} ranked (skipped)"
             )
         left_out = (
             ""

@@ -14,6 +14,8 @@ from crystalgnn_core.base import ADDED_LATER, FrozenModel, digest_of
 from crystalgnn_core.errors import LabelSchemeError
 from crystalgnn_core.learning.cards import HISTORY, TEST_PREDICTIONS, read_card
 from crystalgnn_core.records.label_schemes import SYNTHETIC_PREFIX
+from crystalgnn_core.records.links.table import read_link_report
+from crystalgnn_core.records.table.store import RecordStore
 from crystalgnn_core.reporting.comparison import compare_columns
 from crystalgnn_core.reporting.data_sources import data_of_screen, overlap_facts
 from crystalgnn_core.reporting.facts import (
@@ -54,7 +56,8 @@ class ReportState(FrozenModel):
         quality: Agreement with the truth, where it is known.
         not_judged: Why the agreement, or some of it, is not stated although values are
             known: they follow several label schemes.
-        result_digest: Digest of the screen that the page shows.
+        result_digest: Digest of the screen that the page shows, and of the state of the
+            records by which it is judged.
         was_written: False when an intact page of this screen was there already.
     """
 
@@ -70,11 +73,12 @@ def report_screen(
 ) -> ReportState:
     """Write `report.html` into the folder of a screen; keep one that is intact.
 
-    The page is written again when the screen was, or when it is now compared with another
-    earlier screen.
+    The page is written again when the screen was, when it is now compared with another
+    earlier screen, and when records or links have changed: labels of the candidates may
+    have come.
     """
     folder = Path(result.folder)
-    digest = _page_digest(config, result)
+    digest = _page_digest(store, config, result)
     state = read_model(folder / ENTRY, ReportState)
     if state is not None and state.result_digest == digest and state.page.is_intact():
         return state.model_copy(update={"was_written": False})
@@ -106,10 +110,17 @@ def report_screen(
     return state
 
 
-def _page_digest(config: ScreeningConfig, result: ScreenResult) -> str:
+def _page_digest(store: Path, config: ScreeningConfig, result: ScreenResult) -> str:
     """Name what the page shows: the screen, and by which values it is judged."""
-    digest = result.settings_digest(exclude={"was_ranked"})
-    return digest_of([digest, "mixed schemes"]) if config.allow_mixed_schemes else digest
+    records, links = RecordStore(store), read_link_report(store)
+    return digest_of(
+        {
+            "screen": result.settings_digest(exclude={"was_ranked"}),
+            "allow_mixed_schemes": config.allow_mixed_schemes,
+            "records": [records.table_id(), records.version()],
+            "links": None if links is None else links.table.sha256,
+        }
+    )
 
 
 def _compose(

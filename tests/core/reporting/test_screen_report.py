@@ -85,6 +85,25 @@ def test_withheld_values_are_not_judged(screened):
     assert report_screen(store, config, screen(store, model, config), ()).quality is None
 
 
+def test_labels_that_come_after_the_screen_are_shown_and_judged(screened):
+    store, _ = screened
+    source = SyntheticSource(
+        name="later", prefix="l", seed=8, n_structures=12, with_labels=False
+    )
+    ingest(store, source)
+    config = SCREENING.model_copy(update={"name": "later", "sources": ("later",)})
+    model = next((store / "models").glob("cgcnn-*"))
+    assert report_screen(store, config, screen(store, model, config), ()).quality is None
+
+    ingest(store, source.model_copy(update={"with_labels": True}))
+    again = screen(store, model, config)
+    assert not again.was_ranked
+    report = report_screen(store, config, again, ())
+    assert report.was_written
+    assert report.quality.n == again.n_scored
+    assert "candidates with known values" in Path(report.page.path).read_text()
+
+
 def test_a_model_without_history_and_test_rows_is_reported(screened, trained, tmp_path):
     store, _ = screened
     source = store / "models" / trained.model_id
