@@ -40,7 +40,7 @@ class RetrainSummary(FrozenModel):
         reason: Why there is a new champion, or why not.
         trained: The challenger; None when the data had not changed.
         decision: The comparison; None when there was nothing to compare.
-        screened: The re-screen that followed.
+        screened: The screen that followed; None when no candidates are configured.
     """
 
     reason: str
@@ -85,10 +85,11 @@ def retrain(config: PipelineConfig) -> RetrainSummary:
     1. Ingest all sources; unchanged ones are skipped.
     2. Stop if the newest version of a source is suspicious and was not accepted.
     3. Build the graphs that are missing.
-    4. Stop when the champion was trained on exactly these rows.
-    5. Train a challenger, from fresh weights or from those of the champion.
-    6. Compare both on the champion's frozen test split; promote only a better challenger.
-    7. Screen again with the champion.
+    4. Unless the champion was trained on exactly these rows, train a challenger, from
+       fresh weights or from those of the champion, and compare both on the champion's
+       frozen test split; promote only a better challenger.
+    5. Screen with the champion. It is done in any case: an earlier run may have been
+       stopped after the promotion, and a screen that is there already is reused.
     """
     store, watch = config.store_path, Stopwatch()
     ingested = with_runner(ingest, config.execution)(config)
@@ -98,6 +99,23 @@ def retrain(config: PipelineConfig) -> RetrainSummary:
         config, sources=config.training.sources
     )
     watch.note("graphs", built.note)
+    reason, trained, decision = _challenge(config, watch)
+    screened = None
+    if config.screening.sources:
+        screened = with_runner(screen, config.execution)(config, notes=tuple(watch.notes))
+        watch.note("screen", screened.note)
+    who = "" if trained is None else f"**{trained.model_id}** "
+    publish_summary("retrain", tuple(watch.notes), f"{who}{reason}")
+    return RetrainSummary(
+        reason=reason, trained=trained, decision=decision, screened=screened
+    )
+
+
+def _challenge(
+    config: PipelineConfig, watch: Stopwatch
+) -> tuple[str, TrainedModel | None, Decision | None]:
+    """Train and judge a challenger, unless the champion knows these rows; say what came."""
+    store = config.store_path
     summary = summarise_training_data(store, config.model, config.training, config.graph)
     key = key_of(config.training.targets, summary.label_schemes)
     champion = Registry(store).champion(key)
@@ -110,8 +128,7 @@ def retrain(config: PipelineConfig) -> RetrainSummary:
     if champion is not None and _is_trained_on(store, champion, summary):
         reason = f"champion {champion} is trained on these rows already (skipped)"
         watch.note("train", reason)
-        publish_summary("retrain", tuple(watch.notes), reason)
-        return RetrainSummary(reason=reason, trained=None, decision=None, screened=None)
+        return reason, None, None
     if base is not None:
         trained = finetune_model(store, base, config.training, config.finetuning)
     else:
@@ -119,16 +136,7 @@ def retrain(config: PipelineConfig) -> RetrainSummary:
     watch.note("train", describe_training(trained))
     decision = judge_challenger(store, trained, config.training, config.retraining)
     watch.note("compare", decision.reason)
-    screened = None
-    if config.screening.sources:
-        screened = with_runner(screen, config.execution)(config, notes=tuple(watch.notes))
-        watch.note("screen", screened.note)
-    publish_summary(
-        "retrain", tuple(watch.notes), f"**{trained.model_id}** {decision.reason}"
-    )
-    return RetrainSummary(
-        reason=decision.reason, trained=trained, decision=decision, screened=screened
-    )
+    return decision.reason, trained, decision
 
 
 def describe_training(trained: TrainedModel) -> str:

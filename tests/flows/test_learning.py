@@ -36,6 +36,8 @@ def test_retrain_is_a_no_op_until_new_rows_arrive(tiny_config):
     nothing = retrain(tiny_config)
     assert nothing.trained is None
     assert "already" in nothing.reason
+    assert nothing.screened is not None
+    assert not nothing.screened.result.was_ranked
 
     changed = _with_new_data(tiny_config, n_candidates=60)
     second = retrain(changed)
@@ -55,6 +57,29 @@ def test_retrain_is_a_no_op_until_new_rows_arrive(tiny_config):
     # the screen that followed used the champion
     assert second.screened is not None
     assert [Path(model).name for model in second.screened.result.models] == [champion]
+
+
+@pytest.mark.usefixtures("prefect_api")
+def test_retrain_that_was_stopped_after_a_promotion_screens_at_the_next_start(
+    tiny_config, monkeypatch
+):
+    from flows import learning
+
+    def stop(config: PipelineConfig, notes: tuple[object, ...]) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(learning, "screen", learning.flow(stop))
+        with pytest.raises(KeyboardInterrupt):
+            learning.retrain(tiny_config)
+    [champion] = Registry(tiny_config.store_path).champions().values()
+    assert not (tiny_config.store_path / "screens").exists()
+
+    next_start = learning.retrain(tiny_config)
+    assert next_start.trained is None
+    assert next_start.screened.result.n_scored > 0
+    [model] = next_start.screened.result.models
+    assert Path(model).name == champion
 
 
 @pytest.mark.usefixtures("prefect_api")
