@@ -15,17 +15,23 @@ class Outcome(NamedTuple):
     err: str
 
 
-def processes_with(value: str) -> list[str]:
-    """Return the command lines of the running processes whose marker has this value."""
+def process_ids(value: str) -> dict[int, str]:
+    """Return the running processes whose marker has this value, with command lines."""
     wanted = f"{MARKER}={value}".encode()
-    found = []
+    found = {}
     for environment in Path("/proc").glob("[0-9]*/environ"):
         try:
             if wanted in environment.read_bytes().split(b"\0"):
-                found.append((environment.parent / "cmdline").read_bytes().decode())
+                command = (environment.parent / "cmdline").read_bytes().decode()
+                found[int(environment.parent.name)] = command
         except OSError:  # another user's process, or one that has just ended
             continue
     return found
+
+
+def processes_with(value: str) -> list[str]:
+    """Return the command lines of the running processes whose marker has this value."""
+    return list(process_ids(value).values())
 
 
 def wait_until_gone(value: str, timeout: float) -> list[str]:
