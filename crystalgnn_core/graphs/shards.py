@@ -21,9 +21,10 @@ from crystalgnn_core.graphs.neighbors import (
     TOO_SKEWED,
     find_neighbors,
 )
-from crystalgnn_core.records.table.store import RecordStore
+from crystalgnn_core.records.table.store import KEYS, RecordStore
 from crystalgnn_core.storage.rows import ragged, rechunk
 from crystalgnn_core.storage.shards import KEY, Refusal, ShardSet, ShardState
+from crystalgnn_core.storage.sorting import in_order
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,7 +36,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 GRAPH_FORMAT = 1  # raise it when a stored column changes its meaning
-STRUCTURE_COLUMNS = (KEY, "atomic_numbers", "lattice", "frac_coords")
+_CRYSTAL = (KEY, "atomic_numbers", "lattice", "frac_coords")
+STRUCTURE_COLUMNS = (*KEYS, *_CRYSTAL)
 _RAISE = "; raise graph.cutoff or graph.max_cutoff"
 _REFUSALS = {
     ISOLATED: (
@@ -67,8 +69,15 @@ def plan_graph_shards(
 ) -> tuple[list[ShardJob], int]:
     """List the shards that are missing for the given structures.
 
-    Tables of structures have the columns `STRUCTURE_COLUMNS`. A structure that a sound
-    shard already holds is not built again, whatever its id.
+    A structure that a sound shard already holds is not built again, whatever its id. The
+    others are put into shards by source and id: what they share a shard and later a batch
+    with decides how sums are rounded, and the record table has no order of its own.
+
+    Args:
+        store: Store folder.
+        config: Graph settings.
+        structures: Tables with `STRUCTURE_COLUMNS`.
+        shard_size: Structures of each shard; the last has fewer.
 
     Returns:
         The jobs, and the number of distinct structures that need no work.
@@ -88,7 +97,9 @@ def plan_graph_shards(
             if keep:
                 yield table.select(STRUCTURE_COLUMNS).take(pa.array(keep))
 
-    jobs = list(shards.plan(rechunk(missing(), shard_size)))
+    ordered = in_order(missing(), KEYS, shards.folder / "jobs")
+    rows = (table.select(_CRYSTAL) for table in ordered)
+    jobs = list(shards.plan(rechunk(rows, shard_size)))
     return jobs, len(seen & known)
 
 

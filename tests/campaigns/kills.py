@@ -115,6 +115,7 @@ class Chain:
     """
 
     def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
         self.store = folder / "store"
         self.environment = os.environ | {MARKER: str(folder)}
@@ -178,7 +179,7 @@ class Chain:
         if target == "group":
             os.killpg(process.pid, signal.SIGKILL)
             return True
-        sign = "multiprocessing.spawn" if target == "worker" else "uvicorn"
+        sign = "multiprocessing.spawn" if target == "worker" else "deployments.server"
         found = [
             pid
             for pid, command in process_ids(str(self.folder)).items()
@@ -249,9 +250,11 @@ def disturb(
         chain.finish(step, attempt=attempt + 1)
         differing = differences(outcome_of(chain.store), outcome)
         left = temporary_files(chain.store)
-        faults += [f"{folder}: after {step.command}: {name} differs" for name in differing]
-        faults += [f"{folder}: after {step.command}: {name} is left" for name in left]
-        say(f"  {step.command} done: {len(differing)} differ, {len(left)} left")
+        wrong = [f"{name} differs" for name in differing] + [
+            f"{name} is left" for name in left
+        ]
+        faults += [f"{folder}: after {step.command}: {text}" for text in wrong]
+        say(f"  {step.command} done: {'; '.join(wrong) or 'as undisturbed'}")
     return came, faults
 
 

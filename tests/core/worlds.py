@@ -3,7 +3,11 @@
 import shutil
 
 from crystalgnn_core.graphs.config import GraphConfig
-from crystalgnn_core.graphs.shards import build_graph_shard, plan_graph_shards
+from crystalgnn_core.graphs.shards import (
+    STRUCTURE_COLUMNS,
+    build_graph_shard,
+    plan_graph_shards,
+)
 from crystalgnn_core.learning.config import TrainingConfig
 from crystalgnn_core.learning.training import train_model
 from crystalgnn_core.models.cgcnn.config import CGCNNConfig
@@ -27,8 +31,7 @@ SCREENING = ScreeningConfig(sources=("candidates",), top_k=5, device="cpu")
 
 def build_graphs(store, graph=GRAPH):
     records = RecordStore(store)
-    columns = [KEY, "atomic_numbers", "lattice", "frac_coords"]
-    tables = records.scan(sorted(records.source_counts()), columns)
+    tables = records.scan(sorted(records.source_counts()), STRUCTURE_COLUMNS)
     for job in plan_graph_shards(store, graph, tables, shard_size=1000)[0]:
         build_graph_shard(job, graph)
 

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from deltalake import DeltaTable, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
-from pyarrow.dataset import FileSystemDataset, ParquetFragmentScanOptions
+from pyarrow.dataset import ParquetFragmentScanOptions
 
 from crystalgnn_core.base import FrozenModel
 from crystalgnn_core.errors import InputError, TransientError
@@ -177,9 +177,9 @@ class RecordStore:
         """Stream the records of some sources as tables of bounded size.
 
         The metadata of each table hold the version that it was read from, `RECORD_VERSION`.
-        Columns that came into use after the table was written are empty. Rows come by
-        source, and as each source gave them. The table is opened at once, so a writer,
-        inside which none can be opened, may take the stream.
+        Columns that came into use after the table was written are empty. Delta keeps no
+        order of rows: equal commits come in another one each time. The table is opened at
+        once, so a writer, inside which none can be opened, may take the stream.
 
         Raises:
             InputError: There is no such version.
@@ -192,7 +192,7 @@ class RecordStore:
             raise InputError(
                 f"{self.records_path}: no version {version} (newest: {self.version()})"
             ) from error
-        dataset, read = _in_order(stored), str(stored.version())
+        dataset, read = stored.to_pyarrow_dataset(), str(stored.version())
         known = record_schema().names if columns is None else columns
         scanner = dataset.scanner(
             batch_size=SCAN_ROWS,
@@ -228,24 +228,6 @@ class RecordStore:
             return record_schema().empty_table()[name]
         dataset = DeltaTable(self.records_path).to_pyarrow_dataset()
         return dataset.to_table(columns=[name])[name]
-
-
-def _in_order(stored: DeltaTable) -> FileSystemDataset:
-    """Open a table with its files by source and number.
-
-    Delta lists the files of equal commits in another order each time, and what follows the
-    order of the rows (which graphs share a shard and a batch, so how sums are rounded) must
-    not.
-    """
-    dataset = stored.to_pyarrow_dataset()
-    files = pa.table(stored.get_add_actions(flatten=True))
-    sources = dict(
-        zip(files["path"].to_pylist(), files["min.source"].to_pylist(), strict=True)
-    )
-    fragments = sorted(
-        dataset.get_fragments(), key=lambda one: (sources.get(one.path) or "", one.path)
-    )
-    return FileSystemDataset(fragments, dataset.schema, dataset.format, dataset.filesystem)
 
 
 @contextmanager

@@ -31,6 +31,8 @@ def cubic(edge, n_atoms=1):
 def table_of(crystals):
     return pa.table(
         {
+            "source": ["s"] * len(crystals),
+            "material_id": [f"{index:06d}" for index in range(len(crystals))],
             "structure_digest": list(crystals),
             "atomic_numbers": pa.array(
                 [c.atomic_numbers.tolist() for c in crystals.values()], pa.list_(pa.int16())
@@ -146,3 +148,14 @@ def test_stored_graphs_do_not_depend_on_the_shard_size(tmp_path, size):
     )
     for name in ("edge_index", "edge_vector", "cell_offset", "atomic_numbers", "ptr"):
         assert (batch[name] == whole.batch(np.arange(7))[name]).all()
+
+
+def test_shards_do_not_depend_on_the_order_in_which_the_rows_are_stored(tmp_path):
+    table = table_of(some(5))
+    plans = [
+        plan_graph_shards(tmp_path / name, CONFIG, iter([rows]), shard_size=2)[0]
+        for name, rows in (("a", table), ("b", table.take(pa.array([4, 2, 0, 1, 3]))))
+    ]
+    names, again = ([job.name for job in jobs] for jobs in plans)
+    assert len(names) > 1
+    assert names == again

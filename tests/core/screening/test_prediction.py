@@ -289,6 +289,8 @@ def test_shards_hold_the_values_of_direct_prediction(model, tmp_path):
     crystals["far"] = Crystal(np.array([2], np.int16), np.eye(3) * 30, np.zeros((1, 3)))
     rows = pa.table(
         {
+            "source": ["s"] * len(crystals),
+            "material_id": list(crystals),
             KEY: list(crystals),
             "atomic_numbers": [c.atomic_numbers.tolist() for c in crystals.values()],
             "lattice": [c.lattice.ravel().tolist() for c in crystals.values()],

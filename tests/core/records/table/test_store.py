@@ -232,15 +232,3 @@ def test_an_old_table_takes_rows_with_later_columns(old):
     assert stored["is_metal"].to_pylist() == [None, None, None, 1.0]
     assert stored["band_gap"].to_pylist() == [1.0, 3.0, 4.0, 0.0]
     assert old.read(["s"], ["is_metal"], version=0)["is_metal"].to_pylist() == [None] * 2
-
-
-def test_rows_come_by_source_however_the_files_are_listed(tmp_path):
-    names = "badce"  # Delta lists five files in this order once in 120 stores
-    for index in range(2):
-        records = RecordStore(tmp_path / str(index))
-        for name in names:
-            records.replace_records(name, rows(name, z=1.0, a=2.0))
-        tables = records.scan(list(names), ["source", "material_id"])
-        found = pa.concat_tables(tables).select(["source", "material_id"])
-        pairs = list(zip(*(column.to_pylist() for column in found.columns), strict=True))
-        assert pairs == [(name, key) for name in sorted(names) for key in "za"]
