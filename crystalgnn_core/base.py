@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Set
 from functools import reduce
 from importlib.metadata import entry_points
 from operator import or_
@@ -44,24 +44,76 @@ class FrozenModel(BaseModel):
     def settings_digest(self, *, exclude: Mapping[str, Any] | Iterable[str] = ()) -> str:
         """Return a short digest of this object, leaving out the fields in exclude.
 
-        Fields of this object itself that are marked as `ADDED_LATER` count only where they
-        are used, so that what was named before there were any keeps its name.
+        Fields that are marked as `ADDED_LATER`, here or in a nested object, count only
+        where they are used, so that what was named before there were any keeps its name.
 
         Args:
             exclude: Names; a mapping names what is left out of the fields of a field, as in
                 pydantic.
         """
-        left_out = dict.fromkeys(self.unused_fields(), True)
-        given = exclude if isinstance(exclude, Mapping) else dict.fromkeys(exclude, True)
-        return digest_of(self.model_dump(mode="json", exclude=left_out | dict(given)))
+        return digest_of(self.digest_content(exclude=exclude))
 
-    def unused_fields(self) -> set[str]:
-        """Return the fields marked as `ADDED_LATER` that have their default."""
-        return {
-            name
-            for name, field in type(self).model_fields.items()
-            if ADDED_LATER in field.metadata and getattr(self, name) == field.default
-        }
+    def digest_content(
+        self, *, exclude: Mapping[str, Any] | Iterable[str] = ()
+    ) -> dict[str, Any]:
+        """Return as JSON what `settings_digest` makes a digest of."""
+        given = exclude if isinstance(exclude, Mapping) else dict.fromkeys(exclude, True)
+        return self.model_dump(mode="json", exclude=_join(self.unused_fields(), given))
+
+    def unused_fields(self) -> dict[str, Any]:
+        """Return the fields marked as `ADDED_LATER` that have their default.
+
+        Those of nested objects, also in sequences and mappings, are named below the field
+        that holds them, in pydantic's form.
+        """
+        return self.select_fields(_is_unused)
+
+    def select_fields(
+        self, is_chosen: Callable[[FrozenModel, str], bool]
+    ) -> dict[str, Any]:
+        """Return the chosen fields, those of nested objects too, in pydantic's form."""
+        found: dict[str, Any] = {}
+        for name in type(self).model_fields:
+            value = getattr(self, name)
+            if is_chosen(self, name):
+                found[name] = True
+            elif nested := _select_below(value, is_chosen):
+                found[name] = nested
+        return found
+
+
+def _is_unused(config: FrozenModel, name: str) -> bool:
+    # a class that gives a marked field another default marks it again, or not
+    field = type(config).model_fields[name]
+    default = field.get_default(call_default_factory=True)
+    return ADDED_LATER in field.metadata and bool(getattr(config, name) == default)
+
+
+def _select_below(
+    value: object, is_chosen: Callable[[FrozenModel, str], bool]
+) -> dict[Any, Any]:
+    if isinstance(value, FrozenModel):
+        return value.select_fields(is_chosen)
+    if isinstance(value, Mapping):
+        members = list(value.items())
+    elif isinstance(value, list | tuple):
+        members = list(enumerate(value))
+    else:
+        return {}
+    below = ((key, _select_below(member, is_chosen)) for key, member in members)
+    return {key: nested for key, nested in below if nested}
+
+
+def _join(first: object, second: object) -> Any:  # noqa: ANN401  pydantic's form
+    """Name what either names; what is left out as a whole is, whatever else is named."""
+    one, other = (
+        dict.fromkeys(named, True) if isinstance(named, Set) else named
+        for named in (first, second)
+    )
+    if not (isinstance(one, Mapping) and isinstance(other, Mapping)):
+        return True
+    shared = {key: _join(one[key], other[key]) for key in one.keys() & other.keys()}
+    return {**one, **other, **shared}
 
 
 def union_by_kind(builtin: UnionType, *, group: str, default: str | None = None) -> Any:  # noqa: ANN401  a type that is made at run time

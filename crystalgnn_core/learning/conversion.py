@@ -86,7 +86,7 @@ def convert(
             f"{path}: the file does not say what its labels are; convert it first with "
             f"`crystalgnn models convert FILE --target {name} --scheme TEXT`"
         )
-    known = None if entry is None else entry.model_dump(mode="json")
+    known = None if entry is None else entry.digest_content()
     files = (path, path.with_name(path.name + ".json"))  # settings beside, if there are any
     digests = [file_sha256(file) for file in files if file.is_file()]
     key = digest_of([FORMAT, *digests, labels, known])

@@ -58,7 +58,7 @@ def finetune_model(
     data = load_training_data(store, settings, old.graph, old.model.known_elements())
     origin = {
         "weights": old.weights_sha256,
-        "scaler": old.scaler.model_dump(mode="json"),
+        "scaler": old.scaler.digest_content(),
         "freeze": finetuning.freeze,
         "scaling": finetuning.scaler,
     }

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 else:  # with those of installed packages
     AnyCriterion = union_by_kind(BuiltinCriterion, group="crystalgnn.criteria")
 
+# spelling of a formation energy below and a band gap in a window
+SHORTER = {"energy_midpoint", "energy_width", "gap_window", "gap_width", "energy_weight"}
+
 
 class ScoreConfig(FrozenModel):
     """What makes a good candidate, judged by its own predictions alone.
@@ -51,7 +54,7 @@ class ScoreConfig(FrozenModel):
     def _is_said_once(self) -> Self:
         if self.gap_window[0] > self.gap_window[1]:
             raise ValueError(f"gap_window {self.gap_window} is empty; give lowest, highest")
-        shorter = sorted(self.model_fields_set - {"criteria"})
+        shorter = sorted(self.model_fields_set & SHORTER)
         if self.criteria and shorter:
             raise ValueError(
                 f"criteria and {', '.join(shorter)} are both given; state the latter as "
@@ -65,8 +68,8 @@ class ScoreConfig(FrozenModel):
     def _write_one_spelling(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """Leave out the spelling that is not used, also where a digest is made."""
         written: dict[str, Any] = write(self)
-        is_used = {name: (name == "criteria") == bool(self.criteria) for name in written}
-        return {name: value for name, value in written.items() if is_used[name]}
+        unused = SHORTER if self.criteria else {"criteria"}
+        return {name: value for name, value in written.items() if name not in unused}
 
     def resolve(self) -> tuple[Criterion, ...]:
         """Return the criteria, also those of the shorter spelling."""

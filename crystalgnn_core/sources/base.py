@@ -173,16 +173,13 @@ def not_content(config: FrozenModel) -> dict[str, Any]:
 
     A subclass that gives a setting another default inherits its mark.
     """
-    excluded: dict[str, Any] = {}
+    return config.select_fields(_is_not_content)
+
+
+def _is_not_content(config: FrozenModel, name: str) -> bool:
     models = [cls for cls in type(config).mro() if issubclass(cls, FrozenModel)]
-    for name in type(config).model_fields:
-        value = getattr(config, name)
-        fields = (cls.model_fields[name] for cls in models if name in cls.model_fields)
-        if any(NOT_CONTENT in field.metadata for field in fields):
-            excluded[name] = True
-        elif isinstance(value, FrozenModel) and (nested := not_content(value)):
-            excluded[name] = nested
-    return excluded
+    fields = (cls.model_fields[name] for cls in models if name in cls.model_fields)
+    return any(NOT_CONTENT in field.metadata for field in fields)
 
 
 def require_paths(source: str, *paths: str | None) -> None:

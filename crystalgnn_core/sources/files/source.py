@@ -130,7 +130,7 @@ class FilesSource(SourceConfig):
 
         Settings of a column that came later count only where they are used.
         """
-        unused = {name: target.unused_fields() for name, target in self.targets.items()}
+        unused = {name: target.unused_settings() for name, target in self.targets.items()}
         return self.settings_digest(exclude=not_content(self) | {"targets": unused})
 
     def _read_table(self, path: Path, payload: Mapping[str, Any]) -> Iterator[RawRecord]:

@@ -68,8 +68,11 @@ class TargetColumn(FrozenModel):
         if used and is_class and self.at_most is None:
             raise ValueError(f"{name} is a class; targets.{name}.{used[0]} needs at_most")
 
-    def unused_fields(self) -> set[str]:
-        """Return the settings that came later and are not used."""
+    def unused_settings(self) -> set[str]:
+        """Return the settings that files did not have from the start and do not use.
+
+        The digest of an OPTIMADE source has always held them, so they bear no mark.
+        """
         later = ("at_most", "divide_by_n_sites")
         return {each for each in later if not self._is_used(each)}
 
