@@ -1,4 +1,4 @@
-"""Work in processes and threads: a pool, a thread that works ahead, a quiet collector."""
+"""Work in processes and threads: a pool, a thread ahead, no garbage search, no warnings."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ import gc
 import multiprocessing
 import os
 import threading
+import warnings
 from collections import deque
 from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
 
 from crystalgnn_core.errors import TransientError
@@ -133,6 +134,53 @@ def garbage_kept() -> Iterator[None]:
     finally:
         if was_enabled:
             gc.enable()
+
+
+class _Quiet(threading.local):
+    """How many blocks without warnings the present thread is in."""
+
+    depth = 0
+
+
+_quiet = _Quiet()
+
+
+class _InQuietThreads(type):
+    """Let a filter of warnings apply where its thread asks for quiet."""
+
+    def __subclasscheck__(cls, category: type) -> bool:
+        return _quiet.depth > 0
+
+
+class _QuietWarning(Warning, metaclass=_InQuietThreads):
+    """Stands for every category, in a thread that asks for quiet."""
+
+
+_FILTER = ("ignore", None, _QuietWarning, None, 0)
+_filter_lock = threading.Lock()
+
+
+@contextmanager
+def without_warnings() -> Iterator[None]:
+    """Discard warnings of this thread; those of others, and all filters, stay.
+
+    `warnings.catch_warnings` swaps filters that all threads share: where blocks of two
+    threads overlap, what one of them ignores may be ignored ever after.
+    """
+    filters = cast("list[Any]", warnings.filters)
+    with _filter_lock:
+        filters.insert(0, _FILTER)
+    _quiet.depth += 1
+    try:
+        yield
+    finally:
+        _quiet.depth -= 1
+        with _filter_lock:
+            # a block of `catch_warnings` that began inside goes on with a copy
+            lists = {id(each): each for each in (filters, warnings.filters)}
+            for each in lists.values():
+                with suppress(ValueError):  # somebody reset the filters
+                    cast("list[Any]", each).remove(_FILTER)
 
 
 def close_pool() -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.resources
 import json
-import warnings
 from functools import cache
 from typing import TYPE_CHECKING, Literal
 
@@ -12,6 +11,7 @@ import numpy as np
 from pymatgen.core.composition import Composition
 from pymatgen.core.periodic_table import Element
 
+from crystalgnn_core.parallel import without_warnings
 from crystalgnn_core.records.elements import N_NUMBERS
 
 if TYPE_CHECKING:
@@ -77,8 +77,7 @@ def property_of_elements(name: ElementProperty) -> NDArray[np.float64]:
     """
     read = _PROPERTIES[name]
     values = np.full(N_NUMBERS, np.nan)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # pymatgen warns for every property it lacks
+    with without_warnings():  # pymatgen warns for every property it lacks
         for number in range(1, N_NUMBERS):
             value = read(Element.from_Z(number))
             values[number] = np.nan if value is None else float(value)

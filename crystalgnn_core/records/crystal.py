@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import warnings
 from functools import cache
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from crystalgnn_core.errors import RecordError
+from crystalgnn_core.parallel import without_warnings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -138,8 +138,7 @@ def _elements() -> dict[int, Element]:
     """
     from pymatgen.core.periodic_table import Element
 
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)
+    with without_warnings():
         for element in Element:
             _ = element.X
     return {number: Element.from_Z(number) for number in range(1, 119)}

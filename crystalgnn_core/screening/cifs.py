@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-import warnings
 from typing import TYPE_CHECKING
 
 from pymatgen.io.cif import CifWriter
 
+from crystalgnn_core.parallel import without_warnings
 from crystalgnn_core.records.crystal import structure_from_crystal
 from crystalgnn_core.screening.candidates import load_crystals
 from crystalgnn_core.storage.files import FileRef, atomic_directory
@@ -29,8 +29,7 @@ def write_cifs(
     crystals = load_crystals(store, config.sources, ranking[KEY].to_list())
     with atomic_directory(folder) as temporary:
         for row in ranking.to_dict("records"):
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # pymatgen's remarks on electronegativities
+            with without_warnings():  # pymatgen's remarks on electronegativities
                 text = str(CifWriter(structure_from_crystal(crystals[row[KEY]])))
             name = cif_name(row["rank"], row["formula"], row["candidate_id"])
             head = " ".join(f"# {row['source']} {row['candidate_id']}".split())

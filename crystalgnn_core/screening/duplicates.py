@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 from pymatgen.analysis.structure_matcher import StructureMatcher
 
+from crystalgnn_core.parallel import without_warnings
 from crystalgnn_core.records.crystal import structure_from_crystal
 from crystalgnn_core.storage.shards import KEY
 from crystalgnn_core.targets import get_target
@@ -87,7 +87,6 @@ def _is_same(first: str, second: str, crystals: dict[str, Crystal]) -> bool:
     matcher = StructureMatcher(
         LENGTH_TOLERANCE, SITE_TOLERANCE, ANGLE_TOLERANCE, scale=False
     )
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # pymatgen's remarks on electronegativities
+    with without_warnings():  # pymatgen's remarks on electronegativities
         pair = [structure_from_crystal(crystals[digest]) for digest in (first, second)]
         return matcher.fit(pair[0], pair[1])

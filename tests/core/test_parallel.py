@@ -2,11 +2,15 @@
 
 import gc
 import os
+import random
 import signal
 import subprocess
 import sys
 import textwrap
 import threading
+import time
+import warnings
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -18,7 +22,9 @@ from crystalgnn_core.parallel import (
     n_cores,
     prefetch,
     run_in_process,
+    without_warnings,
 )
+from tests.paths import ROOT
 
 
 @pytest.fixture(autouse=True)
@@ -123,3 +129,78 @@ def test_garbage_is_kept_only_for_a_while():
     with pytest.raises(ValueError, match="stop"), garbage_kept():
         raise ValueError("stop")
     assert gc.isenabled()
+
+
+def test_filters_of_warnings_are_as_before_after_blocks_that_overlap():
+    before = list(warnings.filters)
+    first_is_open, second_is_open, first_is_closed = (threading.Event() for _ in range(3))
+
+    def first():
+        with without_warnings():
+            first_is_open.set()
+            assert second_is_open.wait(10)
+            warnings.warn("of the first", stacklevel=1)
+        first_is_closed.set()
+
+    def second():
+        assert first_is_open.wait(10)
+        with without_warnings():
+            second_is_open.set()
+            assert first_is_closed.wait(10)
+            warnings.warn("of the second", stacklevel=1)
+
+    with ThreadPoolExecutor(2) as threads:
+        for done in [threads.submit(first), threads.submit(second)]:
+            done.result()
+    assert warnings.filters == before
+    with pytest.warns(UserWarning, match="afterwards"):
+        warnings.warn("afterwards", stacklevel=1)
+
+
+def test_many_threads_leave_the_filters_as_they_were():
+    before = list(warnings.filters)
+
+    def work(seed):
+        chance = random.Random(seed)
+        for _ in range(50):
+            with without_warnings():
+                time.sleep(chance.random() * 1e-4)
+                warnings.warn("unheard", stacklevel=1)
+
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(work, range(8)))
+    assert warnings.filters == before
+
+
+def test_warnings_of_another_thread_are_heard():
+    with ThreadPoolExecutor(1) as threads, without_warnings():
+        with pytest.raises(UserWarning, match="from elsewhere"):
+            threads.submit(warnings.warn, "from elsewhere").result()
+        warnings.warn("from here", stacklevel=1)
+
+
+def test_blocks_without_warnings_nest_and_end_with_an_error():
+    before = list(warnings.filters)
+    with pytest.raises(KeyError), without_warnings(), without_warnings():
+        raise KeyError
+    assert warnings.filters == before
+    with without_warnings():
+        with without_warnings():
+            pass
+        warnings.warn("still unheard", stacklevel=1)
+
+
+def test_a_copy_of_the_filters_that_outlives_the_block_is_cleaned():
+    caught = warnings.catch_warnings()
+    before = list(warnings.filters)
+    with without_warnings():
+        caught.__enter__()
+    assert warnings.filters == before
+    caught.__exit__()
+    assert warnings.filters == before
+
+
+def test_the_package_swaps_no_filters():
+    source = [path.read_text() for path in (ROOT / "crystalgnn_core").rglob("*.py")]
+    assert len(source) > 100
+    assert not [text for text in source if "warnings.catch_warnings(" in text]

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from crystalgnn_core.parallel import without_warnings
 from crystalgnn_core.records.links.symmetry import primitive_cell
 
 if TYPE_CHECKING:
@@ -55,8 +55,7 @@ def compare_pairs(
         scale=True,
     )
     cells: dict[tuple[str, float], Structure] = {}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # pymatgen on electronegativities, spglib on errors
+    with without_warnings():  # pymatgen on electronegativities, spglib on errors
         return [_compare(pair, crystals, matcher, cells) for pair in pairs]
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-import warnings
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+
+from crystalgnn_core.parallel import without_warnings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -46,8 +47,7 @@ def take_fingerprints(
 
     A structure whose symmetry cannot be found counts as one without any.
     """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # spglib on how its errors will change
+    with without_warnings():  # spglib on how its errors will change
         return [
             tuple(_fingerprint(crystal, symprec) for symprec in symprecs)
             for crystal in crystals
@@ -63,8 +63,7 @@ def primitive_cell(crystal: Crystal, symprec: float) -> Crystal:
 
     from crystalgnn_core.records.crystal import Crystal
 
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with without_warnings():
         try:
             found = spglib.standardize_cell(
                 _cell(crystal), to_primitive=True, no_idealize=True, symprec=symprec

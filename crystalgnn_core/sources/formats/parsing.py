@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import threading
-import warnings
 from collections.abc import Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from crystalgnn_core.errors import RecordError
+from crystalgnn_core.parallel import without_warnings
 from crystalgnn_core.records.elements import NUMBER_OF_SYMBOL
 from crystalgnn_core.records.schema import RawRecord
 
@@ -28,7 +27,6 @@ PARSER_ERRORS = (
     ValueError,
     UserWarning,
 )
-_parse_lock = threading.Lock()  # catch_warnings swaps state that all threads share
 
 
 @contextmanager
@@ -42,8 +40,7 @@ def parsing(what: str) -> Iterator[None]:
         RecordError: The parser failed.
     """
     try:
-        with _parse_lock, warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with without_warnings():
             yield
     except PARSER_ERRORS as error:
         raise unreadable(f"not {what} ({describe_cause(error)})") from error
