@@ -121,12 +121,15 @@ class PipelineConfig(FrozenModel):
             model = _MODELS.validate_python(given["model"])
         except ValidationError:
             return given  # the field itself says where it is wrong
-        graph, default = given.get("graph", {}), model.default_graph().model_dump()
+        graph = given.get("graph", {})
         if not isinstance(graph, dict):
             return given
-        if graph.get("strategy", default["strategy"]) != default["strategy"]:
-            return given
-        return {**given, "graph": {**default, **graph}}
+        return {**given, "graph": model.default_graph().model_dump() | graph}
+
+    @model_validator(mode="after")
+    def _network_and_graph_agree(self) -> Self:
+        self.model.check_graph(self.graph)
+        return self
 
     @model_validator(mode="after")
     def _names_fit(self) -> Self:

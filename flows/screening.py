@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
 from prefect import flow
 
 from crystalgnn_core.base import FrozenModel
 from crystalgnn_core.config import PipelineConfig
+from crystalgnn_core.graphs.config import GraphConfig
 from crystalgnn_core.learning.cards import read_card
 from crystalgnn_core.learning.registry import Registry
 from crystalgnn_core.reporting.report import StageNote
@@ -30,6 +32,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from crystalgnn_core.screening.prescreening import Prescreened
+
+logger = logging.getLogger(__name__)
 
 
 class ScreenSummary(FrozenModel):
@@ -89,6 +93,7 @@ def screen(
     find = Registry(store).resolve
     folders = tuple(map(find, models or screening.models or ("champion",)))
     require_scored_targets(screening, folders)
+    _name_unused_graph(config, folders)
     prescreened = None
     if screening.prescreen is not None:
         fast = tuple(map(find, screening.prescreen.models))
@@ -104,6 +109,16 @@ def screen(
     return ScreenSummary(
         result=result, report=report, n_predicted=n_predicted, n_reused=n_reused
     )
+
+
+def _name_unused_graph(config: PipelineConfig, folders: tuple[Path, ...]) -> None:
+    """Warn where graph settings are given that no model of the screen was trained with."""
+    known = [read_card(folder).graph for folder in folders]
+    if config.graph not in (*known, config.model.default_graph(), GraphConfig()):
+        logger.warning(
+            "the settings in `graph` do not apply to a screen: each model predicts from "
+            "graphs as it was trained on; train with these settings to use them"
+        )
 
 
 def _predict(

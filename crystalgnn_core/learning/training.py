@@ -15,7 +15,7 @@ import torch
 from filelock import FileLock, Timeout
 
 from crystalgnn_core.base import FrozenModel, digest_of
-from crystalgnn_core.errors import CrystalGNNError, TransientError
+from crystalgnn_core.errors import ConfigError, CrystalGNNError, TransientError
 from crystalgnn_core.graphs.shards import graph_folder
 from crystalgnn_core.learning.cards import CARD, HISTORY, ModelCard
 from crystalgnn_core.learning.checkpoints import choose_device, environment, load_bundle
@@ -88,7 +88,8 @@ def train_model(
     same model, and an interrupted run is found again and continued.
 
     Raises:
-        InputError: The training data cannot be used (see `load_training_data`).
+        InputError: The training data cannot be used (see `load_training_data`), or network
+            and graphs contradict each other.
         TrainingDivergedError: The loss became NaN or infinite, or ran away.
         TransientError: Another process is training this very model.
     """
@@ -96,6 +97,10 @@ def train_model(
     model_id = name_model(model, training, graph, data.summary.data_digest)
 
     def start() -> RunStart:
+        try:
+            model.check_graph(graph)
+        except ValueError as error:
+            raise ConfigError(str(error)) from error
         card = new_card(model_id, model, training, graph, data)
         return RunStart(card, lambda: model.build(len(training.targets)))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from abc import abstractmethod
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self, get_args
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from crystalgnn_core.graphs.config import GraphConfig
     from crystalgnn_core.models.network import Network
 
+logger = logging.getLogger(__name__)
 ElementProperty = Literal[
     "atomic_number",
     "atomic_mass",
@@ -86,6 +88,13 @@ class NetworkConfig(FrozenModel):
         Its module is imported in here, so that reading settings does not load torch.
         """
 
+    def check_graph(self, graph: GraphConfig) -> None:
+        """Check settings of the network against those of the graphs that mean the same.
+
+        Raises:
+            ValueError: They contradict each other; the message names both keys.
+        """
+
     def known_elements(self) -> tuple[int, ...]:
         """Return the atomic numbers that the network has features for: all of them."""
         return tuple(range(1, N_NUMBERS))
@@ -122,6 +131,16 @@ class ElementNetworkConfig(NetworkConfig):
                 f"basis_stop {stop} is not above basis_start {start}; raise it"
             )
         return self
+
+    def check_graph(self, graph: GraphConfig) -> None:
+        """Warn of edges so long that no Gaussian of a distance distinguishes them."""
+        if graph.strategy != "none" and graph.cutoff > self.last_center:
+            logger.warning(
+                "graph.cutoff %g is above model.basis_stop %g, beyond which distances are "
+                "hardly distinguished; raise the latter, or lower graph.cutoff",
+                graph.cutoff,
+                self.last_center,
+            )
 
     def known_elements(self) -> tuple[int, ...]:
         """Return the atomic numbers that the network has features for."""

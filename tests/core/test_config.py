@@ -1,10 +1,22 @@
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from crystalgnn_core.config import PipelineConfig, load_config
 from crystalgnn_core.errors import ConfigError
 from crystalgnn_core.graphs.config import GraphConfig
 
+NETWORKS = ("alignn", "cgcnn", "composition_mlp", "composition_trees", "megnet", "schnet")
+OTHER_GRAPH = {
+    "strategy": "knn",
+    "cutoff": 6.5,
+    "n_neighbors": 9,
+    "shell_tolerance": 0.02,
+    "too_few": "reject",
+    "max_cutoff": 15.0,
+    "symmetric": True,
+}
 YAML = """
 store: from-file
 training: {epochs: 7, batch_size: 32}
@@ -197,12 +209,66 @@ def test_graphs_are_those_that_the_network_is_made_for():
         assert graph(model={"kind": kind}) == GraphConfig(strategy="none")
     wider = graph(model={"kind": "megnet"}, graph={"cutoff": 4.5})
     assert (wider.strategy, wider.cutoff, wider.too_few) == ("radius", 4.5, "keep")
-    # another strategy has its own defaults
-    assert graph(model={"kind": "megnet"}, graph={"strategy": "knn"}) == GraphConfig(
-        strategy="knn"
-    )
     with pytest.raises(ValidationError, match="n_interactions"):
         graph(model={"kind": "schnet", "n_interactions": 0})
+
+
+@pytest.mark.parametrize("kind", NETWORKS)
+@given(part=st.sets(st.sampled_from(sorted(OTHER_GRAPH))))
+@settings(max_examples=25, deadline=None)
+def test_a_partly_given_graph_keeps_the_other_defaults_of_the_network(kind, part):
+    default = PipelineConfig.model_validate({"model": {"kind": kind}}).graph.model_dump()
+    given = {name: OTHER_GRAPH[name] for name in part}
+    config = PipelineConfig.model_validate({"model": {"kind": kind}, "graph": given})
+    assert config.graph.model_dump() == default | given
+
+
+@pytest.mark.parametrize(
+    ("model", "graph"),
+    [
+        ({}, {"cutoff": 4.9}),
+        ({"cutoff": 8.1}, {"cutoff": 8.0}),
+        ({}, {"strategy": "knn_shell", "cutoff": 4, "too_few": "keep"}),
+    ],
+)
+def test_graphs_that_end_below_the_cutoff_of_schnet_are_refused(model, graph):
+    base = {"model": {"kind": "schnet", **model}, "graph": graph}
+    message = refuse(base=base)
+    assert f"graph.cutoff {graph['cutoff']:g} is below model.cutoff" in message
+    assert "leave graph.cutoff out" in message
+    reach = {"cutoff": model.get("cutoff", 5.0)}
+    load_config(base=base, options={"graph": reach})
+    load_config(base=base, options={"graph": {"strategy": "none"}})
+
+
+@pytest.mark.parametrize(
+    ("content", "keys"),
+    [
+        (
+            {"model": {"kind": "megnet"}, "graph": {"cutoff": 6}},
+            "graph.cutoff 6 is above model.basis_stop 5",
+        ),
+        (
+            {"model": {"kind": "cgcnn", "basis_stop": 6}},
+            "graph.cutoff 8 is above model.basis_stop 6",
+        ),
+        (
+            {"model": {"kind": "alignn"}, "graph": {"symmetric": False}},
+            "graph.symmetric is false, but model.kind alignn",
+        ),
+    ],
+)
+def test_settings_that_hardly_fit_together_bring_a_warning(caplog, content, keys):
+    load_config(base=content)
+    (line,) = caplog.messages
+    assert keys in line
+
+
+def test_defaults_of_networks_bring_no_warning(caplog):
+    for kind in NETWORKS:
+        load_config(base={"model": {"kind": kind}})
+    load_config(base={"model": {"kind": "alignn"}, "graph": {"strategy": "knn_alignn"}})
+    assert not caplog.messages
 
 
 def test_settings_of_another_network_are_refused():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
@@ -20,6 +21,8 @@ from crystalgnn_core.models.base import (
 
 if TYPE_CHECKING:
     from crystalgnn_core.models.alignn.network import ALIGNN
+
+logger = logging.getLogger(__name__)
 
 
 class ALIGNNConfig(ElementNetworkConfig):
@@ -66,6 +69,17 @@ class ALIGNNConfig(ElementNetworkConfig):
     def default_graph(self) -> GraphConfig:
         """Return the graphs that it learns from: shells, and edges both ways."""
         return GraphConfig(symmetric=True)
+
+    def check_graph(self, graph: GraphConfig) -> None:
+        """Warn of edges one way, which leave angles out."""
+        if graph.strategy.startswith("knn") and not (
+            graph.symmetric or graph.strategy == "knn_alignn"
+        ):
+            logger.warning(
+                "graph.symmetric is false, but model.kind alignn makes angles from edges "
+                "both ways; leave graph.symmetric out, or take graph.strategy radius"
+            )
+        super().check_graph(graph)
 
     def build(self, n_targets: int) -> ALIGNN:
         """Create the network with fresh weights from torch's global generator."""

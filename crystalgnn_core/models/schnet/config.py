@@ -60,6 +60,19 @@ class SchNetConfig(ElementNetworkConfig):
         """Return the graphs that it learns from: all within its cutoff."""
         return GraphConfig(strategy="radius", cutoff=self.cutoff, too_few="keep")
 
+    def check_graph(self, graph: GraphConfig) -> None:
+        """Check that neighbours come and go where their influence is zero.
+
+        Raises:
+            ValueError: The graphs end below the cutoff.
+        """
+        if graph.strategy != "none" and graph.cutoff < self.cutoff:
+            raise ValueError(
+                f"graph.cutoff {graph.cutoff:g} is below model.cutoff {self.cutoff:g}, so "
+                "predictions would jump where a neighbour enters; give both one value, or "
+                "leave graph.cutoff out"
+            )
+
     def build(self, n_targets: int) -> SchNet:
         """Create the network with fresh weights from torch's global generator."""
         from crystalgnn_core.models.schnet.network import SchNet

@@ -7,7 +7,7 @@ import pytest
 import torch
 from filelock import FileLock
 
-from crystalgnn_core.errors import TransientError
+from crystalgnn_core.errors import ConfigError, TransientError
 from crystalgnn_core.graphs.config import GraphConfig
 from crystalgnn_core.graphs.shards import graph_folder
 from crystalgnn_core.learning import training as module
@@ -16,6 +16,7 @@ from crystalgnn_core.learning.checkpoints import load_bundle
 from crystalgnn_core.learning.training import name_model
 from crystalgnn_core.maintenance.compaction import compact_store
 from crystalgnn_core.maintenance.integrity import check_store
+from crystalgnn_core.models.schnet.config import SchNetConfig
 from crystalgnn_core.records.table.store import RecordStore
 from tests.core.worlds import (
     GRAPH,
@@ -182,3 +183,9 @@ def test_mapped_graphs_give_the_same_model(built_store, tmp_path, changes):
     assert not any(checked.damages for checked in check_store(tmp_path / "mapped"))
     list(compact_store(tmp_path / "mapped", shard_size=1000))
     assert not (folder / "mapped").exists()
+
+
+def test_a_network_that_contradicts_its_graphs_is_not_trained(built_store, tmp_path):
+    store = copy(built_store, tmp_path / "store")
+    with pytest.raises(ConfigError, match=r"graph.cutoff 5 is below model.cutoff 6"):
+        module.train_model(store, SchNetConfig(cutoff=6.0), TRAINING, GRAPH)
