@@ -39,6 +39,9 @@ class RawRecord(NamedTuple):
         source_version: Release of the database, or digest of the file.
         last_updated: When the source last changed this row, with time zone.
         license: Licence of the row.
+        origin: Of a row that is kept for as long as its file is as it was: digests of that
+            file, with all that decides how it is read, and of what stands beside the row in
+            others, such as labels.
     """
 
     material_id: str
@@ -51,6 +54,7 @@ class RawRecord(NamedTuple):
     source_version: str | None = None
     last_updated: datetime | None = None
     license: str | None = None
+    origin: tuple[str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,6 +47,10 @@ class SourcePlan(FrozenModel):
         parts: Parts that are known beforehand; a chain of pages begins with one.
         kept: Ids of stored rows, kept and rejected ones, that stay as they are: a Parquet
             file with a column `material_id`. They count as rows in.
+        whole: Where rows stay because their files are as they were: digests of the parts
+            if all files were read, which stand for the content in place of `parts` and
+            `kept`. A row that is read under the id of one that stays is rejected as
+            `duplicate_id`.
         source_version: Release that is read.
         n_expected: Rows of the parts and of what follows them, where it is known.
         is_unchanged: Whether the source is as it was at the last ingest.
@@ -54,6 +58,7 @@ class SourcePlan(FrozenModel):
 
     parts: tuple[SourcePart, ...] = ()
     kept: FileRef | None = None
+    whole: tuple[str, ...] = ()
     source_version: str | None = None
     n_expected: int | None = None
     is_unchanged: bool = False

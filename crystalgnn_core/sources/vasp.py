@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from functools import cached_property
-from itertools import starmap
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -30,10 +29,16 @@ from crystalgnn_core.sources.formats.folders import find_files
 from crystalgnn_core.sources.formats.parsing import refused_row
 from crystalgnn_core.sources.formats.structures import existing, unchanged
 from crystalgnn_core.sources.formats.vasprun import VaspRun, read_vasp_run
-from crystalgnn_core.storage.files import file_sha256
+from crystalgnn_core.sources.ingest.origins import (
+    origin_of,
+    plan_by_file,
+    readers_digest,
+)
+from crystalgnn_core.storage.digests import sha256_of_files
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
 
     from crystalgnn_core.sources.ingest.stored import StoredSource
 
@@ -83,8 +88,8 @@ class VaspSource(SourceConfig):
         """Check that the path exists."""
         require_paths(self.name, self.path)
 
-    def plan(self, stored: StoredSource) -> SourcePlan:  # noqa: ARG002  it is read whole
-        """List groups of runs; references that are runs or entries are read here."""
+    def plan(self, stored: StoredSource) -> SourcePlan:
+        """List groups of runs that are new or changed; references are read here."""
         path = existing(self.path)
         folder, files = (
             (path, find_files(path, self.pattern))
@@ -96,34 +101,35 @@ class VaspSource(SourceConfig):
                 f"no VASP runs in {path}, expected names like {', '.join(self.pattern)}"
             )
         names = [file.relative_to(folder).as_posix() for file in files]
-        entries = [
-            [name, material_id, file_sha256(file)]
-            for name, material_id, file in zip(names, run_ids(names), files, strict=True)
-        ]
-        shared = {"references": self._references()}
+        digests = sha256_of_files(files, stored.folder / "digests.json")
+        entries = map(list, zip(names, run_ids(names), digests, strict=True))
+        shared = {"references": self._references(stored.folder)}
         payloads = [
             shared | {"runs": group} for group in in_chunks(entries, self.part_size)
         ]
-        return SourcePlan(parts=tuple(starmap(self.make_part, enumerate(payloads))))
+        return plan_by_file(self, stored, payloads, "runs")
 
     def read(self, part: SourcePart) -> Iterator[RawRecord]:
         """Yield a record for every run of a part, unreadable ones included."""
         path = existing(self.path)
         folder = path if path.is_dir() else path.parent
         references = part.payload["references"]
-        for name, material_id, sha256 in part.payload["runs"]:
+        readers = readers_digest(references)
+        for entry in part.payload["runs"]:
+            name, material_id, sha256 = entry
             run = unchanged(folder / name, sha256)
             try:
-                yield self._record(material_id, read_vasp_run(run), sha256, references)
+                record = self._record(material_id, read_vasp_run(run), sha256, references)
             except RecordError as error:
-                yield refused_row(material_id, name, error)
+                record = refused_row(material_id, name, error)
+            yield record._replace(origin=(origin_of(entry, readers), ""))
 
-    def _references(self) -> dict[str, float]:
+    def _references(self, folder: Path) -> dict[str, float]:
         if self.formation_energy is None:
             return {}
         from crystalgnn_core.sources.energies.references import reference_energies
 
-        return reference_energies(self.formation_energy)
+        return reference_energies(self.formation_energy, folder)
 
     def _record(
         self, material_id: str, run: VaspRun, sha256: str, references: Mapping[str, float]

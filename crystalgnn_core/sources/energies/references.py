@@ -13,9 +13,11 @@ from crystalgnn_core.sources.formats import JSON_ROWS, VASP_RUN
 from crystalgnn_core.sources.formats.folders import find_files, matches
 from crystalgnn_core.sources.formats.json_rows import EntryFile, open_json_rows
 from crystalgnn_core.sources.formats.vasprun import is_of_one_element, read_vasp_run
+from crystalgnn_core.sources.ingest.origins import readers_digest
+from crystalgnn_core.storage.digests import read_note, sha256_of_files, write_note
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from crystalgnn_core.sources.energies.formation import FormationEnergy
     from crystalgnn_core.sources.formats.calculation import Calculation
@@ -24,11 +26,12 @@ logger = logging.getLogger(__name__)
 _SLICE = 1000  # entries that are read at a time
 
 
-def reference_energies(config: FormationEnergy) -> dict[str, float]:
+def reference_energies(config: FormationEnergy, folder: Path) -> dict[str, float]:
     """Return the energy of each element in eV/atom, corrected as the others are.
 
     Of calculations, the lowest of each element counts; those that did not converge or have
-    other settings are left out with a line in the log, as are compounds.
+    other settings are left out with a line in the log, as are compounds. What comes of them
+    is noted in a folder, so that files which are as they were are not read again.
 
     Raises:
         SourceError: The path is missing, or holds no calculation of an element.
@@ -39,41 +42,57 @@ def reference_energies(config: FormationEnergy) -> dict[str, float]:
     path = Path(references.path).expanduser()
     if not path.exists():
         raise SourceError(f"formation_energy.references.path: no file or folder {path}")
-    lowest: dict[str, float] = {}
-    for where, calculation in _calculations(path):
-        symbol = _element_of(calculation)
-        if symbol is None:
-            continue
-        try:
-            energy = _energy_per_atom(calculation, config)
-        except RecordError as error:
-            logger.warning("reference %s: left out, %s", where, error)
-            continue
-        lowest[symbol] = min(energy, lowest.get(symbol, energy))
+    patterns = (*VASP_RUN.patterns, *JSON_ROWS.patterns)
+    files = find_files(path, patterns) if path.is_dir() else [path]
+    digests = sha256_of_files(files, folder / "reference-digests.json")
+    note, settings = folder / "references.json", readers_digest(config.settings_digest())
+    known = (read_note(note) or {}).get(settings, {})
+    found: dict[str, dict[str, float]] = {}
+    for file, digest in zip(files, digests, strict=True):
+        name = f"{file.name} {digest}"
+        found[name] = known[name] if name in known else _lowest_energies(file, config)
+    if found != known:
+        write_note(note, {settings: found})
+    lowest = _lowest(energy for of_file in found.values() for energy in of_file.items())
     if not lowest:
         raise SourceError(
             f"{path}: holds no usable calculation of an element, expected runs "
             f"({', '.join(VASP_RUN.patterns)}) or entries ({', '.join(JSON_ROWS.patterns)})"
         )
     logger.info("references of %s: %s", path, ", ".join(sorted(lowest)))
+    return lowest
+
+
+def _lowest(energies: Iterable[tuple[str, float]]) -> dict[str, float]:
+    lowest: dict[str, float] = {}
+    for symbol, energy in energies:
+        lowest[symbol] = min(energy, lowest.get(symbol, energy))
     return dict(sorted(lowest.items()))
 
 
-def _calculations(path: Path) -> Iterator[tuple[str, Calculation]]:
-    """Yield the readable calculations of a file or folder with the name of each."""
-    files = (
-        find_files(path, (*VASP_RUN.patterns, *JSON_ROWS.patterns))
-        if path.is_dir()
-        else [path]
-    )
-    for file in files:
-        if matches(file.name, JSON_ROWS.patterns):
-            yield from _entries(file)
-        elif is_of_one_element(file):
-            try:
-                yield str(file), read_vasp_run(file).calculation
-            except RecordError as error:
-                logger.warning("reference %s: left out, %s", file, error)
+def _lowest_energies(file: Path, config: FormationEnergy) -> dict[str, float]:
+    """Return the lowest energy per atom of each element in the calculations of a file."""
+    found = []
+    for where, calculation in _calculations(file):
+        symbol = _element_of(calculation)
+        if symbol is None:
+            continue
+        try:
+            found.append((symbol, _energy_per_atom(calculation, config)))
+        except RecordError as error:
+            logger.warning("reference %s: left out, %s", where, error)
+    return _lowest(found)
+
+
+def _calculations(file: Path) -> Iterator[tuple[str, Calculation]]:
+    """Yield the readable calculations of a file with the name of each."""
+    if matches(file.name, JSON_ROWS.patterns):
+        yield from _entries(file)
+    elif is_of_one_element(file):
+        try:
+            yield str(file), read_vasp_run(file).calculation
+        except RecordError as error:
+            logger.warning("reference %s: left out, %s", file, error)
 
 
 def _entries(file: Path) -> Iterator[tuple[str, Calculation]]:

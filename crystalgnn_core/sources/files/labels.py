@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
+from crystalgnn_core.base import short_digest
 from crystalgnn_core.errors import ConfigError, RecordError
 from crystalgnn_core.records.schema import RawRecord
 from crystalgnn_core.sources.energies.formation import formation_energy_of
@@ -86,6 +87,11 @@ def values_beside(
     """Pick the columns of targets and split from what stands beside a structure."""
     picked = {name: values.get(target.column) for name, target in targets.items()}
     return picked | {"split": values.get(columns.split or "split")}
+
+
+def values_digest(values: Mapping[str, Any]) -> str:
+    """Return a digest of what a table of labels holds for a row."""
+    return short_digest(repr(sorted(values.items())))
 
 
 def check_values(

@@ -33,6 +33,7 @@ from crystalgnn_core.sources.formats.structures import (
     unique_ids,
 )
 from crystalgnn_core.sources.formats.tables import open_table
+from crystalgnn_core.storage.digests import sha256_of_files
 from crystalgnn_core.storage.files import file_sha256
 
 if TYPE_CHECKING:
@@ -44,8 +45,8 @@ if TYPE_CHECKING:
 
 def file_inputs(
     folder: Path, entries: Sequence[Sequence[str]]
-) -> Iterator[tuple[StructureInput, str]]:
-    """Yield the structures of some files, each with the digest of its file.
+) -> Iterator[tuple[StructureInput, Sequence[str]]]:
+    """Yield the structures of some files, each with the entry of its file.
 
     Args:
         folder: Where the files are.
@@ -54,31 +55,37 @@ def file_inputs(
     Raises:
         SourceError: A file changed.
     """
-    for name, material_id, sha256 in entries:
+    for entry in entries:
+        name, material_id, sha256 = entry
         if not name:
             missing = f"there is no file {material_id}.cif for this line of id_prop.csv"
-            yield StructureInput(material_id, folder.name, partial(refuse, missing)), sha256
+            yield StructureInput(material_id, folder.name, partial(refuse, missing)), entry
             continue
         for given in inputs_of(unchanged(folder / name, sha256), material_id):
-            yield given, sha256
+            yield given, entry
 
 
-def payloads_of(source: FilesSource, path: Path) -> list[dict[str, Any]]:
+def payloads_of(source: FilesSource, path: Path, notes: Path) -> list[dict[str, Any]]:
     """List what each part of a source holds: ranges of rows, or groups of files.
+
+    Args:
+        source: The source.
+        path: Where its files are.
+        notes: Digests that were noted, see `sha256_of_files`.
 
     Raises:
         SourceError: The content is missing, or of no supported kind.
         ConfigError: A column is missing, or targets are set without a table.
     """
     if path.is_dir():
-        return _folder_payloads(source, path)
+        return _folder_payloads(source, path, notes)
     if is_table(path):
-        return _table_payloads(source, path)
+        return _with_version(path, _table_slices(source, path), notes)
     if source.labels is None and (rows := open_row_file(path)) is not None:
         slices = rows.slices(source.part_size)
         check_values(rows, slices, source.columns, source.targets)
-        return _with_version(path, slices)
-    return _folder_payloads(source, path)
+        return _with_version(path, slices, notes)
+    return _folder_payloads(source, path, notes)
 
 
 def label_table(source: FilesSource, path: Path) -> Path | None:
@@ -88,17 +95,17 @@ def label_table(source: FilesSource, path: Path) -> Path | None:
     return label_table_of(path) if source.targets and path.is_dir() else None
 
 
-def _table_payloads(source: FilesSource, path: Path) -> list[dict[str, Any]]:
+def _table_slices(source: FilesSource, path: Path) -> list[dict[str, Any]]:
     if source.labels is not None:
         raise ConfigError(f"{path.name} is a table, so it cannot take a label table too")
     if source.formation_energy is not None:
         raise _no_energies(path)
     table = open_table(path)
     find_columns(table, source.columns, source.targets, with_structures=True)
-    return _with_version(path, table.slices(source.part_size))
+    return table.slices(source.part_size)
 
 
-def _folder_payloads(source: FilesSource, path: Path) -> list[dict[str, Any]]:
+def _folder_payloads(source: FilesSource, path: Path, notes: Path) -> list[dict[str, Any]]:
     table = label_table(source, path)
     pattern = source.pattern
     if source.labels is None and table is not None and pattern == STRUCTURE_PATTERNS:
@@ -108,7 +115,7 @@ def _folder_payloads(source: FilesSource, path: Path) -> list[dict[str, Any]]:
         _require_values(path, files, is_energy=not source.targets)
     names = [file.relative_to(folder).as_posix() for file in files]
     ids = unique_ids(names)
-    digests = map(file_sha256, files)
+    digests = sha256_of_files(files, notes)
     entries = [list(entry) for entry in zip(names, ids, digests, strict=True)]
     shared = {}
     if table is not None:
@@ -121,7 +128,9 @@ def _folder_payloads(source: FilesSource, path: Path) -> list[dict[str, Any]]:
     return [shared | {"files": entries[at : at + source.part_size]} for at in starts]
 
 
-def _with_version(path: Path, slices: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+def _with_version(
+    path: Path, slices: Sequence[dict[str, Any]], notes: Path
+) -> list[dict[str, Any]]:
     """Add digest and size of a file to its ranges of rows.
 
     Raises:
@@ -129,7 +138,8 @@ def _with_version(path: Path, slices: Sequence[dict[str, Any]]) -> list[dict[str
     """
     if not slices:
         raise SourceError(f"{path}: the file holds no rows; expected at least one")
-    version = {"sha256": file_sha256(path), "n_bytes": path.stat().st_size}
+    [sha256] = sha256_of_files([path], notes)
+    version = {"sha256": sha256, "n_bytes": path.stat().st_size}
     return [version | part for part in slices]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import starmap
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -24,6 +24,7 @@ from crystalgnn_core.sources.files.labels import (
     FORMATION,
     label_rows,
     values_beside,
+    values_digest,
     with_formation_energy,
     with_labels,
     with_run_type,
@@ -35,11 +36,16 @@ from crystalgnn_core.sources.formats.structure_input import StructureInput, read
 from crystalgnn_core.sources.formats.structures import changed, existing, open_row_file
 from crystalgnn_core.sources.formats.table_structures import table_inputs
 from crystalgnn_core.sources.formats.tables import open_table
+from crystalgnn_core.sources.ingest.origins import (
+    origin_of,
+    plan_by_file,
+    readers_digest,
+)
 from crystalgnn_core.storage.files import file_sha256
 from crystalgnn_core.targets import TargetName
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from crystalgnn_core.records.schema import RawRecord
@@ -98,21 +104,26 @@ class FilesSource(SourceConfig):
         """Check that the path and a label table exist."""
         require_paths(self.name, self.path, self.labels)
 
-    def plan(self, stored: StoredSource) -> SourcePlan:  # noqa: ARG002  it is read whole
-        """List the parts: ranges of rows, or groups of files.
+    def plan(self, stored: StoredSource) -> SourcePlan:
+        """List the parts: ranges of rows, or groups of files that are new or changed.
 
         Raises:
             SourceError: The path or its content is missing, or of no supported kind.
             ConfigError: A column is missing, or targets are set without a table.
         """
         path = existing(self.path)
-        payloads = payloads_of(self, path)
+        payloads = payloads_of(self, path, stored.folder / "digests.json")
         if self.formation_energy is not None:
             from crystalgnn_core.sources.energies.references import reference_energies
 
-            references = {"references": reference_energies(self.formation_energy)}
-            payloads = [payload | references for payload in payloads]
-        return SourcePlan(parts=tuple(starmap(self.make_part, enumerate(payloads))))
+            energies = reference_energies(self.formation_energy, stored.folder)
+            payloads = [payload | {"references": energies} for payload in payloads]
+        if "files" not in payloads[0]:
+            return SourcePlan(parts=tuple(starmap(self.make_part, enumerate(payloads))))
+        beside = None
+        if label_table(self, path) is not None:
+            beside = partial(self._labels_digests, path)
+        return plan_by_file(self, stored, payloads, "files", beside)
 
     def read(self, part: SourcePart) -> Iterator[RawRecord]:
         """Yield a record for every row or structure of a part, unreadable ones included."""
@@ -153,21 +164,32 @@ class FilesSource(SourceConfig):
     def _read_files(self, path: Path, payload: Mapping[str, Any]) -> Iterator[RawRecord]:
         folder = path if path.is_dir() else path.parent
         table = label_table(self, path)
-        labels: dict[str, dict[str, Any]] | None = None
-        if table is not None:
-            if file_sha256(table) != payload["labels_sha256"]:
-                raise changed(table)
-            opened = open_labels(table, self.columns.material_id)
-            labels = label_rows(opened, self.columns, self.targets)
+        if table is not None and file_sha256(table) != payload["labels_sha256"]:
+            raise changed(table)
+        labels, readers = self._labels(path), readers_digest(payload.get("references"))
         for chunk in in_chunks(file_inputs(folder, payload["files"]), BATCH_SIZE):
             records = read_structures([given for given, _ in chunk])
-            for (given, sha256), record in zip(chunk, records, strict=True):
+            for (given, entry), read in zip(chunk, records, strict=True):
+                beside = ""
                 if labels is not None:
-                    values = labels.get(record.material_id, {})
-                    version = self._version(sha256)
-                    yield with_labels(record, values, self, version)
+                    values = labels.get(read.material_id, {})
+                    beside = values_digest(values)
+                    record = with_labels(read, values, self, self._version(entry[2]))
                 else:
-                    yield self._with_values(record, given, payload, sha256)
+                    record = self._with_values(read, given, payload, entry[2])
+                yield record._replace(origin=(origin_of(entry, readers), beside))
+
+    def _labels(self, path: Path) -> dict[str, dict[str, Any]] | None:
+        """Read the table of labels of a folder, if there is one."""
+        table = label_table(self, path)
+        if table is None:
+            return None
+        opened = open_labels(table, self.columns.material_id)
+        return label_rows(opened, self.columns, self.targets)
+
+    def _labels_digests(self, path: Path, material_ids: Sequence[str]) -> list[str]:
+        labels = self._labels(path) or {}
+        return [values_digest(labels.get(name, {})) for name in material_ids]
 
     def _with_values(
         self,

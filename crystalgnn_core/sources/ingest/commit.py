@@ -19,6 +19,7 @@ from crystalgnn_core.records.schema import INGEST_STAGE
 from crystalgnn_core.records.table.store import RecordStore
 from crystalgnn_core.sources.base import SourcePart, SourcePlan
 from crystalgnn_core.sources.ingest.origin import provenance_of
+from crystalgnn_core.sources.ingest.origins import forget_kept, note_origins
 from crystalgnn_core.sources.ingest.reports import IngestReport, last_report, report_path
 from crystalgnn_core.sources.ingest.staging import PartState, StagedRecords
 from crystalgnn_core.sources.ingest.stored import KeptRows, StoredSource
@@ -185,8 +186,10 @@ def _commit(
     )
     if pending.provenance is not None:
         write_provenance(store, pending.provenance)
+    _note_origins(store, name, pending)
     write_text(report_path(store, name), report.model_dump_json(indent=1) + "\n")
     _pending_path(store, name).unlink()
+    forget_kept(plan.reading)
     shutil.rmtree(plan.folder, ignore_errors=True)
     return report
 
@@ -199,8 +202,19 @@ def _kept_rows(store: Path, name: str, reading: SourcePlan) -> KeptRows | None:
             f"source {name}: {reading.kept.path} is missing or damaged; ingest the source "
             "again"
         )
-    ids = pq.read_table(reading.kept.path, columns=["material_id"])["material_id"]
-    return KeptRows(StoredSource(store, name), ids.combine_chunks())
+    rows = pq.read_table(reading.kept.path)
+    ids = rows["material_id"].combine_chunks()
+    return KeptRows(StoredSource(store, name), ids, rows if reading.whole else None)
+
+
+def _note_origins(store: Path, name: str, pending: _Pending) -> None:
+    """Note which of the rows came of which file, where a source says so."""
+    kept = _kept_rows(store, name, pending.plan.reading)
+    states = [state.origins for state in pending.states if state.origins is not None]
+    tables = [pq.read_table(state.path) for state in states]
+    if kept is not None and kept.origins is not None:
+        tables.append(kept.origins)
+    note_origins(StoredSource(store, name).folder, pending.plan.digest, tables)
 
 
 def _pending_path(store: Path, name: str) -> Path:

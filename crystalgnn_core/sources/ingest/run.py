@@ -22,13 +22,15 @@ from crystalgnn_core.sources.base import BATCH_SIZE, SourcePart, in_chunks
 from crystalgnn_core.sources.ingest.commit import IngestPlan, commit_ingest, finish_commit
 from crystalgnn_core.sources.ingest.folders import remove_abandoned, staging_folder
 from crystalgnn_core.sources.ingest.origin import refresh_provenance
+from crystalgnn_core.sources.ingest.origins import forget_kept
 from crystalgnn_core.sources.ingest.reports import last_report, stored_source
 from crystalgnn_core.sources.ingest.staging import PartState, staged_part, write_part
 from crystalgnn_core.sources.ingest.stored import StoredSource
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
+    from crystalgnn_core.records.checks.validation import Validated
     from crystalgnn_core.records.gate.report import GateConfig
     from crystalgnn_core.sources.base import SourceConfig
     from crystalgnn_core.sources.ingest.reports import IngestReport
@@ -78,7 +80,8 @@ def plan_ingest(store: Path, source: SourceConfig) -> IngestPlan:
     settings = digest_of_strings([*rules, source.reading_digest()])
     reading = source.plan(stored_source(store, source.name, settings))
     kept = [] if reading.kept is None else [reading.kept.sha256]
-    digest = digest_of_strings([*rules, *(part.digest for part in reading.parts), *kept])
+    content = reading.whole or (*(part.digest for part in reading.parts), *kept)
+    digest = digest_of_strings([*rules, *content])
     folder = staging_folder(store, source.name, digest)
     remove_abandoned(folder, source.name)
     report = last_report(store, source.name)
@@ -90,6 +93,7 @@ def plan_ingest(store: Path, source: SourceConfig) -> IngestPlan:
         )
         report = report.as_unchanged(GateLog(store, source.name).current_report())
         shutil.rmtree(folder, ignore_errors=True)  # a kill after the commit leaves it
+        forget_kept(reading)
     return IngestPlan(
         digest=digest,
         settings=settings,
@@ -114,6 +118,7 @@ def read_part(source: SourceConfig, part: SourcePart, folder: Path) -> PartState
     n_dropped: Counter[str] = Counter()
     n_in = 0
     following: list[SourcePart] = []
+    origins: list[tuple[str, str, str]] = []
     with garbage_kept():
         for raws in in_chunks(_rows(source, part, following), BATCH_SIZE):
             n_in += len(raws)
@@ -130,6 +135,7 @@ def read_part(source: SourceConfig, part: SourcePart, folder: Path) -> PartState
             rejects += checked.rejects
             for names in compress(dropped, checked.is_kept):
                 n_dropped.update(names)
+            origins += _origins(given, checked, dropped)
     return write_part(
         entry,
         part,
@@ -138,7 +144,23 @@ def read_part(source: SourceConfig, part: SourcePart, folder: Path) -> PartState
         n_in=n_in,
         following=following,
         n_dropped=n_dropped,
+        origins=origins,
     )
+
+
+def _origins(
+    raws: Sequence[RawRecord], checked: Validated, dropped: Sequence[tuple[str, ...]]
+) -> Iterator[tuple[str, str, str]]:
+    """Yield id as stored, file and digest of labels of each row that is kept by file.
+
+    A row that lost a label has no id here, so that its file is read, and the label counted,
+    again.
+    """
+    kept, rejected = iter(checked.records["material_id"].to_pylist()), iter(checked.rejects)
+    for raw, is_kept, names in zip(raws, checked.is_kept, dropped, strict=True):
+        material_id = next(kept) if is_kept else next(rejected).material_id
+        if raw.origin is not None:
+            yield ("" if names else material_id, *raw.origin)
 
 
 def read_source(source: SourceConfig) -> Iterator[RawRecord]:

@@ -22,6 +22,7 @@ from crystalgnn_core.records.schema import (
     reject_schema,
 )
 from crystalgnn_core.sources.base import SourcePart
+from crystalgnn_core.sources.ingest.origins import origins_table
 from crystalgnn_core.storage.files import FileRef, read_json, write_table, write_text
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ class PartState(FrozenModel):
         following: Parts that became known by reading it, such as the next page.
         n_dropped: Target to number of implausible labels that kept rows go without.
         part: Digest of the part; empty in states of older versions.
+        origins: From which files the rows came; None where they are not kept by file.
     """
 
     records: FileRef
@@ -54,10 +56,12 @@ class PartState(FrozenModel):
     following: Annotated[tuple[SourcePart, ...], BeforeValidator(_as_tuple)] = ()
     n_dropped: dict[str, int] = Field(default_factory=dict)
     part: str = ""
+    origins: FileRef | None = None
 
     def is_intact(self) -> bool:
-        """Return whether both files are there and undamaged."""
-        return self.records.is_intact() and self.rejects.is_intact()
+        """Return whether all files are there and undamaged."""
+        files = (self.records, self.rejects, self.origins)
+        return all(file is None or file.is_intact() for file in files)
 
 
 def write_part(
@@ -69,6 +73,7 @@ def write_part(
     n_in: int,
     following: Sequence[SourcePart],
     n_dropped: Mapping[str, int],
+    origins: Sequence[tuple[str, str, str]],
 ) -> PartState:
     """Write the tables of a part beside its entry, and last the entry, a `PartState`."""
     state = PartState(
@@ -78,6 +83,9 @@ def write_part(
         following=tuple(following),
         n_dropped=dict(n_dropped),
         part=part.digest,
+        origins=_write(entry.with_suffix(".origins.parquet"), origins_table(origins))
+        if origins
+        else None,
     )
     write_text(entry, state.model_dump_json())
     return state
@@ -126,8 +134,9 @@ class StagedRecords:
             pq.read_table(state.records.path, columns=["material_id"])["material_id"]
             for state in states
         ]
-        self._find_duplicates(ids)
-        self._n_stored = 0 if kept is None else self._check_kept(kept, ids)
+        stored = [] if kept is None else self._check_kept(kept, ids)
+        self._n_stored = sum(map(len, stored))
+        self._find_duplicates(stored, ids)
 
     def __len__(self) -> int:
         """Return the number of rows that are in the record table afterwards."""
@@ -174,39 +183,50 @@ class StagedRecords:
             table = pq.read_table(state.records.path, columns=names)
             yield table if keep.false_count == 0 else table.filter(keep)
 
-    def _check_kept(self, kept: KeptRows, staged: Sequence[pa.ChunkedArray]) -> int:
-        """Return the number of stored records that stay; each is stored, and not read."""
-        n_missing = kept.missing()
-        n_twice = sum(
-            pc.sum(pc.is_in(ids, value_set=kept.material_ids)).as_py() or 0
-            for ids in staged
-        )
+    def _check_kept(
+        self, kept: KeptRows, staged: Sequence[pa.ChunkedArray]
+    ) -> list[pa.ChunkedArray]:
+        """Return the ids of stored records that stay; each is stored, and not read.
+
+        A file may well hold an id of another that stays: such a row is a duplicate.
+        """
+        n_missing, n_twice = kept.missing(), 0
+        if kept.origins is None:
+            n_twice = sum(
+                pc.sum(pc.is_in(ids, value_set=kept.material_ids)).as_py() or 0
+                for ids in staged
+            )
         if n_missing or n_twice:
             raise IntegrityError(
                 f"source {self.source}: of the rows that shall stay {n_missing} are not "
                 f"stored and {n_twice} were read again; ingest the source again"
             )
-        return sum(table.num_rows for table in kept.tables(["material_id"]))
+        return [table["material_id"] for table in kept.tables(["material_id"])]
 
-    def _find_duplicates(self, staged: Sequence[pa.ChunkedArray]) -> None:
-        """Keep the first row of every id and reject the others."""
+    def _find_duplicates(
+        self, stored: Sequence[pa.ChunkedArray], staged: Sequence[pa.ChunkedArray]
+    ) -> None:
+        """Keep the first row of every id, a stored one before others; reject the rest."""
+        parts = [*stored, *staged]
         if not staged:
             return
         ids = pa.chunked_array(
-            [chunk for part in staged for chunk in part.chunks], pa.string()
+            [chunk for part in parts for chunk in part.chunks], pa.string()
         ).combine_chunks()
         codes = ids.dictionary_encode().indices.to_numpy()  # in order of first appearance
         is_first = np.diff(np.maximum.accumulate(codes), prepend=-1) > 0
         firsts = np.flatnonzero(is_first)
         for row in np.flatnonzero(~is_first):
             self._duplicates.append(self._reject(ids[row].as_py(), firsts[codes[row]]))
-        ends = np.cumsum([len(part) for part in staged])[:-1]
-        self._keep = [pa.array(part) for part in np.split(is_first, ends)]
+        ends = np.cumsum([len(part) for part in parts])[:-1]
+        self._keep = [pa.array(part) for part in np.split(is_first, ends)][len(stored) :]
 
     def _reject(self, material_id: str, first: int) -> RejectedRecord:
+        n_new = first - self._n_stored
+        place = f"at position {n_new}" if n_new >= 0 else "of unchanged files"
         message = (
-            f"{material_id}: id occurs again (first among the kept rows at position "
-            f"{first}); give every row its own id"
+            f"{material_id}: id occurs again (first among the kept rows {place}); give "
+            "every row its own id"
         )
         return RejectedRecord(
             self.source, material_id, INGEST_STAGE, "duplicate_id", message

@@ -79,13 +79,24 @@ class KeptRows:
     Args:
         stored: What the store holds of the source.
         material_ids: Ids of the rows, kept and rejected ones alike.
+        origins: From which files they came, where they stay because of that.
     """
 
-    def __init__(self, stored: StoredSource, material_ids: pa.Array) -> None:
+    def __init__(
+        self,
+        stored: StoredSource,
+        material_ids: pa.Array,
+        origins: pa.Table | None = None,
+    ) -> None:
         self.material_ids = material_ids
+        self.origins = origins
         self._stored = stored
         rejects = stored.rejects()
-        self.rejects = rejects.filter(self._is_own(rejects)).cast(reject_schema())
+        rejects = rejects.filter(self._is_own(rejects)).cast(reject_schema())
+        if origins is not None:  # ids of their own, so others gave theirs to these
+            is_double = pc.equal(rejects["reason"], "duplicate_id")
+            rejects = rejects.filter(pc.invert(is_double))
+        self.rejects = rejects
 
     def tables(self, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
         """Stream the rows of the record table, some columns or all."""

@@ -1,0 +1,156 @@
+"""Which rows came of which file, so that a file that is as it was is not read again."""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib.metadata import version
+from itertools import compress, starmap
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from crystalgnn_core.base import digest_of
+from crystalgnn_core.sources.base import SourcePlan, in_chunks
+from crystalgnn_core.storage.files import FileRef, write_table
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from crystalgnn_core.sources.base import SourceConfig
+    from crystalgnn_core.sources.ingest.stored import StoredSource
+
+    Beside = Callable[[Sequence[str]], Sequence[str]]
+
+SCHEMA = pa.schema([(name, pa.string()) for name in ("material_id", "file", "beside")])
+READERS = ("crystalgnn", "pymatgen", "gemmi", "ase")  # another release may read otherwise
+
+
+def readers_digest(references: object = None) -> str:
+    """Return a digest of what decides how all files are read, beside settings and labels.
+
+    Args:
+        references: What formation energies are taken against.
+    """
+    return digest_of([_versions(), references])
+
+
+def origin_of(entry: Sequence[str], readers: str) -> str:
+    """Return a digest of name, id and SHA-256 of a file, and of how it is read."""
+    return digest_of([readers, *entry])
+
+
+def plan_by_file(
+    source: SourceConfig,
+    stored: StoredSource,
+    payloads: Sequence[Mapping[str, Any]],
+    key: str,
+    beside: Beside | None = None,
+) -> SourcePlan:
+    """Plan to read the files that are not stored as they are; rows of the others stay.
+
+    Args:
+        source: Source of files whose raw records say from which they are, `origin`.
+        stored: What the store holds of it.
+        payloads: Payloads of the parts if all files were read.
+        key: Where they hold entries as `origin_of` takes them.
+        beside: Returns of rows by id the digest of what stands beside them elsewhere, such
+            as labels.
+    """
+    parts = tuple(starmap(source.make_part, enumerate(map(dict, payloads))))
+    entries = [entry for payload in payloads for entry in payload[key]]
+    shared = {name: value for name, value in payloads[0].items() if name != key}
+    readers = readers_digest(shared.get("references"))
+    files = [origin_of(entry, readers) for entry in entries]
+    rows = _clean_rows(stored, beside)
+    is_once = pc.equal(_counts_of(pa.array(files, pa.string())), 1)
+    is_known = pc.and_(pc.is_in(pa.array(files), value_set=rows["file"]), is_once)
+    if not is_known.true_count:
+        return SourcePlan(parts=parts, n_expected=len(entries))
+    kept = rows.filter(pc.is_in(rows["file"], value_set=pa.array(files).filter(is_known)))
+    path = stored.folder / f"kept-{digest_of(kept['file'].to_pylist())}.parquet"
+    write_table(path, kept)
+    fresh = list(compress(entries, pc.invert(is_known).to_pylist()))
+    chunks = in_chunks(fresh, source.part_size)
+    return SourcePlan(
+        parts=tuple(
+            source.make_part(index, shared | {key: chunk})
+            for index, chunk in enumerate(chunks)
+        ),
+        kept=FileRef.of(path, n_rows=len(kept)),
+        whole=tuple(part.digest for part in parts),
+        n_expected=len(fresh),
+    )
+
+
+def origins_table(rows: Iterable[tuple[str, str, str]]) -> pa.Table:
+    """Return rows of id, file and digest of what stands beside it, as they are noted."""
+    return pa.Table.from_pylist(
+        [dict(zip(SCHEMA.names, row, strict=True)) for row in rows], schema=SCHEMA
+    )
+
+
+def note_origins(folder: Path, digest: str, tables: Sequence[pa.Table]) -> None:
+    """Note which rows came of which file in an ingest, and forget those of earlier ones."""
+    path = _path(folder, digest)
+    if tables:
+        write_table(path, pa.concat_tables(tables))
+    for earlier in folder.glob("origins-*.parquet"):
+        if earlier != path:
+            earlier.unlink(missing_ok=True)
+
+
+def forget_kept(reading: SourcePlan) -> None:
+    """Remove the list of rows that stay, once they are committed or nothing changed."""
+    if reading.whole and reading.kept is not None:
+        Path(reading.kept.path).unlink(missing_ok=True)
+
+
+def _clean_rows(stored: StoredSource, beside: Beside | None) -> pa.Table:
+    """Return the noted rows of files all of whose rows are stored under ids of their own.
+
+    Rows of one id depend on each other, as the first is kept, so their files are read
+    again; so are those with a row without an id, or whose labels beside it are others now.
+    """
+    rows = _noted(stored)
+    if not len(rows):
+        return rows
+    ids = rows["material_id"].combine_chunks()
+    is_clean = pc.and_(
+        pc.and_(pc.equal(_counts_of(ids), 1), pc.not_equal(ids, "")),
+        pc.is_in(ids, value_set=stored.rows()["material_id"]),
+    )
+    if beside is not None:
+        now = pa.array(beside(ids.to_pylist()), pa.string())
+        is_clean = pc.and_(is_clean, pc.equal(rows["beside"].combine_chunks(), now))
+    spoiled = rows["file"].combine_chunks().filter(pc.invert(is_clean))
+    return rows.filter(pc.invert(pc.is_in(rows["file"], value_set=spoiled)))
+
+
+def _noted(stored: StoredSource) -> pa.Table:
+    """Return what the last ingest noted; nothing where settings or notes are others."""
+    if stored.has_same_settings and stored.last_digest is not None:
+        try:
+            return pq.read_table(_path(stored.folder, stored.last_digest)).cast(SCHEMA)
+        except (OSError, ValueError):  # missing, damaged, or of an older version
+            pass
+    return SCHEMA.empty_table()
+
+
+def _counts_of(values: pa.Array) -> pa.Array:
+    """Return for each value how often it occurs."""
+    coded = values.dictionary_encode()
+    counts = pc.value_counts(coded.indices)
+    places = pc.index_in(coded.indices, value_set=counts.field("values"))
+    return counts.field("counts").take(places)
+
+
+def _path(folder: Path, digest: str) -> Path:
+    return folder / f"origins-{digest}.parquet"
+
+
+@cache
+def _versions() -> dict[str, str]:
+    return {name: version(name) for name in READERS}
