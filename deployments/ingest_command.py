@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import unicodedata
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,6 +12,8 @@ from pydantic import ValidationError
 
 from crystalgnn_core.base import digest_of
 from crystalgnn_core.errors import ConfigError
+from crystalgnn_core.records.provenance import read_provenance
+from crystalgnn_core.sources.base import RESERVED
 from deployments.options import Job, require_sources, takes_job
 from deployments.session import prefect_session
 from deployments.tables import show_rejects, show_rows, show_suspicious
@@ -78,7 +82,8 @@ def ingest(
     job: Job,
 ) -> None:
     """Bring sources into the record table."""
-    options = _source_options(
+    options = partial(
+        _source_options,
         source,
         target or (),
         path=path,
@@ -88,7 +93,8 @@ def ingest(
         url=url,
         filter=filter_,
     )
-    settings = job.settings(options)
+    # the store may hold rows of the path under a name of their own
+    settings = job.settings(options(store=job.settings(options()).store_path))
     require_sources(settings)
     with prefect_session(verbose=job.verbose):
         from flows.records import ingest as flow
@@ -110,11 +116,15 @@ def ingest(
 
 
 def _source_options(
-    kind: str | None, targets: Sequence[str], **settings: str | None
+    kind: str | None,
+    targets: Sequence[str],
+    *,
+    store: Path | None = None,
+    **settings: str | None,
 ) -> dict[str, Any] | None:
     """Turn options into `sources`; without any, those of the configuration stand."""
     if kind is not None:
-        return {"sources": [source_entry(kind, targets, **settings)]}
+        return {"sources": [source_entry(kind, targets, store=store, **settings)]}
     given = [f"--{name}" for name, value in settings.items() if value is not None]
     if targets:
         given.append("--target")
@@ -124,13 +134,18 @@ def _source_options(
 
 
 def source_entry(
-    kind: str, targets: Iterable[str] = (), **settings: str | None
+    kind: str,
+    targets: Iterable[str] = (),
+    *,
+    store: Path | None = None,
+    **settings: str | None,
 ) -> dict[str, Any]:
     """Turn options into one entry of `sources`.
 
     Args:
         kind: Kind of the source.
         targets: Columns of targets, as TARGET=COLUMN@SCHEME.
+        store: Where rows may be stored under the name that is made of a path.
         settings: Settings by name, such as `path`; those that are None are not given.
 
     Raises:
@@ -144,7 +159,7 @@ def source_entry(
         key: value for key, value in settings.items() if value is not None
     }
     if "path" in entry and cls.model_fields["name"].is_required():
-        entry.setdefault("name", _safe_name(entry["path"]))
+        entry.setdefault("name", source_name(entry["path"], store))
     columns = dict(map(_target_column, targets))
     if columns:
         entry["targets"] = columns
@@ -183,13 +198,40 @@ def _target_column(text: str) -> tuple[str, dict[str, str]]:
 
 def candidates_name(path: str) -> str:
     """Name candidates so that two folders of one name, or a training table, stay apart."""
-    return f"{_safe_name(path)}-{digest_of(str(Path(path).expanduser().resolve()))[:6]}"
+    safe = _safe_name(_name_of(path))
+    return f"{safe}-{digest_of(str(Path(path).expanduser().resolve()))[:6]}"
 
 
-def _safe_name(path: str) -> str:
+def source_name(path: str, store: Path | None) -> str:
+    """Name a source after its file or folder, by the characters that a name may have.
+
+    Of a name with others, or with an end that names another file of the store, a digest is
+    appended, so that two such names stay apart; rows of that path that are stored under the
+    name without it keep that.
+    """
+    name = _name_of(path)
+    safe = _safe_name(name)
+    if safe == name and name.strip(".") and not name.endswith(RESERVED):
+        return name
+    known = None if store is None else read_provenance(store, safe)
+    if known is not None and known.place is not None:
+        stored, given = (Path(each).expanduser().resolve() for each in (known.place, path))
+        if stored == given:
+            return safe
+    return f"{safe}-{digest_of(name)[:6]}"
+
+
+def _name_of(path: str) -> str:
+    """Return the name of a folder, or of a file without suffix, composed as usual."""
     resolved = Path(path).expanduser().resolve()
     name = resolved.name if resolved.is_dir() else resolved.stem
-    return "".join(c if c.isalnum() or c in "._-" else "-" for c in name) or "files"
+    return unicodedata.normalize("NFC", name)  # as macOS takes names apart
+
+
+def _safe_name(name: str) -> str:
+    """Write a name in the characters of a source, without accents."""
+    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
+    return "".join(c if c.isalnum() or c in "._-" else "-" for c in plain) or "files"
 
 
 def _source_row(report: IngestReport) -> tuple[object, ...]:

@@ -23,6 +23,7 @@ from typing import Any
 
 from crystalgnn_core.base import kind_of
 from crystalgnn_core.records.crystal import structure_digest
+from crystalgnn_core.records.label_schemes import checked_scheme
 from crystalgnn_core.records.schema import RawRecord
 from crystalgnn_core.records.table.store import RecordStore
 from crystalgnn_core.sources.base import SourceConfig, SourcePart, SourcePlan, not_content
@@ -110,6 +111,8 @@ class SourceContract:
                 assert given <= named, f"{row.material_id}: {given - named} is not named"
                 bare = {name for name in given if not row.label_schemes.get(name)}
                 assert not bare, f"{row.material_id}: no label scheme for {bare}"
+                for scheme in set(row.label_schemes.values()) - {""}:
+                    checked_scheme(scheme)
 
     def test_rows_in_are_rows_kept_plus_rows_rejected(self, tmp_path: Path) -> None:
         report = ingest_source(tmp_path, self.source)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 SourceName = Annotated[str, Field(min_length=1, pattern=r"^[A-Za-z0-9._-]+$")]
+RESERVED = (".pending", ".gate")  # ends of names of other files beside the reports
 BATCH_SIZE = 250  # records that are read and checked together
 
 
@@ -104,10 +105,10 @@ class SourceConfig(FrozenModel):
     @field_validator("name")
     @classmethod
     def _names_files(cls, name: str) -> str:
-        if not name.strip(".") or name.endswith(".pending"):
+        if not name.strip(".") or name.endswith(RESERVED):
             raise ValueError(
                 f"{name!r} names other files of a store; take a name that is not of dots "
-                "alone and does not end in .pending"
+                f"alone and does not end in {' or '.join(RESERVED)}"
             )
         return name
 

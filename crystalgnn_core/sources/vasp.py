@@ -11,6 +11,7 @@ from pydantic import Field, model_validator
 
 from crystalgnn_core.base import DIGEST_LENGTH, NOT_CONTENT
 from crystalgnn_core.errors import RecordError, SourceError
+from crystalgnn_core.records.label_schemes import SchemeName
 from crystalgnn_core.records.schema import RawRecord
 from crystalgnn_core.sources.base import (
     SourceConfig,
@@ -66,9 +67,7 @@ class VaspSource(SourceConfig):
     ]
     pattern: Annotated[tuple[str, ...], NOT_CONTENT] = VASP_RUN.patterns
     formation_energy: FormationEnergy | None = FormationEnergy()
-    label_schemes: dict[RunTarget, Annotated[str, Field(min_length=1)]] = Field(
-        default_factory=dict
-    )
+    label_schemes: dict[RunTarget, SchemeName] = Field(default_factory=dict)
     run_types: tuple[str, ...] | None = None
     part_size: Annotated[int, Field(ge=1)] = 100
     source_version: str | None = None

@@ -1,4 +1,4 @@
-"""Seconds and parsed runs of ingests of a folder of VASP runs: first, same, one more, one less.
+"""Seconds and parsed runs of ingests of VASP runs: first, same, one more, one less.
 
 python -m tests.benchmarks.one_new_file [RUNS]     (default 2000)
 """

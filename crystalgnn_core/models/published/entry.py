@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from crystalgnn_core.base import FrozenModel
+from crystalgnn_core.records.label_schemes import SchemeName
 from crystalgnn_core.remote.downloads import RemoteFile
 
 
@@ -44,7 +45,7 @@ class PublishedEntry(FrozenModel):
     network: Literal["cgcnn", "megnet", "alignn"]
     target: str
     data_set: str
-    label_scheme: str
+    label_scheme: SchemeName
     license: str
     error: StatedError | None
     citation: str

@@ -62,8 +62,12 @@ class IngestReport(FrozenModel):
 
 
 def report_path(store: Path, name: str) -> Path:
-    """Return where the report of the last ingest of a source is kept."""
-    return store / "ingests" / f"{name}.json"
+    """Return where the report of the last ingest of a source is kept.
+
+    What `provenance_path` names after a source `a` is no report of one `a.provenance`.
+    """
+    is_taken = name.endswith(".provenance")
+    return store / "ingests" / (f"{name}@report.json" if is_taken else f"{name}.json")
 
 
 def last_report(store: Path, name: str) -> IngestReport | None:

@@ -1,8 +1,12 @@
+from typing import get_args
+
 import pytest
 
+from crystalgnn_core.base import FrozenModel
 from crystalgnn_core.errors import ConfigError, LabelSchemeError
 from crystalgnn_core.learning.conversion import SCHEMES
 from crystalgnn_core.models.published.catalogue import catalogue
+from crystalgnn_core.models.published.entry import PublishedEntry
 from crystalgnn_core.records import label_schemes as schemes
 from crystalgnn_core.records.label_schemes import (
     LABEL_SCHEMES,
@@ -13,6 +17,7 @@ from crystalgnn_core.records.label_schemes import (
 )
 from crystalgnn_core.sources.optimade.providers import PROVIDERS
 from crystalgnn_core.sources.synthetic.model.labels import LABEL_SCHEME
+from crystalgnn_core.sources.union import BuiltinSource
 
 
 def test_every_known_name_is_accepted_and_described():
@@ -103,6 +108,42 @@ def test_a_configuration_is_refused_with_the_right_spelling():
     source = {"kind": "files", "name": "mp", "path": "x.csv", "targets": target}
     with pytest.raises(ConfigError, match=r"label_scheme.*write 'MP GGA/GGA\+U MP2020'"):
         load_config(base={"sources": [source]})
+
+
+def fields_of(annotation):
+    """Yield the settings below a type, by name, with those of nested configurations."""
+    if isinstance(annotation, type) and issubclass(annotation, FrozenModel):
+        for name, field in annotation.model_fields.items():
+            yield annotation.__name__, name, repr(field)
+            yield from fields_of(field.annotation)
+    for inner in get_args(annotation):
+        yield from fields_of(inner)
+
+
+def test_every_setting_that_names_a_label_scheme_is_checked():
+    found = {
+        entry
+        for root in (*get_args(BuiltinSource), PublishedEntry)
+        for entry in fields_of(root)
+        if "label_scheme" in entry[1]
+    }
+    assert {owner for owner, *_ in found} == {
+        "ElementalReferences",
+        "FormationEnergy",
+        "PublishedEntry",
+        "TargetColumn",
+        "VaspSource",
+    }
+    assert [entry for entry in found if "AfterValidator" not in entry[2]] == []
+
+
+def test_schemes_of_vasp_runs_are_refused_with_the_right_spelling():
+    from crystalgnn_core.config import load_config
+
+    source = {"kind": "vasp", "name": "runs", "path": "x"}
+    schemes_given = {"label_schemes": {"band_gap": "mp gga_gga+u"}}
+    with pytest.raises(ConfigError, match=r"label_schemes.*write 'MP GGA/GGA\+U'"):
+        load_config(base={"sources": [source | schemes_given]})
 
 
 def test_labels_are_counted_by_scheme_and_source():

@@ -97,3 +97,15 @@ def test_what_an_older_version_ingested_is_linked_by_its_kind(
     del older["synthetic"]
     path.write_text(json.dumps(older))
     assert linkable_sources(tmp_path) == expected
+
+
+def test_sources_whose_names_end_like_files_of_others_share_none(tmp_path):
+    names = ("a", "a.provenance", "a.provenance.provenance", "a.json")
+    sources = [SyntheticSource(name=name, n_structures=4) for name in names]
+    for source in sources:
+        ingest_source(tmp_path, source)
+    for source in sources:
+        found = read_provenance(tmp_path, source.name)
+        assert found is not None
+        assert found.source == source.name
+        assert not ingest_source(tmp_path, source).was_read

@@ -208,7 +208,7 @@ def test_a_killed_commit_that_no_longer_fits_does_not_stop_ingests(tmp_path, mon
     assert not path.exists()
 
 
-@pytest.mark.parametrize("name", [".", "..", "mine.pending"])
+@pytest.mark.parametrize("name", [".", "..", "mine.pending", "mine.gate"])
 def test_names_of_other_files_of_a_store_are_refused(name):
     with pytest.raises(ValidationError, match="names other files of a store"):
         SyntheticSource(name=name)
