@@ -1,12 +1,26 @@
+from collections import Counter
+
 import numpy as np
 import pandas as pd
 import pytest
 from pymatgen.core.lattice import Lattice
 from pymatgen.core.structure import Structure
+from pymatgen.core.structure_matcher import StructureMatcher
 
-from crystalgnn_core.records.crystal import crystal_from_structure, structure_digest
+from crystalgnn_core.records.crystal import (
+    crystal_from_structure,
+    structure_digest,
+    structure_from_crystal,
+)
 from crystalgnn_core.screening import duplicates as module
-from crystalgnn_core.screening.duplicates import find_duplicates
+from crystalgnn_core.screening.duplicates import (
+    ANGLE_TOLERANCE,
+    LENGTH_TOLERANCE,
+    SITE_TOLERANCE,
+    find_duplicates,
+)
+from crystalgnn_core.sources.formats.structures import read_structure_text
+from tests.paths import DATA
 
 TARGETS = ("formation_energy_per_atom", "band_gap")
 ROCK_SALT = Structure.from_spacegroup(
@@ -37,21 +51,46 @@ def other_lattice():
     )
 
 
-def find(structures, energies=None, gaps=None):
+def find(structures, **predicted):
+    """Find the duplicates; predictions that are not given are all equal."""
     crystals = [crystal_from_structure(structure) for structure in structures]
     digests = [structure_digest(crystal) for crystal in crystals]
     by_digest = dict(zip(digests, crystals, strict=True))
-    predicted = pd.DataFrame(
-        {
-            "formula": [structure.composition.reduced_formula for structure in structures],
-            "structure_digest": digests,
-            TARGETS[0]: energies or [-2.0] * len(structures),
-            TARGETS[1]: gaps or [5.0] * len(structures),
-        }
-    )
+    formulas = [structure.composition.reduced_formula for structure in structures]
+    values = dict.fromkeys(TARGETS, 1.0) | predicted
+    frame = pd.DataFrame({"formula": formulas, "structure_digest": digests, **values})
     return find_duplicates(
-        predicted, TARGETS, lambda wanted: {key: by_digest[key] for key in wanted}
+        frame, list(values), lambda wanted: {key: by_digest[key] for key in wanted}
     )
+
+
+def found_pair_by_pair(structures):
+    """Find the duplicates by comparing every two, whatever their volumes and distances."""
+    matcher = StructureMatcher(
+        LENGTH_TOLERANCE, SITE_TOLERANCE, ANGLE_TOLERANCE, scale=False
+    )
+    kept, duplicates = [], []
+    for label, structure in enumerate(structures):
+        tolerance = SITE_TOLERANCE * np.cbrt(structure.volume / len(structure))
+        niggli = structure.get_reduced_structure("niggli")
+        cell = niggli.get_primitive_structure(tolerance=tolerance)
+        if any(matcher.fit(cell, other, skip_structure_reduction=True) for other in kept):
+            duplicates.append(label)
+        else:
+            kept.append(cell)
+    return duplicates
+
+
+def changed(structure, rng):
+    """Describe a crystal otherwise, or strain or displace it by little or more."""
+    strain = rng.choice([0.0, 0.0003, 0.001, 0.003]) * rng.uniform(-1, 1, (3, 3))
+    lattice = Lattice(structure.lattice.matrix @ (np.eye(3) + strain))
+    moved = Structure(lattice, structure.species, structure.frac_coords)
+    moved *= rng.permutation([1, 1, rng.integers(1, 3)]).tolist()
+    for index, direction in enumerate(rng.normal(size=(len(moved), 3))):
+        step = direction / np.linalg.norm(direction) * rng.choice([0.0, 0.01, 0.03])
+        moved.translate_sites([index], step, frac_coords=False)
+    return Structure.from_sites([moved[i] for i in rng.permutation(len(moved))])
 
 
 @pytest.mark.parametrize(
@@ -94,43 +133,96 @@ def test_the_first_of_several_is_kept_and_each_other_is_a_duplicate():
 
 @pytest.mark.parametrize(("factor", "is_compared"), [(1 + 1e-5, True), (1.01, False)])
 def test_a_target_of_a_logarithmic_scale_agrees_within_a_relative_rounding(
-    monkeypatch, factor, is_compared
+    factor, is_compared
 ):
-    def agree(*args):
-        return True
-
-    def load_nothing(wanted):
-        return {}
-
-    monkeypatch.setattr(module, "_is_same", agree)
-    predicted = pd.DataFrame(
-        {
-            "formula": "NaCl",
-            "structure_digest": ["x", "y"],
-            "bulk_modulus": [300.0, 300.0 * factor],
-        }
-    )
-    found = find_duplicates(predicted, ("bulk_modulus",), load_nothing)
-    assert found == ([1] if is_compared else [])
+    values = {"bulk_modulus": [300.0, 300.0 * factor]}
+    assert find([ROCK_SALT, permuted()], **values) == ([1] if is_compared else [])
 
 
-@pytest.mark.parametrize("column", [0, 1])
-def test_structures_are_compared_only_when_both_predictions_agree(monkeypatch, column):
-    values = [[-2.0, -2.0], [5.0, 5.0]]
-    values[column][1] += 0.01
-
-    def fail(*args):
-        raise AssertionError("compared")
-
-    monkeypatch.setattr(module, "_is_same", fail)
-    assert find([ROCK_SALT, permuted()], *values) == []
+@pytest.mark.parametrize("column", TARGETS)
+def test_structures_are_the_same_only_when_both_predictions_agree(column):
+    assert find([ROCK_SALT, permuted()], **{column: [-2.0, -1.99]}) == []
 
 
 def test_rounding_of_the_predictions_hides_no_duplicate():
     structures = [ROCK_SALT, permuted(), other_lattice()]
-    assert find(structures, [-2.0, -2.00002, -2.00004], [5.0, 5.00005, 4.99995]) == [1, 2]
+    values = {TARGETS[0]: [-2.0, -2.00002, -2.00004], TARGETS[1]: [5.0, 5.00005, 4.99995]}
+    assert find(structures, **values) == [1, 2]
 
 
 def test_without_candidates_there_are_no_duplicates():
     empty = pd.DataFrame(columns=["formula", "structure_digest", *TARGETS])
     assert find_duplicates(empty, TARGETS, lambda _: {}) == []
+
+
+def test_the_groups_are_those_of_comparing_every_two():
+    rng = np.random.default_rng(0)
+    ends = [[0, 0, 0], [1 / 4] * 3], [[1 / 3, 2 / 3, 0], [1 / 3, 2 / 3, 3 / 8]]
+    hexagonal = Lattice.hexagonal(3.82, 6.26)
+    polymorphs = [
+        Structure.from_spacegroup("F-43m", Lattice.cubic(5.41), ["Zn", "S"], ends[0]),
+        Structure.from_spacegroup("P6_3mc", hexagonal, ["Zn", "S"], ends[1]),
+        Structure.from_spacegroup(
+            "Fm-3m", Lattice.cubic(5.06), ["Zn", "S"], [[0] * 3, [0.5] * 3]
+        ),
+    ]
+    structures = [changed(one, rng) for _ in range(8) for one in polymorphs]
+    structures = [one.get_primitive_structure() for one in polymorphs] + structures
+    found = find(structures)
+    assert sorted(found) == found_pair_by_pair(structures)
+    assert 3 < len(found) < len(structures) - 5
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not DATA.is_dir(), reason="needs the shared data")
+def test_the_groups_of_real_polymorphs_are_those_of_comparing_every_two():
+    rng = np.random.default_rng(0)
+    table = pd.read_parquet(DATA / "mp20.parquet")
+    n_found = 0
+    for formula in ("SiO2", "C", "ZnS", "LaGaO3", "WO3", "SrSi2"):
+        texts = table.loc[table["formula"] == formula, "cif"]
+        records = [read_structure_text(text, formula)[0] for text in texts]
+        structures = [structure_from_crystal(record.crystal) for record in records]
+        structures += [changed(one, rng) for _ in range(3) for one in structures]
+        found = find(structures)
+        assert sorted(found) == found_pair_by_pair(structures), formula
+        n_found += len(found)
+    assert n_found > 10
+
+
+def test_a_distorted_supercell_is_another_crystal():
+    # pymatgen's own tolerance of 0.25 angstrom makes the mean of such cells primitive
+    distorted = CESIUM_CHLORIDE * [2, 1, 1]
+    distorted.translate_sites([2], [0.05, 0, 0], frac_coords=False)
+    distorted.translate_sites([3], [-0.05, 0, 0], frac_coords=False)
+    assert find([CESIUM_CHLORIDE, distorted]) == []
+
+
+def test_polymorphs_are_converted_once_and_few_are_compared(monkeypatch):
+    rng = np.random.default_rng(0)
+    sites = ["Na"] * 2 + ["Cl"] * 2
+    structures = []
+    for _ in range(60):
+        lattice = Lattice.from_parameters(
+            *rng.uniform(4.5, 6.5, 3), *rng.uniform(80, 100, 3)
+        )
+        structures.append(Structure(lattice, sites, rng.random((4, 3))))
+    counts = Counter()
+
+    def counted(function, name):
+        def call(*args, **kwargs):
+            counts[name] += 1
+            return function(*args, **kwargs)
+
+        return call
+
+    for place, name in ((module, "structure_from_crystal"), (StructureMatcher, "fit")):
+        monkeypatch.setattr(place, name, counted(getattr(place, name), name))
+    assert find(structures) == []
+    assert counts["structure_from_crystal"] <= len(structures)
+    assert counts["fit"] < 0.01 * len(structures) ** 2 / 2
+
+
+def test_a_crystal_of_noble_gases_is_compared_without_warnings():
+    argon = Structure(Lattice.cubic(5.3), ["Ar", "Ne"], [[0, 0, 0], [0.5, 0.5, 0.5]])
+    assert find([argon, argon * [1, 1, 2]]) == [1]
