@@ -110,11 +110,11 @@ def _show_one(card: ModelCard, row: pd.Series[Any]) -> None:
         show_line(f"{named}  {row['status']}: {row['message']}")
         return
     for target in card.scaler.targets:
-        spread = number(row[f"{target}_std"])
-        value = number(row[target]) + (f" \N{PLUS-MINUS SIGN} {spread}" if spread else "")
         unit = "(probability)" if is_class(target) else card.units[target]
         scheme = card.label_schemes[target]
-        show_line(f"{named}  {target}  {f'{value} {unit}'.strip()}  [{scheme}]")
+        show_line(
+            f"{named}  {target}  {f'{number(row[target])} {unit}'.strip()}  [{scheme}]"
+        )
 
 
 def _show_table(card: ModelCard, table: pd.DataFrame) -> None:

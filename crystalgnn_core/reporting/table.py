@@ -103,7 +103,6 @@ def _known_columns() -> list[Column]:
         Column("formula", "Formula", kind="formula"),
         Column("candidate_id", "Candidate"),
         *(column for target in TARGETS.values() for column in _target_columns(target)),
-        number("probability_stable", "P(stable)", "probability of being stable", digits=2),
         number("score", "Score"),
         Column("flags", "Flags", kind="flags"),
         Column("source", "Source"),
@@ -114,10 +113,8 @@ def _known_columns() -> list[Column]:
 def _target_columns(target: Target) -> list[Column]:
     name, title, unit = target.name, target.title, target.unit
     number = partial(Column, kind="number", digits=1 if unit == "GPa" else 3)
-    deviation = f"standard deviation of the {title}"
     return [
         number(name, capitalized(title), f"predicted {title}", target.predicted_unit),
-        number(f"{name}_std", "\N{PLUS-MINUS SIGN}", deviation, unit),
         number(f"{name}{TRUE}", "true", f"true {title}", unit),
     ]
 

@@ -123,8 +123,8 @@ def predict(
         device: `auto`, `cpu` or `cuda`.
 
     Returns:
-        One row per input, in order: `material_id`, `formula`, each target and its `_std`
-        (empty for a single model), `status` (`ok` or a reject reason) and `message`.
+        One row per input, in order: `material_id`, `formula`, each target, `status` (`ok`
+        or a reject reason) and `message`.
 
     Raises:
         InputError: The input or the model reference cannot be used at all.
@@ -141,9 +141,9 @@ def predict(
         rows[owners[position]] |= {"status": error.reason, "message": str(error)}
     for position, predicted in zip(positions, values, strict=True):
         rows[owners[position]] |= dict(zip(card.scaler.targets, predicted, strict=True))
-    numbers = [name + end for name in card.scaler.targets for end in ("", "_std")]
-    columns = ["material_id", "formula", *numbers, "status", "message"]
-    frame = pd.DataFrame(rows, columns=columns).astype(dict.fromkeys(numbers, np.float64))
+    targets = card.scaler.targets
+    columns = ["material_id", "formula", *targets, "status", "message"]
+    frame = pd.DataFrame(rows, columns=columns).astype(dict.fromkeys(targets, np.float64))
     formulas = [row["formula"] for row in rows]
     frame["formula"] = pd.Series(formulas, dtype=object)  # text columns make None a NaN
     return frame

@@ -1,4 +1,4 @@
-"""Scores and ranks: pointwise, so that any partition of the candidates ranks the same."""
+"""Scores and ranks: a score depends on the candidate alone."""
 
 from __future__ import annotations
 

@@ -9,6 +9,7 @@ import pytest
 from crystalgnn_core.config import PipelineConfig
 from crystalgnn_core.screening.candidates import load_crystals, read_candidates
 from crystalgnn_core.screening.prediction import predict
+from crystalgnn_core.screening.screen import rank_screen
 from tests.tiny import TINY
 
 STORE = Path(__file__).parents[1] / "data" / "store-0.1.0.tar.xz"
@@ -48,7 +49,23 @@ def test_nothing_of_an_older_store_is_made_again(config):
     assert ranking.read_bytes() == before
     for path, content in stored.items():
         assert path.read_bytes() == content
-    assert (ranking.parent / "report.html").is_file()  # the archive has none
+    page = (ranking.parent / "report.html").read_text()  # the archive has none
+    assert "P(stable)" not in page
+    assert "\N{PLUS-MINUS SIGN}" not in page
+
+
+def test_a_damaged_ranking_of_an_older_store_is_ranked_again_without_empty_columns(config):
+    folder = config.store_path / "screens" / SCREEN
+    before = pd.read_parquet(folder / "ranking.parquet")
+    (folder / "ranking.csv").write_text("cut")
+    model = config.store_path / "models" / MODEL
+    result = rank_screen(config.store_path, config.screening, [model])
+    assert (result.screen_id, result.was_ranked) == (SCREEN, True)
+    ranking = pd.read_parquet(folder / "ranking.parquet")
+    promised = {name for name in before if before[name].isna().all()}
+    assert promised >= {"band_gap_std", "energy_above_hull", "probability_stable"}
+    assert ranking.columns.tolist() == [name for name in before if name not in promised]
+    pd.testing.assert_frame_equal(ranking, before[ranking.columns])
 
 
 def test_model_of_an_older_store_predicts_what_it_predicted(config):

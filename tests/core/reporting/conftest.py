@@ -44,11 +44,8 @@ def make_candidates(n: int, seed: int = 0) -> pd.DataFrame:
             "candidate_id": [f"syn-{i:06d}" for i in rng.permutation(n)],
             "formula": [make_formula(rng) for _ in range(n)],
             "formation_energy_per_atom": energy,
-            "formation_energy_per_atom_std": rng.gamma(4.0, 0.012, n),
             "band_gap": gap,
-            "band_gap_std": rng.gamma(4.0, 0.05, n),
             "energy_above_hull": hull,
-            "probability_stable": 1 / (1 + np.exp(30 * (hull - 0.025))),
             "score": score,
             "flags": rng.choice(["", "", "", "large_cell", "far_from_training;no_hull"], n),
             "source": "synthetic",
@@ -119,8 +116,8 @@ def build_report(n: int = 3000, n_table: int = 1000, **changes: object) -> Scree
         "counts": ScreenCounts(n_in=n_in, n_scored=n, n_rejected=40, n_duplicates=85),
         "ranking": table,
         "n_ranked": n,
-        "score_description": "Score = P(stable) times the probability that the band gap "
-        "lies between 1.0 and 2.0 eV, given its predicted mean and standard deviation.",
+        "score_description": "Score = desirability of the energy above hull times that of "
+        "the band gap, which is 1 between 1.0 and 2.0 eV.",
         "model": {
             "Model": "ALIGNN",
             "Parameters": "1,204,482",
