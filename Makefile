@@ -1,5 +1,8 @@
 # Everything runs in .venv; `demo`, `test`, `lint` and `bench` install first when needed.
-PYTHON ?= python3
+# the first of these that is new enough; `make PYTHON=...` takes another
+PYTHON ?= $(shell for name in python3 python3.13 python3.12 python3.11 python3.14; do \
+	$$name -c '$(NEW_ENOUGH)' 2>/dev/null && echo $$name && break; done)
+NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
@@ -21,6 +24,10 @@ help:
 install: $(STAMP)
 
 $(STAMP): pyproject.toml .ci/constraints.txt
+	@test -n "$(PYTHON)" && $(PYTHON) -c '$(NEW_ENOUGH)' || { \
+		echo "crystalgnn needs Python 3.11 or newer; found $$($(or $(PYTHON),python3) -V 2>&1);" \
+			"install one, or name it: make PYTHON=/path/to/python3.12" >&2; exit 1; }
+	@test "$$($(BIN)/python -V 2>&1)" = "$$($(PYTHON) -V 2>&1)" || rm -rf $(VENV)
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check --constraint .ci/constraints.txt torch
 	$(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check --constraint .ci/constraints.txt --editable ".[dev]"
