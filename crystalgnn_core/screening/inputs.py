@@ -7,10 +7,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pandas as pd
+
 from crystalgnn_core.errors import InputError, RecordError
 from crystalgnn_core.records.schema import RawRecord
 from crystalgnn_core.sources.formats import is_table
+from crystalgnn_core.sources.formats.columns import (
+    ID_COLUMNS,
+    STRUCTURE_COLUMNS,
+    read_id,
+    structure_content,
+)
 from crystalgnn_core.sources.formats.objects import crystal_from_any
+from crystalgnn_core.sources.formats.structure_input import (
+    StructureInput,
+    read_structures,
+)
 from crystalgnn_core.sources.formats.structures import (
     iter_structure_file,
     read_structure_text,
@@ -18,6 +30,7 @@ from crystalgnn_core.sources.formats.structures import (
     unique_ids,
 )
 from crystalgnn_core.sources.formats.table_structures import read_table
+from crystalgnn_core.wording import near_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,7 +52,13 @@ class StructureText:
 def read_inputs(structures: Any) -> Iterator[RawRecord]:  # noqa: ANN401  see predict
     """Yield one raw record per input structure; a file may hold several."""
     named: Iterator[tuple[str | None, Any]]
-    if isinstance(structures, Mapping) and not _is_structure_dict(structures):
+    if isinstance(structures, pd.DataFrame):
+        yield from _from_frame(structures)
+        return
+    if isinstance(structures, pd.Series):
+        values = zip(_labels(structures.index), structures, strict=True)
+        named = ((name or None, structure) for name, structure in values)
+    elif isinstance(structures, Mapping) and not _is_structure_dict(structures):
         named = ((str(name), structure) for name, structure in structures.items())
     elif isinstance(structures, Iterable) and not _is_single(structures):
         named = ((None, structure) for structure in structures)
@@ -52,6 +71,34 @@ def read_inputs(structures: Any) -> Iterator[RawRecord]:  # noqa: ANN401  see pr
             yield from _from_path(Path(structure).expanduser(), name)
         else:
             yield _from_object(str(index) if name is None else name, structure)
+
+
+def _labels(index: pd.Index[Any]) -> list[str]:
+    """Return the labels of rows as ids; none where pandas merely counts the rows."""
+    is_count = index.equals(pd.RangeIndex(len(index))) and isinstance(index, pd.RangeIndex)
+    return [""] * len(index) if is_count else [str(label) for label in index]
+
+
+def _from_frame(frame: pd.DataFrame) -> Iterator[RawRecord]:
+    """Read the rows of a table in memory as those of a file; its index may hold the ids."""
+    columns = [str(name) for name in frame.columns]
+    found = [name for name in STRUCTURE_COLUMNS if name in columns]
+    if not found:
+        raise InputError(
+            f"the table has no column {' or '.join(STRUCTURE_COLUMNS)}; its columns are "
+            f"{', '.join(columns)}; give one, or a Series of structures or paths with the "
+            "ids as its index"
+        )
+    named = next((name for name in ID_COLUMNS if name in columns), None)
+    ids = _labels(frame.index) if named is None else list(map(read_id, frame[named]))
+    counted = named is None and not any(ids)
+    for number, (name, value) in enumerate(zip(ids, frame[found[0]], strict=True), start=1):
+        own = str(number) if counted else name
+        if isinstance(value, str | dict | float | None):
+            content = structure_content(value, found[0], is_ragged=False)
+            yield from read_structures([StructureInput(own, f"row {number}", content)])
+        else:
+            yield _from_object(own, value)
 
 
 def _is_structure_dict(value: Mapping[Any, Any]) -> bool:
@@ -83,7 +130,7 @@ def _from_path(path: Path, name: str | None) -> Iterator[RawRecord]:
     elif path.is_file():
         yield from iter_structure_file(path, name)
     else:
-        raise InputError(f"{path}: no such file or folder")
+        raise InputError(f"{path}: no such file or folder{near_path(path)}")
 
 
 def _from_object(name: str, structure: Any) -> RawRecord:  # noqa: ANN401  see predict

@@ -114,9 +114,10 @@ def predict(
     """Predict the properties of structures with a trained model.
 
     Args:
-        structures: One, or an iterable, or a mapping from id, of: pymatgen Structure, ASE
-            Atoms, JARVIS dict, Crystal, `StructureText`, or a path to a structure file, a
-            folder of them, or a Parquet or CSV table with a column of structures.
+        structures: One, or an iterable, or a mapping or pandas Series from id, of: pymatgen
+            Structure, ASE Atoms, JARVIS dict, Crystal, `StructureText`, or a path to a
+            structure file, a folder of them, or a Parquet or CSV table with a column of
+            structures; or such a table as a pandas DataFrame.
         model: Bundle folder, model id, `champion` of the store, or a published model.
         store: Store folder in which model ids are looked up.
         batch_size: Graphs per forward pass; does not change the values.

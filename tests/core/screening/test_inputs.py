@@ -5,12 +5,14 @@ import json
 
 import ase.db
 import numpy as np
+import pandas as pd
 import pytest
 from ase import Atoms
 from ase.io import write
 from pymatgen.core.structure import Structure
 from pymatgen.entries.computed_entries import ComputedStructureEntry
 
+from crystalgnn_core.errors import InputError
 from crystalgnn_core.screening.inputs import read_inputs
 from tests.core.sources.vasprun_texts import vasprun_text
 
@@ -75,3 +77,42 @@ def test_damaged_files_are_errors_of_their_own(tmp_path):
         [record] = read_inputs(tmp_path / name)
         assert record.error is not None
         assert record.error[0] == "unreadable_structure"
+
+
+def ids_and_errors(structures):
+    records = list(read_inputs(structures))
+    return [record.material_id for record in records], [
+        None if record.error is None else record.error[0] for record in records
+    ]
+
+
+def test_the_index_of_a_series_holds_the_ids(folder):
+    given = {"b": SALT, "a": folder / "one.xyz", 7: ATOMS}
+    assert ids_and_errors(pd.Series(given)) == (["b", "a", "7"], [None] * 3)
+    filtered = pd.Series([SALT, ATOMS, SALT])[[False, True, True]]
+    assert ids_and_errors(filtered)[0] == ["1", "2"]
+    # a mere count of the rows names nothing, as in a list
+    assert ids_and_errors(pd.Series([str(folder / "one.xyz"), SALT]))[0] == ["one", "1"]
+
+
+def test_a_table_in_memory_is_read_as_one_in_a_file():
+    cif = SALT.to(fmt="cif")
+    frame = pd.DataFrame({"gap": 1.0, "cif": [cif, SALT.to_json(), "data_x", None]})
+    errors = [None, None, "unreadable_structure", "unreadable_structure"]
+    assert ids_and_errors(frame) == (["1", "2", "3", "4"], errors)
+    frame.index = list("wxyz")
+    assert ids_and_errors(frame) == (list("wxyz"), errors)
+    frame["id"] = [10, 11, 12, 13]
+    assert ids_and_errors(frame)[0] == ["10", "11", "12", "13"]
+    objects = pd.DataFrame({"structure": [SALT, ATOMS]}, index=["s", "t"])
+    assert ids_and_errors(objects) == (["s", "t"], [None, None])
+
+
+def test_a_table_without_structures_is_no_list_of_files():
+    with pytest.raises(InputError, match=r"no column cif or structure.*gap, path"):
+        list(read_inputs(pd.DataFrame({"gap": [1.0], "path": ["x.cif"]})))
+
+
+def test_a_missing_path_names_the_nearest_one(folder):
+    with pytest.raises(InputError, match=r"did you mean one\.xyz\?"):
+        list(read_inputs(folder / "one.xy"))
