@@ -1,4 +1,4 @@
-"""`make install` takes a Python that is new enough, or says so and leaves nothing behind."""
+"""`make install` takes a Python that is new enough, or says so and leaves nothing."""
 
 import os
 import shutil
@@ -14,7 +14,9 @@ echo "{version} $@" >> log
 case "$1" in
     -V) echo "Python {version}";;
     -c) exit {is_old};;
-    -m) test "$2" != venv || {{ mkdir -p .venv/bin; cp bin/python{version} .venv/bin/python; }};;
+    -m) test "$2" != venv || {{
+        mkdir -p .venv/bin; cp bin/python{version} .venv/bin/python;
+    }};;
 esac
 """
 
