@@ -163,7 +163,7 @@ def _header(name: str, unit: str) -> str:
 def _write(output: Path, table: pd.DataFrame) -> None:
     from crystalgnn_core.storage.files import atomic_path
 
-    with atomic_path(output) as temporary:
+    with atomic_path(output, with_checksum=False) as temporary:
         if output.suffix == ".parquet":
             table.to_parquet(temporary, index=False)
         else:

@@ -190,12 +190,12 @@ def _write(table: pa.Table, output: Path | None) -> None:
     from crystalgnn_core.storage.files import atomic_path, write_table
 
     if output.suffix == ".parquet":
-        write_table(output, table)
+        write_table(output, table, with_checksum=False)
     elif output.suffix == ".csv":
         frame = table.to_pandas()
         if "columns" in frame:
             frame["columns"] = [";".join(names) for names in frame["columns"]]
-        with atomic_path(output) as temporary:
+        with atomic_path(output, with_checksum=False) as temporary:
             frame.to_csv(temporary, index=False)
     else:
         raise InputError(f"{output}: give a name that ends in .parquet or .csv")

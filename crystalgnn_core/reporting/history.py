@@ -10,7 +10,7 @@ import pandas as pd
 
 from crystalgnn_core.errors import IntegrityError
 from crystalgnn_core.reporting.style import LIGHT
-from crystalgnn_core.storage.files import atomic_path
+from crystalgnn_core.storage.files import atomic_path, is_as_written
 from crystalgnn_core.targets import TARGETS
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def plot_history(model_folder: Path, model_id: str) -> Path:
     from crystalgnn_core.learning.cards import HISTORY  # loads torch
 
     target, history = model_folder / PLOT, model_folder / HISTORY
-    if target.is_file():
+    if is_as_written(target):
         return target
     if not history.is_file():
         raise IntegrityError(f"{history}: file is missing; train the model again")

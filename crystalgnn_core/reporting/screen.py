@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from crystalgnn_core.screening.config import ScreeningConfig
     from crystalgnn_core.screening.result import ScreenResult
 
-ENTRY = "report.json"
+ENTRY, PAGE = "report.json", "report.html"
 N_EXAMPLES = 12
 
 
@@ -99,9 +99,9 @@ def report_screen(
         data=data_of_screen(store, config.sources, cards),
         data_facts=overlap_facts(store, config.sources, cards),
     )
-    write_report(folder / "report.html", report)
+    write_report(folder / PAGE, report)
     state = ReportState(
-        page=FileRef.of(folder / "report.html"),
+        page=FileRef.of(folder / PAGE),
         quality=quality,
         not_judged=not_judged,
         result_digest=digest,

@@ -11,6 +11,7 @@ import pandas as pd
 from crystalgnn_core.base import ADDED_LATER, FrozenModel
 from crystalgnn_core.screening.outcome import CANDIDATES
 from crystalgnn_core.screening.prescreening import Prescreened
+from crystalgnn_core.storage.checksums import is_lost
 from crystalgnn_core.storage.files import FileRef, read_json, read_model, write_json
 from crystalgnn_core.storage.shards import KEY
 
@@ -113,9 +114,9 @@ def compare_with_previous(
     """Compare a screen with the one before it.
 
     A screen that is the latest of its name already keeps its comparison, also when it had
-    to be made again because a file was damaged.
+    to be made again because a file was damaged, or when the name of the latest is lost.
     """
-    if _latest_id(store, name) == result.screen_id:
+    if is_lost(_pointer(store, name)) or _latest_id(store, name) == result.screen_id:
         kept = _read_manifest(Path(result.folder)) or result
         changes, previous = kept.changes, kept.previous
     else:

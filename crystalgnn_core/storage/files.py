@@ -19,6 +19,7 @@ from pydantic import ValidationError
 
 from crystalgnn_core.base import FrozenModel
 from crystalgnn_core.errors import IntegrityError
+from crystalgnn_core.storage.checksums import LIST, is_listed, list_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -56,10 +57,16 @@ class FileRef(FrozenModel):
             return False
         if state.st_size != self.n_bytes:
             return False
-        if time.time() - state.st_mtime < SETTLED_SECONDS:
-            return file_sha256(path) == self.sha256
-        key = (self.path, state.st_ino, state.st_size, state.st_mtime_ns)
-        return _sha256_of_state(*key) == self.sha256
+        return digest_of_state(path) == self.sha256
+
+
+def digest_of_state(path: Path) -> str:
+    """Return the SHA-256 of a file, read once per process while its state is the same."""
+    state = path.stat()
+    if time.time() - state.st_mtime < SETTLED_SECONDS:
+        return file_sha256(path)
+    key = (str(path), state.st_ino, state.st_size, state.st_mtime_ns)
+    return _sha256_of_state(*key)
 
 
 @lru_cache(maxsize=100_000)
@@ -75,10 +82,12 @@ def file_sha256(path: Path) -> str:
 
 
 @contextmanager
-def atomic_path(target: Path) -> Iterator[Path]:
+def atomic_path(target: Path, *, with_checksum: bool = True) -> Iterator[Path]:
     """Yield a temporary path beside target; rename it onto target when the block succeeds.
 
-    A crash leaves at most a file whose name starts with `.tmp-`, which nothing reads.
+    A crash leaves at most a file whose name starts with `.tmp-`, which nothing reads. The
+    list of checksums of the folder gets a line,
+    unless the file is a user's or a passing one.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(
@@ -91,6 +100,8 @@ def atomic_path(target: Path) -> Iterator[Path]:
         yield temporary
         with temporary.open("rb") as stream:
             os.fsync(stream.fileno())
+        if with_checksum:
+            list_file(target.parent, target.name, file_sha256(temporary))
         temporary.replace(target)
     finally:
         temporary.unlink(missing_ok=True)
@@ -103,7 +114,9 @@ def atomic_directory(target: Path) -> Iterator[Path]:
     An existing target is replaced.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".tmp-{target.name}-", dir=target.parent))
+    temporary = Path(
+        tempfile.mkdtemp(prefix=f".tmp-{target.name}-", dir=target.parent)
+    )
     temporary.chmod(0o755)
     try:
         yield temporary
@@ -130,10 +143,12 @@ def read_json(path: Path) -> Any:  # noqa: ANN401  any JSON value
     """Read a JSON file.
 
     Raises:
-        IntegrityError: The file is missing or is not JSON.
+        IntegrityError: The file is missing, is not JSON, or not what was written.
     """
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        content = path.read_bytes()
+        require_listed(path, hashlib.sha256(content).hexdigest())
+        return json.loads(content)
     except FileNotFoundError as error:
         raise IntegrityError(
             f"{path}: file is missing; rerun the stage that makes it"
@@ -158,9 +173,27 @@ def read_model(path: Path, model: type[Model]) -> Model | None:
         return None
 
 
-def write_table(target: Path, table: pa.Table) -> None:
+def require_listed(path: Path, digest: str) -> None:
+    """See that a file has a digest by which it was written, where that is known.
+
+    Raises:
+        IntegrityError: It has another one.
+    """
+    if not is_listed(path, digest):
+        raise IntegrityError(
+            f"{path}: differs from its SHA-256 in {LIST}; restore it from a backup, or "
+            f"delete it and rerun (delete {path.with_name(LIST)} if the change is meant)"
+        )
+
+
+def is_as_written(path: Path) -> bool:
+    """Return whether a file is there and, where that is known, as it was written."""
+    return path.is_file() and is_listed(path, file_sha256(path))
+
+
+def write_table(target: Path, table: pa.Table, *, with_checksum: bool = True) -> None:
     """Write an Arrow table as one Parquet file (zstd), atomically."""
-    with atomic_path(target) as temporary:
+    with atomic_path(target, with_checksum=with_checksum) as temporary:
         pq.write_table(
             table,
             temporary,
@@ -170,10 +203,26 @@ def write_table(target: Path, table: pa.Table) -> None:
         )
 
 
+def read_table(path: Path, columns: list[str] | None = None) -> pa.Table:
+    """Read all or some columns of a Parquet file that was written by `write_table`.
+
+    Raises:
+        IntegrityError: The file is missing, damaged, or not what was written.
+    """
+    try:
+        require_listed(path, digest_of_state(path))
+        return pq.read_table(path, columns=columns)
+    except (OSError, pa.ArrowException) as error:
+        raise IntegrityError(
+            f"{path}: cannot be read ({' '.join(str(error).split())[:200]}); restore it "
+            "from a backup, or delete it and rerun"
+        ) from error
+
+
 def write_spool(target: Path, table: pa.Table) -> None:
     """Write an Arrow table for the next step alone: as it is in memory, atomically."""
     with (
-        atomic_path(target) as temporary,
+        atomic_path(target, with_checksum=False) as temporary,
         pa.ipc.new_file(str(temporary), table.schema) as writer,
     ):
         writer.write_table(table)

@@ -16,7 +16,15 @@ import pyarrow.parquet as pq
 
 from crystalgnn_core.base import FrozenModel
 from crystalgnn_core.errors import RejectReason
-from crystalgnn_core.storage.files import FileRef, read_model, write_model, write_table
+from crystalgnn_core.storage.checksums import remove_file
+from crystalgnn_core.storage.files import (
+    FileRef,
+    is_as_written,
+    read_model,
+    read_table,
+    write_model,
+    write_table,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -96,8 +104,8 @@ class Manifest:
 
     def remove(self, name: str) -> None:
         """Delete a shard, its entry first, so that no entry points at nothing."""
-        self.entry_path(name).unlink(missing_ok=True)
-        self.shard_path(name).unlink(missing_ok=True)
+        remove_file(self.entry_path(name))
+        remove_file(self.shard_path(name))
 
     def read(self, name: str, columns: list[str] | None = None) -> pa.Table:
         """Read all or some columns of a shard."""
@@ -109,15 +117,20 @@ class Manifest:
         return keys
 
     def tombstones(self) -> set[str]:
-        """Return the structures whose rows are superseded."""
+        """Return the structures whose rows are superseded.
+
+        Raises:
+            IntegrityError: The file is damaged.
+        """
         path = self.folder / TOMBSTONES
         if not path.is_file():
             return set()
-        return set(pq.read_table(path)[KEY].to_pylist())
+        return set(read_table(path)[KEY].to_pylist())
 
     def set_tombstones(self, digests: Iterable[str]) -> None:
         """Make the tombstones those of the given structures; write only what differs."""
         superseded = sorted(digests)
-        if set(superseded) != self.tombstones():
+        is_intact = is_as_written(self.folder / TOMBSTONES) or not superseded
+        if not is_intact or set(superseded) != self.tombstones():
             table = pa.table({KEY: pa.array(superseded, pa.string())})
             write_table(self.folder / TOMBSTONES, table)

@@ -11,6 +11,7 @@ import pytest
 from pymatgen.core.structure import Structure
 
 from crystalgnn_core.errors import ModelError
+from crystalgnn_core.storage.files import write_text
 from tests.docs.pages import DOCS, ROOT, load_script
 
 walkthrough = load_script(DOCS / "examples" / "srtio3_walkthrough.py")
@@ -94,11 +95,11 @@ def test_published_weights_give_the_number_of_the_authors_code(tmp_path, monkeyp
 def test_a_champion_predicts_what_it_has_elements_for(own_store):
     path = own_store.path / "models" / own_store.champion / "card.json"
     card = json.loads(path.read_text())
-    path.write_text(json.dumps(card | {"elements": [8, 22, 38]}))
+    write_text(path, json.dumps(card | {"elements": [8, 22, 38]}))
     prediction = walk(None, own_store.path).prediction
     assert prediction.network == own_store.champion
     assert set(prediction.values) == {"formation_energy_per_atom", "band_gap"}
-    path.write_text(json.dumps(card | {"elements": [8, 22]}))
+    write_text(path, json.dumps(card | {"elements": [8, 22]}))
     with pytest.raises(ModelError, match="has not learned of Sr"):
         walk(None, own_store.path)
 

@@ -30,7 +30,8 @@ from crystalgnn_core.records.gate.report import GateConfig, GateReport
 from crystalgnn_core.records.schema import INGEST_STAGE
 from crystalgnn_core.records.table.diff import compare_versions
 from crystalgnn_core.records.table.store import RecordStore
-from crystalgnn_core.storage.files import read_json, write_text
+from crystalgnn_core.storage.checksums import is_lost
+from crystalgnn_core.storage.files import is_as_written, read_json, write_text
 from crystalgnn_core.storage.locks import locked
 
 if TYPE_CHECKING:
@@ -69,6 +70,8 @@ class GateLog:
         """
         history = self._read()
         if not history.is_pending:
+            if not is_as_written(self.page) and history.entries:
+                write_text(self.page, describe_history(history))
             return history
         with self._committing():  # what another process is writing, it will judge itself
             if self._read().is_pending:
@@ -185,12 +188,12 @@ class GateLog:
             return compare_versions(
                 records, self.source, base.report.version, profile.version
             )
-        except (InputError, FileNotFoundError):  # cleaned up by another program
+        except (InputError, IntegrityError):  # cleaned up by another program, or damaged
             return None
 
     def _read(self) -> GateHistory:
         if not self.path.is_file():
-            return GateHistory(source=self.source)
+            return GateHistory(source=self.source, is_pending=is_lost(self.path))
         try:
             return GateHistory.model_validate(read_json(self.path))
         except ValidationError as error:

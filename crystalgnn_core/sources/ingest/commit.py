@@ -23,6 +23,7 @@ from crystalgnn_core.sources.ingest.origins import forget_kept, note_origins
 from crystalgnn_core.sources.ingest.reports import IngestReport, last_report, report_path
 from crystalgnn_core.sources.ingest.staging import PartState, StagedRecords
 from crystalgnn_core.sources.ingest.stored import KeptRows, StoredSource
+from crystalgnn_core.storage.checksums import remove_file
 from crystalgnn_core.storage.files import read_json, write_text
 from crystalgnn_core.storage.locks import locked
 
@@ -133,7 +134,7 @@ def finish_commit(store: Path, name: str) -> None:
         except (IntegrityError, ValidationError) as error:
             if path.is_file():  # else another process has finished it
                 logger.warning("an interrupted commit is forgotten: %s", error)
-            path.unlink(missing_ok=True)
+            remove_file(path)
             return
         logger.info("source %s: finishing an interrupted commit", name)
         _commit(store, name, pending, records)
@@ -164,7 +165,7 @@ def _commit(
     n_labels = records.n_labels(pending.targets)
     # an earlier report must not vouch for a table that a crash leaves half changed
     write_text(_pending_path(store, name), pending.model_dump_json())
-    report_path(store, name).unlink(missing_ok=True)
+    remove_file(report_path(store, name))
     table, gate_log = RecordStore(store), GateLog(store, name, pending.gate)
     with gate_log.committing():
         counts = table.replace_records(name, records.tables)
@@ -188,7 +189,7 @@ def _commit(
         write_provenance(store, pending.provenance)
     _note_origins(store, name, pending)
     write_text(report_path(store, name), report.model_dump_json(indent=1) + "\n")
-    _pending_path(store, name).unlink()
+    remove_file(_pending_path(store, name))
     forget_kept(plan.reading)
     shutil.rmtree(plan.folder, ignore_errors=True)
     return report

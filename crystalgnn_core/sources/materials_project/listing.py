@@ -9,7 +9,6 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from crystalgnn_core.base import digest_of
 from crystalgnn_core.errors import SourceError, TransientError
@@ -29,7 +28,8 @@ from crystalgnn_core.sources.materials_project.labels import (
     energies_of,
     id_of,
 )
-from crystalgnn_core.storage.files import write_table
+from crystalgnn_core.storage.checksums import remove_file
+from crystalgnn_core.storage.files import is_as_written, read_table, write_table
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -76,7 +76,7 @@ def tidy(folder: Path, *needed: Path | None) -> None:
         if file.is_dir():
             shutil.rmtree(file)
         else:
-            file.unlink()
+            remove_file(file)
 
 
 def fetch_listing(
@@ -97,8 +97,8 @@ def fetch_listing(
     n_rows = client.count(source.filter.route_parameters())
     if n_rows == 0:
         raise SourceError("no material of the Materials Project fits; see filter")
-    if path.is_file() and _is_recent(path):
-        listing = pq.read_table(path)
+    if is_as_written(path) and _is_recent(path):
+        listing = read_table(path)
         if len(listing) == n_rows:
             return listing
     if pages.is_dir() and not _is_recent(pages):
@@ -107,11 +107,11 @@ def fetch_listing(
     tables = []
     for number in range(1, -(-n_rows // PAGE_SIZE) + 1):
         file = pages / f"{number:05d}.parquet"
-        if not file.is_file():
+        if not is_as_written(file):
             arguments = source.filter.search_arguments()
             documents = client.summary_page(arguments, fields, page=number, size=PAGE_SIZE)
             write_table(file, _listed(client, documents, source.thermo_type, release))
-        tables.append(pq.read_table(file))
+        tables.append(read_table(file))
     listing = pa.concat_tables(tables)
     _check_pages(listing, n_rows, pages)
     write_table(path, listing)

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 from urllib.parse import urlsplit
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 from pydantic import field_validator, model_validator
 
 from crystalgnn_core.base import NOT_CONTENT, digest_of_strings
@@ -52,7 +51,13 @@ from crystalgnn_core.sources.materials_project.session import (
     key_of_environment,
     open_client,
 )
-from crystalgnn_core.storage.files import FileRef, write_table
+from crystalgnn_core.storage.checksums import remove_file
+from crystalgnn_core.storage.files import (
+    FileRef,
+    is_as_written,
+    read_table,
+    write_table,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -131,15 +136,15 @@ class MaterialsProjectSource(SourceConfig):
         with open_client(self.endpoint, self.patience) as client:
             listing = fetch_listing(client, self, release, path)
         if self._release() != release:
-            path.unlink()
+            remove_file(path)
             raise _changed(release)
         earlier = None
         if stored.has_same_settings and stored.last_version is not None and not is_same:
             earlier = listing_path(folder, stored.last_version, settings)
         tidy(folder, path, earlier)
-        if earlier is None or not earlier.is_file():
+        if earlier is None or not is_as_written(earlier):
             return self._plan_all(listing, release, path)
-        return self._plan_changes(listing, pq.read_table(earlier), stored, release, path)
+        return self._plan_changes(listing, read_table(earlier), stored, release, path)
 
     def read(self, part: SourcePart) -> Iterator[RawRecord]:
         """Yield the records of a page or of some ids, all of one release."""
@@ -155,7 +160,7 @@ class MaterialsProjectSource(SourceConfig):
             names = [id_of(document) for document in documents]
             energies = fetch_energies(client, names, self.thermo_type)
         if _digest(names) != payload["ids"]:
-            Path(payload["listing"]).unlink(missing_ok=True)  # it is asked for again
+            remove_file(Path(payload["listing"]))  # it is asked for again
             raise TransientError(
                 f"the Materials Project sends other materials than it has listed "
                 f"({len(names)} came); start the run again"

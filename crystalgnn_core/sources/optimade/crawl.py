@@ -13,6 +13,7 @@ from pydantic import AwareDatetime, ValidationError
 
 from crystalgnn_core.base import FrozenModel, digest_of, short_digest
 from crystalgnn_core.errors import IntegrityError, SourceError, TransientError
+from crystalgnn_core.storage.checksums import remove_file
 from crystalgnn_core.storage.files import read_json, write_text
 
 if TYPE_CHECKING:
@@ -171,7 +172,7 @@ def save_state(folder: Path, crawl: Crawl) -> Path:
 
 def delete_state(cursor: CrawlCursor) -> None:
     """Let the next ingest start again, as this crawl leads nowhere."""
-    Path(cursor.memory).unlink(missing_ok=True)
+    remove_file(Path(cursor.memory))
 
 
 def require_end(cursor: CrawlCursor, page: Page) -> None:

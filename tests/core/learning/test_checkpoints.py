@@ -7,6 +7,7 @@ from crystalgnn_core.errors import IntegrityError, ModelError
 from crystalgnn_core.learning import checkpoints
 from crystalgnn_core.learning.cards import read_card
 from crystalgnn_core.learning.checkpoints import choose_device, load_bundle, write_bundle
+from crystalgnn_core.storage.files import write_text
 from tests.core.worlds import MODEL
 
 
@@ -20,7 +21,7 @@ def bundle(trained, tmp_path):
 
 def rewrite(bundle, **changes):
     card = json.loads((bundle / "card.json").read_text())
-    (bundle / "card.json").write_text(json.dumps(card | changes))
+    write_text(bundle / "card.json", json.dumps(card | changes))
 
 
 def test_weights_and_card_come_back_as_they_were(bundle, trained):

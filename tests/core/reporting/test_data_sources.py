@@ -19,6 +19,7 @@ from crystalgnn_core.reporting.data_sources import (
 )
 from crystalgnn_core.reporting.page import render_report
 from crystalgnn_core.reporting.screen import report_screen
+from crystalgnn_core.storage.files import write_text
 from tests.core.records.disguises import disguise, store_crystals, textbook
 from tests.core.worlds import SCREENING, in_memory, screen
 
@@ -54,7 +55,7 @@ def test_models_of_different_data_are_told_apart(store, trained):
 def test_an_old_card_tells_sources_and_licences(store, model):
     content = json.loads((model / "card.json").read_text())
     del content["data"]["data_sources"]
-    (model / "card.json").write_text(json.dumps(content))
+    write_text(model / "card.json", json.dumps(content))
     card = read_card(model)
     assert card.data.data_sources == ()
     assert facts_of(card.data) == (

@@ -19,7 +19,7 @@ def test_history_plot_is_a_picture_with_one_panel_a_quantity(make_report, tmp_pa
     history = make_report(n=100, n_table=10).history
     path = tmp_path / "plots" / "history.png"
     write_history_plot(path, history, title="run_1 costs $5 and $6")
-    assert [file.name for file in path.parent.iterdir()] == ["history.png"]
+    assert [file.name for file in path.parent.glob("[!.]*")] == ["history.png"]
     pixels = image.imread(path)
     assert pixels.shape[1] > 2.5 * pixels.shape[0]
     assert pixels[..., :3].std() > 0.02
@@ -81,12 +81,14 @@ def test_classes_have_a_panel_of_their_error_and_one_of_their_rates():
     assert list(rates.columns) == ["val_accuracy_is_metal", "val_auc_is_metal"]
 
 
-def test_the_history_is_drawn_once(model):
+def test_the_history_is_drawn_once_and_again_when_damaged(model):
     path = plot_history(model, "a_model")
     assert path == model / "history.png"
-    assert path.read_bytes().startswith(PNG)
-    path.write_bytes(b"kept")
-    assert plot_history(model, "a_model").read_bytes() == b"kept"
+    content, drawn = path.read_bytes(), path.stat().st_ino
+    assert content.startswith(PNG)
+    assert plot_history(model, "a_model").stat().st_ino == drawn
+    path.write_bytes(content[:-9])
+    assert plot_history(model, "a_model").read_bytes() == content
 
 
 def test_a_model_without_history_is_an_error_that_names_the_file(model):

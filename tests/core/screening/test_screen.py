@@ -15,6 +15,7 @@ from crystalgnn_core.screening.config import ScoreConfig, ScreeningConfig
 from crystalgnn_core.screening.result import previous_screen
 from crystalgnn_core.screening.screen import rank_screen
 from crystalgnn_core.sources.synthetic.source import SyntheticSource
+from crystalgnn_core.storage.files import write_text
 from tests.core.random_crystals import with_lonely_atom
 from tests.core.worlds import (
     SCREENING,
@@ -301,7 +302,7 @@ def test_screens_of_two_names_do_not_move_each_others_pointer(store, model):
 def test_flags_reach_the_ranking(store, model):
     card = json.loads((model / "card.json").read_text())
     card["label_range"]["formation_energy_per_atom"] = [100.0, 101.0]
-    (model / "card.json").write_text(json.dumps(card))
+    write_text(model / "card.json", json.dumps(card))
     ranking = table(screen(store, model, SCREENING), "ranking.parquet")
     assert ranking["flags"].str.contains("extrapolation").all()
 

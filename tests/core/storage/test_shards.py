@@ -166,7 +166,7 @@ def test_damaged_shard_is_discarded_and_a_sound_one_kept(tmp_path):
     shards.manifest.shard_path(damaged).write_bytes(b"PAR1")
     shards.discard_damaged()
     assert [entry.name for entry in shards.intact_entries()] == [sound]
-    assert sorted(path.name for path in tmp_path.glob("*.*")) == [
+    assert sorted(path.name for path in tmp_path.glob("[!.]*.*")) == [
         f"{sound}.json",
         f"{sound}.parquet",
     ]

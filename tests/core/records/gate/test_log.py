@@ -17,6 +17,7 @@ from crystalgnn_core.records.gate.log import GateLog
 from crystalgnn_core.records.table.store import RecordStore
 from crystalgnn_core.sources.ingest.run import ingest_source, plan_ingest
 from crystalgnn_core.sources.synthetic.source import SyntheticSource
+from crystalgnn_core.storage.files import write_text
 from tests.core.records.made_rows import commit, ingest, rows, with_unit_error
 
 OLD = rows(200)
@@ -181,7 +182,7 @@ def test_nothing_is_accepted_that_is_not_suspicious(tmp_path):
 def test_damaged_verdicts_are_named(tmp_path):
     ingest(tmp_path, OLD)
     path = GateLog(tmp_path, "s").path
-    path.write_text(json.dumps({"source": "s", "entries": [{}]}))
+    write_text(path, json.dumps({"source": "s", "entries": [{}]}))
     with pytest.raises(IntegrityError, match=r"s\.gate\.json: damaged verdicts"):
         require_accepted(tmp_path, ["s"])
 

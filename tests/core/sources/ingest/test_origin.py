@@ -12,6 +12,7 @@ from crystalgnn_core.sources.ingest.origin import provenance_of
 from crystalgnn_core.sources.ingest.run import ingest_source
 from crystalgnn_core.sources.synthetic.source import SyntheticSource
 from crystalgnn_core.sources.textbook.source import TextbookSource, textbook_structure
+from crystalgnn_core.storage.files import write_text
 
 
 @pytest.fixture
@@ -95,7 +96,7 @@ def test_what_an_older_version_ingested_is_linked_by_its_kind(
     path = provenance_path(tmp_path, "own")
     older = json.loads(path.read_text()) | {"kind": kind}
     del older["synthetic"]
-    path.write_text(json.dumps(older))
+    write_text(path, json.dumps(older))
     assert linkable_sources(tmp_path) == expected
 
 

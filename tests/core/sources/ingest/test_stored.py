@@ -17,7 +17,7 @@ from crystalgnn_core.sources.ingest.reports import stored_source
 from crystalgnn_core.sources.ingest.run import ingest_source, plan_ingest, read_part
 from crystalgnn_core.sources.ingest.stored import StoredSource
 from crystalgnn_core.sources.synthetic.source import SyntheticSource
-from crystalgnn_core.storage.files import FileRef, write_table
+from crystalgnn_core.storage.files import FileRef, write_table, write_text
 
 PAGE = 4
 WORLD = SyntheticSource(n_structures=10)
@@ -144,7 +144,7 @@ def test_a_page_that_an_older_version_staged_is_reused(tmp_path, monkeypatch):
     for entry in Path(plan.folder).glob("*.json"):
         state = json.loads(entry.read_text())
         state["following"] = state["following"][0] if state["following"] else None
-        entry.write_text(json.dumps(state))
+        write_text(entry, json.dumps(state))
     monkeypatch.setattr(Pages, "read", None)
     assert ingest_source(tmp_path, Pages()).n_in == 10
 

@@ -215,7 +215,8 @@ def test_other_settings_read_all_again(service, tmp_path):
     ingest_source(tmp_path, source(service, thermo_type="R2SCAN"))
     assert len(service.structures_sent) == 12
     assert stored(tmp_path)["mp-3"]["formation_energy_per_atom_scheme"] == "r2SCAN"
-    notes = sorted(path.name for path in (tmp_path / "sources/materials-project").iterdir())
+    folder = tmp_path / "sources" / "materials-project"
+    notes = sorted(path.name for path in folder.glob("[!.]*"))
     assert [name.partition("-")[0] for name in notes] == ["listing"]
 
 

@@ -14,6 +14,7 @@ from crystalgnn_core.sources.formats.columns import TargetColumn
 from crystalgnn_core.sources.ingest.run import ingest_source, plan_ingest, read_part
 from crystalgnn_core.sources.optimade.providers import PROVIDERS
 from crystalgnn_core.sources.optimade.source import OptimadeSource
+from crystalgnn_core.storage.files import write_text
 from tests.core.sources.optimade.provider import GAP, Provider, answer_json, entry, salts
 from tests.core.web import running_site
 
@@ -179,7 +180,7 @@ def test_an_old_or_different_crawl_is_not_gone_on_with(provider, tmp_path, chang
     if change == "age":
         crawl = json.loads(file.read_text())
         crawl["started"] = (datetime.now(UTC) - timedelta(days=2)).isoformat()
-        file.write_text(json.dumps(crawl))
+        write_text(file, json.dumps(crawl))
     elif change == "damage":
         file.write_text("{")
     else:
