@@ -25,6 +25,7 @@ from crystalgnn_core.records.table.store import KEYS, RecordStore
 from crystalgnn_core.storage.rows import ragged, rechunk
 from crystalgnn_core.storage.shards import KEY, Refusal, ShardSet, ShardState
 from crystalgnn_core.storage.sorting import in_order
+from crystalgnn_core.storage.usage import use_store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -82,6 +83,7 @@ def plan_graph_shards(
     Returns:
         The jobs, and the number of distinct structures that need no work.
     """
+    use_store(store)
     shards = ShardSet(graph_folder(store, config))
     shards.discard_damaged()
     known = shards.known_digests()

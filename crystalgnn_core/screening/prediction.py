@@ -23,6 +23,7 @@ from crystalgnn_core.records.checks.validation import validate
 from crystalgnn_core.screening.inputs import read_inputs
 from crystalgnn_core.storage.rows import rows_in_order
 from crystalgnn_core.storage.shards import KEY, Refusal, ShardSet, ShardState
+from crystalgnn_core.storage.usage import use_store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -53,6 +54,7 @@ def plan_prediction_shards(
     Returns:
         The jobs, and the number of structures predicted already.
     """
+    use_store(store)
     card = read_card(model)
     graphs = ShardSet(graph_folder(store, card.graph))
     done = ShardSet(prediction_folder(store, card))

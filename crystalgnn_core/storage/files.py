@@ -20,6 +20,7 @@ from pydantic import ValidationError
 from crystalgnn_core.base import FrozenModel
 from crystalgnn_core.errors import IntegrityError
 from crystalgnn_core.storage.checksums import LIST, is_listed, list_file
+from crystalgnn_core.storage.usage import TEMPORARY, hold_store_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -85,13 +86,14 @@ def file_sha256(path: Path) -> str:
 def atomic_path(target: Path, *, with_checksum: bool = True) -> Iterator[Path]:
     """Yield a temporary path beside target; rename it onto target when the block succeeds.
 
-    A crash leaves at most a file whose name starts with `.tmp-`, which nothing reads. The
-    list of checksums of the folder gets a line,
+    A crash leaves at most a file whose name starts with `.tmp-`, which nothing reads and
+    the next run on the store removes. The list of checksums of the folder gets a line,
     unless the file is a user's or a passing one.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
+    hold_store_of(target)
     handle, name = tempfile.mkstemp(
-        prefix=".tmp-", suffix=f"-{target.name}", dir=target.parent
+        prefix=TEMPORARY, suffix=f"-{target.name}", dir=target.parent
     )
     os.close(handle)
     temporary = Path(name)
@@ -114,8 +116,9 @@ def atomic_directory(target: Path) -> Iterator[Path]:
     An existing target is replaced.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
+    hold_store_of(target)
     temporary = Path(
-        tempfile.mkdtemp(prefix=f".tmp-{target.name}-", dir=target.parent)
+        tempfile.mkdtemp(prefix=f"{TEMPORARY}{target.name}-", dir=target.parent)
     )
     temporary.chmod(0o755)
     try:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from filelock import FileLock, Timeout
 
 from crystalgnn_core.errors import TransientError
+from crystalgnn_core.storage.usage import hold_store_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,6 +23,7 @@ def locked(path: Path, *, timeout: float) -> Iterator[None]:
         TransientError: Another process holds it for longer.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
+    hold_store_of(path)
     try:
         held = FileLock(path).acquire(timeout=timeout)
     except Timeout as error:

@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 
 from crystalgnn_core.base import digest_of
 from crystalgnn_core.sources.base import SourcePlan, in_chunks
+from crystalgnn_core.storage.checksums import remove_file
 from crystalgnn_core.storage.files import FileRef, write_table
 
 if TYPE_CHECKING:
@@ -99,13 +100,13 @@ def note_origins(folder: Path, digest: str, tables: Sequence[pa.Table]) -> None:
         write_table(path, pa.concat_tables(tables))
     for earlier in folder.glob("origins-*.parquet"):
         if earlier != path:
-            earlier.unlink(missing_ok=True)
+            remove_file(earlier)
 
 
 def forget_kept(reading: SourcePlan) -> None:
     """Remove the list of rows that stay, once they are committed or nothing changed."""
     if reading.whole and reading.kept is not None:
-        Path(reading.kept.path).unlink(missing_ok=True)
+        remove_file(Path(reading.kept.path))
 
 
 def _clean_rows(stored: StoredSource, beside: Beside | None) -> pa.Table:

@@ -26,6 +26,7 @@ from crystalgnn_core.sources.ingest.origins import forget_kept
 from crystalgnn_core.sources.ingest.reports import last_report, stored_source
 from crystalgnn_core.sources.ingest.staging import PartState, staged_part, write_part
 from crystalgnn_core.sources.ingest.stored import StoredSource
+from crystalgnn_core.storage.usage import use_store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -74,6 +75,7 @@ def plan_ingest(store: Path, source: SourceConfig) -> IngestPlan:
         SourceError: The source is missing or empty.
         TransientError: The source did not answer; a second try may succeed.
     """
+    use_store(store)
     finish_commit(store, source.name)
     source.check_ready()
     rules = [f"v{VALIDATION_VERSION}", source.require_labels]
