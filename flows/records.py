@@ -14,6 +14,7 @@ from crystalgnn_core.config import PipelineConfig
 from crystalgnn_core.errors import CrystalGNNError
 from crystalgnn_core.records.links.linking import linkable_sources
 from crystalgnn_core.records.links.table import LinkReport
+from crystalgnn_core.records.table.store import RecordStore
 from crystalgnn_core.sources.ingest.reports import IngestReport
 from tasks.artifacts import Progress
 from tasks.records import (
@@ -69,9 +70,11 @@ def ingest(config: PipelineConfig) -> IngestSummary:
     A source that fails does not keep the others from being read.
 
     Raises:
+        IntegrityError: A record table is damaged.
         CrystalGNNError: A source failed: the first failure, after all sources had their
             turn.
     """
+    RecordStore(config.store_path).require_intact()  # once, not for each source
     reports, failures = [], []
     for source in config.sources:
         try:

@@ -9,12 +9,19 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.compute as pc
 from deltalake import DeltaTable, write_deltalake
-from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
+from deltalake.exceptions import CommitFailedError
 from pyarrow.dataset import ParquetFragmentScanOptions
 
 from crystalgnn_core.base import FrozenModel
 from crystalgnn_core.errors import InputError, TransientError
 from crystalgnn_core.records.schema import record_schema, reject_schema, with_all_columns
+from crystalgnn_core.records.table.delta import (
+    damage_named,
+    is_table,
+    list_new_files,
+    open_table,
+    remove_uncommitted,
+)
 from crystalgnn_core.records.table.upsert import (
     KEY_COLUMNS,
     TableReader,
@@ -27,7 +34,10 @@ from crystalgnn_core.storage.locks import locked
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from contextlib import AbstractContextManager
     from pathlib import Path
+
+    from pyarrow.dataset import Scanner
 
 logger = logging.getLogger(__name__)
 KEYS = ("source", "material_id")
@@ -62,19 +72,24 @@ class RecordStore:
         self.records_path = store / "records"
         self.rejects_path = store / "rejects"
 
+    def require_intact(self) -> None:
+        """See that the newest versions of records and rejects are as they were written.
+
+        Raises:
+            IntegrityError: A file is missing or damaged.
+        """
+        for path in (self.records_path, self.rejects_path):
+            open_table(path)
+
     def version(self) -> int | None:
         """Return the newest version of the record table, or None when there is none."""
-        try:
-            return DeltaTable(self.records_path).version()
-        except TableNotFoundError:
-            return None
+        table = open_table(self.records_path)
+        return None if table is None else table.version()
 
     def table_id(self) -> str | None:
         """Return the id of the record table; one that is made again has another."""
-        try:
-            return str(DeltaTable(self.records_path).metadata().id)
-        except TableNotFoundError:
-            return None
+        table = open_table(self.records_path)
+        return None if table is None else str(table.metadata().id)
 
     def replace_records(self, source: str, tables: TableReader) -> RecordCounts:
         """Make the rows of one source those of some tables, in a single commit.
@@ -91,13 +106,13 @@ class RecordStore:
             TransientError: Another writer is at work.
         """
         # what differs is decided and committed as one
-        lock = self.records_path.with_name(".records.lock")
-        with locked(lock, timeout=LOCK_SECONDS):
+        with self._writing():
+            remove_uncommitted(self.records_path)
             stored = keys_of(self.scan([source], KEY_COLUMNS))
             changes = compare_keys(stored, keys_of(tables(KEY_COLUMNS)))
             if changes.n_rows:
                 is_new = stored.num_rows == 0
-                with _conflicts_as_transient(self.records_path):
+                with _committing(self.records_path):
                     write_rows(self.records_path, source, tables(None), is_new=is_new)
                 logger.info(
                     "records of %s: %d new, %d changed, %d removed",
@@ -121,7 +136,9 @@ class RecordStore:
         Raises:
             TransientError: Another writer committed at the same moment.
         """
-        with _conflicts_as_transient(self.rejects_path):
+        with self._writing(), _committing(self.rejects_path):
+            is_table(self.rejects_path)
+            remove_uncommitted(self.rejects_path)
             open_complete(self.rejects_path, reject_schema())
             write_deltalake(
                 self.rejects_path,
@@ -132,9 +149,11 @@ class RecordStore:
 
     def rejects(self) -> pa.Table:
         """Read all rejected rows."""
-        if not DeltaTable.is_deltatable(str(self.rejects_path)):
+        stored = open_table(self.rejects_path)
+        if stored is None:
             return reject_schema().empty_table()
-        table = DeltaTable(self.rejects_path).to_pyarrow_table()
+        with damage_named(self.rejects_path):
+            table = stored.to_pyarrow_table()
         return with_all_columns(table, schema=reject_schema())
 
     def read(
@@ -183,15 +202,11 @@ class RecordStore:
 
         Raises:
             InputError: There is no such version.
+            IntegrityError: The table is damaged.
         """
-        if not DeltaTable.is_deltatable(str(self.records_path)):
+        stored = open_table(self.records_path, version)
+        if stored is None:
             return iter(())
-        try:
-            stored = DeltaTable(self.records_path, version=version)
-        except DeltaError as error:
-            raise InputError(
-                f"{self.records_path}: no version {version} (newest: {self.version()})"
-            ) from error
         dataset, read = stored.to_pyarrow_dataset(), str(stored.version())
         known = record_schema().names if columns is None else columns
         scanner = dataset.scanner(
@@ -210,9 +225,13 @@ class RecordStore:
             with_all_columns(
                 pa.Table.from_batches([batch]), columns
             ).replace_schema_metadata({RECORD_VERSION: read})
-            for batch in scanner.to_batches()
+            for batch in self._batches(scanner)
             if batch.num_rows
         )
+
+    def _batches(self, scanner: Scanner) -> Iterator[pa.RecordBatch]:
+        with damage_named(self.records_path):
+            yield from scanner.to_batches()
 
     def source_counts(self) -> dict[str, int]:
         """Return the number of records of each stored source."""
@@ -224,17 +243,25 @@ class RecordStore:
         return set(pc.unique(self._column("structure_digest")).to_pylist())
 
     def _column(self, name: str) -> pa.ChunkedArray:
-        if not DeltaTable.is_deltatable(str(self.records_path)):
+        table = open_table(self.records_path)
+        if table is None:
             return record_schema().empty_table()[name]
-        dataset = DeltaTable(self.records_path).to_pyarrow_dataset()
-        return dataset.to_table(columns=[name])[name]
+        with damage_named(self.records_path):
+            return table.to_pyarrow_dataset().to_table(columns=[name])[name]
+
+    def _writing(self) -> AbstractContextManager[None]:
+        return locked(self.records_path.with_name(".records.lock"), timeout=LOCK_SECONDS)
 
 
 @contextmanager
-def _conflicts_as_transient(path: Path) -> Iterator[None]:
-    """Turn a conflict of two writers, which a second try resolves, into TransientError."""
+def _committing(path: Path) -> Iterator[None]:
+    """Commit inside, and list the checksums of the new files.
+
+    A conflict of two writers, which a second try resolves, becomes a TransientError.
+    """
     try:
         yield
+        list_new_files(DeltaTable(path), path)
     except CommitFailedError as error:
         reason = str(error).partition("\n")[0]
         raise TransientError(
