@@ -1,32 +1,35 @@
-"""Verify every digest of a store: records, shards, models, screens."""
+"""Verify every file of a store by the digests that were written with it."""
 
 from __future__ import annotations
 
+from collections import defaultdict
 from typing import TYPE_CHECKING
-from urllib.parse import unquote
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from deltalake import DeltaTable
-from deltalake.exceptions import DeltaError
 
 from crystalgnn_core.base import FrozenModel
-from crystalgnn_core.errors import CrystalGNNError
-from crystalgnn_core.learning.cards import CARD, WEIGHTS, read_card
-from crystalgnn_core.records.crystal import Crystal, structure_digest
-from crystalgnn_core.records.table.rows import content_digest
-from crystalgnn_core.screening.prescreening import Prescreened
-from crystalgnn_core.screening.result import MANIFEST, ScreenResult
-from crystalgnn_core.storage.files import ROW_GROUP, file_sha256, read_model
-from crystalgnn_core.storage.manifest import KEY, Manifest, ShardEntry
+from crystalgnn_core.errors import IntegrityError
+from crystalgnn_core.maintenance.references import SHARDS, digests_in, owner_of
+from crystalgnn_core.records.table import delta
+from crystalgnn_core.storage.checksums import LIST, REMOVED, listed
+from crystalgnn_core.storage.files import file_sha256
+from crystalgnn_core.storage.manifest import TOMBSTONES
+from crystalgnn_core.storage.usage import FOLDERS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-REBUILT, SCREEN_AGAIN = "the next run rebuilds it", "screen again"
-N_ROWS_NAMED = 5
+OF_LIST = "delete it: the files of the folder then count as they are"
+TABLES = ("records", "rejects")
+ADVICE = dict.fromkeys(FOLDERS, "the next run rebuilds it") | {
+    "ingests": "restore it, or delete it and ingest the source again",
+    "models": "restore it, or delete it and train again",
+    "screens": "screen again",
+    "prescreens": "screen again",
+}
 
 
 class Damage(FrozenModel):
@@ -56,155 +59,124 @@ class Checked(FrozenModel):
 
 
 def check_store(store: Path) -> Iterator[Checked]:
-    """Verify a store part by part; every file is read again."""
-    for table in ("records", "rejects"):
-        if (store / table).is_dir():
-            yield _check_table(store / table, has_digests=table == "records")
-    for kind in ("graphs", "predictions"):
-        for folder in sorted((store / kind).glob("[!.]*/")):
-            yield _check_shards(folder)
-    for card in sorted((store / "models").glob(f"[!.]*/{CARD}")):
-        yield _check_model(card.parent)
-    for manifest in sorted((store / "screens").glob(f"[!.]*/{MANIFEST}")):
-        yield _check_screen(manifest.parent)
-    if (store / "prescreens").is_dir():
-        yield _check_prescreens(store / "prescreens")
+    """Verify a store part by part; every file is read again, nothing is written.
+
+    Files are compared with the lists of checksums of their folders, and with what entries,
+    cards and manifests say of them. Those that none of these name are of older versions.
+    """
+    for kind in FOLDERS:
+        top = store / kind
+        if kind in TABLES:
+            if top.is_dir():
+                yield _check_table(top)
+        elif kind in ("models", "screens", *SHARDS):
+            for folder in sorted(top.glob("[!.]*/")):
+                yield _check_files(list(folder.rglob("*")), f"{kind}/{folder.name}")
+            if any(files := [path for path in top.glob("*") if path.is_file()]):
+                yield _check_files(files, kind)
+        elif top.is_dir():
+            yield _check_files(list(top.rglob("*")), kind)
 
 
-def _check_table(folder: Path, *, has_digests: bool) -> Checked:
-    advice = f"restore {folder} from a backup, or delete it and ingest all sources again"
-    try:
-        uris = DeltaTable(folder).file_uris()
-    except DeltaError as error:
-        return _sum_up(
-            folder.name, [(folder, str(error).partition("\n")[0])], advice, "rows"
-        )
-    n_sound, damages = 0, []
-    for uri in sorted(uris):
+def _check_table(folder: Path) -> Checked:
+    logs = delta.log_files(folder)
+    found = {path: delta.log_problem(path, fresh=True) for path in logs}
+    n_rows = 0
+    if not any(found.values()):
         try:
-            path = unquote(uri.removeprefix("file://"))
-            n_rows, wrong = _read_rows(path, has_digests=has_digests)
-        except (OSError, pa.ArrowException) as error:
-            problem = f"cannot be read ({' '.join(str(error).split())[:200]})"
-            damages.append(Damage(path=uri, problem=problem, advice=advice))
+            with delta.damage_named(folder):
+                uris = delta.files_of(DeltaTable(folder))
+                files = [folder / path.name for path in uris]
+        except IntegrityError as error:
+            found[folder] = str(error).partition("; ")[0]
+        else:
+            found |= {path: delta.file_problem(path, fresh=True) for path in files}
+            n_rows = sum(_n_rows(path) for path in files if found[path] is None)
+            for path in set(folder.glob("*.parquet")) - found.keys():
+                problem = delta.file_problem(path, fresh=True)
+                found[path] = problem and f"{problem} (earlier versions alone need it)"
+    _listed_digests([folder], found)
+    damages = _damages(found, delta.advice(folder))
+    return Checked(area=folder.name, n_sound=n_rows, unit="rows", damages=damages)
+
+
+def _check_files(given: Sequence[Path], area: str) -> Checked:
+    """Compare files with all that is said of them."""
+    kind = area.partition("/")[0]
+    files = [
+        path
+        for path in given
+        if path.is_file() and not path.name.startswith(".") and path.parent.name != "jobs"
+    ]
+    found: dict[Path, str | None] = {}
+    allowed = _listed_digests({path.parent for path in given}, found)
+    for path in files:
+        owner = owner_of(path, kind)
+        if owner is not None and not owner.is_file():
+            found[path] = f"has no {owner.name}: it was not finished, or that was lost"
+        elif path.suffix == ".json":
+            try:
+                stated = digests_in(path, kind)
+            except IntegrityError as error:
+                stated, found[path] = {}, str(error)
+            for other, digest in stated.items():
+                allowed[other].append((digest,))
+        if path.suffix in (".json", ".parquet"):
+            allowed[path].append(())
+    for path, choices in allowed.items():
+        if path.is_file() or not all(REMOVED in known[-1:] for known in choices):
+            found[path] = found.get(path) or _file_problem(path, choices)
+    superseded = (path for path in files if path.as_posix().endswith(TOMBSTONES))
+    return Checked(
+        area=area,
+        n_sound=sum(problem is None for problem in found.values()),
+        unit="files",
+        n_superseded=sum(_n_rows(path) for path in superseded if not found.get(path)),
+        damages=_damages(found, ADVICE[kind]),
+    )
+
+
+def _listed_digests(
+    folders: Iterable[Path], found: dict[Path, str | None]
+) -> dict[Path, list[tuple[str, ...]]]:
+    """Return what lists of checksums say of files; note what is wrong with the lists."""
+    allowed: dict[Path, list[tuple[str, ...]]] = defaultdict(list)
+    for folder in folders:
+        digests, n_damaged = listed(folder)
+        if n_damaged:
+            found[folder / LIST] = f"{n_damaged} damaged lines"
             continue
-        n_sound += n_rows - len(wrong)
-        if wrong:
-            problem = f"{len(wrong)} rows differ from their digest: "
-            problem += ", ".join(wrong[:N_ROWS_NAMED])
-            damages.append(Damage(path=uri, problem=problem, advice=advice))
-    return Checked(area=folder.name, n_sound=n_sound, unit="rows", damages=tuple(damages))
+        for name, known in digests.items():
+            allowed[folder / name].append(known)
+    return allowed
 
 
-def _read_rows(path: str, *, has_digests: bool) -> tuple[int, list[str]]:
-    """Read a file piece by piece; count its rows and name those that are wrong."""
-    n_rows, wrong = 0, []
-    with pq.ParquetFile(path) as file:
-        for batch in file.iter_batches(ROW_GROUP):
-            n_rows += batch.num_rows
-            wrong += _wrong_rows(batch) if has_digests else []
-    return n_rows, wrong
-
-
-def _wrong_rows(rows: pa.RecordBatch) -> list[str]:
-    """Name the records whose structure or content is not what their digests say."""
-    wrong = []
-    for row in rows.to_pylist():
-        try:
-            crystal = Crystal(
-                np.array(row["atomic_numbers"]),
-                np.array(row["lattice"]).reshape(3, 3),
-                np.array(row["frac_coords"]).reshape(-1, 3),
-            )
-            is_intact = (
-                structure_digest(crystal) == row[KEY]
-                and content_digest(row) == row["content_digest"]
-            )
-        except (ValueError, TypeError):
-            is_intact = False
-        if not is_intact:
-            wrong.append(f"{row['source']}/{row['material_id']}")
-    return wrong
-
-
-def _check_shards(folder: Path) -> Checked:
-    manifest = Manifest(folder)
-    problems = (
-        (manifest.shard_path(name), _shard_problem(manifest, name))
-        for name in manifest.names()
-    )
-    checked = _sum_up(f"{folder.parent.name}/{folder.name}", problems, REBUILT, "shards")
-    return checked.model_copy(update={"n_superseded": len(manifest.tombstones())})
-
-
-def _shard_problem(manifest: Manifest, name: str) -> str | None:
-    path = manifest.entry_path(name)
-    if not path.is_file():
-        return "has no entry: it was not finished"
-    entry = read_model(path, ShardEntry)
-    if entry is None:
-        return f"its entry {path.name} is damaged"
-    return _file_problem(manifest.shard_path(name), entry.sha256)
-
-
-def _check_model(folder: Path) -> Checked:
-    area, advice = (
-        f"models/{folder.name}",
-        f"restore it, or delete {folder} and train again",
-    )
-    try:
-        card = read_card(folder)
-    except CrystalGNNError as error:
-        return _sum_up(area, [(folder / CARD, str(error))], advice)
-    expected = {WEIGHTS: card.weights_sha256, **card.files_sha256}
-    return _sum_up(area, _file_problems(folder, expected), advice)
-
-
-def _check_screen(folder: Path) -> Checked:
-    area = f"screens/{folder.name}"
-    result = read_model(folder / MANIFEST, ScreenResult)
-    if result is None:
-        return _sum_up(area, [(folder / MANIFEST, "is damaged")], SCREEN_AGAIN)
-    expected = {
-        file.path.removeprefix(result.folder).lstrip("/"): file.sha256
-        for file in result.files
-    }
-    return _sum_up(area, _file_problems(folder, expected), SCREEN_AGAIN)
-
-
-def _check_prescreens(folder: Path) -> Checked:
-    problems: list[tuple[Path, str | None]] = []
-    for path in sorted(folder.glob("[!.]*.json")):
-        table, entry = path.with_suffix(".parquet"), read_model(path, Prescreened)
-        problem = f"its entry {path.name} is damaged"
-        problems.append(
-            (table, _file_problem(table, entry.file.sha256) if entry else problem)
-        )
-    return _sum_up(folder.name, problems, SCREEN_AGAIN)
-
-
-def _sum_up(
-    area: str, problems: Iterable[tuple[Path, str | None]], advice: str, unit: str = "files"
-) -> Checked:
-    """Count the files without a problem; the others are damaged."""
-    found = list(problems)
-    damages = tuple(
-        Damage(path=str(path), problem=problem, advice=advice)
-        for path, problem in found
-        if problem is not None
-    )
-    n_sound = len(found) - len(damages)
-    return Checked(area=area, n_sound=n_sound, unit=unit, damages=damages)
-
-
-def _file_problems(
-    folder: Path, expected: dict[str, str]
-) -> Iterator[tuple[Path, str | None]]:
-    for name, sha256 in expected.items():
-        yield folder / name, _file_problem(folder / name, sha256)
-
-
-def _file_problem(path: Path, sha256: str) -> str | None:
+def _file_problem(path: Path, choices: Sequence[tuple[str, ...]]) -> str | None:
     if not path.is_file():
         return "is missing"
-    return None if file_sha256(path) == sha256 else "differs from its SHA-256"
+    stated = [known for known in choices if known]
+    digest = file_sha256(path) if stated else ""
+    if not all(digest in known for known in stated):
+        return "differs from its SHA-256"
+    try:
+        if path.suffix == ".parquet" and not stated:
+            _n_rows(path)
+    except (OSError, pa.ArrowException):
+        return "cannot be read"
+    return None
+
+
+def _n_rows(path: Path) -> int:
+    return int(pq.read_metadata(path).num_rows)
+
+
+def _damages(found: Mapping[Path, str | None], advice: str) -> tuple[Damage, ...]:
+    return tuple(
+        Damage(
+            path=str(path),
+            problem=problem,
+            advice=OF_LIST if path.name == LIST else advice,
+        )
+        for path, problem in sorted(found.items())
+        if problem is not None
+    )
