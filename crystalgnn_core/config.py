@@ -5,9 +5,8 @@ from __future__ import annotations
 from copy import deepcopy
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, available_timezones
 
-import yaml
 from pydantic import Field, TypeAdapter, ValidationError, field_validator, model_validator
 
 from crystalgnn_core.base import ADDED_LATER, DEFAULT_STORE, FrozenModel
@@ -23,11 +22,12 @@ from crystalgnn_core.models.cgcnn.config import CGCNNConfig
 from crystalgnn_core.records.gate.report import GateConfig
 from crystalgnn_core.records.links.config import LinkConfig
 from crystalgnn_core.screening.config import ScreeningConfig
+from crystalgnn_core.settings import Given, assign, merge, read_yaml, split_override
 from crystalgnn_core.sources import AnySource
+from crystalgnn_core.wording import describe_validation, did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-
 
 _MODELS: TypeAdapter[ModelConfig] = TypeAdapter(ModelConfig)
 
@@ -69,8 +69,9 @@ class ScheduleConfig(FrozenModel):
         try:
             ZoneInfo(name)
         except (OSError, ValueError, LookupError) as error:
+            meant = did_you_mean(name, available_timezones())
             raise ValueError(
-                "no such time zone; give one like Europe/Berlin or UTC"
+                f"no such time zone; give one like Europe/Berlin or UTC{meant}"
             ) from error
         return name
 
@@ -93,7 +94,7 @@ class PipelineConfig(FrozenModel):
         schedule: When the served deployments run.
     """
 
-    store: str = DEFAULT_STORE
+    store: Annotated[str, Field(min_length=1)] = DEFAULT_STORE
     sources: tuple[AnySource, ...] = ()
     gate: Annotated[GateConfig, ADDED_LATER] = GateConfig()
     linking: Annotated[LinkConfig, ADDED_LATER] = LinkConfig()
@@ -152,8 +153,9 @@ def load_config(
     *,
     base: Mapping[str, Any] | None = None,
     options: Mapping[str, Any] | None = None,
+    store: str | None = None,
 ) -> PipelineConfig:
-    """Compose defaults, `base`, a YAML file, `options` and `key=value` overrides.
+    """Compose defaults, `base`, a YAML file, `options`, `key=value` overrides and `store`.
 
     What comes later wins.
 
@@ -163,120 +165,23 @@ def load_config(
             are addressed by position (`sources.0.path=cifs`).
         base: Values below the file's.
         options: Values of command-line options, above the file's; lists replace lists.
+        store: Folder of the store as it stands; it is no YAML.
 
     Raises:
         ConfigError: The file cannot be read, or a key or value does not fit.
     """
-    content: dict[str, Any] = deepcopy(dict(base or {}))
-    if path is not None:
-        content = _merge(content, _read_yaml(path))
-    content = _merge(content, deepcopy(dict(options or {})))
+    file = {} if path is None else read_yaml(path)
+    above = deepcopy(dict(options or {}))
+    content = merge(merge(deepcopy(dict(base or {})), file), above)
+    given = Given(None if path is None else str(path), file, above, {})
     for override in overrides:
-        key, separator, text = override.partition("=")
-        if not separator or not key:
-            raise ConfigError(
-                f"--set {override!r}: write key=value, e.g. training.epochs=20"
-            )
-        try:
-            value = yaml.safe_load(text)
-        except yaml.YAMLError as error:
-            raise ConfigError(f"--set {override!r}: the value is not valid YAML") from error
-        _assign(content, key.split("."), value, override)
+        keys, value = split_override(override)
+        assign(content, keys, value, override)
+        given.overrides[override] = tuple(keys)
+    if store is not None:
+        content["store"] = above["store"] = store
     try:
         return PipelineConfig.model_validate(content)
     except ValidationError as error:
-        raise ConfigError(
-            describe_validation(error, where=str(path or "settings"))
-        ) from error
-
-
-def describe_validation(error: ValidationError, *, where: str) -> str:
-    """Put a validation error into one line: where, what was found, what is wrong."""
-    parts = []
-    for entry in error.errors()[:3]:
-        key = ".".join(str(part) for part in entry["loc"]) or "settings"
-        message = entry["msg"].removeprefix("Value error, ")
-        if entry["type"] == "extra_forbidden":
-            message = "unknown key"
-        if entry["type"] == "union_tag_invalid":
-            known = str(entry["ctx"]["expected_tags"]).replace("'", "")
-            message = (
-                f"no kind {entry['ctx']['tag']!r}, expected {known}; install the package "
-                "that offers another"
-            )
-        found = entry["input"]
-        shown = f" (found {found!r})" if isinstance(found, str | int | float | bool) else ""
-        parts.append(f"{key}: {message}{shown}")
-    more = error.error_count() - len(parts)
-    return f"{where}: " + "; ".join(parts) + (f"; and {more} more" if more > 0 else "")
-
-
-def _read_yaml(path: Path) -> dict[str, Any]:
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be read ({error.strerror})") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        reason = " ".join(str(error).split())
-        raise ConfigError(f"{path}: not valid YAML ({reason})") from error
-    if content is None:
-        return {}
-    if not isinstance(content, dict):
-        raise ConfigError(
-            f"{path}: expected keys and values, found a {type(content).__name__}"
-        )
-    return content
-
-
-def _merge(lower: Mapping[str, Any], upper: Mapping[str, Any]) -> dict[str, Any]:
-    """Lay one mapping over another; one of another `kind` replaces the whole."""
-    if "kind" in lower and upper.get("kind", lower["kind"]) != lower["kind"]:
-        return dict(upper)
-    merged = dict(lower)
-    for key, value in upper.items():
-        below = merged.get(key)
-        if isinstance(below, dict) and isinstance(value, dict):
-            merged[key] = _merge(below, value)
-        else:
-            merged[key] = value
-    return merged
-
-
-def _assign(content: Any, keys: list[str], value: object, override: str) -> None:  # noqa: ANN401  nested YAML
-    """Set a nested value in place; the content was read for this purpose."""
-    here = content
-    for key in keys[:-1]:
-        here = _descend(here, key, override)
-    last = keys[-1]
-    if isinstance(here, list):
-        here[_position(here, last, override)] = value
-    elif isinstance(here, dict):
-        here[_key(last, override)] = value
-    else:
-        raise ConfigError(f"--set {override!r}: {'.'.join(keys[:-1])} has no keys")
-
-
-def _descend(here: Any, key: str, override: str) -> Any:  # noqa: ANN401  nested YAML
-    if isinstance(here, list):
-        return here[_position(here, key, override)]
-    if isinstance(here, dict):
-        return here.setdefault(_key(key, override), {})
-    raise ConfigError(f"--set {override!r}: nothing below {key!r} can be set")
-
-
-def _key(key: str, override: str) -> str:
-    if key.isdigit():
-        raise ConfigError(
-            f"--set {override!r}: there is no list in which {key} could be a position; "
-            "give the list in --config FILE"
-        )
-    return key
-
-
-def _position(items: list[Any], key: str, override: str) -> int:
-    if not key.isdigit() or int(key) >= len(items):
-        raise ConfigError(
-            f"--set {override!r}: {key!r} is no position in a list of {len(items)}; "
-            "count from 0"
-        )
-    return int(key)
+        message = describe_validation(error, PipelineConfig, given.describe)
+        raise ConfigError(message) from error

@@ -8,6 +8,7 @@ from pydantic import AfterValidator
 
 from crystalgnn_core.base import FrozenModel
 from crystalgnn_core.errors import ConfigError
+from crystalgnn_core.wording import did_you_mean
 
 TargetKind = Literal["regression", "classification"]
 
@@ -98,7 +99,9 @@ def get_target(name: str) -> Target:
 def _known(name: str) -> str:
     if name not in TARGETS:
         known = ", ".join(TARGETS)
-        raise ValueError(f"unknown target {name!r}; known targets: {known}")
+        raise ValueError(
+            f"unknown target {name!r}; known targets: {known}{did_you_mean(name, TARGETS)}"
+        )
     return name
 
 

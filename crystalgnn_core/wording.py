@@ -57,13 +57,11 @@ class Place(NamedTuple):
         key: Keys and positions as a user writes them, without the names of types.
         kind: Kind of the innermost mapping that has one.
         types: Types that are allowed there.
-        is_known: Whether the last key is one of the tree.
     """
 
     key: tuple[str, ...]
     kind: str | None
     types: tuple[Any, ...]
-    is_known: bool = True
 
 
 def did_you_mean(name: object, known: Iterable[str]) -> str:
@@ -74,8 +72,14 @@ def did_you_mean(name: object, known: Iterable[str]) -> str:
     names = {_spelling(one): one for one in known}
     near = get_close_matches(wanted, names, n=2, cutoff=0.65)
     if not near and len(wanted) > 2:
-        near = [spelling for spelling in names if spelling.startswith(wanted)][:2]
+        near = [one for one in names if one.startswith(wanted)][:2]
+        near = near or [one for one in names if wanted in one][:2]
     return f"; did you mean {' or '.join(names[one] for one in near)}?" if near else ""
+
+
+def describe_store(store: Path) -> str:
+    """Name a store, and say if there is none."""
+    return f"store {store}" + ("" if store.is_dir() else ", which does not exist")
 
 
 def near_path(path: Path) -> str:
@@ -122,15 +126,16 @@ def locate(cls: Any, location: Sequence[str | int]) -> Place:  # noqa: ANN401  a
     """Follow the location of a fault, as pydantic gives it, through types of settings."""
     types: list[tuple[str | None, Any]] = [(None, cls)]
     key: list[str] = []
-    kind, is_known = None, True
+    kind = None
     for part in location:
         if part == "[key]":
             continue
         known = [t.model_fields for _, t in types if _is_model(t)]
         fields = [members[str(part)] for members in known if part in members]
-        tagged = [(None, t) for tag, t in types if tag is not None and tag == part]
+        tagged: list[tuple[str | None, Any]] = [
+            (None, t) for tag, t in types if tag is not None and tag == part
+        ]
         items = [t for _, t in types if get_origin(t) in _CONTAINERS]
-        is_known = True
         if fields:
             types, kind = [one for f in fields for one in _flat(f.annotation)], None
         elif tagged:
@@ -138,12 +143,10 @@ def locate(cls: Any, location: Sequence[str | int]) -> Place:  # noqa: ANN401  a
             continue
         elif items:
             types = [one for t in items for arg in get_args(t) for one in _flat(arg)]
-        elif known:
-            is_known = False
-        else:
+        elif not known:
             continue  # the name of a type, such as `str` of `str | float`
         key.append(str(part))
-    return Place(tuple(key), kind, tuple(types), is_known)
+    return Place(tuple(key), kind, tuple(types))
 
 
 def _flat(annotation: Any, tag: str | None = None) -> Iterator[tuple[str | None, Any]]:  # noqa: ANN401  any type

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from crystalgnn_core.errors import ConfigError
+from crystalgnn_core.errors import ConfigError, InputError
+from crystalgnn_core.wording import describe_store, did_you_mean, near_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -50,6 +51,7 @@ Model = Annotated[
         "lists them), or a .pth.tar, .hdf5 or .zip file of one.",
     ),
 ]
+TABLE_SUFFIXES = (".parquet", ".csv")
 
 
 @dataclass(frozen=True)
@@ -69,11 +71,8 @@ class Job:
         """
         from crystalgnn_core.config import load_config
 
-        overrides = list(self.set_ or [])
-        if self.store is not None:
-            overrides.append(f"store={self.store}")
         path = None if self.config is None else _find_config(self.config)
-        return load_config(path, overrides, options=options)
+        return load_config(path, self.set_ or (), options=options, store=self.store)
 
 
 def takes_job(command: Callable[..., None]) -> Callable[..., None]:
@@ -122,6 +121,74 @@ def require_names(names: Sequence[str], setting: str) -> None:
         raise ConfigError(f"nothing to work on: set {setting} in --config FILE or by --set")
 
 
+def require_stored(
+    config: PipelineConfig,
+    names: Sequence[str],
+    setting: str,
+    *,
+    or_configured: bool = False,
+) -> None:
+    """Refuse a job whose sources are not there, before it starts.
+
+    Args:
+        config: Settings.
+        names: Sources of the job.
+        setting: What names them.
+        or_configured: Whether the job ingests the configured sources first.
+
+    Raises:
+        ConfigError: No source is named, or one is not stored.
+    """
+    require_names(names, setting)
+    from crystalgnn_core.records.table.store import RecordStore
+
+    configured = [source.name for source in config.sources]
+    stored = sorted(RecordStore(config.store_path).source_counts())
+    known = [*stored, *(configured if or_configured else ())]
+    missing = [name for name in names if name not in known]
+    if not missing:
+        return
+    if missing[0] in configured:
+        raise ConfigError(
+            f"{setting}: source {missing[0]!r} is configured, but not in "
+            f"{describe_store(config.store_path)}; run `crystalgnn ingest` first"
+        )
+    raise ConfigError(
+        f"{setting}: no source {missing[0]!r} in {describe_store(config.store_path)} "
+        f"(stored: {', '.join(stored) or 'nothing'}); ingest it first"
+        f"{did_you_mean(missing[0], [*known, *configured])}"
+    )
+
+
+def require_store(store: Path) -> Path:
+    """Return the path of a store that is there, `~` expanded.
+
+    Raises:
+        InputError: There is no such folder.
+    """
+    path = store.expanduser()
+    if not path.is_dir():
+        what = "is a file" if path.exists() else "does not exist"
+        meant = "" if path.exists() else near_path(path)
+        raise InputError(
+            f"no store {store}: it {what}; give its folder with --store{meant}"
+        )
+    return path
+
+
+def require_table_name(output: Path | None) -> None:
+    """Refuse a table of which the name does not say the format, before work starts.
+
+    Raises:
+        InputError: It ends in something else, in whatever case.
+    """
+    if output is not None and output.suffix.lower() not in TABLE_SUFFIXES:
+        given = f"--output {output}"
+        if output.is_dir():
+            raise InputError(f"{given}: a folder; add the name of a table")
+        raise InputError(f"{given}: the name must end in {' or '.join(TABLE_SUFFIXES)}")
+
+
 def require_models(config: PipelineConfig, references: Sequence[str]) -> None:
     """Refuse models that cannot be found, before anything starts.
 
@@ -149,11 +216,16 @@ def _find_config(name: str) -> Path:
     path = Path(name).expanduser()
     if path.is_file():
         return path
+    if path.is_dir():
+        raise ConfigError(f"--config {name}: a folder; give a YAML file in it")
     folder = importlib.resources.files("deployments") / "configs"
     shipped = sorted(
         entry.name for entry in folder.iterdir() if entry.name.endswith(".yaml")
     )
     if f"{name}.yaml" in shipped:
         return Path(str(folder / f"{name}.yaml"))
-    names = ", ".join(entry.removesuffix(".yaml") for entry in shipped)
-    raise ConfigError(f"{name}: no such file, nor a shipped configuration ({names})")
+    names = [entry.removesuffix(".yaml") for entry in shipped]
+    raise ConfigError(
+        f"--config {name}: no such file, nor a shipped configuration ({', '.join(names)})"
+        f"{did_you_mean(name, names) or near_path(path)}"
+    )

@@ -44,6 +44,8 @@ class default < --config FILE < options of the command < --set, --store < Prefec
 * `--config` takes a path, or the name of a shipped file (`demo`).
 * `--set key=value` may be repeated. Keys are dotted, list items are counted from 0, values
   are YAML: `--set sources.0.part_size=500 --set 'screening.score.gap_window=[2.0, 4.0]'`.
+  Text that YAML would take for something else goes in quotes: `--set 'store="2026-11-25"'`.
+  Options such as `--store` and `--path` are taken as they stand.
 * `null` in YAML is none.
 * Relative paths count from the working directory of the command, and `~` is expanded.
 * No setting holds a secret: `MP_API_KEY` and `PREFECT_API_KEY` come from the environment.

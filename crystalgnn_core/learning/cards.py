@@ -14,6 +14,7 @@ from crystalgnn_core.learning.scaling import TargetScaler
 from crystalgnn_core.models import ModelConfig
 from crystalgnn_core.records.provenance import SourceFacts, name_noncommercial
 from crystalgnn_core.storage.files import read_json
+from crystalgnn_core.wording import describe_validation
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -181,5 +182,5 @@ def read_card(folder: Path) -> ModelCard:
                 f"{folder}: no installed package has a network of kind "
                 f"'{first['ctx']['tag']}'; install the one that the model was made with"
             ) from error
-        where = ".".join(map(str, first["loc"]))
-        raise ModelError(f"{folder}: card field {where}: {first['msg']}") from error
+        said = describe_validation(error, ModelCard, ".".join)
+        raise ModelError(f"{folder}: card: {said}; restore or retrain the model") from error

@@ -87,8 +87,9 @@ class TrainingConfig(FrozenModel):
     def _targets_are_named_once(cls, names: tuple[str, ...]) -> tuple[str, ...]:
         if not names:
             raise ValueError("no target is named; name at least one")
-        if len(set(names)) != len(names):
-            raise ValueError(f"a target is named twice in {names}")
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(f"{name} is named twice; name it once")
         return names
 
 

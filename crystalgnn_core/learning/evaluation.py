@@ -12,6 +12,7 @@ from crystalgnn_core.learning.data import load_training_data
 from crystalgnn_core.learning.fitting import evaluate
 from crystalgnn_core.records.label_schemes import JOINED, describe_scheme
 from crystalgnn_core.records.schema import SPLITS
+from crystalgnn_core.wording import did_you_mean
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -33,7 +34,10 @@ def evaluate_model(
         LabelSchemeError: The labels follow other schemes than those it learned from.
     """
     if split not in SPLITS:
-        raise InputError(f"no split {split!r}; choose one of {', '.join(SPLITS)}")
+        raise InputError(
+            f"no split {split!r}; choose one of {', '.join(SPLITS)}"
+            f"{did_you_mean(split, SPLITS)}"
+        )
     network, card = load_bundle(bundle)
     training = TrainingConfig.model_validate(card.training)
     elements = card.model.known_elements()

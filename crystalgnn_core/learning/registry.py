@@ -14,6 +14,7 @@ from crystalgnn_core.errors import IntegrityError, ModelError
 from crystalgnn_core.learning.cards import CARD, ModelCard, read_card
 from crystalgnn_core.storage.files import read_json, write_json
 from crystalgnn_core.storage.locks import locked
+from crystalgnn_core.wording import describe_store, did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -75,6 +76,12 @@ class Registry:
             ModelError: The store has no such model.
             TransientError: Another process holds the registry for too long.
         """
+        if not (self.folder / model_id / CARD).is_file():
+            known = [card.model_id for card in self.models()]
+            raise ModelError(
+                f"no model {model_id!r} in {self._place()}; models: {_listed(known)}"
+                f"{did_you_mean(model_id, known)}"
+            )
         key = champion_key(read_card(self.folder / model_id))
         with self._lock():
             content = self._read()
@@ -97,7 +104,11 @@ class Registry:
             content = self._read()
             history = content.get(key, [])
             if len(history) < 2:
-                raise ModelError(f"no earlier champion for {key}; nothing was changed")
+                meant = "" if history else did_you_mean(key, content)
+                raise ModelError(
+                    f"no earlier champion for {key} in {self._place()}; nothing was "
+                    f"changed{meant}"
+                )
             previous = history[-2].model_id
             read_card(self.folder / previous)
             history.pop()
@@ -124,13 +135,21 @@ class Registry:
         if reference.startswith("champion:"):
             key = reference.removeprefix("champion:")
             if key not in champions:
-                raise ModelError(f"no champion for {key!r}; keys: {_listed(champions)}")
+                raise ModelError(
+                    f"no champion for {key!r} in {self._place()}; keys: "
+                    f"{_listed(champions)}{did_you_mean(key, champions)}"
+                )
             return self.folder / champions[key]
         if reference == "champion":
-            if len(champions) != 1:
+            if not champions:
                 raise ModelError(
-                    f"'champion' is not one model here; keys: {_listed(champions)}; "
-                    "write champion:KEY, or train a model first"
+                    f"no champion in {self._place()}; train a model first, or name another "
+                    "--model or --store"
+                )
+            if len(champions) > 1:
+                raise ModelError(
+                    f"several champions in {self._place()}; write champion:KEY with one of "
+                    f"the keys {_listed(champions)}"
                 )
             return self.folder / next(iter(champions.values()))
         for folder in (self.folder / reference, Path(reference).expanduser()):
@@ -139,15 +158,21 @@ class Registry:
         # loads an HTTP client
         from crystalgnn_core.models.published.catalogue import catalogue
 
-        if reference in catalogue():
+        published = catalogue()
+        if reference in published:
             from crystalgnn_core.learning.pretrained import fetch_published  # loads torch
 
             return fetch_published(reference)
         known = [card.model_id for card in self.models()]
+        names = ["champion", *(f"champion:{key}" for key in champions), *known, *published]
         raise ModelError(
-            f"no model {reference!r}: not a bundle folder, nor one of {_listed(known)}, "
-            "nor a published one (`crystalgnn models pretrained` lists them)"
+            f"no model {reference!r}: not a bundle folder, nor in {self._place()} (models: "
+            f"{_listed(known)}), nor published (`crystalgnn models pretrained` lists them)"
+            f"{did_you_mean(reference, names)}"
         )
+
+    def _place(self) -> str:
+        return describe_store(self.folder.parent)
 
     def _read(self) -> dict[str, list[Promotion]]:
         if not self.pointers.is_file():

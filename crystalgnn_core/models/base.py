@@ -10,6 +10,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from crystalgnn_core.base import ADDED_LATER, FrozenModel
 from crystalgnn_core.records.elements import N_NUMBERS
+from crystalgnn_core.wording import did_you_mean, show_value
 
 if TYPE_CHECKING:
     from crystalgnn_core.graphs.config import GraphConfig
@@ -46,14 +47,18 @@ def _check_features(given: object) -> object:
     names = ", ".join(get_args(ElementProperty))
     if not isinstance(given, list | tuple):
         raise ValueError(
-            f"{given!r} is no choice of node features; choose table, embedding, or a list "
-            f"of {names}"
+            f"{show_value(given)} is no choice of node features; choose table, embedding, "
+            f"or a list of {names}{did_you_mean(given, ('table', 'embedding'))}"
         )
     if not given:
         raise ValueError(f"no element property is named; name some of {names}")
     for name in given:
         if name not in get_args(ElementProperty):
-            raise ValueError(f"no element property is called {name!r}; choose from {names}")
+            meant = did_you_mean(name, get_args(ElementProperty))
+            raise ValueError(
+                f"no element property is called {show_value(name)}; choose from "
+                f"{names}{meant}"
+            )
         if given.count(name) > 1:
             raise ValueError(f"{name} is named twice; name it once")
     return given

@@ -13,6 +13,7 @@ from crystalgnn_core.remote.downloads import (
     RetryPolicy,
     fetch_json,
 )
+from crystalgnn_core.wording import plain_words
 
 API = "https://api.figshare.com/v2"
 T = TypeVar("T")
@@ -110,6 +111,7 @@ def _ask(url: str, form: TypeAdapter[T], what: str, policy: RetryPolicy) -> T:
         return form.validate_python(fetch_json(url, policy))
     except ValidationError as error:
         first = error.errors()[0]
+        where = ".".join(map(str, first["loc"])) or "the answer"
         raise DownloadError(
-            f"{url}: not a {what}: {first['loc']}: {first['msg']}"
+            f"{url}: not a {what}: {where}: {plain_words(first['msg'])}"
         ) from error

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Annotated, Any, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import Field, FiniteFloat, field_validator, model_serializer, model_validator
 
@@ -52,8 +52,9 @@ class ScoreConfig(FrozenModel):
 
     @model_validator(mode="after")
     def _is_said_once(self) -> Self:
-        if self.gap_window[0] > self.gap_window[1]:
-            raise ValueError(f"gap_window {self.gap_window} is empty; give lowest, highest")
+        low, high = self.gap_window
+        if low > high:
+            raise ValueError(f"gap_window: lowest {low:g} is above highest {high:g}")
         shorter = sorted(self.model_fields_set & SHORTER)
         if self.criteria and shorter:
             raise ValueError(
@@ -159,4 +160,4 @@ class ScreeningConfig(FrozenModel):
     allow_mixed_schemes: Annotated[bool, ADDED_LATER] = False
     top_k: Annotated[int, Field(ge=1)] = 50
     batch_size: Annotated[int, Field(ge=1)] = 256
-    device: str = Field(default="auto", pattern="^(auto|cpu|cuda)$")
+    device: Literal["auto", "cpu", "cuda"] = "auto"

@@ -14,6 +14,7 @@ from crystalgnn_core.errors import SourceError
 from crystalgnn_core.records.checks.plausibility import ImplausibleLabels
 from crystalgnn_core.records.labels import LabelRequirement
 from crystalgnn_core.storage.files import FileRef
+from crystalgnn_core.wording import near_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -196,7 +197,9 @@ def require_paths(source: str, *paths: str | None) -> None:
     """
     for path in paths:
         if path is not None and not Path(path).expanduser().exists():
-            raise SourceError(f"source {source}: no file or folder {path}")
+            raise SourceError(
+                f"source {source}: no file or folder {path}{near_path(Path(path))}"
+            )
 
 
 def in_chunks(items: Iterable[T], size: int) -> Iterator[list[T]]:

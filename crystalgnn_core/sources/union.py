@@ -12,6 +12,7 @@ from crystalgnn_core.sources.optimade.source import OptimadeSource
 from crystalgnn_core.sources.synthetic.source import SyntheticSource
 from crystalgnn_core.sources.textbook.source import TextbookSource
 from crystalgnn_core.sources.vasp import VaspSource
+from crystalgnn_core.wording import did_you_mean
 
 BuiltinSource = (
     FilesSource
@@ -38,6 +39,6 @@ def source_class(kind: str) -> type[SourceConfig]:
     if kind not in classes:
         raise ConfigError(
             f"no source of kind {kind!r}, expected {', '.join(sorted(classes))}; install "
-            "the package that offers another"
+            f"the package that offers another{did_you_mean(kind, classes)}"
         )
     return classes[kind]

@@ -6,6 +6,7 @@ from pydantic import ValidationError
 from crystalgnn_core.config import PipelineConfig, load_config
 from crystalgnn_core.errors import ConfigError
 from crystalgnn_core.graphs.config import GraphConfig
+from crystalgnn_core.settings import merge, read_yaml
 
 NETWORKS = ("alignn", "cgcnn", "composition_mlp", "composition_trees", "megnet", "schnet")
 OTHER_GRAPH = {
@@ -83,6 +84,45 @@ def test_values_are_read_as_yaml(override, expected):
     assert value == expected
 
 
+@pytest.mark.parametrize(
+    "store", ["/x #1/s", "2026-11-25", "no", "null", "007", "a: b", "[x]", "*x", "!x", "#1"]
+)
+def test_the_option_store_is_a_path_and_no_yaml(store):
+    config = load_config(overrides=["store=other"], store=store)
+    assert config.store == store
+    assert str(config.store_path).endswith(store)
+
+
+def test_a_comment_in_an_override_is_not_lost_in_silence():
+    for override in ("store=/x #1/s", "store= #1", "sources=[{kind: textbook}] # one"):
+        assert "is a comment in YAML and would be lost" in refuse(overrides=[override])
+    assert load_config(overrides=['store="/x #1/s"']).store == "/x #1/s"
+    assert load_config(overrides=["store=/x#1/s"]).store == "/x#1/s"
+
+
+def test_a_key_that_is_given_twice_is_refused_with_both_places(write):
+    message = refuse(write("store: a\ntraining:\n  epochs: 1\n  epochs: 2\n"))
+    assert "line 4, column 3: epochs is given twice, first in line 3" in message
+    merged = "training: &t {epochs: 5, seed: 1}\nfinetuning: {<<: {epochs: 5}, epochs: 7}\n"
+    assert load_config(write(merged)).finetuning.epochs == 7
+
+
+def test_the_place_that_gave_a_bad_value_is_named(write):
+    file = write("training: {epochs: 3, split: {val_fraction: 0.7}}")
+    assert refuse(file, ["training.epoch=3"]).startswith(
+        "--set 'training.epoch=3': unknown"
+    )
+    assert refuse(file, ["training.split.test_fraction=0.6"]).startswith(
+        f"{file}: training"
+    )
+    assert refuse(file, ["gate={max_lost: 1}"]).startswith(
+        "--set 'gate={max_lost: 1}': gate.max_lost: unknown key"
+    )
+    entry = {"kind": "files", "name": "a/b", "path": "x"}
+    assert refuse(file, options={"sources": [entry]}).startswith("--name: use letters")
+    assert refuse(file, store="").startswith("--store: is empty")
+
+
 def test_items_of_a_list_are_set_by_position(write):
     config = load_config(write(YAML), ["sources.1.n_structures=5"])
     sizes = [source.model_dump()["n_structures"] for source in config.sources]
@@ -114,7 +154,7 @@ def test_nothing_can_be_set_below_a_plain_value():
 
 def test_an_unknown_key_is_named_with_its_file(write):
     path = write("training: {epoch: 5}")
-    assert refuse(path) == f"{path}: training.epoch: unknown key (found 5)"
+    assert refuse(path) == f"{path}: training.epoch: unknown key; did you mean epochs?"
 
 
 def test_many_mistakes_fit_into_one_line(write):
@@ -127,7 +167,7 @@ def test_many_mistakes_fit_into_one_line(write):
     [
         ("a: [1\nb: 2", "not valid YAML"),
         ("- a\n- b", "expected keys and values, found a list"),
-        ("store: {a: b}", "store: Input should be a valid string"),
+        ("store: {a: b}", "store: expected text"),
         ("sources: [{kind: cake}]", "cake"),
         ("training: {targets: [volume]}", "training.targets.0: unknown target 'volume'"),
         ("training: {targets: []}", "training.targets: no target is named"),
@@ -135,7 +175,7 @@ def test_many_mistakes_fit_into_one_line(write):
         ("schedule: {timezone: ../etc}", "schedule.timezone: no such time zone"),
         (
             "sources: [{kind: files, name: f, path: p, labels: l.csv}]",
-            "sources.0.files: labels is 'l.csv' but targets is empty",
+            "sources.0: labels is 'l.csv' but targets is empty",
         ),
     ],
 )
@@ -147,7 +187,7 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path):
     assert "No such file" in refuse(tmp_path / "missing.yaml")
     assert "cannot be read" in refuse(tmp_path)
     (tmp_path / "latin.yaml").write_bytes(b"store: caf\xe9")
-    assert "not valid YAML" in refuse(tmp_path / "latin.yaml")
+    assert "not UTF-8 text (byte 11)" in refuse(tmp_path / "latin.yaml")
 
 
 def test_an_empty_file_changes_nothing(write):
@@ -171,7 +211,7 @@ def test_an_empty_file_changes_nothing(write):
         ({"graph": {"cutoff": 9, "max_cutoff": 8}}, "max_cutoff 8.0 is below cutoff 9.0"),
         (
             {"screening": {"score": {"gap_window": [3, 1]}}},
-            "gap_window (3.0, 1.0) is empty",
+            "gap_window: lowest 3 is above highest 1",
         ),
     ],
 )
@@ -181,11 +221,9 @@ def test_contradictory_settings_are_refused(content, expected):
 
 def test_another_kind_of_model_takes_no_settings_of_the_first(write):
     path = write("optimizer: {kind: two, b: 2}")
-    from crystalgnn_core.config import _merge, _read_yaml
-
-    merged = _merge({"optimizer": {"kind": "one", "a": 1}}, _read_yaml(path))
+    merged = merge({"optimizer": {"kind": "one", "a": 1}}, read_yaml(path))
     assert merged == {"optimizer": {"kind": "two", "b": 2}}
-    assert _merge({"m": {"kind": "one", "a": 1}}, {"m": {"b": 2}}) == {
+    assert merge({"m": {"kind": "one", "a": 1}}, {"m": {"b": 2}}) == {
         "m": {"kind": "one", "a": 1, "b": 2}
     }
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from crystalgnn_core.errors import ModelError
 from crystalgnn_core.models.published.entries import ENTRIES
 from crystalgnn_core.targets import TARGETS
+from crystalgnn_core.wording import did_you_mean
 
 if TYPE_CHECKING:
     from crystalgnn_core.models.published.entry import PublishedEntry
@@ -26,6 +27,7 @@ def get_published(name: str) -> PublishedEntry:
     known = catalogue()
     if name not in known:
         raise ModelError(
-            f"no published model {name!r}; `crystalgnn models pretrained` lists them"
+            f"no published model {name!r}; `crystalgnn models pretrained` lists "
+            f"them{did_you_mean(name, known)}"
         )
     return known[name]

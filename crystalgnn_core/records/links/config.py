@@ -45,7 +45,7 @@ class LinkConfig(FrozenModel):
     @classmethod
     def _ascend(cls, values: tuple[float, ...]) -> tuple[float, ...]:
         if list(values) != sorted(set(values)):
-            raise ValueError(f"{values} do not ascend; give the smallest tolerance first")
+            raise ValueError("they do not ascend; give the smallest tolerance first")
         return values
 
     def result_digest(self) -> str:

@@ -46,6 +46,7 @@ from crystalgnn_core.records.table.store import RecordStore
 from crystalgnn_core.storage.files import FileRef, write_table, write_text
 from crystalgnn_core.storage.locks import locked
 from crystalgnn_core.storage.manifest import KEY
+from crystalgnn_core.wording import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -103,6 +104,7 @@ def _choose(store: Path, sources: Sequence[str] | None) -> tuple[str, ...]:
         raise InputError(
             f"{', '.join(missing)}: not stored, or synthetic or textbook data, which is "
             f"not linked; choose among {', '.join(known) or 'the sources that you ingest'}"
+            f"{did_you_mean(missing[0], known)}"
         )
     return wanted
 

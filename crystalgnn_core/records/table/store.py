@@ -31,6 +31,7 @@ from crystalgnn_core.records.table.upsert import (
     write_rows,
 )
 from crystalgnn_core.storage.locks import locked
+from crystalgnn_core.wording import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -179,10 +180,12 @@ class RecordStore:
         }
         missing = [source for source in sources if source not in found]
         if missing or not tables:
+            stored = sorted(self.source_counts())
+            meant = "".join(did_you_mean(name, stored) for name in missing[:1])
             raise InputError(
                 f"no records of source {', '.join(map(repr, missing)) or '(none named)'} "
                 f"in {self.records_path}; ingest it first "
-                f"(stored: {', '.join(sorted(self.source_counts())) or 'nothing'})"
+                f"(stored: {', '.join(stored) or 'nothing'}){meant}"
             )
         return pa.concat_tables(tables).sort_by([(key, "ascending") for key in KEYS])
 

@@ -19,6 +19,7 @@ from crystalgnn_core.sources.formats.objects import (
 )
 from crystalgnn_core.sources.formats.parsing import refuse
 from crystalgnn_core.targets import get_target
+from crystalgnn_core.wording import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -180,5 +181,5 @@ def pick_column(table: Table, wanted: str | None, usual: tuple[str, ...]) -> str
             return name
     raise ConfigError(
         f"{table.path.name} has no column {' or '.join(names)}; "
-        f"its columns are {', '.join(table.columns)}"
+        f"its columns are {', '.join(table.columns)}{did_you_mean(names[0], table.columns)}"
     )

@@ -20,6 +20,7 @@ from crystalgnn_core.records.label_schemes import (
     OQMD,
 )
 from crystalgnn_core.sources.formats.columns import TargetColumn
+from crystalgnn_core.wording import did_you_mean
 
 _INDEX = (
     "address: the index of providers, src/index-metadbs of Materials-Consortia/providers"
@@ -173,6 +174,6 @@ def known_provider(name: str) -> str:
     if name not in PROVIDERS:
         raise ValueError(
             f"unknown provider {name!r}; shipped are {', '.join(PROVIDERS)}; give the "
-            "url of another"
+            f"url of another{did_you_mean(name, PROVIDERS)}"
         )
     return name

@@ -72,7 +72,7 @@ def test_every_form_of_reference_is_resolved(registry, tmp_path):
 
 
 def test_champion_is_refused_when_it_is_none_or_several(registry):
-    with pytest.raises(ModelError, match="keys: none"):
+    with pytest.raises(ModelError, match=r"no champion in store .*; train a model first"):
         registry.resolve("champion")
     registry.promote("a", "first")
     registry.promote("c", "first")
@@ -90,6 +90,11 @@ def test_an_unknown_reference_is_answered_with_what_there_is(registry):
         registry.resolve("champion:nothing")
     with pytest.raises(ModelError):
         registry.promote("z", "by hand")
+    with pytest.raises(ModelError, match=r"did you mean champion\?"):
+        registry.resolve("champoin")
+    nowhere = Registry(registry.folder / "nowhere")
+    with pytest.raises(ModelError, match=r"nowhere, which does not exist"):
+        nowhere.resolve("a")
 
 
 def test_an_unreadable_card_hides_no_other_model(registry, caplog):

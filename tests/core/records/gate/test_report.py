@@ -25,7 +25,9 @@ def test_former_thresholds_are_reported_and_left_out(caplog):
     [line] = caplog.messages
     assert line.startswith("gate: max_spread_ratio, min_labels: no settings any more")
     assert GateConfig.model_validate(config.model_dump()) == config
-    with pytest.raises(ConfigError, match=r"gate\.max_lost: unknown key"):
+    with pytest.raises(
+        ConfigError, match=r"gate\.max_lost=0.3': unknown key; did you mean max_rows_lost"
+    ):
         load_config(overrides=["gate.max_lost=0.3"])
 
 
