@@ -147,7 +147,7 @@ def _receive(file: RemoteFile, part: Path, policy: RetryPolicy) -> None:
 
 
 def retry(work: Callable[[], T], url: str, policy: RetryPolicy) -> T:
-    """Repeat work that raises `RetryableError`, with growing pauses.
+    """Repeat work that raises `RetryableError`, with growing pauses and a line for each.
 
     Raises:
         TransientError: The last try failed, too.
@@ -164,7 +164,8 @@ def retry(work: Callable[[], T], url: str, policy: RetryPolicy) -> T:
             wanted = max(policy.first_pause * 2 ** (attempt - 1), error.pause)
             pause = min(wanted, policy.longest_pause)
             pause *= 1.0 + policy.jitter * random.random()
-            logger.info("%s: %s; again in %.1f s", url, error, pause)
+            again = f"try {attempt + 1} of {policy.n_tries} in {pause:.1f} s"
+            logger.warning("%s: %s; %s", url, error, again)
         time.sleep(pause)
         attempt += 1
 

@@ -222,6 +222,15 @@ def test_a_busy_server_says_how_long_to_wait(site, folder, monkeypatch, wait, se
     assert pauses == [seconds]
 
 
+def test_every_further_try_is_announced_with_reason_and_pause(site, folder, caplog):
+    failure = lambda request: send(request, 500)  # noqa: E731
+    url = site.in_turn("/file", failure, failure, file_answer(CONTENT))
+    fetch(remote(url), folder, QUICK)
+    lines = [each.getMessage() for each in caplog.records if each.levelname == "WARNING"]
+    said = f"{url}: the host answers 500 Internal Server Error"
+    assert lines == [f"{said}; try {n} of 3 in 0.0 s" for n in (2, 3)]
+
+
 def test_pauses_grow(folder, monkeypatch):
     pauses: list[float] = []
     monkeypatch.setattr(time, "sleep", pauses.append)
