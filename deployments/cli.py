@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from importlib.metadata import version
 from pathlib import Path  # noqa: TC003  typer evaluates annotations
 from typing import Annotated
 
@@ -16,9 +17,11 @@ from deployments import (
     records_command,
     store_commands,
 )
-from deployments.tables import show_error
+from deployments.tables import show_error, show_line
+from deployments.usage import UsageError, describe_usage, refuse_repeated_options
 
 USER_ERROR = 2
+INTERRUPTED = 130
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -44,10 +47,44 @@ def doctor(
         raise typer.Exit(1)
 
 
+def _show_version(*, is_asked: bool) -> None:
+    if is_asked:
+        show_line(f"crystalgnn {version('crystalgnn')}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    *,
+    show_version: Annotated[
+        bool,
+        typer.Option(
+            "--version",
+            is_eager=True,
+            callback=lambda asked: _show_version(is_asked=asked),
+            help="Show the version and exit.",
+        ),
+    ] = False,
+) -> None:
+    """Screen inorganic crystals with graph neural networks."""
+
+
+refuse_repeated_options(app, models.app, records_command.app, store_commands.app)
+
+
 def main() -> None:
     """Run the command line; a user error is one line and exit code 2."""
     try:
-        app()
+        code = app(prog_name="crystalgnn", standalone_mode=False)
+        if code == INTERRUPTED:
+            raise KeyboardInterrupt
+        sys.exit(code or 0)
+    except UsageError as error:
+        if not error.format_message() or "\n" in error.format_message():
+            error.show()  # the help of a command without arguments
+        else:
+            show_error(describe_usage(error))
+        sys.exit(USER_ERROR)
     except InputError as error:
         show_error(str(error))
         sys.exit(USER_ERROR)
@@ -59,9 +96,9 @@ def main() -> None:
             raise
         show_error(f"{error.filename}: {error.strerror}")
         sys.exit(1)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, typer.Abort):
         show_error("interrupted; the next run continues where this one stopped")
-        sys.exit(130)
+        sys.exit(INTERRUPTED)
 
 
 if __name__ == "__main__":

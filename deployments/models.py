@@ -9,6 +9,7 @@ import typer
 
 from crystalgnn_core.base import DEFAULT_STORE
 from crystalgnn_core.targets import TARGETS
+from deployments.options import require_store
 from deployments.tables import show_error, show_line, show_rows
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ def list_models(store: StorePath = Path(DEFAULT_STORE)) -> None:
     from crystalgnn_core.learning.metrics import describe_errors
     from crystalgnn_core.learning.registry import Registry
 
-    registry = Registry(store)
+    registry = Registry(require_store(store))
     champions = set(registry.champions().values())
     rows = []
     for card in registry.models():
@@ -45,7 +46,7 @@ def show(reference: Reference, store: StorePath = Path(DEFAULT_STORE)) -> None:
     from crystalgnn_core.learning.cards import noncommercial_data, read_card
     from crystalgnn_core.learning.registry import Registry
 
-    card = read_card(Registry(store).resolve(reference))
+    card = read_card(Registry(store.expanduser()).resolve(reference))
     show_line(card.model_dump_json(indent=2))
     for named in noncommercial_data(card):
         # not among the JSON, which programs read
@@ -133,7 +134,7 @@ def promote(
     """Make a model the champion of its targets and label schemes."""
     from crystalgnn_core.learning.registry import Registry
 
-    key = Registry(store).promote(model_id, reason)
+    key = Registry(require_store(store)).promote(model_id, reason)
     show_line(f"{model_id} is the champion of {key}")
 
 
@@ -149,11 +150,13 @@ def rollback(
     from crystalgnn_core.errors import ModelError
     from crystalgnn_core.learning.registry import Registry
 
-    registry = Registry(store)
+    registry = Registry(require_store(store))
     keys = list(registry.champions())
     if key is None and len(keys) != 1:
         raise ModelError(
-            f"name the key to roll back: {', '.join(keys) or 'there is no champion'}"
+            f"store {store}: name the key to roll back: {', '.join(keys)}"
+            if keys
+            else f"no champion in store {store}; train a model first, or give --store"
         )
     chosen = key or keys[0]
     show_line(f"{registry.rollback(chosen)} is the champion of {chosen} again")

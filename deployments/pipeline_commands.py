@@ -18,6 +18,7 @@ from deployments.options import (
     require_models,
     require_names,
     require_sources,
+    require_stored,
     takes_job,
 )
 from deployments.session import prefect_session
@@ -61,9 +62,10 @@ def pipeline(job: Job) -> None:
 def build(job: Job) -> None:
     """Build the graphs of training data and candidates."""
     settings = job.settings()
-    require_names(
-        settings.training.sources or settings.screening.sources, "training.sources"
-    )
+    training, candidates = settings.training.sources, settings.screening.sources
+    require_stored(settings, training or candidates, "training.sources")
+    if candidates:
+        require_stored(settings, candidates, "screening.sources")
     with prefect_session(verbose=job.verbose):
         from flows.graphs import build_graphs
         from flows.stages import with_runner
@@ -76,7 +78,7 @@ def build(job: Job) -> None:
 def train(job: Job) -> None:
     """Train a model on the records of the training sources."""
     settings = job.settings()
-    require_names(settings.training.sources, "training.sources")
+    require_stored(settings, settings.training.sources, "training.sources")
     with prefect_session(verbose=job.verbose):
         from flows.learning import describe_training
         from flows.learning import train as flow
@@ -94,6 +96,7 @@ def finetune(*, model: Base = "champion", job: Job) -> None:
     settings = job.settings()
     require_names(settings.training.sources, "training.sources")
     Registry(settings.store_path).resolve(model)
+    require_stored(settings, settings.training.sources, "training.sources")
     with prefect_session(verbose=job.verbose):
         from flows.learning import describe_training
         from flows.learning import finetune as flow
@@ -132,6 +135,8 @@ def screen(
     if candidates is not None:
         require_sources(settings)
     require_models(settings, model or settings.screening.models or ("champion",))
+    if candidates is None:
+        require_stored(settings, settings.screening.sources, "screening.sources")
     with prefect_session(verbose=job.verbose):
         from flows.records import ingest as ingest_flow
         from flows.screening import screen as flow
@@ -150,6 +155,7 @@ def rescreen(job: Job) -> None:
     settings = job.settings()
     require_names(settings.screening.sources, "screening.sources")
     require_models(settings, settings.screening.models or ("champion",))
+    require_stored(settings, settings.screening.sources, "screening.sources")
     with prefect_session(verbose=job.verbose):
         from flows.screening import rescreen as flow
 
@@ -164,6 +170,7 @@ def retrain(job: Job) -> None:
     require_names(settings.training.sources, "training.sources")
     if settings.screening.sources:
         require_models(settings, models_named_before(settings))
+    require_stored(settings, settings.training.sources, "training.sources")
     with prefect_session(verbose=job.verbose):
         from flows.learning import retrain as flow
 
@@ -194,8 +201,11 @@ def serve(job: Job) -> None:
 
 
 def _run_pipeline(config: PipelineConfig, *, verbose: bool, label: str) -> None:
-    require_names(config.training.sources, "training.sources")
-    require_names(config.screening.sources, "screening.sources")
+    for stage, names in (
+        ("training", config.training.sources),
+        ("screening", config.screening.sources),
+    ):
+        require_stored(config, names, f"{stage}.sources", or_configured=True)
     require_models(config, models_named_before(config))
     with prefect_session(verbose=verbose):
         from flows.pipeline import pipeline as flow

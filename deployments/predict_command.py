@@ -12,7 +12,7 @@ from crystalgnn_core.base import DEFAULT_STORE
 from crystalgnn_core.errors import InputError
 from crystalgnn_core.targets import is_class
 from deployments.errors import number, show_errors
-from deployments.options import Model  # noqa: TC001  typer evaluates annotations
+from deployments.options import Model, require_table_name
 from deployments.tables import show_line, show_rows
 
 if TYPE_CHECKING:
@@ -55,8 +55,8 @@ def predict(
     from crystalgnn_core.learning.registry import Registry
     from crystalgnn_core.screening.prediction import predict as run
 
-    if output is not None and output.suffix not in {".parquet", ".csv"}:
-        raise InputError(f"--output {output}: the name must end in .parquet or .csv")
+    require_table_name(output)
+    store = store.expanduser()
     bundle = Registry(store).resolve(model)
     card = read_card(bundle)
     inputs = _with_standard_input(structures)
@@ -150,6 +150,7 @@ def evaluate(
     from crystalgnn_core.learning.evaluation import evaluate_model
     from crystalgnn_core.learning.registry import Registry
 
+    store = store.expanduser()
     bundle = Registry(store).resolve(model)
     card, metrics = evaluate_model(store, bundle, split)
     show_errors(f"{card.model_id}, {split} split", metrics, card.units)
@@ -164,7 +165,7 @@ def _write(output: Path, table: pd.DataFrame) -> None:
     from crystalgnn_core.storage.files import atomic_path
 
     with atomic_path(output, with_checksum=False) as temporary:
-        if output.suffix == ".parquet":
+        if output.suffix.lower() == ".parquet":
             table.to_parquet(temporary, index=False)
         else:
             table.to_csv(temporary, index=False)

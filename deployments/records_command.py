@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from crystalgnn_core.base import DEFAULT_STORE
+from crystalgnn_core.errors import InputError
+from crystalgnn_core.wording import did_you_mean
 from deployments.link_command import link
+from deployments.options import require_store, require_table_name
 from deployments.tables import show_line, show_rows
 
 if TYPE_CHECKING:
@@ -38,6 +41,7 @@ def show(store: StorePath = Path(DEFAULT_STORE)) -> None:
     from crystalgnn_core.records.table.store import RecordStore
     from crystalgnn_core.sources.ingest.reports import last_report
 
+    store = require_store(store)
     records = RecordStore(store)
     rows: list[tuple[str, ...]] = []
     origins: list[tuple[str, ...]] = []
@@ -76,6 +80,8 @@ def changes(
     from crystalgnn_core.records.table.diff import changes_since
     from crystalgnn_core.records.table.store import RecordStore
 
+    require_table_name(output)
+    store = require_store(store)
     records = RecordStore(store)
     table = changes_since(records, source, since)
     if not table.num_rows:
@@ -100,6 +106,7 @@ def verdict(
     from crystalgnn_core.records.gate.log import GateLog
     from crystalgnn_core.records.gate.markdown import describe_history
 
+    store = require_store(store)
     for source in sources:
         gate_log = GateLog(store, source)
         if not gate_log.path.is_file():
@@ -119,6 +126,7 @@ def accept(
     """Accept the suspicious newest version of sources: it may be trained on."""
     from crystalgnn_core.records.gate.log import GateLog
 
+    store = require_store(store)
     for source in sources:
         if not GateLog(store, source).path.is_file():
             _require_source(store, source)
@@ -136,6 +144,8 @@ def rejects(
 
     from crystalgnn_core.records.table.store import RecordStore
 
+    require_table_name(output)
+    store = require_store(store)
     table = RecordStore(store).rejects()
     table = table.filter(pc.equal(table["source"], source))
     if not table.num_rows:
@@ -173,30 +183,29 @@ def _counted(counts: dict[str, int]) -> str:
 
 
 def _require_source(store: Path, source: str) -> None:
-    from crystalgnn_core.errors import InputError
     from crystalgnn_core.records.table.store import RecordStore
 
     known = RecordStore(store).source_counts()
     if source not in known:
         names = ", ".join(sorted(known)) or "nothing"
-        raise InputError(f"{store} holds no source {source!r} (stored: {names})")
+        raise InputError(
+            f"{store} holds no source {source!r} (stored: {names})"
+            f"{did_you_mean(source, known)}"
+        )
 
 
 def _write(table: pa.Table, output: Path | None) -> None:
     """Write rows as Parquet or CSV, by the suffix; lists are joined in CSV."""
     if output is None:
         return
-    from crystalgnn_core.errors import InputError
     from crystalgnn_core.storage.files import atomic_path, write_table
 
-    if output.suffix == ".parquet":
+    if output.suffix.lower() == ".parquet":
         write_table(output, table, with_checksum=False)
-    elif output.suffix == ".csv":
+    else:
         frame = table.to_pandas()
         if "columns" in frame:
             frame["columns"] = [";".join(names) for names in frame["columns"]]
         with atomic_path(output, with_checksum=False) as temporary:
             frame.to_csv(temporary, index=False)
-    else:
-        raise InputError(f"{output}: give a name that ends in .parquet or .csv")
     show_line(f"rows     {output}")

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from crystalgnn_core.base import DEFAULT_STORE
+from deployments.options import require_store
 from deployments.tables import show_line, show_rows
 
 app = typer.Typer(no_args_is_help=True, help="Verify a store, and compact its shards.")
@@ -19,7 +20,7 @@ def check(store: StorePath = Path(DEFAULT_STORE)) -> None:
     """Verify every digest; name what is damaged, and exit with 1 if anything is."""
     from crystalgnn_core.maintenance.integrity import check_store
 
-    _require(store)
+    store = require_store(store)
     checked = list(check_store(store))
     show_rows(
         f"Store {store}",
@@ -49,7 +50,7 @@ def compact(
     """
     from crystalgnn_core.maintenance.compaction import compact_store
 
-    _require(store)
+    store = require_store(store)
     show_rows(
         f"Store {store}",
         ("part", "shards", "rows", "MB"),
@@ -63,10 +64,3 @@ def compact(
             for name, done in compact_store(store, shard_size=shard_size)
         ],
     )
-
-
-def _require(store: Path) -> None:
-    from crystalgnn_core.errors import InputError
-
-    if not store.is_dir():
-        raise InputError(f"no store {store}; give its folder with --store")

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from importlib.metadata import version
 
 import pytest
 import yaml
@@ -42,7 +43,7 @@ def check_user_error(outcome: Outcome, *words: str) -> None:
         ("train --set training.epochs", ["key=value"]),
         ("train --set training.epochs=many", ["training.epochs", "many"]),
         ("train --set training.epoch=3", ["training.epoch", "unknown key"]),
-        ("train --set sources=3", ["sources", "tuple"]),
+        ("train --set sources=3", ["sources", "expected a list"]),
         ("train --set training.targets=[love]", ["love", "band_gap"]),
         ("train", ["training.sources"]),
         ("build", ["training.sources"]),
@@ -82,8 +83,8 @@ def check_user_error(outcome: Outcome, *words: str) -> None:
         ("predict x.cif --output table.xlsx", ["table.xlsx", ".parquet", ".csv"]),
         ("evaluate --model nobody", ["nobody"]),
         ("models show nobody", ["nobody"]),
-        ("models promote nobody", ["nobody"]),
-        ("models rollback", ["no champion"]),
+        ("models promote nobody", ["no store", "--store"]),
+        ("models rollback", ["no store", "--store"]),
     ],
 )
 def test_user_error_is_one_line(run, monkeypatch, arguments, words):
@@ -97,7 +98,7 @@ def test_user_error_is_one_line(run, monkeypatch, arguments, words):
         ({"sauces": []}, ["sauces", "unknown key"]),
         ({"training": {"optimiser": {}}}, ["training.optimiser", "unknown key"]),
         ({"training": {"epochs": 0}}, ["training.epochs"]),
-        ({"screening": {"score": {"gap_window": [3, 1]}}}, ["gap_window", "empty"]),
+        ({"screening": {"score": {"gap_window": [3, 1]}}}, ["gap_window", "above highest"]),
         (
             {"sources": [{"kind": "synthetic", "name": "a", "n_structures": 9}] * 2},
             ["two sources are named a"],
@@ -147,6 +148,18 @@ def test_exit_code_of_the_process(tmp_path):
     check_user_error(Outcome(done.returncode, done.stdout, done.stderr), "champion")
 
 
+def test_the_version_is_shown(run):
+    outcome = run("--version")
+    assert (outcome.code, outcome.out) == (0, f"crystalgnn {version('crystalgnn')}\n")
+
+
+def test_a_tilde_in_a_store_is_the_home_folder(run, own_store, monkeypatch):
+    monkeypatch.setenv("HOME", str(own_store.path.parent))
+    listed = run("models", "list", f"--store=~/{own_store.path.name}")
+    assert own_store.champion in listed.out
+    assert run("records", "show", f"--store=~/{own_store.path.name}").code == 0
+
+
 def test_models_are_listed_shown_promoted_and_rolled_back(run, own_store):
     store = ("--store", own_store.path)
     listed = run("models", "list", *store)
@@ -183,8 +196,9 @@ def test_a_model_of_data_without_commercial_use_is_shown_with_a_warning(run, own
     assert (other.code, other.err) == (0, "")
 
 
-def test_empty_store_lists_no_models(run):
-    assert run("models", "list", "--store", "none").code == 0
+def test_empty_store_lists_no_models(run, tmp_path):
+    (tmp_path / "empty").mkdir()
+    assert run("models", "list", "--store", "empty").code == 0
 
 
 def test_doctor_finds_nothing_wrong_with_a_sound_store(run, trained_store):
