@@ -89,7 +89,8 @@ def retrain(config: PipelineConfig) -> RetrainSummary:
        fresh weights or from those of the champion, and compare both on the champion's
        frozen test split; promote only a better challenger.
     5. Screen with the champion. It is done in any case: an earlier run may have been
-       stopped after the promotion, and a screen that is there already is reused.
+       stopped after the promotion, and a screen that is there already is reused. Without
+       any champion there is no screen.
     """
     store, watch = config.store_path, Stopwatch()
     ingested = with_runner(ingest, config.execution)(config)
@@ -101,7 +102,9 @@ def retrain(config: PipelineConfig) -> RetrainSummary:
     watch.note("graphs", built.note)
     reason, trained, decision = _challenge(config, watch)
     screened = None
-    if config.screening.sources:
+    if not config.screening.models and not Registry(store).champions():
+        watch.note("screen", "no model is a champion yet, so none screens (skipped)")
+    elif config.screening.sources:
         screened = with_runner(screen, config.execution)(config, notes=tuple(watch.notes))
         watch.note("screen", screened.note)
     who = "" if trained is None else f"**{trained.model_id}** "

@@ -17,4 +17,5 @@ TINY: dict[str, Any] = {
     },
     "screening": {"name": "tiny", "sources": ["candidates"], "top_k": 5, "device": "cpu"},
     "execution": {"shard_size": 64},
+    "retraining": {"require_floor": False},  # so short a training is worse than trees
 }

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 IDS = ("source", "material_id")
 DECISION = "decision.json"
+FLOOR_SLACK = 0.01  # trees as a model round otherwise than trees as the floor
 
 
 class Decision(FrozenModel):
@@ -65,8 +66,9 @@ def promote_if_better(
 ) -> Decision:
     """Compare a model with the champion of its targets; promote it if it is better.
 
-    The first model of its targets and label schemes becomes champion unopposed. The
-    decision is kept beside the challenger; that a champion is compared with itself is none.
+    The first model of its targets and label schemes becomes champion unopposed. One that is
+    worse than its floor does not (see `below_floor`). The decision is kept beside the
+    challenger; that a champion is compared with itself is none.
 
     Raises:
         ModelError: The models cannot be compared (see `compare_models`).
@@ -92,6 +94,9 @@ def promote_if_better(
     else:
         base = registry.folder / champion
         decision = compare_models(store, base, challenger, training, config)
+    worse = below_floor(card, config) if decision.is_promoted else ""
+    if worse:
+        decision = decision.model_copy(update={"is_promoted": False, "reason": worse})
     write_text(challenger / DECISION, decision.model_dump_json(indent=1) + "\n")
     if decision.is_promoted:
         registry.promote(card.model_id, decision.reason)
@@ -110,10 +115,10 @@ def compare_models(
     The champion's test rows are frozen: neither it nor the challenger may have learned from
     them. Rows that are gone from the records, have lost the graph that either model needs,
     or on which the challenger was trained or validated do not count. Present labels are
-    used.
+    used. Without a labelled row left the champion stays.
 
     Raises:
-        ModelError: The models have other targets or label schemes, or share no test row.
+        ModelError: The models have other targets or label schemes.
         LabelSchemeError: The labels follow several schemes, or others than the models'.
     """
     device = choose_device(training.device)
@@ -128,10 +133,15 @@ def compare_models(
     rows = _shared_test_rows(data, champion, challenger)
     folders = [graph_folder(store, card.graph) for _, card in models]
     rows = _rows_with_graphs(data, rows, folders)
-    if not len(rows):
-        raise ModelError(
-            f"no row of the test split of {first.model_id} can judge {second.model_id}; "
-            "promote one of them by hand"
+    columns = [training.targets.index(name) for name in second.scaler.targets]
+    if not np.isfinite(data.labels[rows][:, columns]).any():
+        return Decision(
+            is_promoted=False,
+            reason=f"not promoted: no row of the test split of {first.model_id} can judge "
+            f"{second.model_id}; to replace the champion, compare both by `crystalgnn "
+            f"evaluate` and use `crystalgnn models promote {second.model_id}`",
+            champion=first.model_id,
+            challenger=second.model_id,
         )
     digests = data.rows[KEY].take(pa.array(rows)).to_pylist()
     metrics = []
@@ -196,6 +206,35 @@ def _rows_with_graphs(
     if not all(has_graphs):
         logger.warning("%d test rows lack a graph", len(rows) - sum(has_graphs))
     return rows[np.array(has_graphs, dtype=bool)]
+
+
+def below_floor(card: ModelCard, config: RetrainingConfig) -> str:
+    """Say why a model that is worse than its floor is not promoted; empty if it is not.
+
+    The floor are the trees on the composition that its card holds the test errors of. Worse
+    is a larger scaled error, or in one target an error larger by more than
+    `max_target_loss`.
+    """
+    model, floor = card.metrics.get("test", {}), card.baseline
+    shared = [name for name in model if name in floor]
+    if not shared or not config.require_floor:
+        return ""
+    worse = [
+        f"{model[name].error_name} of {name} {mine:.4f} against {other:.4f}"
+        for name in shared
+        if (mine := model[name].error) is not None
+        and (other := floor[name].error) is not None
+        and not mine <= other * (1 + config.max_target_loss)  # NaN is worse, too
+    ]
+    mine, other = (scaled_error([one[name] for name in shared]) for one in (model, floor))
+    if not worse and mine <= other * (1 + FLOOR_SLACK):
+        return ""
+    return (
+        f"not promoted: {card.model_id} is worse than trees that see the composition alone "
+        f"({', '.join(worse) or f'scaled test error {mine:.4f} against {other:.4f}'}); "
+        "check the units of the labels, add rows or train longer, or promote it by "
+        f"`crystalgnn models promote {card.model_id}` or retraining.require_floor: false"
+    )
 
 
 def decide(

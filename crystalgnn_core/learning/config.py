@@ -142,8 +142,12 @@ class RetrainingConfig(FrozenModel):
             that is needed.
         max_target_loss: Largest relative increase of the MAE, or Brier score of a class,
             of any one target.
+        require_floor: Do not promote a model that is worse than its floor, the trees that
+            see the composition alone: by its scaled test error, or in any one target by
+            more than `max_target_loss`.
     """
 
     start: Literal["fresh", "champion"] = "fresh"
     min_improvement: Annotated[float, Field(ge=0, lt=1)] = 0.0
     max_target_loss: Annotated[float, Field(ge=0)] = 0.05
+    require_floor: Annotated[bool, ADDED_LATER] = True

@@ -142,9 +142,11 @@ class Registry:
             return self.folder / champions[key]
         if reference == "champion":
             if not champions:
+                known = _listed(card.model_id for card in self.models())
                 raise ModelError(
-                    f"no champion in {self._place()}; train a model first, or name another "
-                    "--model or --store"
+                    f"no champion in {self._place()}; train a model first, name another "
+                    f"--model or --store, or make one of the models there ({known}) the "
+                    "champion by `crystalgnn models promote`"
                 )
             if len(champions) > 1:
                 raise ModelError(

@@ -52,6 +52,7 @@ BASE: dict[str, Any] = {
     "screening": {"name": "s", "sources": ["candidates"], "top_k": 40, "device": "cpu"},
     # many small shards: no stage is over before it can be killed
     "execution": {"shard_size": 8, "workers": 2},
+    "retraining": {"require_floor": False},  # so short a training is worse than trees
 }
 
 

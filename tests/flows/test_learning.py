@@ -83,6 +83,45 @@ def test_retrain_that_was_stopped_after_a_promotion_screens_at_the_next_start(
 
 
 @pytest.mark.usefixtures("prefect_api")
+def test_models_without_a_common_test_row_are_a_verdict_and_the_run_goes_on(tiny_config):
+    from flows.learning import retrain
+    from flows.pipeline import pipeline
+
+    first = pipeline(tiny_config).trained.model_id
+    settings = _with_new_data(tiny_config, n_candidates=50).model_dump()
+    settings["training"] |= {"sources": ["fresh"]}
+    elsewhere = PipelineConfig.model_validate(settings)
+    done = pipeline(elsewhere)
+    other = done.trained.model_id
+    assert (done.decision.is_promoted, done.decision.champion) == (False, first)
+    assert f"no row of the test split of {first} can judge {other}" in done.decision.reason
+    assert done.screened.result.n_scored > 0
+    [note] = [note.note for note in done.stages if note.stage == "compare"]
+    assert note == done.decision.reason
+    assert "no row of the test split" in Path(done.screened.report.page.path).read_text()
+
+    again = retrain(elsewhere)
+    assert again.decision == done.decision
+    assert [Path(model).name for model in again.screened.result.models] == [first]
+    Registry(tiny_config.store_path).promote(other, "by hand")  # as the reason says
+
+
+@pytest.mark.usefixtures("prefect_api")
+def test_a_model_below_its_floor_is_not_promoted_and_every_place_says_so(tiny_config):
+    from flows.learning import retrain
+    from flows.pipeline import pipeline
+
+    config = PipelineConfig.model_validate(tiny_config.model_dump() | {"retraining": {}})
+    done = pipeline(config)
+    assert not done.decision.is_promoted
+    for text in (done.decision.reason, Path(done.screened.report.page.path).read_text()):
+        assert "worse than trees that see the composition alone" in text
+    again = retrain(config)
+    assert (again.decision, again.screened) == (done.decision, None)
+    assert Registry(config.store_path).champions() == {}
+
+
+@pytest.mark.usefixtures("prefect_api")
 def test_retrain_from_the_champion_keeps_its_network_and_graphs(tiny_config):
     from flows.learning import finetune, retrain
     from flows.pipeline import pipeline
@@ -98,7 +137,7 @@ def test_retrain_from_the_champion_keeps_its_network_and_graphs(tiny_config):
     settings |= {
         "model": {},
         "graph": {},
-        "retraining": {"start": "champion"},
+        "retraining": {"start": "champion", "require_floor": False},
         "screening": {},
         "finetuning": {"epochs": 1, "batch_size": 32},
     }

@@ -9,6 +9,7 @@ from crystalgnn_core.errors import LabelSchemeError, ModelError
 from crystalgnn_core.learning.comparison import (
     DECISION,
     Decision,
+    below_floor,
     compare_models,
     decide,
     promote_if_better,
@@ -18,11 +19,13 @@ from crystalgnn_core.learning.evaluation import evaluate_model
 from crystalgnn_core.learning.metrics import ClassMetrics, Metrics
 from crystalgnn_core.learning.registry import Registry
 from crystalgnn_core.learning.splits import SplitConfig
+from crystalgnn_core.learning.training import train_model
+from crystalgnn_core.models.composition.config import CompositionTreesConfig
 from crystalgnn_core.records.label_schemes import MBJ
 from crystalgnn_core.records.schema import record_schema
 from crystalgnn_core.records.table.rows import content_digest
 from crystalgnn_core.records.table.store import RecordStore
-from tests.core.worlds import TRAINING, in_memory, train
+from tests.core.worlds import TRAINING, build_graphs, in_memory, train
 
 ENERGY, GAP = "formation_energy_per_atom", "band_gap"
 
@@ -110,8 +113,10 @@ def test_models_without_a_common_test_row_are_not_judged(store, model, challenge
     path = challenger / "test_predictions.parquet"
     rows = pd.read_parquet(path)
     rows.assign(source="elsewhere").to_parquet(path)
-    with pytest.raises(ModelError, match="no row of the test split"):
-        compare(store, model, challenger)
+    decision = compare(store, model, challenger)
+    assert (decision.is_promoted, decision.n_test) == (False, 0)
+    assert "no row of the test split" in decision.reason
+    assert f"models promote {challenger.name}" in decision.reason
     path.unlink()
     with pytest.raises(ModelError, match="is missing"):
         compare(store, model, challenger)
@@ -167,7 +172,7 @@ def test_classes_are_compared_by_their_brier_score():
     assert "Brier score of is_metal rose from 0.1000 to 0.1100" in reason
 
 
-ANY_IMPROVEMENT = RetrainingConfig(max_target_loss=100.0)
+ANY_IMPROVEMENT = RetrainingConfig(max_target_loss=100.0, require_floor=False)
 
 
 def promote(store, challenger, config=ANY_IMPROVEMENT):
@@ -192,6 +197,70 @@ def test_the_first_model_becomes_champion_and_is_then_not_compared_with_itself(
     assert (again.is_promoted, again.champion) == (False, model.name)
     assert "is the champion already" in again.reason
     assert kept(model) == first  # of how it became champion
+
+
+def judged(card, energy, gap, floor=None):
+    metrics = {"test": errors(energy, gap)}
+    baseline = errors(0.1, 0.4) if floor is None else floor
+    return card.model_copy(update={"metrics": metrics, "baseline": baseline})
+
+
+@pytest.mark.parametrize(
+    ("energy", "gap", "worse"),
+    [
+        (0.11, 0.2, ["MAE of formation_energy_per_atom 0.1100 against 0.1000"]),
+        (0.2, 0.5, ["formation_energy_per_atom 0.2000", "band_gap 0.5000 against 0.4000"]),
+        (0.104, 0.41, ["scaled test error 0.2065 against 0.2000"]),
+        (float("nan"), 0.1, ["formation_energy_per_atom nan against 0.1000"]),
+    ],
+)
+def test_a_model_that_is_worse_than_trees_is_named_with_what_to_do(
+    trained, energy, gap, worse
+):
+    said = below_floor(judged(trained.card, energy, gap), RetrainingConfig())
+    for part in (*worse, "check the units", f"models promote {trained.model_id}"):
+        assert part in said
+
+
+def test_a_model_is_not_below_a_floor_that_it_reaches_or_that_is_not_known(trained):
+    config = RetrainingConfig()
+    assert not below_floor(judged(trained.card, 0.104, 0.3), config)
+    assert not below_floor(judged(trained.card, 0.1001, 0.4), config)  # rounding
+    assert not below_floor(judged(trained.card, 9.0, 9.0, floor={}), config)
+    assert not below_floor(judged(trained.card, 9.0, 9.0), ANY_IMPROVEMENT)
+
+
+def test_classes_are_held_against_the_floor_by_their_brier_score(trained):
+    scores = of_class(0.11)
+    card = judged(trained.card, 0.1, 0.4, floor=of_class(0.1))
+    card = card.model_copy(update={"metrics": {"test": scores}})
+    assert "Brier score of is_metal 0.1100" in below_floor(card, RetrainingConfig())
+
+
+def test_neither_the_first_model_nor_a_better_one_is_promoted_below_the_floor(
+    store, model, trained
+):
+    assert trained.card.baseline[GAP].mae < trained.card.metrics["test"][GAP].mae
+    first = promote(store, model, RetrainingConfig())
+    assert not first.is_promoted
+    assert champions(store) == []
+    assert kept(model) == first
+    with pytest.raises(ModelError, match=f"no champion.*{model.name}.*models promote"):
+        Registry(store).resolve("champion")
+    Registry(store).promote(model.name, "by hand")
+    longer = Path(train(store, epochs=30).folder)
+    assert compare(store, model, longer).challenger_metrics[ENERGY].mae > 0
+    second = promote(store, longer, RetrainingConfig(max_target_loss=0.0))
+    assert "not promoted" in second.reason
+    assert champions(store) == [model.name]
+
+
+def test_trees_are_not_below_themselves(store):
+    trees = CompositionTreesConfig()
+    graph = trees.default_graph()
+    build_graphs(store, graph)
+    folder = Path(train_model(store, trees, TRAINING, graph).folder)
+    assert promote(store, folder, RetrainingConfig(max_target_loss=0.0)).is_promoted
 
 
 @pytest.fixture
