@@ -10,6 +10,7 @@ CrystalGNNError
 │   └── SuspiciousDataError  a source changed in a way that somebody should look at
 ├── RecordError           one record is unusable; it becomes a RejectedRecord
 ├── IntegrityError        a stored artifact is missing or damaged, or counts differ
+├── ServerError           the Prefect server is gone, refuses, or is something else
 ├── TrainingDivergedError the loss became NaN, infinite, or ran away
 └── TransientError        a second try may succeed; tasks retry only this branch
 """
@@ -97,6 +98,10 @@ class IntegrityError(CrystalGNNError):
 
 class TrainingDivergedError(CrystalGNNError):
     """The training loss became NaN or infinite, or ran away."""
+
+
+class ServerError(CrystalGNNError):
+    """The Prefect server is gone, refuses, or is something else."""
 
 
 class TransientError(CrystalGNNError):

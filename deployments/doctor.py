@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import NamedTuple
 
 from packaging.version import Version
 
+from crystalgnn_core.errors import ServerError
 from deployments.tables import show_rows
 
 CAPS = {"fastapi": "0.151", "sqlalchemy": "2.1", "prefect": "3.9"}
@@ -71,8 +71,17 @@ def _device() -> Finding:
 
 
 def _prefect() -> Finding:
-    url = os.environ.get("PREFECT_API_URL")
-    return Finding("Prefect API", url or "started with each command", is_fine=True)
+    from prefect.settings import PREFECT_API_URL
+
+    from deployments.server_errors import check_server, server_address
+
+    if not PREFECT_API_URL.value():
+        return Finding("Prefect API", "started with each command", is_fine=True)
+    try:
+        check_server()
+    except ServerError as error:
+        return Finding("Prefect API", "no answer", is_fine=False, advice=str(error))
+    return Finding("Prefect API", server_address(), is_fine=True)
 
 
 def _disk(folder: Path) -> Finding:

@@ -14,14 +14,22 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from crystalgnn_core.errors import TransientError
+from crystalgnn_core.errors import ServerError
+from deployments.server_errors import check_server, server_errors
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+
+N_RETRIES = 3  # of requests to a busy server, after 2, 4 and 8 s
 
 
 @contextmanager
-def prefect_server(*, with_services: bool = False, timeout: float = 120.0) -> Iterator[str]:
+def prefect_server(
+    *,
+    with_services: bool = False,
+    timeout: float = 120.0,
+    on_death: Callable[[str], None] | None = None,
+) -> Iterator[str]:
     """Start a Prefect API server, point this process at it, stop it at the end.
 
     A server named by PREFECT_API_URL (environment or profile) is used as it is. Otherwise a
@@ -32,18 +40,21 @@ def prefect_server(*, with_services: bool = False, timeout: float = 120.0) -> It
     Args:
         with_services: Run the scheduler and the other services that schedules need.
         timeout: Seconds to wait for the server; a fresh home migrates its database first.
+        on_death: Called with the API URL, in a thread, when the child ends too early.
 
     Yields:
         The API URL.
 
     Raises:
-        TransientError: The server ended or did not answer in time.
+        ServerError: The server ended, refuses, or did not answer in time.
     """
     from filelock import FileLock
-    from prefect.settings import PREFECT_API_URL, PREFECT_HOME, temporary_settings
+    from prefect.settings import PREFECT_API_URL, PREFECT_HOME
 
     if url := PREFECT_API_URL.value():
-        yield url
+        check_server()
+        with server_errors():
+            yield url
         return
     PREFECT_HOME.value().mkdir(parents=True, exist_ok=True)
     # Two first starts in one home would migrate the database at the same time, and fail.
@@ -57,12 +68,34 @@ def prefect_server(*, with_services: bool = False, timeout: float = 120.0) -> It
         except BaseException:
             _stop(child)
             raise
-    before = os.environ.get("PREFECT_API_URL")
+    is_over = threading.Event()
+    if on_death is not None:
+        arguments = (child, url, is_over, on_death)
+        threading.Thread(target=_watch, args=arguments, daemon=True).start()
     try:
-        os.environ["PREFECT_API_URL"] = url  # for flow runs in child processes
-        with temporary_settings({PREFECT_API_URL: url}):
+        with _pointed_at(url), server_errors(f"see {log_file()}"):
+            yield url
+    finally:
+        is_over.set()
+        _stop(child)
+
+
+@contextmanager
+def _pointed_at(url: str) -> Iterator[None]:
+    """Let this process and its children use a server that nobody else can start again."""
+    from prefect.settings import (
+        PREFECT_API_URL,
+        PREFECT_CLIENT_MAX_RETRIES,
+        temporary_settings,
+    )
+
+    before = os.environ.get("PREFECT_API_URL")
+    os.environ["PREFECT_API_URL"] = url  # for flow runs in child processes
+    few = {PREFECT_CLIENT_MAX_RETRIES: N_RETRIES}
+    try:
+        with temporary_settings({PREFECT_API_URL: url}, set_defaults=few):
             try:
-                yield url
+                yield
             finally:
                 _drain()  # the last logs and events, while somebody still listens
     finally:
@@ -70,7 +103,17 @@ def prefect_server(*, with_services: bool = False, timeout: float = 120.0) -> It
             os.environ.pop("PREFECT_API_URL", None)
         else:
             os.environ["PREFECT_API_URL"] = before
-        _stop(child)
+
+
+def _watch(
+    child: subprocess.Popen[bytes],
+    url: str,
+    is_over: threading.Event,
+    on_death: Callable[[str], None],
+) -> None:
+    child.wait()
+    if not is_over.is_set():
+        on_death(url)
 
 
 def main() -> None:
@@ -96,9 +139,9 @@ def main() -> None:
         while os.getppid() == arguments.parent:
             time.sleep(0.5)
         # flow runs of a killed `serve` can still report their crash, freeing their slot
-        _signal_clients(url, signal.SIGTERM)
+        signal_clients(url, signal.SIGTERM)
         time.sleep(4.0)
-        _signal_clients(url, signal.SIGKILL)
+        signal_clients(url, signal.SIGKILL)
         server.should_exit = True
         time.sleep(5.0)
         os._exit(1)
@@ -107,7 +150,7 @@ def main() -> None:
     server.run(sockets=[listener])
 
 
-def _signal_clients(url: str, number: signal.Signals) -> None:
+def signal_clients(url: str, number: signal.Signals) -> None:
     """Signal the processes started with this API URL (on Linux, which has /proc)."""
     wanted = f"PREFECT_API_URL={url}".encode()
     for environment in Path("/proc").glob("[0-9]*/environ"):
@@ -125,10 +168,12 @@ def _api_url(listener: socket.socket) -> str:
 
 def _start(listener: socket.socket, *, with_services: bool) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-m", __name__, str(listener.fileno()), str(os.getpid())]
+    if Path.cwd() != Path(__file__).parents[1]:
+        command.insert(1, "-P")  # a user's own folder `deployments` here is not ours
     if with_services:
         command.append("--with-services")
     # A session of its own: Ctrl-C reaches this process first, which still has logs to send.
-    with _log_file().open("ab") as log:
+    with log_file().open("ab") as log:
         return subprocess.Popen(
             command,
             pass_fds=[listener.fileno()],
@@ -139,7 +184,8 @@ def _start(listener: socket.socket, *, with_services: bool) -> subprocess.Popen[
         )
 
 
-def _log_file() -> Path:
+def log_file() -> Path:
+    """Return the file for what the server itself has to say."""
     from prefect.settings import PREFECT_HOME
 
     return PREFECT_HOME.value() / "server.log"
@@ -157,10 +203,10 @@ def _wait_until_healthy(child: subprocess.Popen[bytes], url: str, timeout: float
         except httpx.TransportError:
             time.sleep(0.1)
     status = child.poll()
-    raise TransientError(
+    raise ServerError(
         f"the Prefect server did not answer within {timeout:.0f} s"
         if status is None
-        else f"the Prefect server ended with status {status}; see {_log_file()}"
+        else f"the Prefect server ended with status {status}; see {log_file()}"
     )
 
 

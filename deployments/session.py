@@ -17,6 +17,7 @@ QUIET = {
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     # a failed flow ends in one line of ours, not in Prefect's traceback
     "PREFECT_LOGGING_LEVEL": "CRITICAL",
+    "PREFECT_LOGGING_INTERNAL_LEVEL": "CRITICAL",  # of a server that is gone
     "PREFECT_LOGGING_EXTRA_LOGGERS": ",".join(OUR_LOGGERS),
 }
 
@@ -32,12 +33,22 @@ def prepare_environment(*, verbose: bool) -> None:
     if Path.cwd() != Path(__file__).parents[1]:
         # `python -m` in a child would take a user's own folder `flows` here for ours
         os.environ["PYTHONSAFEPATH"] = "1"
+    _keep_loopback_from_proxies()
     logging.basicConfig(
         level=logging.WARNING, format="%(asctime)s %(message)s", datefmt="%H:%M:%S"
     )
+    logging.raiseExceptions = False  # of a server that is gone, reported by its error
     for name in OUR_LOGGERS:
         shows_stages = verbose or name == "flows"
         logging.getLogger(name).setLevel(logging.INFO if shows_stages else logging.WARNING)
+
+
+def _keep_loopback_from_proxies() -> None:
+    """Send requests to the server on this machine there, in this process and children."""
+    spared = os.environ.get("no_proxy") or os.environ.get("NO_PROXY") or ""
+    if "127.0.0.1" not in spared:
+        names = ",".join(filter(None, [spared, "127.0.0.1", "localhost"]))
+        os.environ.update(no_proxy=names, NO_PROXY=names)
 
 
 @contextmanager

@@ -40,3 +40,16 @@ def wait_until_gone(value: str, timeout: float) -> list[str]:
     while processes_with(value) and time.monotonic() < deadline:
         time.sleep(0.2)
     return processes_with(value)
+
+
+def children_of(pid: int) -> list[int]:
+    """Return the process ids of the direct children of a process."""
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = stat.read_text().rsplit(")", 1)[1].split()
+        except OSError:
+            continue
+        if int(fields[1]) == pid:
+            found.append(int(stat.parent.name))
+    return found

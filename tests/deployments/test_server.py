@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.processes import children_of
+
 pytestmark = pytest.mark.xdist_group("prefect")
 
 HOLD = """
@@ -18,18 +20,6 @@ with prefect_server() as url:
     print(url, flush=True)
     time.sleep(float(sys.argv[1]))
 """
-
-
-def _children(pid: int) -> list[int]:
-    found = []
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            fields = stat.read_text().rsplit(")", 1)[1].split()
-        except OSError:
-            continue
-        if int(fields[1]) == pid:
-            found.append(int(stat.parent.name))
-    return found
 
 
 def _is_running(pid: int) -> bool:
@@ -52,7 +42,7 @@ def test_server_is_gone_after_its_parent(number):
     ) as process:
         assert process.stdout is not None
         assert process.stdout.readline().startswith("http://127.0.0.1:")
-        servers = _children(process.pid)
+        servers = children_of(process.pid)
         assert len(servers) == 1
         process.send_signal(number)
         process.wait(timeout=30)
