@@ -12,6 +12,7 @@ from crystalgnn_core.records.provenance import (
     read_provenance,
     write_provenance,
 )
+from crystalgnn_core.storage.checksums import LIST
 
 MP = Provenance(
     source="mp",
@@ -58,7 +59,9 @@ def test_provenance_is_kept_and_replaced(tmp_path):
     write_provenance(tmp_path, MP.model_copy(update={"source_version": "2026.1"}))
     kept = read_provenance(tmp_path, "mp")
     assert kept == MP.model_copy(update={"source_version": "2026.1"})
-    provenance_path(tmp_path, "mp").write_text('{"source": "mp"}')
+    path = provenance_path(tmp_path, "mp")
+    path.write_text('{"source": "mp"}')
+    path.with_name(LIST).unlink()  # as if another version had written it
     with pytest.raises(IntegrityError, match="ingest mp again"):
         read_provenance(tmp_path, "mp")
 
