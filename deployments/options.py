@@ -189,27 +189,24 @@ def require_table_name(output: Path | None) -> None:
         raise InputError(f"{given}: the name must end in {' or '.join(TABLE_SUFFIXES)}")
 
 
-def require_models(config: PipelineConfig, references: Sequence[str]) -> None:
-    """Refuse models that cannot be found, before anything starts.
-
-    Args:
-        config: Settings; those of a pre-screen name models, too.
-        references: Models of the screen.
+def require_ready(
+    config: PipelineConfig,
+    models: Sequence[str] = (),
+    *,
+    trains: bool = False,
+    screens: bool = True,
+) -> None:
+    """Refuse a job that could not come to its end, before a server is started.
 
     Raises:
-        ModelError: A reference fits nothing, or several models.
+        InputError: Something is missing (see `crystalgnn_core.screening.readiness`).
     """
-    from crystalgnn_core.learning.registry import Registry
+    from crystalgnn_core.screening.readiness import check_screening, check_training
 
-    prescreen = config.screening.prescreen
-    fast = () if prescreen is None else prescreen.models
-    for reference in (*references, *fast):
-        Registry(config.store_path).resolve(reference)
-
-
-def models_named_before(config: PipelineConfig) -> list[str]:
-    """Return the models of a screen that must be there before a training comes first."""
-    return [name for name in config.screening.models if not name.startswith("champion")]
+    if trains:
+        check_training(config)
+    if screens:
+        check_screening(config, models, trains=trains)
 
 
 def _find_config(name: str) -> Path:

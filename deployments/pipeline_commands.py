@@ -14,9 +14,8 @@ from deployments.options import (
     Set,
     Store,
     Verbose,
-    models_named_before,
-    require_models,
     require_names,
+    require_ready,
     require_sources,
     require_stored,
     takes_job,
@@ -79,6 +78,7 @@ def train(job: Job) -> None:
     """Train a model on the records of the training sources."""
     settings = job.settings()
     require_stored(settings, settings.training.sources, "training.sources")
+    require_ready(settings, trains=True, screens=False)
     with prefect_session(verbose=job.verbose):
         from flows.learning import describe_training
         from flows.learning import train as flow
@@ -97,6 +97,7 @@ def finetune(*, model: Base = "champion", job: Job) -> None:
     require_names(settings.training.sources, "training.sources")
     Registry(settings.store_path).resolve(model)
     require_stored(settings, settings.training.sources, "training.sources")
+    require_ready(settings, trains=True, screens=False)
     with prefect_session(verbose=job.verbose):
         from flows.learning import describe_training
         from flows.learning import finetune as flow
@@ -134,7 +135,7 @@ def screen(
     require_names(settings.screening.sources, "screening.sources, or CANDIDATES")
     if candidates is not None:
         require_sources(settings)
-    require_models(settings, model or settings.screening.models or ("champion",))
+    require_ready(settings, model or ())
     if candidates is None:
         require_stored(settings, settings.screening.sources, "screening.sources")
     with prefect_session(verbose=job.verbose):
@@ -154,8 +155,10 @@ def rescreen(job: Job) -> None:
     """Screen again with the champion; score only what changed since the last screen."""
     settings = job.settings()
     require_names(settings.screening.sources, "screening.sources")
-    require_models(settings, settings.screening.models or ("champion",))
-    require_stored(settings, settings.screening.sources, "screening.sources")
+    require_ready(settings)
+    require_stored(
+        settings, settings.screening.sources, "screening.sources", or_configured=True
+    )
     with prefect_session(verbose=job.verbose):
         from flows.screening import rescreen as flow
 
@@ -168,9 +171,10 @@ def retrain(job: Job) -> None:
     """Train a challenger on new labelled records; promote it only if it is better."""
     settings = job.settings()
     require_names(settings.training.sources, "training.sources")
-    if settings.screening.sources:
-        require_models(settings, models_named_before(settings))
-    require_stored(settings, settings.training.sources, "training.sources")
+    require_stored(
+        settings, settings.training.sources, "training.sources", or_configured=True
+    )
+    require_ready(settings, trains=True, screens=bool(settings.screening.sources))
     with prefect_session(verbose=job.verbose):
         from flows.learning import retrain as flow
 
@@ -206,7 +210,7 @@ def _run_pipeline(config: PipelineConfig, *, verbose: bool, label: str) -> None:
         ("screening", config.screening.sources),
     ):
         require_stored(config, names, f"{stage}.sources", or_configured=True)
-    require_models(config, models_named_before(config))
+    require_ready(config, trains=True)
     with prefect_session(verbose=verbose):
         from flows.pipeline import pipeline as flow
 

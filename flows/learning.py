@@ -15,6 +15,7 @@ from crystalgnn_core.learning.metrics import describe_errors
 from crystalgnn_core.learning.registry import Registry, key_of
 from crystalgnn_core.learning.training import TrainedModel, model_folder
 from crystalgnn_core.records.gate.acceptance import require_accepted
+from crystalgnn_core.screening.readiness import check_screening, check_training
 from flows.graphs import build_graphs
 from flows.records import ingest
 from flows.screening import ScreenSummary, screen
@@ -53,10 +54,12 @@ class RetrainSummary(FrozenModel):
 def train(config: PipelineConfig) -> TrainedModel:
     """Train the configured model on the records of the training sources.
 
-    1. Stop if the newest version of a source is suspicious and was not accepted.
+    1. Check that sources, labels and device are there, and stop if the newest version of a
+       source is suspicious and was not accepted.
     2. Build the graphs that are missing.
     3. Train, continuing an interrupted run; an equal finished model is reused.
     """
+    check_training(config)
     require_accepted(config.store_path, config.training.sources, config.gate)
     with_runner(build_graphs, config.execution)(config, sources=config.training.sources)
     return fit_model(config.store_path, config.model, config.training, config.graph)
@@ -66,12 +69,14 @@ def train(config: PipelineConfig) -> TrainedModel:
 def finetune(config: PipelineConfig, model: str) -> TrainedModel:
     """Fine-tune a model on the records of the training sources.
 
-    1. Stop if the newest version of a source is suspicious and was not accepted.
+    1. Check that sources, labels and device are there, and stop if the newest version of a
+       source is suspicious and was not accepted.
     2. Find the base model; a published checkpoint is converted.
     3. Build the graphs that are missing, as the base model expects them.
     4. Fine-tune, continuing an interrupted run; an equal finished model is reused.
     """
     store = config.store_path
+    check_training(config)
     require_accepted(store, config.training.sources, config.gate)
     base = Registry(store).resolve(model)
     _build_as_expected(config, base)
@@ -82,17 +87,21 @@ def finetune(config: PipelineConfig, model: str) -> TrainedModel:
 def retrain(config: PipelineConfig) -> RetrainSummary:
     """Train a challenger when labelled records changed; keep the better model.
 
-    1. Ingest all sources; unchanged ones are skipped.
+    1. Check that sources, labels, models and devices are there for every stage; then
+       ingest all sources; unchanged ones are skipped.
     2. Stop if the newest version of a source is suspicious and was not accepted.
     3. Build the graphs that are missing.
     4. Unless the champion was trained on exactly these rows, train a challenger, from
        fresh weights or from those of the champion, and compare both on the champion's
        frozen test split; promote only a better challenger.
-    5. Screen with the champion. It is done in any case: an earlier run may have been
-       stopped after the promotion, and a screen that is there already is reused. Without
-       any champion there is no screen.
+    5. Screen with the champion of the training targets, or the configured models. It is
+       done in any case: an earlier run may have been stopped after the promotion, and a
+       screen that is there already is reused. Without a champion there is no screen.
     """
     store, watch = config.store_path, Stopwatch()
+    check_training(config)
+    if config.screening.sources:
+        check_screening(config, trains=True)
     ingested = with_runner(ingest, config.execution)(config)
     watch.note("ingest", ingested.note)
     require_accepted(store, config.training.sources, config.gate)
@@ -100,13 +109,8 @@ def retrain(config: PipelineConfig) -> RetrainSummary:
         config, sources=config.training.sources
     )
     watch.note("graphs", built.note)
-    reason, trained, decision = _challenge(config, watch)
-    screened = None
-    if not config.screening.models and not Registry(store).champions():
-        watch.note("screen", "no model is a champion yet, so none screens (skipped)")
-    elif config.screening.sources:
-        screened = with_runner(screen, config.execution)(config, notes=tuple(watch.notes))
-        watch.note("screen", screened.note)
+    key, reason, trained, decision = _challenge(config, watch)
+    screened = _screen_with_champion(config, key, watch)
     who = "" if trained is None else f"**{trained.model_id}** "
     publish_summary("retrain", tuple(watch.notes), f"{who}{reason}")
     return RetrainSummary(
@@ -116,8 +120,11 @@ def retrain(config: PipelineConfig) -> RetrainSummary:
 
 def _challenge(
     config: PipelineConfig, watch: Stopwatch
-) -> tuple[str, TrainedModel | None, Decision | None]:
-    """Train and judge a challenger, unless the champion knows these rows; say what came."""
+) -> tuple[str, str, TrainedModel | None, Decision | None]:
+    """Train and judge a challenger, unless the champion knows these rows; say what came.
+
+    The first string is the key of the champion of these targets, the second the outcome.
+    """
     store = config.store_path
     summary = summarise_training_data(store, config.model, config.training, config.graph)
     key = key_of(config.training.targets, summary.label_schemes)
@@ -131,7 +138,7 @@ def _challenge(
     if champion is not None and _is_trained_on(store, champion, summary):
         reason = f"champion {champion} is trained on these rows already (skipped)"
         watch.note("train", reason)
-        return reason, None, None
+        return key, reason, None, None
     if base is not None:
         trained = finetune_model(store, base, config.training, config.finetuning)
     else:
@@ -139,7 +146,26 @@ def _challenge(
     watch.note("train", describe_training(trained))
     decision = judge_challenger(store, trained, config.training, config.retraining)
     watch.note("compare", decision.reason)
-    return decision.reason, trained, decision
+    return key, decision.reason, trained, decision
+
+
+def _screen_with_champion(
+    config: PipelineConfig, key: str, watch: Stopwatch
+) -> ScreenSummary | None:
+    """Screen with the configured models, or with the champion of a key if there is one."""
+    if not config.screening.sources:
+        return None
+    models = config.screening.models
+    if not models:
+        if Registry(config.store_path).champion(key) is None:
+            watch.note("screen", f"no model is the champion of {key} yet (skipped)")
+            return None
+        models = (f"champion:{key}",)
+    screened = with_runner(screen, config.execution)(
+        config, models=models, notes=tuple(watch.notes)
+    )
+    watch.note("screen", screened.note)
+    return screened
 
 
 def describe_training(trained: TrainedModel) -> str:

@@ -10,7 +10,7 @@ from crystalgnn_core.learning.comparison import Decision
 from crystalgnn_core.learning.training import TrainedModel
 from crystalgnn_core.records.gate.acceptance import require_accepted
 from crystalgnn_core.reporting.report import StageNote
-from crystalgnn_core.screening.ranking import check_targets
+from crystalgnn_core.screening.readiness import check_screening, check_training
 from flows.graphs import BuildSummary, build_graphs
 from flows.learning import describe_training
 from flows.records import IngestSummary, ingest
@@ -35,17 +35,17 @@ class PipelineSummary(FrozenModel):
 def pipeline(config: PipelineConfig) -> PipelineSummary:
     """Go from sources to a ranked report; every stage skips what is done already.
 
-    1. Ingest the sources into the record table.
-    2. Stop if the newest version of a training source is suspicious and not accepted.
-    3. Build the graphs of training data and candidates.
-    4. Train the model, continuing an interrupted run.
-    5. Make it the champion if it is the first or better than the present one.
-    6. Screen the candidates with the model just trained, unless others are configured.
+    1. Check that sources, labels, models and devices are there for every stage.
+    2. Ingest the sources into the record table.
+    3. Stop if the newest version of a training source is suspicious and not accepted.
+    4. Build the graphs of training data and candidates.
+    5. Train the model, continuing an interrupted run.
+    6. Make it the champion if it is the first or better than the present one.
+    7. Screen the candidates with the model just trained, unless others are configured.
     """
     store, watch = config.store_path, Stopwatch()
-    if not config.screening.models:
-        trained_targets = [("the model to be trained", config.training.targets)]
-        check_targets(trained_targets, config.screening.score)
+    check_training(config)
+    check_screening(config, trains=True)
     ingested = with_runner(ingest, config.execution)(config)
     watch.note("ingest", ingested.note)
     require_accepted(store, config.training.sources, config.gate)

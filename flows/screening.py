@@ -14,6 +14,7 @@ from crystalgnn_core.learning.cards import read_card
 from crystalgnn_core.learning.registry import Registry
 from crystalgnn_core.reporting.report import StageNote
 from crystalgnn_core.reporting.screen import ReportState
+from crystalgnn_core.screening.readiness import check_screening
 from crystalgnn_core.screening.result import ScreenResult
 from flows.graphs import build_graphs
 from flows.records import ingest
@@ -24,7 +25,6 @@ from tasks.screening import (
     predict_candidates,
     prescreen_candidates,
     rank,
-    require_scored_targets,
     write_screen_report,
 )
 
@@ -82,7 +82,7 @@ def screen(
     """Predict, rank and report the candidates.
 
     1. Find the models: those given, those configured, or the champion. Together they must
-       predict what the criteria judge.
+       predict what the criteria judge; candidates and device must be there.
     2. If a pre-screen is configured, let its fast models choose the candidates that go on.
     3. Build the graphs that are missing, with each model's graph settings.
     4. Predict what has no prediction yet, one task per shard.
@@ -90,14 +90,13 @@ def screen(
     6. Write the report; `notes` on earlier stages appear in it.
     """
     store, screening, watch = config.store_path, config.screening, Stopwatch()
+    check_screening(config, models)
     find = Registry(store).resolve
     folders = tuple(map(find, models or screening.models or ("champion",)))
-    require_scored_targets(screening, folders)
     _name_unused_graph(config, folders)
     prescreened = None
     if screening.prescreen is not None:
         fast = tuple(map(find, screening.prescreen.models))
-        require_scored_targets(screening, fast)
         _predict(config, fast)
         prescreened = prescreen_candidates(store, screening, fast)
         watch.note("prescreen", prescreened.note)
@@ -149,9 +148,11 @@ def _predict(
 def rescreen(config: PipelineConfig) -> ScreenSummary:
     """Screen again after databases or the champion changed; score only what changed.
 
-    1. Ingest all sources; unchanged ones are skipped.
-    2. Screen: structures that the model has predicted before keep their predictions.
+    1. Check that candidates, models and device are there.
+    2. Ingest all sources; unchanged ones are skipped.
+    3. Screen: structures that the model has predicted before keep their predictions.
     """
+    check_screening(config)
     watch = Stopwatch()
     ingested = with_runner(ingest, config.execution)(config)
     watch.note("ingest", ingested.note)

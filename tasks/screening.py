@@ -6,7 +6,6 @@ from pathlib import Path
 
 from prefect import task
 
-from crystalgnn_core.learning.cards import read_card
 from crystalgnn_core.reporting.report import StageNote
 from crystalgnn_core.reporting.screen import ReportState, report_screen
 from crystalgnn_core.screening.candidates import read_candidates
@@ -17,18 +16,11 @@ from crystalgnn_core.screening.prescreening import (
     kept_digests,
     prescreen,
 )
-from crystalgnn_core.screening.ranking import check_models
 from crystalgnn_core.screening.result import ScreenResult
 from crystalgnn_core.screening.screen import rank_screen
 from crystalgnn_core.storage.shards import KEY, ShardJob, ShardState
 from tasks.graphs import ShardPlan
 from tasks.options import OPTIONS
-
-
-@task(**OPTIONS)
-def require_scored_targets(screening: ScreeningConfig, models: tuple[Path, ...]) -> None:
-    """Refuse models that together do not predict what the criteria judge."""
-    check_models([read_card(model) for model in models], screening.score)
 
 
 @task(**OPTIONS)

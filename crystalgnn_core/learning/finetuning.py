@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from crystalgnn_core.errors import ModelError
 from crystalgnn_core.graphs.shards import graph_folder
-from crystalgnn_core.learning.cards import read_card
 from crystalgnn_core.learning.checkpoints import load_bundle
 from crystalgnn_core.learning.data import load_training_data
 from crystalgnn_core.learning.lineage import card_of_finetuned
@@ -19,6 +18,7 @@ from crystalgnn_core.learning.training import (
 )
 from crystalgnn_core.learning.transfer import freeze, transfer, transferred_scaler
 from crystalgnn_core.models.cgcnn.config import CGCNNConfig
+from crystalgnn_core.models.network import layer_names_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -93,10 +93,11 @@ def base_graph(base: Path, model: NetworkConfig, graph: GraphConfig) -> GraphCon
     Settings that are what they are by default ask for nothing.
 
     Raises:
-        ModelError: The base model is no bundle, or network or graphs are configured in
-            another way than its own.
+        ModelError: The base model is no bundle, or of a kind that cannot be fine-tuned, or
+            network or graphs are configured in another way than its own.
     """
-    card = read_card(base)
+    network, card = load_bundle(base)
+    layer_names_of(network)
     if model not in (card.model, CGCNNConfig()):
         raise ModelError(
             f"{card.model_id} is a network with {_difference(model, card.model)}; leave "

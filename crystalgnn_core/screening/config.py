@@ -40,7 +40,8 @@ class ScoreConfig(FrozenModel):
         energy_width: Width of the transition, eV/atom.
         gap_window: Lowest and highest wanted band gap, eV.
         gap_width: How quickly desirability falls outside the window, eV.
-        energy_weight: Weight w of the energy.
+        energy_weight: Weight w of the energy; with 1 the gap is not judged, with 0 the
+            energy is not.
     """
 
     criteria: Annotated[tuple[AnyCriterion, ...], ADDED_LATER] = ()
@@ -73,11 +74,11 @@ class ScoreConfig(FrozenModel):
         return {name: value for name, value in written.items() if name not in unused}
 
     def resolve(self) -> tuple[Criterion, ...]:
-        """Return the criteria, also those of the shorter spelling."""
+        """Return the criteria, also those of the shorter spelling that have a weight."""
         if self.criteria:
             return self.criteria
         low, high = self.gap_window
-        return (
+        both = (
             Below(
                 column="formation_energy_per_atom",
                 midpoint=self.energy_midpoint,
@@ -92,6 +93,7 @@ class ScoreConfig(FrozenModel):
                 weight=1.0 - self.energy_weight,
             ),
         )
+        return tuple(criterion for criterion in both if criterion.weight)
 
     @property
     def targets(self) -> tuple[str, ...]:

@@ -4,12 +4,14 @@ import pytest
 
 from crystalgnn_core.errors import LabelSchemeError
 from crystalgnn_core.records.label_schemes import MBJ, MP_2020
-from crystalgnn_core.screening.config import ScoreConfig
-from crystalgnn_core.screening.criteria import Below
+from crystalgnn_core.screening.criteria import Below, Window
 from crystalgnn_core.screening.quality import RankingQuality, judge_ranking
 
 ENERGY, GAP = "formation_energy_per_atom", "band_gap"
-CONFIG = ScoreConfig(energy_weight=1.0, gap_window=(1.0, 2.0)).resolve()
+CONFIG = (
+    Below(column=ENERGY, midpoint=-1.0, width=0.5),
+    Window(column=GAP, low=1.0, high=2.0, width=0.5, weight=0.0),
+)
 
 
 def judge(frame, config, k):
