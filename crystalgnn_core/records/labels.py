@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from numbers import Real
 from typing import TYPE_CHECKING, Literal
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 LabelRequirement = Literal["all", "any", "none"]
 MISSING_WORDS = frozenset({"", "-", "na", "n/a", "<na>", "nan", "none", "null"})
+_IMPLAUSIBLE = re.compile(r"(\w+) is ([-+.e\d]+)[^,]*, expected [^;]*; check the unit")
 CLASS_WORDS = {"true": 1.0, "false": 0.0}
 
 
@@ -70,6 +72,12 @@ def class_value(value: object) -> float | None:
     raise RecordError(
         "invalid_label", f"label {value!r} is no class; give 0, 1, true or false"
     )
+
+
+def implausible_value(message: str) -> tuple[str, float]:
+    """Return target and value of a message of `implausible_label`; no name of others."""
+    found = _IMPLAUSIBLE.search(message)
+    return ("", math.nan) if found is None else (found[1], float(found[2]))
 
 
 def checked_labels(raw: RawRecord) -> dict[str, float]:

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from crystalgnn_core.records.elements import NUMBER_OF_SYMBOL
 from crystalgnn_core.sources.ingest.run import read_source
 from crystalgnn_core.targets import scheme_column
 from tests.core.records.made_rows import read_formula, with_columns
@@ -140,5 +141,6 @@ def _rows(elements: list[list[str]], labels: dict[str, np.ndarray]) -> pa.Table:
         license=["CC-BY-4.0"] * n,
         source_version=["1"] * n,
         structure_digest=[f"d-{index}" for index in range(n)],
+        atomic_numbers=[[NUMBER_OF_SYMBOL[e.strip()] for e in names] for names in elements],
         **columns,
     )

@@ -8,11 +8,13 @@ import sys
 import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from unittest.mock import patch
 
 import numpy as np
 from pymatgen.core.structure import Structure
 
 from crystalgnn_core.sources import vasp
+from crystalgnn_core.sources.formats.vasprun import VaspRun, read_vasp_run
 from crystalgnn_core.sources.ingest.run import ingest_source
 from deployments.tables import show_rows
 from tests.core.sources.vasprun_texts import vasprun_text
@@ -25,14 +27,12 @@ def main(n_runs: int = 2000) -> None:
     """Ingest a folder again and again; print what each ingest read."""
     rows: list[tuple[object, ...]] = []
     parsed: list[Path] = []
-    read = vasp.read_vasp_run
 
-    def counting(path: Path) -> vasp.VaspRun:
+    def counting(path: Path) -> VaspRun:
         parsed.append(path)
-        return read(path)
+        return read_vasp_run(path)
 
-    vasp.read_vasp_run = counting
-    with TemporaryDirectory() as name:
+    with TemporaryDirectory() as name, patch.object(vasp, "read_vasp_run", counting):
         folder = Path(name)
         for number in range(n_runs):
             _write_run(folder / "runs", number)

@@ -46,7 +46,7 @@ def _describe_alarm(report: GateReport) -> str:
     shown = report.reasons[:N_REASONS]
     more = len(report.reasons) - len(shown)
     reasons = "; ".join(shown) + (f"; and {more} more" if more else "")
-    return (
-        f"source {report.source}: version {report.version} is suspicious beside version "
-        f"{report.version_before}: {reasons}"
-    )
+    before = report.version_before
+    beside = "with nothing before" if before is None else f"beside version {before}"
+    version = f"source {report.source}: version {report.version}"
+    return f"{version} is suspicious {beside}: {reasons}"

@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 from pydantic import ValidationError
 
 from crystalgnn_core.errors import ConfigError, InputError, IntegrityError
+from crystalgnn_core.records.gate.first import FirstVersion, read_first_version
 from crystalgnn_core.records.gate.history import (
     Acceptance,
     GateEntry,
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from contextlib import AbstractContextManager
     from pathlib import Path
+
+    import pyarrow as pa
 
     from crystalgnn_core.records.table.diff import RowChanges
 
@@ -117,6 +120,7 @@ class GateLog:
                 rows,
                 self.config,
                 None if largest is None else largest.report,
+                first=self._first_version(base, profile),
             )
             entries, last = history.entries, history.last
             entry = GateEntry(
@@ -191,6 +195,14 @@ class GateLog:
         except (InputError, IntegrityError):  # cleaned up by another program, or damaged
             return None
 
+    def _first_version(
+        self, base: GateEntry | None, profile: RecordProfile
+    ) -> FirstVersion | None:
+        if base is not None and base.report.n_rows:
+            return None
+        records = RecordStore(self.store)
+        return read_first_version(records, rejects_of(records, self.source), profile)
+
     def _read(self) -> GateHistory:
         if not self.path.is_file():
             return GateHistory(source=self.source, is_pending=is_lost(self.path))
@@ -229,11 +241,15 @@ def profile_source(records: RecordStore, source: str) -> RecordProfile:
 
 def count_rejects(records: RecordStore, source: str) -> dict[str, int]:
     """Count the rows of a source that its ingest refused, by reason."""
+    reasons = rejects_of(records, source)["reason"].to_pylist()
+    return dict(sorted(Counter(reasons).items()))
+
+
+def rejects_of(records: RecordStore, source: str) -> pa.Table:
+    """Read the rows of a source that its ingest refused."""
     rejects = records.rejects()
-    is_own = pc.and_(
-        pc.equal(rejects["source"], source), pc.equal(rejects["stage"], INGEST_STAGE)
-    )
-    return dict(sorted(Counter(rejects["reason"].filter(is_own).to_pylist()).items()))
+    is_own = pc.equal(rejects["source"], source)
+    return rejects.filter(pc.and_(is_own, pc.equal(rejects["stage"], INGEST_STAGE)))
 
 
 def _describe_acceptance(entry: GateEntry) -> str:

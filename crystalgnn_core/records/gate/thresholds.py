@@ -21,6 +21,17 @@ MIN_LABELS = 50  # before, to know where labels lie
 MIN_NEW_LABELS = 20  # to compare them with those before
 MIN_PAIRS = 5  # changed or lost labels; fewer are corrections of single rows
 
+# of a first version, which is judged by what is known of inorganic crystals
+MIN_REFUSED = 20  # rows; fewer are looked at one by one
+MIN_IMPLAUSIBLE = 10  # rows
+FIRST_REFUSED = 0.5  # of the rows but those without a label
+FIRST_UNLABELLED = 0.95  # of the rows; a folder may hold many more than its label table
+FIRST_IMPLAUSIBLE = 0.05  # of the labels; below 0.1 % in databases
+LARGE_ENERGY = 5.0  # eV/atom; hardly any compound is as strongly bound as LaF3, 4.5
+USUAL_SIZES = (0.12, 2.3)  # times what is expected; 0.22 to 1.51 in sound sets
+USUAL_GAPS = (0.4, 15.0)  # eV, of the highest tenth of those above zero; 0.7 to 7.4
+USUAL_MODULI = (5.0, 700.0)  # GPa, of the highest tenth; 21 to 375 in sound sets
+
 # keys that configurations of earlier versions may hold
 FORMER_SETTINGS = {
     "small_update", "max_ids_lost", "max_new_unlabelled", "max_new_rejects", "min_pairs",
