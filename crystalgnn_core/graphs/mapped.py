@@ -16,7 +16,13 @@ import pyarrow.parquet as pq
 from crystalgnn_core.base import digest_of_strings
 from crystalgnn_core.errors import IntegrityError
 from crystalgnn_core.graphs.batches import GraphColumns, GraphDataset, columns_of
-from crystalgnn_core.storage.files import FileRef, atomic_directory, file_sha256, read_json
+from crystalgnn_core.storage.files import (
+    FileRef,
+    atomic_directory,
+    file_sha256,
+    read_json,
+    write_text,
+)
 from crystalgnn_core.storage.locks import locked
 from crystalgnn_core.storage.rows import missing_structures
 from crystalgnn_core.storage.shards import MAPPED, ShardSet
@@ -116,7 +122,7 @@ def _write(target: Path, shards: Iterable[pa.Table]) -> None:
             }
             for name in _LAYOUTS
         }
-        (folder / INDEX).write_text(json.dumps(index, indent=1), encoding="utf-8")
+        write_text(folder / INDEX, json.dumps(index, indent=1))
     logger.info("mapped the columns of %s", target.parent.parent)
 
 

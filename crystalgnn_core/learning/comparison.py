@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from pydantic import Field
 
 from crystalgnn_core.base import FrozenModel
@@ -21,7 +20,7 @@ from crystalgnn_core.learning.evaluation import refuse_other_schemes
 from crystalgnn_core.learning.fitting import evaluate
 from crystalgnn_core.learning.metrics import Metrics, scaled_error
 from crystalgnn_core.learning.registry import Registry, champion_key
-from crystalgnn_core.storage.files import write_text
+from crystalgnn_core.storage.files import read_table, write_text
 from crystalgnn_core.storage.shards import KEY, ShardSet
 
 if TYPE_CHECKING:
@@ -193,7 +192,7 @@ def _test_ids(model: Path) -> set[tuple[str, str]]:
     path = model / TEST_PREDICTIONS
     if not path.is_file():
         raise ModelError(f"{path} is missing; without it the test rows are not known")
-    table = pq.read_table(path, columns=list(IDS))
+    table = read_table(path, list(IDS))
     return set(zip(*(table[name].to_pylist() for name in IDS), strict=True))
 
 

@@ -32,6 +32,10 @@ if TYPE_CHECKING:
 
 POINTERS = "pointers.json"
 OPTIMIZER = "optimizer.safetensors"
+POINTED = {"last", "best", "epoch", "best_epoch", "best_error", "sha256"} | {
+    "param_groups",
+    "scheduler",
+}
 
 
 class Progress(NamedTuple):
@@ -106,7 +110,7 @@ class CheckpointFolder:
         """
         if not (self.folder / POINTERS).is_file():
             return Progress(0, 0, float("inf"), pd.DataFrame())
-        pointers = read_json(self.folder / POINTERS)
+        pointers = self._pointers()
         last = self.folder / pointers["last"]
         for name, digest in pointers["sha256"].items():
             stored = last / name
@@ -129,7 +133,15 @@ class CheckpointFolder:
 
     def best(self) -> tuple[Network, ModelCard]:
         """Load the bundle of the best epoch."""
-        return load_bundle(self.folder / read_json(self.folder / POINTERS)["best"])
+        return load_bundle(self.folder / self._pointers()["best"])
+
+    def _pointers(self) -> dict[str, Any]:
+        pointers = read_json(self.folder / POINTERS)
+        if not isinstance(pointers, dict) or not pointers.keys() >= POINTED:
+            raise IntegrityError(
+                f"{self.folder / POINTERS}: damaged; delete {self.folder} to train afresh"
+            )
+        return pointers
 
     def _of(self, epoch: int) -> Path:
         return self.folder / f"epoch-{epoch:05d}"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from crystalgnn_core.errors import IntegrityError
+from crystalgnn_core.graphs.mapped import INDEX
 from crystalgnn_core.learning.cards import CARD, WEIGHTS, ModelCard
 from crystalgnn_core.learning.resume import POINTERS
 from crystalgnn_core.records.links.table import STATE, TABLE, LinkReport
@@ -42,7 +43,7 @@ def owner_of(path: Path, kind: str) -> Path | None:
     is_pair = kind in (*SHARDS, "prescreens") and path.suffix == ".parquet"
     if is_pair and path.name != Path(TOMBSTONES).name:
         return path.with_suffix(".json")
-    name = OWNERS.get(path.name)
+    name = INDEX if path.parents[1].name == MAPPED else OWNERS.get(path.name)
     return None if name is None else path.with_name(name)
 
 

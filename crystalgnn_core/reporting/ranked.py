@@ -20,6 +20,7 @@ from crystalgnn_core.screening.candidates import read_candidates
 from crystalgnn_core.screening.cifs import cif_name
 from crystalgnn_core.screening.criteria import TRUE
 from crystalgnn_core.screening.quality import SETTING, refuse_mixed_values
+from crystalgnn_core.storage.files import read_table
 from crystalgnn_core.targets import TARGETS, scheme_column
 
 if TYPE_CHECKING:
@@ -107,7 +108,7 @@ def with_links(
     path = Path(result.folder).parent / result.previous / "ranking.parquet"
     if not path.is_file():
         return linked
-    before = pd.read_parquet(path, columns=[*KEYS, "rank"])
+    before = read_table(path, [*KEYS, "rank"]).to_pandas()
     merged = linked.merge(before.rename(columns={"rank": "_before"}), on=KEYS, how="left")
     pairs = zip(merged["rank"], merged.pop("_before"), strict=True)
     return merged.assign(change=[_change(rank, old) for rank, old in pairs])

@@ -32,7 +32,7 @@ from crystalgnn_core.reporting.report import MAX_TABLE_ROWS, ScreenCounts, Scree
 from crystalgnn_core.screening.criteria import TRUE
 from crystalgnn_core.screening.quality import RankingQuality
 from crystalgnn_core.screening.ranking import describe_score, score_candidates
-from crystalgnn_core.storage.files import FileRef, read_model, write_model
+from crystalgnn_core.storage.files import FileRef, read_model, read_table, write_model
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -131,7 +131,7 @@ def _compose(
     quality: RankingQuality | None,
 ) -> ScreenReport:
     folders = [Path(model) for model in result.models]
-    histories = [folder / HISTORY for folder in folders]
+    histories = [path for folder in folders if (path := folder / HISTORY).is_file()]
     schemes = {name: text for card in cards for name, text in card.label_schemes.items()}
     shown = ranking[[name for name in map(str, ranking) if not name.endswith("_scheme")]]
     return ScreenReport(
@@ -164,7 +164,7 @@ def _compose(
         n_top=config.top_k,
         quality=None if quality is None else describe_quality(quality),
         recovery=None if quality is None else _recovery(ranking, config, quality),
-        history=next((pd.read_parquet(path) for path in histories if path.is_file()), None),
+        history=read_table(histories[0]).to_pandas() if histories else None,
         changes=None
         if result.changes is None
         else {name.removeprefix("n_"): count for name, count in result.changes},
@@ -187,7 +187,7 @@ def _examples(result: ScreenResult) -> list[tuple[str, str, str]]:
 def _parity(card: ModelCard, model: Path) -> list[Comparison]:
     if not (model / TEST_PREDICTIONS).is_file():
         return []
-    rows = pd.read_parquet(model / TEST_PREDICTIONS)
+    rows = read_table(model / TEST_PREDICTIONS).to_pandas()
     return [
         compare_columns(
             rows, name, "test", ids="material_id", baseline=card.baseline.get(name)

@@ -246,9 +246,18 @@ def write_spool(target: Path, table: pa.Table) -> None:
 
 
 def read_spool(path: Path) -> pa.Table:
-    """Read what `write_spool` wrote."""
-    with pa.ipc.open_file(path.read_bytes()) as reader:
-        return reader.read_all()
+    """Read what `write_spool` wrote.
+
+    Raises:
+        FileNotFoundError: The rows are gone.
+        IntegrityError: The file is damaged.
+    """
+    content = path.read_bytes()
+    try:
+        with pa.ipc.open_file(content) as reader:
+            return reader.read_all()
+    except pa.ArrowException as error:
+        raise IntegrityError(f"{path}: damaged; start the run again") from error
 
 
 def _repeating(schema: pa.Schema) -> list[str]:

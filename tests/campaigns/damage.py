@@ -214,7 +214,7 @@ class Campaign:
             problem = "check: does not name it"
         commands, prefix = self.world.commands, ""
         if fnmatch.fnmatch(kind, MAPPED):
-            commands, prefix = [self.world.training], "graphs/"
+            commands, prefix = self.world.training[1:], "graphs/"
         ended, also = self._next_run(path, commands, prefix)
         if kind in KEPT_AS_IT_IS:
             ended, also = "passes", also * (ended != "rebuilt")

@@ -71,7 +71,10 @@ class SmallStore:
             ("pipeline", "--config", config),
             ("screen", "--config", folder / "fast.yaml", "--model", "champion"),
         ]
-        self.training: Command = ("train", "--config", config, "--set", "training.seed=1")
+        self.training: list[Command] = [
+            ("train", "--config", config, "--set", f"training.seed={seed}")
+            for seed in (1, 2)
+        ]
 
     def build(self) -> None:
         """Make the store in two rounds, so that rows change, appear and are removed."""
@@ -84,6 +87,7 @@ class SmallStore:
         self._write_crystals("lab", ["LiF"])
         self._write_config(n_candidates=50)
         self.rerun()
+        run(*self.training[0])
 
     def rerun(self) -> None:
         """Run all commands; each must succeed."""

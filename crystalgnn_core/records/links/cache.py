@@ -6,11 +6,11 @@ import logging
 from typing import TYPE_CHECKING, NamedTuple
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from crystalgnn_core.base import digest_of
+from crystalgnn_core.errors import IntegrityError
 from crystalgnn_core.records.links.symmetry import Fingerprint
-from crystalgnn_core.storage.files import write_table
+from crystalgnn_core.storage.files import read_table, write_table
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -62,10 +62,7 @@ class LinkCache:
     """
 
     def __init__(self, folder: Path, config: LinkConfig) -> None:
-        symmetry = digest_of([METHOD, config.symprecs])
-        matching = digest_of([METHOD, config.matching_digest()])
-        self._fingerprints_path = folder / f"fingerprints-{symmetry}.parquet"
-        self._pairs_path = folder / f"pairs-{matching}.parquet"
+        self._fingerprints_path, self._pairs_path = cache_files(folder, config)
         self.known = _read_known(self._fingerprints_path)
         self.pairs = _read_pairs(self._pairs_path)
 
@@ -107,6 +104,16 @@ class LinkCache:
         }
 
 
+def cache_files(folder: Path, config: LinkConfig) -> tuple[Path, Path]:
+    """Return the files of fingerprints and comparisons with some tolerances."""
+    symmetry = digest_of([METHOD, config.symprecs])
+    matching = digest_of([METHOD, config.matching_digest()])
+    return (
+        folder / f"fingerprints-{symmetry}.parquet",
+        folder / f"pairs-{matching}.parquet",
+    )
+
+
 def _read_known(path: Path) -> dict[str, KnownStructure]:
     table = _read(path, _FINGERPRINTS)
     return {
@@ -129,7 +136,7 @@ def _read(path: Path, schema: pa.Schema) -> pa.Table:
     if not path.is_file():
         return schema.empty_table()
     try:
-        return pq.read_table(path, schema=schema)
-    except (OSError, pa.ArrowException):
+        return read_table(path).cast(schema)
+    except (IntegrityError, ValueError):
         logger.warning("%s: damaged; structures are compared again", path)
         return schema.empty_table()

@@ -17,7 +17,7 @@ import pyarrow as pa
 from crystalgnn_core.base import digest_of
 from crystalgnn_core.errors import InputError
 from crystalgnn_core.records.label_schemes import SYNTHETIC_PREFIX
-from crystalgnn_core.records.links.cache import METHOD, LinkCache
+from crystalgnn_core.records.links.cache import METHOD, LinkCache, cache_files
 from crystalgnn_core.records.links.config import LinkConfig
 from crystalgnn_core.records.links.groups import (
     LinkedRow,
@@ -43,7 +43,7 @@ from crystalgnn_core.records.links.table import (
 from crystalgnn_core.records.provenance import read_provenance
 from crystalgnn_core.records.table.crystals import stream_crystals
 from crystalgnn_core.records.table.store import RecordStore
-from crystalgnn_core.storage.files import FileRef, write_table, write_text
+from crystalgnn_core.storage.files import FileRef, is_as_written, write_table, write_text
 from crystalgnn_core.storage.locks import locked
 from crystalgnn_core.storage.manifest import KEY
 from crystalgnn_core.wording import did_you_mean
@@ -79,7 +79,8 @@ def link_records(
         chosen = _choose(store, sources)
         settings = digest_of([METHOD, config.result_digest()])
         last = read_link_report(store)
-        if last is not None and last.table.is_intact():
+        has_cache = all(map(is_as_written, cache_files(folder, config)))
+        if last is not None and last.table.is_intact() and has_cache:
             now = (version, settings, chosen)
             if now == (last.record_version, last.settings, last.sources):
                 unchanged = {"n_fingerprints": 0, "n_compared": 0, "was_linked": False}

@@ -7,11 +7,10 @@ from collections import Counter, defaultdict
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 from pydantic import Field
 
 from crystalgnn_core.base import FrozenModel
-from crystalgnn_core.storage.files import FileRef, read_model
+from crystalgnn_core.storage.files import FileRef, read_model, read_table
 from crystalgnn_core.storage.manifest import KEY
 
 if TYPE_CHECKING:
@@ -82,9 +81,13 @@ def read_link_report(store: Path) -> LinkReport | None:
 
 
 def read_links(store: Path) -> pa.Table:
-    """Read the table of links, see `link_schema`; empty if nothing was linked yet."""
+    """Read the table of links, see `link_schema`; empty if nothing was linked yet.
+
+    Raises:
+        IntegrityError: The table is damaged.
+    """
     path = store / "links" / TABLE
-    return pq.read_table(path) if path.is_file() else link_schema().empty_table()
+    return read_table(path) if path.is_file() else link_schema().empty_table()
 
 
 def count_linked(store: Path, sources: Sequence[str], others: Sequence[str]) -> int | None:

@@ -25,6 +25,7 @@ from crystalgnn_core.records.label_schemes import MBJ
 from crystalgnn_core.records.schema import record_schema
 from crystalgnn_core.records.table.rows import content_digest
 from crystalgnn_core.records.table.store import RecordStore
+from crystalgnn_core.storage.files import write_table, write_text
 from tests.core.worlds import TRAINING, build_graphs, in_memory, train
 
 ENERGY, GAP = "formation_energy_per_atom", "band_gap"
@@ -112,7 +113,7 @@ def test_rows_that_the_challenger_learned_from_do_not_count(store, model, traine
 def test_models_without_a_common_test_row_are_not_judged(store, model, challenger):
     path = challenger / "test_predictions.parquet"
     rows = pd.read_parquet(path)
-    rows.assign(source="elsewhere").to_parquet(path)
+    write_table(path, pa.Table.from_pandas(rows.assign(source="elsewhere")))
     decision = compare(store, model, challenger)
     assert (decision.is_promoted, decision.n_test) == (False, 0)
     assert "no row of the test split" in decision.reason
@@ -146,10 +147,10 @@ def test_other_label_schemes_and_targets_are_refused(store, model, challenger):
     text = card.read_text()
     content = json.loads(text)
     content["label_schemes"]["band_gap"] = "PBE"
-    card.write_text(json.dumps(content))
+    write_text(card, json.dumps(content))
     with pytest.raises(ModelError, match=r"cannot be compared.*synthetic-1.*PBE"):
         compare(store, model, challenger)
-    card.write_text(text)
+    write_text(card, text)
     energy_alone = TRAINING.model_copy(update={"targets": (ENERGY,)})
     with pytest.raises(ModelError, match="band_gap cannot be judged"):
         compare(store, model, challenger, energy_alone)

@@ -16,6 +16,7 @@ from crystalgnn_core.records.provenance import Provenance, provenance_path
 from crystalgnn_core.records.schema import record_schema
 from crystalgnn_core.records.table.rows import content_digest
 from crystalgnn_core.records.table.store import RecordStore
+from crystalgnn_core.storage.files import write_text
 from tests.core.worlds import GRAPH, TRAINING, copy, in_memory
 
 GAP, ENERGY = "band_gap", "formation_energy_per_atom"
@@ -88,7 +89,7 @@ def test_run_types_of_one_scheme_are_one_set(own_store):
 def test_sources_licences_and_citations_are_told(own_store):
     path = provenance_path(own_store, "synthetic")
     known = Provenance.model_validate_json(path.read_text())
-    path.write_text(known.model_copy(update={"citation": "me"}).model_dump_json())
+    write_text(path, known.model_copy(update={"citation": "me"}).model_dump_json())
     edit(own_store, lambda _, row: row.update(license="CC BY-NC 4.0"), n=3)
     [facts] = load_training_data(own_store, TRAINING, GRAPH).summary.data_sources
     assert (facts.source, facts.kind, facts.n_rows) == ("synthetic", "synthetic", 80)
@@ -125,7 +126,7 @@ def test_refused_structures_are_counted_by_reason(own_store):
         {"structure_digest": key, "reason": "isolated_atom", "message": "alone"}
         for key in digests["structure_digest"].to_pylist()[:3]
     ]
-    shard.write_text(json.dumps(entry))
+    write_text(shard, json.dumps(entry))
     bare = {GAP: None, ENERGY: None}
     edit(own_store, lambda _, row: row.update(bare), n=1)
     summary = load_training_data(own_store, TRAINING, GRAPH).summary

@@ -28,6 +28,7 @@ from crystalgnn_core.models.network import output_layer
 from crystalgnn_core.records.schema import record_schema
 from crystalgnn_core.records.table.rows import content_digest
 from crystalgnn_core.records.table.store import RecordStore
+from crystalgnn_core.storage.files import write_text
 from tests.core.worlds import (
     GRAPH,
     MODEL,
@@ -273,7 +274,7 @@ def test_labels_of_another_scheme_are_learned_and_recorded(store, model, other):
     card = read_card(model)
     schemes = dict.fromkeys(TRAINING.targets, "MP legacy")
     content = json.loads((model / "card.json").read_text()) | {"label_schemes": schemes}
-    (model / "card.json").write_text(json.dumps(content))
+    write_text(model / "card.json", json.dumps(content))
     tuned = finetune_model(store, model, other, GENTLE)
     assert tuned.card.label_schemes == card.label_schemes != schemes
     assert tuned.card.base is not None
@@ -282,7 +283,7 @@ def test_labels_of_another_scheme_are_learned_and_recorded(store, model, other):
 
 def test_elements_that_the_base_has_not_seen_are_accepted(store, model, other):
     content = json.loads((model / "card.json").read_text())
-    (model / "card.json").write_text(json.dumps(content | {"elements": [1]}))
+    write_text(model / "card.json", json.dumps(content | {"elements": [1]}))
     tuned = finetune_model(store, model, other, GENTLE)
     assert {1, 8} <= set(tuned.card.elements)
 
