@@ -156,9 +156,6 @@ def rescreen(job: Job) -> None:
     settings = job.settings()
     require_names(settings.screening.sources, "screening.sources")
     require_ready(settings)
-    require_stored(
-        settings, settings.screening.sources, "screening.sources", or_configured=True
-    )
     with prefect_session(verbose=job.verbose):
         from flows.screening import rescreen as flow
 

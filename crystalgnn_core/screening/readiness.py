@@ -10,6 +10,7 @@ from crystalgnn_core.learning.registry import Registry
 from crystalgnn_core.records.table.store import RecordStore
 from crystalgnn_core.screening.ranking import check_targets
 from crystalgnn_core.storage.files import require_writable
+from crystalgnn_core.wording import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -93,7 +94,7 @@ def _check_sources(config: PipelineConfig, setting: str, names: Sequence[str]) -
             raise InputError(
                 f"{setting} names {name!r}, which is neither among `sources` nor in "
                 f"{config.store_path} ({', '.join(sorted(known)) or 'no source'}); correct "
-                "the name, or ingest it"
+                f"the name, or ingest it{did_you_mean(name, known)}"
             )
 
 
