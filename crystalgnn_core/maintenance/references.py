@@ -43,7 +43,7 @@ def owner_of(path: Path, kind: str) -> Path | None:
     is_pair = kind in (*SHARDS, "prescreens") and path.suffix == ".parquet"
     if is_pair and path.name != Path(TOMBSTONES).name:
         return path.with_suffix(".json")
-    name = INDEX if path.parents[1].name == MAPPED else OWNERS.get(path.name)
+    name = INDEX if _is_mapped(path, kind) else OWNERS.get(path.name)
     return None if name is None else path.with_name(name)
 
 
@@ -59,7 +59,7 @@ def digests_in(path: Path, kind: str) -> dict[Path, str]:
         raise IntegrityError(f"is not valid JSON ({error})") from error
     try:
         form = FORMS.get(path.name)
-        if path.parents[1].name == MAPPED:
+        if _is_mapped(path, kind):
             return {path.with_name(f"{n}.bin"): one["sha256"] for n, one in content.items()}
         if path.name == POINTERS:
             last = path.parent / content["last"]
@@ -76,6 +76,10 @@ def digests_in(path: Path, kind: str) -> dict[Path, str]:
     if isinstance(known, ShardEntry):
         return {path.with_suffix(".parquet"): known.sha256}
     return dict(_file_refs(content, path.parent))
+
+
+def _is_mapped(path: Path, kind: str) -> bool:
+    return kind == "graphs" and path.parents[1].name == MAPPED
 
 
 def _file_refs(content: Any, folder: Path) -> Iterator[tuple[Path, str]]:  # noqa: ANN401  any JSON value

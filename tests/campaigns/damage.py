@@ -89,6 +89,8 @@ CHECKPOINTS = "models/*/checkpoints/*"
 # what is not written again, and why
 KEPT_AS_IT_IS = {
     "models/*/decision.json": "nothing reads it; champions.json holds what was decided",
+    "records/.sha256": "a damaged list refuses nothing; files count as they are",
+    "graphs/*/.sha256": "a damaged list refuses nothing; files count as they are",
 }
 # damage that nobody could see, or that does no harm, and why
 WITHOUT_CONSEQUENCE: dict[tuple[str, str], str] = {
