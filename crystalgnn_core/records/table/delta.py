@@ -81,9 +81,7 @@ def log_files(folder: Path) -> list[Path]:
     """Return the files of a log, those that should be there included, in order."""
     log = folder / LOG
     names = {name.partition("/")[2] for name in listed(folder).digests if LOG in name}
-    names.update(
-        path.name for path in (*log.glob("[0-9]*.json"), *log.glob("*.checkpoint*"))
-    )
+    names.update(path.name for path in (*log.glob("[0-9]*.json"), *log.glob(CHECKPOINTS)))
     # what a checkpoint holds may be cleaned up
     first = max((int(path.name[:20]) for path in log.glob(CHECKPOINTS)), default=-1)
     return [

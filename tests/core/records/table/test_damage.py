@@ -142,3 +142,11 @@ def test_rows_of_an_interrupted_commit_are_removed_and_no_others(store):
     (folder / LIST).unlink()  # what is committed is known by the log, too
     remove_uncommitted(folder)
     assert sorted(path.name for path in folder.glob("*.parquet")) == before
+
+
+def test_a_checkpoint_that_is_just_being_written_is_not_missed_later(store):
+    passing = store / "records/_delta_log/00000000000000000001.checkpoint.parquet#1"
+    passing.touch()
+    assert RecordStore(store).version() == 1
+    passing.unlink()
+    assert RecordStore(store).version() == 1
