@@ -21,6 +21,7 @@ from typing import Literal
 
 RejectReason = Literal[
     "unreadable_structure",
+    "unsupported_file",
     "no_atoms",
     "disordered_site",
     "unknown_element",

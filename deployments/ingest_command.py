@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from collections import Counter
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -97,6 +98,7 @@ def ingest(
     settings = job.settings(options(store=job.settings(options()).store_path))
     require_sources(settings)
     with prefect_session(verbose=job.verbose):
+        from crystalgnn_core.screening.candidates import read_unread
         from flows.records import ingest as flow
         from flows.stages import with_runner
 
@@ -105,7 +107,8 @@ def ingest(
     for report in summary.reports:
         if report.gate is not None and report.gate.is_suspicious:
             show_suspicious(report.gate, settings.store_path)
-    show_rejects(summary.rejected, {})
+    unread = read_unread(settings.store_path, [one.source for one in summary.reports])
+    show_rejects(Counter(sorted((one.stage, one.reason) for one in unread)))
     dropped = [
         (report.source, target, count)
         for report in summary.reports

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -30,6 +32,7 @@ from deployments.tables import (
 
 if TYPE_CHECKING:
     from crystalgnn_core.config import PipelineConfig
+    from flows.pipeline import PipelineSummary
     from flows.screening import ScreenSummary
 
 N_SHOWN = 10
@@ -143,11 +146,10 @@ def screen(
         from flows.screening import screen as flow
         from flows.stages import with_runner
 
-        rejected: dict[str, int] = {}
         if candidates is not None:
-            rejected = with_runner(ingest_flow, settings.execution)(settings).rejected
+            with_runner(ingest_flow, settings.execution)(settings)
         summary = with_runner(flow, settings.execution)(settings, models=tuple(model or ()))
-    _show_screened(summary, settings, rejected)
+    _show_screened(summary, settings)
 
 
 @takes_job
@@ -160,7 +162,7 @@ def rescreen(job: Job) -> None:
         from flows.screening import rescreen as flow
 
         summary = flow(settings)
-    _show_screened(summary, settings, {})
+    _show_screened(summary, settings)
 
 
 @takes_job
@@ -180,7 +182,7 @@ def retrain(job: Job) -> None:
     if summary.decision is not None and summary.decision.champion_metrics:
         show_decision(summary.decision)
     if summary.screened is not None:
-        _show_screened(summary.screened, settings, {})
+        _show_screened(summary.screened, settings)
 
 
 @takes_job
@@ -215,19 +217,31 @@ def _run_pipeline(config: PipelineConfig, *, verbose: bool, label: str) -> None:
     show_stages(f"Pipeline{label}", summary.stages)
     card = summary.trained.card
     show_errors(f"Test split{label}", card.metrics["test"], card.units, card.baseline)
-    show_rejects(summary.ingested.rejected, summary.screened.result.rejected)
+    show_rejects(_all_rejects(summary, config))
     screened, targets = summary.screened, config.screening.score.targets
     show_screen(screened.result, screened.report, targets, n_top=N_SHOWN, label=label)
 
 
-def _show_screened(
-    summary: ScreenSummary, config: PipelineConfig, rejected: dict[str, int]
-) -> None:
+def _all_rejects(
+    summary: PipelineSummary, config: PipelineConfig
+) -> dict[tuple[str, str], int]:
+    """Count the rejects of the screen, and those of sources that are not screened."""
+    from crystalgnn_core.screening.outcome import count_rejects
+
+    counts = Counter(count_rejects(Path(summary.screened.result.folder)))
+    for report in summary.ingested.reports:
+        if report.source not in config.screening.sources:
+            counts.update({("ingest", name): n for name, n in report.rejected.items()})
+    return dict(sorted(counts.items()))
+
+
+def _show_screened(summary: ScreenSummary, config: PipelineConfig) -> None:
+    from crystalgnn_core.screening.outcome import count_rejects
     from flows.screening import describe_changes
 
     show_line(summary.note)
     if summary.result.changes is not None:
         show_line(describe_changes(summary.result))
-    show_rejects(rejected, summary.result.rejected)
+    show_rejects(count_rejects(Path(summary.result.folder)))
     targets = config.screening.score.targets
     show_screen(summary.result, summary.report, targets, n_top=N_SHOWN, label="")

@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
     import pandas as pd
@@ -86,10 +86,9 @@ def show_suspicious(report: GateReport, store: Path) -> None:
     )
 
 
-def show_rejects(ingested: dict[str, int], screened: dict[str, int]) -> None:
+def show_rejects(counts: Mapping[tuple[str, str], int]) -> None:
     """Print the rejected rows by stage and reason, or that there are none."""
-    rows = [("ingest", reason, count) for reason, count in sorted(ingested.items())]
-    rows += [("screen", reason, count) for reason, count in sorted(screened.items())]
+    rows = [(*stage_and_reason, count) for stage_and_reason, count in counts.items()]
     if rows:
         show_rows("Rejected rows", ("stage", "reason", "count"), rows)
     else:
@@ -131,6 +130,8 @@ def show_screen(
     for reason in report.not_judged:
         show_line(f"not judged  {reason}")
     show_line(f"ranking  {result.folder}/ranking.csv")
+    if result.rejected:
+        show_line(f"rejects  {result.folder}/rejects.parquet")
     show_line(f"report   {report.page.path}")
 
 

@@ -40,15 +40,6 @@ class IngestSummary(FrozenModel):
     links: LinkReport | None = None
 
     @property
-    def rejected(self) -> dict[str, int]:
-        """Reject reason to count over all sources."""
-        total: dict[str, int] = {}
-        for report in self.reports:
-            for reason, count in report.rejected.items():
-                total[reason] = total.get(reason, 0) + count
-        return total
-
-    @property
     def note(self) -> str:
         """One line on what was read and what was skipped."""
         parts = [_describe(report) for report in self.reports]

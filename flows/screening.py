@@ -60,18 +60,11 @@ class ScreenSummary(FrozenModel):
             news = "the page is written again, " if self.report.was_written else ""
             return (
                 f"{result.screen_id}: {news or 'nothing changed, '}"
-                f"{result.n_scored:,} ranked (skipped)"
+                f"{result.account} (skipped)"
             )
-        left_out = (
-            ""
-            if result.prescreened is None
-            else (f" + {result.n_prescreened:,} prescreened")
-        )
         return (
-            f"{result.n_in:,} candidates = {result.n_scored:,} scored + "
-            f"{sum(result.rejected.values()):,} rejected + "
-            f"{result.n_duplicates:,} duplicates{left_out}; "
-            f"{self.n_predicted:,} predicted now, {self.n_reused:,} reused"
+            f"{result.account}; {self.n_predicted:,} predicted now, "
+            f"{self.n_reused:,} reused"
         )
 
 

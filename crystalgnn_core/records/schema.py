@@ -18,8 +18,10 @@ if TYPE_CHECKING:
     from crystalgnn_core.records.crystal import Crystal
 
 Split = Literal["train", "val", "test"]
-Stage = Literal["ingest", "graphs", "train", "screen", "predict"]
+Stage = Literal["listing", "ingest", "graphs", "train", "screen", "predict"]
+LISTING_STAGE: Stage = "listing"  # files of a source that hold no rows for its ingest
 INGEST_STAGE: Stage = "ingest"
+SCREEN_STAGE: Stage = "screen"
 REJECT_REASONS: tuple[str, ...] = get_args(RejectReason)
 SPLITS: tuple[str, ...] = get_args(Split)
 _NONE: Mapping[str, Any] = MappingProxyType({})

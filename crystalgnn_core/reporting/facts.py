@@ -88,9 +88,12 @@ def funnel_steps(config: ScreeningConfig, result: ScreenResult) -> list[tuple[st
     """Count the candidates left after each step."""
     windows = [format_wanted(one) for one in config.score.resolve() if one.is_window]
     n_kept = result.n_in - result.n_prescreened
+    n_readable = result.n_in - result.n_unread
+    n_read_and_kept = n_kept - result.n_unread
     steps = [
         ("candidates", result.n_in),
-        ("kept by the pre-screen", n_kept if result.prescreened else None),
+        ("readable", n_readable if result.n_unread else None),
+        ("kept by the pre-screen", n_read_and_kept if result.prescreened else None),
         ("readable, elements known", n_kept - sum(result.rejected.values())),
         ("unique", result.n_scored),
         (f"predicted {', '.join(windows)}", result.n_in_window if windows else None),

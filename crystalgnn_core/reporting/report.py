@@ -80,7 +80,7 @@ class ScreenReport:
         data_facts: What else is known of the data, such as how far the two overlap.
         funnel: Steps with the number of candidates left, beginning with those that came in.
         rejects: Reject reason to count; adds up to `counts.n_rejected`.
-        reject_examples: Id, reason and message of some rejected candidates.
+        reject_examples: Id, reason and message of some or all rejected candidates.
         parity: Predicted against true values, or probabilities against classes, one entry
             per target and split.
         scatter: See `plots.plane_figure`; None draws no map.

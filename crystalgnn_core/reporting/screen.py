@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from crystalgnn_core.screening.result import ScreenResult
 
 ENTRY, PAGE = "report.json", "report.html"
+N_NAMED = 100  # rejects that are all named; of more there are examples
 N_EXAMPLES = 12
 
 
@@ -180,7 +181,9 @@ def _recovery(
 
 def _examples(result: ScreenResult) -> list[tuple[str, str, str]]:
     rejects = pd.read_parquet(Path(result.folder) / "rejects.parquet")
-    few = rejects.groupby("reason", sort=True).head(3).head(N_EXAMPLES)
+    few = rejects
+    if len(rejects) > N_NAMED:
+        few = rejects.groupby("reason", sort=True).head(3).head(N_EXAMPLES)
     return list(zip(few["material_id"], few["reason"], few["message"], strict=True))
 
 

@@ -11,13 +11,14 @@ import pandas as pd
 
 from crystalgnn_core.errors import InputError, RecordError
 from crystalgnn_core.records.schema import RawRecord
-from crystalgnn_core.sources.formats import is_table
+from crystalgnn_core.sources.formats import STRUCTURE_PATTERNS, is_table
 from crystalgnn_core.sources.formats.columns import (
     ID_COLUMNS,
     STRUCTURE_COLUMNS,
     read_id,
     structure_content,
 )
+from crystalgnn_core.sources.formats.folders import find_unsupported
 from crystalgnn_core.sources.formats.objects import crystal_from_any
 from crystalgnn_core.sources.formats.structure_input import (
     StructureInput,
@@ -112,7 +113,7 @@ def _is_single(value: object) -> bool:
 
 
 def _from_path(path: Path, name: str | None) -> Iterator[RawRecord]:
-    """Read a file, folder or table.
+    """Read a file, folder or table; files of a folder that are of no known kind come last.
 
     A given name is the id, or stands before those of a folder or table.
     """
@@ -123,6 +124,9 @@ def _from_path(path: Path, name: str | None) -> Iterator[RawRecord]:
         names = [file.relative_to(path).as_posix() for file in files]
         for file, own in zip(files, unique_ids(names), strict=True):
             yield from iter_structure_file(file, own if name is None else f"{name}/{own}")
+        for own, why in find_unsupported(path, STRUCTURE_PATTERNS):
+            given = own if name is None else f"{name}/{own}"
+            yield RawRecord(given, None, error=("unsupported_file", why))
     elif path.is_file() and is_table(path):
         for record in read_table(path):
             own = record.material_id

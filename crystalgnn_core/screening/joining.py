@@ -9,7 +9,7 @@ import pandas as pd
 
 from crystalgnn_core.errors import IntegrityError
 from crystalgnn_core.graphs.shards import graph_folder
-from crystalgnn_core.records.schema import RejectedRecord
+from crystalgnn_core.records.schema import SCREEN_STAGE, RejectedRecord
 from crystalgnn_core.screening.prediction import prediction_folder
 from crystalgnn_core.storage.shards import KEY, Refusal, ShardSet
 
@@ -87,5 +87,5 @@ def _rejects(rows: pd.DataFrame, refusals: Mapping[str, Refusal]) -> list[Reject
     for source, name, digest in zip(*columns, strict=True):
         found = refusals.get(digest, unpredicted)
         message = f"{name}: {found.message}"
-        rejects.append(RejectedRecord(source, name, "screen", found.reason, message))
+        rejects.append(RejectedRecord(source, name, SCREEN_STAGE, found.reason, message))
     return rejects

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from crystalgnn_core.records.checks.validation import rejects_table
+from crystalgnn_core.records.schema import SCREEN_STAGE
 from crystalgnn_core.screening.prescreening import KEPT, SCORE
 from crystalgnn_core.storage.files import FileRef, write_table, write_text
 from crystalgnn_core.storage.shards import KEY
@@ -35,7 +38,8 @@ def write_outcome(
         folder: Folder of the screen.
         candidates: All candidates; with `is_kept` and `prescreen_score` after a pre-screen.
         ranking: Ranked candidates, with the columns of the schema and any others.
-        rejects: Rejected candidates; what is neither ranked nor rejected is a duplicate.
+        rejects: Rejected candidates, and what could not be read and so is none of them;
+            what is neither ranked nor rejected is a duplicate.
         schema: Columns of the ranking that are written.
 
     Returns:
@@ -54,13 +58,15 @@ def write_outcome(
 def _outcomes(
     candidates: pd.DataFrame, ranking: pd.DataFrame, rejects: Sequence[RejectedRecord]
 ) -> pd.DataFrame:
-    """Say for every candidate what became of it."""
+    """Say for every candidate what became of it; those that were not read stand last."""
     keys = ["source", "candidate_id"]
     after = [name for name in (SCORE, KEPT) if name in candidates]
     outcome = candidates[[*keys, "formula", KEY, *after]].merge(
         ranking[[*keys, "rank"]], on=keys, how="left", validate="1:1"
     )
-    refused = {(reject.source, reject.material_id) for reject in rejects}
+    refused = {
+        (one.source, one.material_id) for one in rejects if one.stage == SCREEN_STAGE
+    }
     pairs = zip(outcome["source"], outcome["candidate_id"], strict=True)
     is_refused = pd.Series([pair in refused for pair in pairs], index=outcome.index)
     outcome["rank"] = outcome["rank"].astype("Int64")
@@ -69,4 +75,15 @@ def _outcomes(
     outcome.loc[is_refused, "outcome"] = "rejected"
     if KEPT in outcome:
         outcome.loc[~outcome.pop(KEPT), "outcome"] = "prescreened"
-    return outcome
+    unread = [one for one in rejects if one.stage != SCREEN_STAGE]
+    if not unread:
+        return outcome
+    rows = [(one.source, one.material_id, "rejected") for one in unread]
+    return pd.concat([outcome, pd.DataFrame(rows, columns=[*keys, "outcome"])])
+
+
+def count_rejects(folder: Path) -> dict[tuple[str, str], int]:
+    """Count the rejects of a screen by stage and reason, in this order."""
+    table = pq.read_table(folder / REJECTS, columns=["stage", "reason"])
+    pairs = zip(table["stage"].to_pylist(), table["reason"].to_pylist(), strict=True)
+    return dict(sorted(Counter(pairs).items()))

@@ -38,16 +38,17 @@ class ScreenResult(FrozenModel):
         screen_id: Name of the screen; digest of models, settings and candidates.
         folder: Folder of the screen.
         models: Bundle folders of the models.
-        n_in: Candidates.
+        n_in: Candidates, with those that could not be read.
         n_scored: Candidates in the ranking.
         n_duplicates: Candidates that repeat another one.
         n_in_window: Scored candidates within every window of the criteria.
-        rejected: Reject reason to count.
+        rejected: Reject reason to count, at the ingest of the sources and here.
         changes: Against the previous screen of the same name; None for the first.
         previous: Id of that screen.
         files: Ranking, CSV, rejects, candidates and CIF files, with digests.
         was_ranked: False when the same screen was there already.
         prescreened: The pre-screen that left candidates out; None without one.
+        n_unread: Those of the rejected that the ingest refused; they have no record.
     """
 
     screen_id: str
@@ -63,12 +64,24 @@ class ScreenResult(FrozenModel):
     files: tuple[FileRef, ...]
     was_ranked: bool = True
     prescreened: Annotated[Prescreened | None, ADDED_LATER] = None
+    n_unread: Annotated[int, ADDED_LATER] = 0
 
     @property
     def n_prescreened(self) -> int:
         """Candidates that the pre-screen left out."""
         cut = self.prescreened
         return 0 if cut is None else cut.n_in - cut.n_kept
+
+    @property
+    def account(self) -> str:
+        """What became of all candidates, in one line."""
+        cut = self.prescreened
+        left_out = "" if cut is None else f" + {self.n_prescreened:,} prescreened"
+        return (
+            f"{self.n_in:,} candidates = {self.n_scored:,} scored + "
+            f"{sum(self.rejected.values()):,} rejected + "
+            f"{self.n_duplicates:,} duplicates{left_out}"
+        )
 
 
 def finished_screen(folder: Path) -> ScreenResult | None:
@@ -144,5 +157,6 @@ def compare_contents(
 
 
 def _contents(frame: pd.DataFrame) -> dict[str, str]:
+    frame = frame[frame[KEY].notna()]  # the others could not be read
     keys = zip(frame["source"], frame["candidate_id"], strict=True)
     return dict(zip(("/".join(key) for key in keys), frame[KEY], strict=True))

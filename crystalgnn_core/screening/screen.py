@@ -14,6 +14,7 @@ from crystalgnn_core.screening.candidates import (
     candidates_digest,
     load_crystals,
     read_candidates,
+    read_unread,
 )
 from crystalgnn_core.screening.cifs import write_cifs
 from crystalgnn_core.screening.duplicates import find_duplicates
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from crystalgnn_core.learning.cards import ModelCard
+    from crystalgnn_core.records.schema import RejectedRecord
     from crystalgnn_core.screening.config import ScreeningConfig
     from crystalgnn_core.screening.prescreening import Prescreened
 
@@ -60,6 +62,7 @@ def rank_screen(
 ) -> ScreenResult:
     """Join candidates and predictions, rank, and write the screen's folder.
 
+    What the ingest of the sources refused is in its account and among its rejects.
     Writes `ranking.parquet`, `ranking.csv`, `rejects.parquet`, `candidates.parquet` and
     `cif/` with the top candidates; returns at once when an equal screen is intact. When a
     pre-screen is configured, it needs what `prescreen` returned.
@@ -75,16 +78,16 @@ def rank_screen(
     if (config.prescreen is None) != (prescreened is None):
         raise InputError("rank with a pre-screen exactly when one is configured")
     candidates = read_candidates(store, config.sources)
-    screen_id = _name_screen(config, cards, candidates, prescreened)
+    unread = read_unread(store, config.sources)
+    screen_id = _name_screen(config, cards, candidates, prescreened, unread)
     folder = store / "screens" / screen_id
     result = finished_screen(folder)
     was_ranked = result is None
     if result is None:
         if prescreened is not None:
             candidates = read_prescreened(prescreened, candidates)
-        result = _rank(store, config, models, candidates, folder).model_copy(
-            update={"prescreened": prescreened}
-        )
+        result = _rank(store, config, models, candidates, folder, unread=unread)
+        result = result.model_copy(update={"prescreened": prescreened})
     else:
         logger.info("screen %s is there already", screen_id)
     placed = compare_with_previous(store, config.name, result, candidates)
@@ -100,6 +103,8 @@ def _rank(
     models: Sequence[Path],
     candidates: pd.DataFrame,
     folder: Path,
+    *,
+    unread: Sequence[RejectedRecord],
 ) -> ScreenResult:
     """Rank the candidates, those that are kept, and write all files but the manifest."""
     cards = [read_card(model) for model in models]
@@ -122,19 +127,21 @@ def _rank(
             f"scored + {len(rejects)} rejected + {len(duplicates)} duplicates = {n_out}"
         )
     schema = ranking_schema(targets, further)
+    rejects = [*unread, *rejects]
     files = write_outcome(folder, candidates, ranking, rejects, schema)
     cifs = write_cifs(store, config, folder / "cif", ranking.head(config.top_k))
     return ScreenResult(
         screen_id=folder.name,
         folder=str(folder),
         models=tuple(str(model) for model in models),
-        n_in=len(candidates),
+        n_in=len(candidates) + len(unread),
         n_scored=len(ranking),
         n_duplicates=len(duplicates),
         n_in_window=int(is_in_windows(ranking, criteria).sum()),
         rejected=dict(sorted(Counter(reject.reason for reject in rejects).items())),
         changes=None,
         previous=None,
+        n_unread=len(unread),
         files=(*files, *cifs),
     )
 
@@ -144,6 +151,7 @@ def _name_screen(
     cards: Sequence[ModelCard],
     candidates: pd.DataFrame,
     prescreened: Prescreened | None,
+    unread: Sequence[RejectedRecord],
 ) -> str:
     # what does not decide the ranking, or is named by what it comes to
     named_otherwise = {"device", "batch_size", "models", "prescreen", "allow_mixed_schemes"}
@@ -153,6 +161,8 @@ def _name_screen(
         "config": config.settings_digest(exclude=named_otherwise),
         "candidates": candidates_digest(candidates),
     }
+    if unread:
+        content["unread"] = [[one.source, one.material_id, one.message] for one in unread]
     if prescreened is not None:
         content["prescreen"] = {"models": prescreened.weights, "keep": prescreened.keep}
     return f"{config.name}-{digest_of(content)[:12]}"

@@ -147,6 +147,13 @@ class SourceConfig(FrozenModel):
             TransientError: The source did not answer; a second try may succeed.
         """
 
+    def unsupported_files(self) -> Iterable[tuple[str, str]]:
+        """Name what lies beside the files of this source and is not read, and say why.
+
+        It holds no rows, but a screen of the source reports it among the rejects.
+        """
+        return ()
+
     @abstractmethod
     def target_names(self) -> tuple[str, ...]:
         """Return the targets for which this source can hold labels."""

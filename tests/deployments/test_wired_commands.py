@@ -116,7 +116,7 @@ def test_screen_of_a_folder_with_the_champion(own_store, tmp_path):
     done = crystalgnn("screen", folder, "--model", "champion", "--store", own_store.path)
     out = done.stdout
     # the skewed cell is the same crystal as the good one
-    assert "5 candidates = 2 scored + 2 rejected + 1 duplicates" in out
+    assert "8 candidates = 2 scored + 5 rejected + 1 duplicates" in out
     counts = {(stage, reason): n for stage, reason, n in map(tuple, _rejected(out))}
     assert counts == {
         **{("ingest", reason): "1" for reason in INGEST_REJECTS},

@@ -30,8 +30,9 @@ from crystalgnn_core.sources.files.labels import (
     with_run_type,
 )
 from crystalgnn_core.sources.files.parts import file_inputs, label_table, payloads_of
-from crystalgnn_core.sources.formats import STRUCTURE_PATTERNS, is_table
+from crystalgnn_core.sources.formats import CIF, STRUCTURE_PATTERNS, is_table
 from crystalgnn_core.sources.formats.columns import TableColumns, TargetColumn, find_columns
+from crystalgnn_core.sources.formats.folders import find_unsupported
 from crystalgnn_core.sources.formats.structure_input import StructureInput, read_structures
 from crystalgnn_core.sources.formats.structures import changed, existing, open_row_file
 from crystalgnn_core.sources.formats.table_structures import table_inputs
@@ -103,6 +104,17 @@ class FilesSource(SourceConfig):
     def check_ready(self) -> None:
         """Check that the path and a label table exist."""
         require_paths(self.name, self.path, self.labels)
+
+    def unsupported_files(self) -> list[tuple[str, str]]:
+        """Name the files of a folder that no pattern expects, unless patterns are set."""
+        path = existing(self.path)
+        if self.pattern != STRUCTURE_PATTERNS or not path.is_dir():
+            return []
+        table = label_table(self, path)
+        is_cgcnn = self.labels is None and table is not None
+        found = find_unsupported(path, CIF.patterns if is_cgcnn else self.pattern)
+        own = None if table is None else table.resolve()
+        return [(name, why) for name, why in found if (path / name).resolve() != own]
 
     def plan(self, stored: StoredSource) -> SourcePlan:
         """List the parts: ranges of rows, or groups of files that are new or changed.

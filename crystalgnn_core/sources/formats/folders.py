@@ -40,6 +40,30 @@ def find_files(folder: Path, patterns: Sequence[str]) -> list[Path]:
     return sorted(files, key=lambda path: path.relative_to(folder).as_posix())
 
 
+def find_unsupported(folder: Path, patterns: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Yield the files that `find_files` leaves out, below the folder, and why.
+
+    Not those that nobody takes for structures: hidden ones, tables of CGCNN, and names in
+    capitals, such as README, or INCAR and OUTCAR of VASP.
+
+    Raises:
+        SourceError: A folder cannot be listed.
+    """
+    expected = ", ".join(patterns)
+    for path in sorted(_walk(folder, folder.resolve(), ())):
+        name = path.relative_to(folder).as_posix()
+        if not path.exists():
+            yield name, f"{name}: a link to a file that is not there; correct or remove it"
+        elif not (matches(path.name, patterns) or _is_companion(path)):
+            yield name, f"{name}: not read; structures in a folder are named {expected}"
+
+
+def _is_companion(path: Path) -> bool:
+    stem = path.name.partition(".")[0]
+    is_capital = path.name.isupper() and not path.suffix
+    return is_capital or stem == "README" or path.name in {_ATOM_TABLE, _LABEL_TABLE}
+
+
 def _walk(folder: Path, root: Path, above: tuple[Path, ...]) -> Iterator[Path]:
     """Yield what is no folder; `above` holds the folders that lead here, links resolved."""
     here = folder.resolve()

@@ -21,6 +21,7 @@ from crystalgnn_core.records.schema import RawRecord, RejectedRecord, record_sch
 from crystalgnn_core.sources.base import BATCH_SIZE, SourcePart, in_chunks
 from crystalgnn_core.sources.ingest.commit import IngestPlan, commit_ingest, finish_commit
 from crystalgnn_core.sources.ingest.folders import remove_abandoned, staging_folder
+from crystalgnn_core.sources.ingest.listing import note_unsupported
 from crystalgnn_core.sources.ingest.origin import refresh_provenance
 from crystalgnn_core.sources.ingest.origins import forget_kept
 from crystalgnn_core.sources.ingest.reports import last_report, stored_source
@@ -78,6 +79,7 @@ def plan_ingest(store: Path, source: SourceConfig) -> IngestPlan:
     use_store(store)
     finish_commit(store, source.name)
     source.check_ready()
+    note_unsupported(store, source)
     rules = [f"v{VALIDATION_VERSION}", source.require_labels]
     settings = digest_of_strings([*rules, source.reading_digest()])
     reading = source.plan(stored_source(store, source.name, settings))

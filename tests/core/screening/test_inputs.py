@@ -65,8 +65,11 @@ def test_a_name_stands_for_the_rows_of_a_file(folder):
 
 
 def test_a_folder_is_searched_for_structures_but_not_for_databases_or_runs(folder):
-    ids = [record.material_id for record in read_inputs(folder)]
+    records = list(read_inputs(folder))
+    ids = [record.material_id for record in records if record.error is None]
     assert ids == ["bare", "mp-1", "frames-1", "frames-2", "one"]
+    refused = {record.material_id: record.error[0] for record in records if record.error}
+    assert refused == dict.fromkeys(["rows.db", "vasprun.xml"], "unsupported_file")
 
 
 def test_damaged_files_are_errors_of_their_own(tmp_path):

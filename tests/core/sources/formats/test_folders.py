@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from crystalgnn_core.errors import SourceError
-from crystalgnn_core.sources.formats.folders import find_files
+from crystalgnn_core.sources.formats.folders import find_files, find_unsupported
 
 
 def names_in(folder):
@@ -57,3 +57,19 @@ def test_a_folder_that_cannot_be_listed_is_an_error(tmp_path, monkeypatch):
     monkeypatch.setattr(Path, "iterdir", refuse)  # whoever may read all would pass
     with pytest.raises(SourceError, match=r"closed: .* cannot be listed \(Permission"):
         names_in(tmp_path)
+
+
+def test_a_file_is_either_found_or_named_unless_nobody_takes_it_for_a_structure(tmp_path):
+    companions = ("INCAR", "run/OUTCAR", "README", "README.md", ".hidden.cif", ".git/x.cif")
+    fill(tmp_path, *companions, "id_prop.csv", "atom_init.json")
+    fill(tmp_path, "a.cif", "b.cif.gz", "run/c.txt", "NaCl", "SI.dat")
+    (tmp_path / "gone.cif").symlink_to(tmp_path / "nowhere")
+    found = dict(find_unsupported(tmp_path, ["*.cif"]))
+    assert sorted(found) == ["NaCl", "SI.dat", "b.cif.gz", "gone.cif", "run/c.txt"]
+    assert found["gone.cif"] == (
+        "gone.cif: a link to a file that is not there; correct or remove it"
+    )
+    assert found["run/c.txt"] == (
+        "run/c.txt: not read; structures in a folder are named *.cif"
+    )
+    assert names_in(tmp_path) == ["a.cif"]
