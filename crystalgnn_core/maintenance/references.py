@@ -18,6 +18,7 @@ from crystalgnn_core.screening.outcome import RANKING
 from crystalgnn_core.screening.prescreening import Prescreened
 from crystalgnn_core.screening.result import MANIFEST, ScreenResult
 from crystalgnn_core.storage.manifest import TOMBSTONES, ShardEntry
+from crystalgnn_core.storage.moved import in_place
 from crystalgnn_core.storage.shards import MAPPED
 
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ def digests_in(path: Path, kind: str) -> dict[Path, str]:
         return {path.with_name(name): digest for name, digest in names.items()}
     if isinstance(known, ShardEntry):
         return {path.with_suffix(".parquet"): known.sha256}
-    return dict(_file_refs(content, path.parent))
+    return dict(_file_refs(in_place(content, path.parent), path.parent))
 
 
 def _is_mapped(path: Path, kind: str) -> bool:
@@ -83,12 +84,10 @@ def _is_mapped(path: Path, kind: str) -> bool:
 
 
 def _file_refs(content: Any, folder: Path) -> Iterator[tuple[Path, str]]:  # noqa: ANN401  any JSON value
-    """Yield the files of a folder, wherever it was written, that are named with digests."""
+    """Yield the files of a folder that are named with digests."""
     if isinstance(content, dict):
-        if {"path", "sha256"} <= content.keys():
-            _, is_own, name = content["path"].rpartition(f"/{folder.name}/")
-            if is_own:
-                yield folder / name, content["sha256"]
+        if {"path", "sha256"} <= content.keys() and folder in Path(content["path"]).parents:
+            yield Path(content["path"]), content["sha256"]
         content = list(content.values())
     for value in content if isinstance(content, list) else ():
         yield from _file_refs(value, folder)

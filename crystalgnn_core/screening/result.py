@@ -94,9 +94,18 @@ def finished_screen(folder: Path) -> ScreenResult | None:
 
 def _read_manifest(folder: Path) -> ScreenResult | None:
     result = read_model(folder / MANIFEST, ScreenResult)
-    if result is None and (folder / MANIFEST).is_file():
-        logger.warning("%s: damaged manifest; ranking again", folder)
-    return result
+    if result is None:
+        if (folder / MANIFEST).is_file():
+            logger.warning("%s: damaged manifest; ranking again", folder)
+        return None
+    models = tuple(_bundle(folder.parents[1], path) for path in result.models)
+    return result.model_copy(update={"folder": str(folder), "models": models})
+
+
+def _bundle(store: Path, path: str) -> str:
+    """Return where a model is now, should the store have been moved."""
+    own = store / "models" / Path(path).name
+    return str(own) if own.is_dir() else path
 
 
 def previous_screen(store: Path, name: str) -> ScreenResult | None:

@@ -87,9 +87,9 @@ def rank_screen(
         if prescreened is not None:
             candidates = read_prescreened(prescreened, candidates)
         result = _rank(store, config, models, candidates, folder, unread=unread)
-        result = result.model_copy(update={"prescreened": prescreened})
     else:
         logger.info("screen %s is there already", screen_id)
+    result = result.model_copy(update={"prescreened": prescreened})
     placed = compare_with_previous(store, config.name, result, candidates)
     if was_ranked or placed != result:
         write_model(folder / MANIFEST, placed)

@@ -20,6 +20,7 @@ from pydantic import ValidationError
 from crystalgnn_core.base import FrozenModel
 from crystalgnn_core.errors import InputError, IntegrityError
 from crystalgnn_core.storage.checksums import LIST, is_listed, list_file
+from crystalgnn_core.storage.moved import in_place
 from crystalgnn_core.storage.usage import TEMPORARY, hold_store_of
 
 if TYPE_CHECKING:
@@ -183,9 +184,12 @@ def write_model(target: Path, value: FrozenModel) -> None:
 
 
 def read_model(path: Path, model: type[Model]) -> Model | None:
-    """Read what `write_model` wrote; None where it is missing or damaged."""
+    """Read what `write_model` wrote; None where it is missing or damaged.
+
+    What it says of files beside it holds also after the store was moved.
+    """
     try:
-        return model.model_validate(read_json(path))
+        return model.model_validate(in_place(read_json(path), path.parent))
     except (IntegrityError, ValidationError):
         return None
 

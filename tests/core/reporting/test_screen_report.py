@@ -192,3 +192,18 @@ def test_the_quality_is_put_into_words():
 def test_the_entry_holds_no_more_than_the_state(screened, report):
     entry = json.loads((Path(report.page.path).parent / "report.json").read_text())
     assert set(entry) == {"page", "quality", "result_digest", "was_written"}
+
+
+def test_a_copy_of_a_store_has_its_own_screen_while_the_original_stays(
+    trained_store, trained, tmp_path
+):
+    first = copy(trained_store, tmp_path / "first")
+    result = screen(first, first / "models" / trained.model_id)
+    original = report_screen(first, SCREENING, result, ())
+    second = copy(first, tmp_path / "second")
+    again = screen(second, second / "models" / trained.model_id)
+    assert not again.was_ranked
+    page = report_screen(second, SCREENING, again, ()).page
+    placed = [again.folder, *again.models, page.path, *(file.path for file in again.files)]
+    assert all(Path(path).is_relative_to(second) for path in placed)
+    assert Path(original.page.path).is_relative_to(first)
