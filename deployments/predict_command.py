@@ -147,16 +147,72 @@ def _show_counts(card: ModelCard, table: pd.DataFrame) -> None:
 def evaluate(
     model: Model = "champion",
     store: StorePath = Path(DEFAULT_STORE),
-    split: Annotated[str, typer.Option("--split", help="train, val or test.")] = "test",
+    split: Annotated[
+        str | None,
+        typer.Option("--split", help="train, val or test of its training; default test."),
+    ] = None,
+    source: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--source",
+            help="Judge by the labels of this stored source, whoever trained the model; "
+            "repeatable. A published model is judged by those of all sources.",
+        ),
+    ] = None,
 ) -> None:
     """Compare a model's predictions with the labels in the store as they are now."""
+    from crystalgnn_core.learning.cards import read_card
     from crystalgnn_core.learning.evaluation import evaluate_model
     from crystalgnn_core.learning.registry import Registry
 
     store = store.expanduser()
     bundle = Registry(store).resolve(model)
+    if source or not read_card(bundle).training:
+        if split is not None:
+            raise InputError(
+                "--split is for a model by the rows of its training; leave it out for a "
+                "published model and with --source"
+            )
+        _evaluate_by_own_labels(store, bundle, tuple(source or ()))
+        return
+    split = split or "test"
     card, metrics = evaluate_model(store, bundle, split)
     show_errors(f"{card.model_id}, {split} split", metrics, card.units)
+
+
+def _evaluate_by_own_labels(store: Path, bundle: Path, sources: tuple[str, ...]) -> None:
+    """Judge a model by the labels of the store, beside the champions of its targets."""
+    from crystalgnn_core.learning.cards import read_card
+    from crystalgnn_core.learning.registry import Registry
+    from crystalgnn_core.screening.own_labels import judge_by_own_labels
+
+    registry, card = Registry(store), read_card(bundle)
+    champions = [registry.folder / name for name in registry.champions().values()]
+    beside = [
+        folder
+        for folder in dict.fromkeys(champions)
+        if folder.name != card.model_id
+        and set(read_card(folder).scaler.targets) & set(card.scaler.targets)
+    ]
+    found = judge_by_own_labels(store, [bundle, *beside], sources)
+    for one in found.judged:
+        name = one.card.model_id + (
+            " (champion)" if one.card.model_id != card.model_id else ""
+        )
+        title = f"{name} on labels of {one.scheme}"
+        show_errors(title, {one.target: one.metrics}, one.card.units)
+        if one.scheme != one.learned:
+            show_line(
+                f"note     it learned from labels of {one.learned}: the difference of the "
+                "schemes is part of these errors"
+            )
+    show_line(
+        f"rows     {found.n_rows:,} of {', '.join(found.sources)} carry a label = "
+        f"{found.n_rows - found.n_seen - found.n_refused:,} judged + {found.n_seen:,} that "
+        f"one of the models learned from + {found.n_refused:,} that not all predict"
+    )
+    for remark in card.remarks:
+        show_line(f"note     {remark}")
 
 
 def _header(name: str, unit: str) -> str:

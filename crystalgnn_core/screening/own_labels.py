@@ -1,0 +1,181 @@
+"""Models, also published ones, against the labels of whatever records a store holds."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from crystalgnn_core.errors import InputError
+from crystalgnn_core.learning.cards import read_card
+from crystalgnn_core.learning.config import TrainingConfig
+from crystalgnn_core.learning.metrics import Metrics, compare
+from crystalgnn_core.learning.splits import assign_splits
+from crystalgnn_core.records.table.store import RecordStore
+from crystalgnn_core.screening.candidates import load_crystals
+from crystalgnn_core.screening.prediction import predict
+from crystalgnn_core.sources.base import in_chunks
+from crystalgnn_core.storage.shards import KEY
+from crystalgnn_core.targets import is_class, scheme_column
+from crystalgnn_core.wording import did_you_mean
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    import pandas as pd
+    from numpy.typing import NDArray
+
+    from crystalgnn_core.learning.cards import ModelCard
+
+CHUNK = 5000  # crystals whose graphs are in memory
+UNNAMED = "not named"
+
+
+class JudgedTarget(NamedTuple):
+    """Errors of one model in one target, on the labels of one scheme.
+
+    Attributes:
+        card: Card of the model.
+        target: Name of the target.
+        scheme: Label scheme of the records.
+        metrics: Errors in the target's unit.
+    """
+
+    card: ModelCard
+    target: str
+    scheme: str
+    metrics: Metrics
+
+    @property
+    def learned(self) -> str:
+        """Label scheme that the model learned from."""
+        return self.card.label_schemes[self.target]
+
+
+class OwnLabels(NamedTuple):
+    """What came of judging models by the labels of records.
+
+    Attributes:
+        judged: By target, scheme and model, in the order of the models.
+        sources: Sources of the rows.
+        n_rows: Rows with a label of a target of the first model.
+        n_seen: Those left out because one of the models learned from them, or may have.
+        n_refused: Those left out because not all models predict them.
+    """
+
+    judged: tuple[JudgedTarget, ...]
+    sources: tuple[str, ...]
+    n_rows: int
+    n_seen: int
+    n_refused: int
+
+
+def judge_by_own_labels(
+    store: Path, models: Sequence[Path], sources: Sequence[str] = ()
+) -> OwnLabels:
+    """Compare models with the labels of records, all on the same rows.
+
+    Rows that are in the training or validation split of one of them are left out. Labels of
+    each scheme are counted apart; where a model learned from another one, the difference of
+    the schemes is part of its error.
+
+    Args:
+        store: Store with the records.
+        models: Bundles; the targets are those of the first.
+        sources: Sources of the rows; all that are stored by default.
+
+    Raises:
+        InputError: There is no such source, or no row carries a label of a target.
+    """
+    cards = [read_card(model) for model in models]
+    targets = cards[0].scaler.targets
+    stored = RecordStore(store).source_counts()
+    chosen = tuple(sources) or tuple(sorted(stored))
+    for name in chosen:
+        if name not in stored:
+            raise InputError(
+                f"no source {name!r} in {store} (stored: "
+                f"{', '.join(sorted(stored)) or 'nothing'}); ingest it first"
+                f"{did_you_mean(name, stored)}"
+            )
+    rows = _labelled_rows(store, cards[0], chosen)
+    is_seen = np.any([_is_seen(rows, card) for card in cards], axis=0)
+    unseen = rows[~is_seen].reset_index(drop=True)
+    tables = [_predict(store, model, unseen, chosen) for model in models]
+    is_predicted = np.all([table["status"] == "ok" for table in tables], axis=0)
+    kept = unseen[is_predicted]
+    judged = [
+        JudgedTarget(card, target, scheme, metrics)
+        for target in targets
+        for card, table in zip(cards, tables, strict=True)
+        if target in card.scaler.targets
+        for scheme, metrics in _errors(kept, table[is_predicted], target).items()
+    ]
+    return OwnLabels(
+        judged=tuple(judged),
+        sources=chosen,
+        n_rows=len(rows),
+        n_seen=int(is_seen.sum()),
+        n_refused=int((~is_predicted).sum()),
+    )
+
+
+def _labelled_rows(store: Path, card: ModelCard, sources: Sequence[str]) -> pd.DataFrame:
+    """Read the rows that carry a label of a target of a model.
+
+    Raises:
+        InputError: There are none.
+    """
+    targets = card.scaler.targets
+    labels = [column for name in targets for column in (name, scheme_column(name))]
+    table = RecordStore(store).read(sources, ["formula", "split", KEY, *labels])
+    rows: pd.DataFrame = table.to_pandas()
+    known = rows[rows[list(targets)].notna().any(axis=1)].reset_index(drop=True)
+    if not len(known):
+        raise InputError(
+            f"none of the {len(rows):,} rows of {', '.join(sources) or 'the store'} has a "
+            f"label of {' or '.join(targets)}, which {card.model_id} predicts; ingest a "
+            "table that names the column in its `targets`, or evaluate another model"
+        )
+    return known
+
+
+def _is_seen(rows: pd.DataFrame, card: ModelCard) -> NDArray[np.bool_]:
+    """Mark the rows of which a model knows the labels; of one from elsewhere none."""
+    if not card.training:
+        return np.zeros(len(rows), dtype=bool)
+    given = rows["split"].astype(object).where(rows["split"].notna(), None)
+    split = TrainingConfig.model_validate(card.training).split
+    places = assign_splits(rows["formula"].to_list(), given.to_list(), split)
+    own = rows["source"].isin(card.data.sources).to_numpy()
+    return np.asarray(own & (places != "test"), dtype=bool)
+
+
+def _predict(
+    store: Path, model: Path, rows: pd.DataFrame, sources: Sequence[str]
+) -> pd.DataFrame:
+    """Return predictions in the order of the rows."""
+    import pandas as pd
+
+    tables = []
+    for digests in in_chunks(dict.fromkeys(rows[KEY]), CHUNK):
+        crystals = load_crystals(store, sources, digests)
+        tables.append(predict(crystals, str(model), store=store))
+    if not tables:
+        return pd.DataFrame(columns=["status", *read_card(model).scaler.targets])
+    made = pd.concat(tables).set_index("material_id")
+    return made.loc[rows[KEY]].reset_index(drop=True)
+
+
+def _errors(rows: pd.DataFrame, predicted: pd.DataFrame, target: str) -> dict[str, Metrics]:
+    """Return the errors on the labels of each scheme."""
+    labels = rows[target].to_numpy(dtype=float)
+    schemes = rows[scheme_column(target)].fillna(UNNAMED).to_numpy()
+    values = predicted[target].to_numpy(dtype=float)
+    found = {}
+    for scheme in sorted(set(schemes[np.isfinite(labels)])):
+        is_of = schemes == scheme
+        classes = is_class(target)
+        found[scheme] = compare(labels[is_of], values[is_of], are_classes=classes)
+    return found

@@ -1,0 +1,110 @@
+"""Models that others trained, against one's own labels."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+
+from crystalgnn_core.errors import InputError
+from crystalgnn_core.records.label_schemes import MBJ
+from crystalgnn_core.records.schema import record_schema
+from crystalgnn_core.records.table.rows import content_digest
+from crystalgnn_core.records.table.store import RecordStore
+from crystalgnn_core.screening.own_labels import judge_by_own_labels
+from crystalgnn_core.screening.prediction import predict
+from tests.core.worlds import in_memory, train
+
+ENERGY, GAP = "formation_energy_per_atom", "band_gap"
+
+
+def change_records(store, source, change):
+    records = RecordStore(store)
+    rows = records.read([source]).to_pylist()
+    for index, row in enumerate(rows):
+        change(index, row)
+        row["content_digest"] = content_digest(row)
+    changed = pa.Table.from_pylist(rows, record_schema())
+    records.replace_records(source, in_memory(changed))
+
+
+def test_rows_that_the_model_learned_from_do_not_judge_it(store, model, trained):
+    found = judge_by_own_labels(store, [model], ["synthetic"])
+    assert found.n_rows == 80
+    assert found.n_rows - found.n_seen == trained.card.data.n_rows["test"]
+    assert [one.target for one in found.judged] == [ENERGY, GAP]
+    for one in found.judged:  # elements that are not in training are refused
+        assert one.metrics.n == trained.card.data.n_rows["test"] - found.n_refused > 0
+
+
+def test_other_rows_judge_by_the_difference_of_label_and_prediction(store, model):
+    found = judge_by_own_labels(store, [model], ["candidates"])
+    assert (found.n_seen, found.sources) == (0, ("candidates",))
+    from crystalgnn_core.screening.candidates import load_crystals
+
+    rows = RecordStore(store).read(["candidates"], ["structure_digest", ENERGY]).to_pandas()
+    crystals = load_crystals(store, ["candidates"], rows["structure_digest"].to_list())
+    table = predict(crystals, model, store=store).set_index("material_id")
+    values = table.loc[rows["structure_digest"], ENERGY].to_numpy()
+    is_ok = ~np.isnan(values)
+    assert found.n_refused == (~is_ok).sum()
+    expected = np.abs(values - rows[ENERGY].to_numpy())[is_ok].mean()
+    [energy] = [one.metrics for one in found.judged if one.target == ENERGY]
+    assert energy.mae == pytest.approx(expected, rel=1e-9)
+
+
+def test_two_models_are_judged_on_the_same_rows(store, model):
+    other = Path(train(store, epochs=1, seed=5, targets=(GAP,)).folder)
+    found = judge_by_own_labels(store, [other, model], ["synthetic", "candidates"])
+    assert [(one.target, one.card.model_id) for one in found.judged] == [
+        (GAP, other.name),
+        (GAP, model.name),
+    ]
+    assert len({one.metrics.n for one in found.judged}) == 1
+
+
+def test_labels_of_each_scheme_are_judged_apart(store, model):
+    def second_scheme(index, row):
+        if index % 2:
+            row["band_gap_scheme"] = MBJ
+            row["band_gap"] += 10.0
+
+    change_records(store, "candidates", second_scheme)
+    found = judge_by_own_labels(store, [model], ["candidates"])
+    by_scheme = {one.scheme: one for one in found.judged if one.target == GAP}
+    assert set(by_scheme) == {"synthetic-1", MBJ}
+    assert by_scheme[MBJ].learned == "synthetic-1"
+    assert by_scheme[MBJ].metrics.mae > 8 > by_scheme["synthetic-1"].metrics.mae
+
+
+def test_rows_without_a_label_are_named_with_what_to_do(store, model):
+    def without(index, row):
+        for name in (ENERGY, GAP):
+            row[name] = row[f"{name}_scheme"] = None
+
+    change_records(store, "candidates", without)
+    with pytest.raises(InputError) as caught:
+        judge_by_own_labels(store, [model], ["candidates"])
+    message = str(caught.value)
+    assert f"none of the 40 rows of candidates has a label of {ENERGY} or {GAP}" in message
+    assert "`targets`" in message
+    with pytest.raises(
+        InputError, match=r"no source 'candidate' .* did you mean candidates"
+    ):
+        judge_by_own_labels(store, [model], ["candidate"])
+    assert judge_by_own_labels(store, [model]).n_rows == 80  # of all sources
+
+
+def test_without_a_row_that_is_left_nothing_is_judged(store, model):
+    rows = pd.read_parquet(model / "test_predictions.parquet")["material_id"]
+    keep = set(RecordStore(store).read(["synthetic"])["material_id"].to_pylist()) - set(
+        rows
+    )
+    records = RecordStore(store)
+    table = records.read(["synthetic"])
+    left = table.filter(pa.array([i in keep for i in table["material_id"].to_pylist()]))
+    records.replace_records("synthetic", in_memory(left))
+    found = judge_by_own_labels(store, [model], ["synthetic"])
+    assert found.judged == ()
+    assert found.n_seen == found.n_rows == len(keep)
