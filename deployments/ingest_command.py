@@ -13,8 +13,6 @@ from pydantic import ValidationError
 
 from crystalgnn_core.base import digest_of
 from crystalgnn_core.errors import ConfigError
-from crystalgnn_core.records.provenance import read_provenance
-from crystalgnn_core.sources.base import RESERVED
 from deployments.options import Job, require_sources, takes_job
 from deployments.session import prefect_session
 from deployments.tables import show_rejects, show_rows, show_suspicious
@@ -212,6 +210,9 @@ def source_name(path: str, store: Path | None) -> str:
     appended, so that two such names stay apart; rows of that path that are stored under the
     name without it keep that.
     """
+    from crystalgnn_core.records.provenance import read_provenance
+    from crystalgnn_core.sources.base import RESERVED
+
     name = _name_of(path)
     safe = _safe_name(name)
     if safe == name and name.strip(".") and not name.endswith(RESERVED):
