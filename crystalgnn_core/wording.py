@@ -194,8 +194,8 @@ def _describe_kind(found: object, place: Place) -> str:
     if isinstance(found, dict):
         meant = did_you_mean(found["kind"], kinds)
         return (
-            f"no kind {show_value(found['kind'])}; {choice}, or install the package that "
-            f"offers another{meant}"
+            f"no kind {show_value(found['kind'])}, expected {', '.join(kinds)}; install "
+            f"the package that offers another{meant}"
         )
     meant = f"; write {{kind: {found}}}" if found in kinds else f"; {choice}"
     return f"{_KEYS_AND_VALUES} with a kind (found {show_value(found)}){meant}"

@@ -168,11 +168,9 @@ def require_store(store: Path) -> Path:
     """
     path = store.expanduser()
     if not path.is_dir():
-        what = "is a file" if path.exists() else "does not exist"
-        meant = "" if path.exists() else near_path(path)
-        raise InputError(
-            f"no store {store}: it {what}; give its folder with --store{meant}"
-        )
+        if path.exists():
+            raise InputError(f"--store {store}: a file; give the folder of a store")
+        raise InputError(f"no store {store}; give its folder with --store{near_path(path)}")
     return path
 
 
