@@ -197,9 +197,9 @@ def require_ready(
     """Refuse a job that could not come to its end, before a server is started.
 
     Raises:
-        InputError: Something is missing (see `crystalgnn_core.screening.readiness`).
+        InputError: Something is missing (see `flows.readiness`).
     """
-    from crystalgnn_core.screening.readiness import check_screening, check_training
+    from flows.readiness import check_screening, check_training
 
     if trains:
         check_training(config)

@@ -15,8 +15,8 @@ from crystalgnn_core.learning.metrics import describe_errors
 from crystalgnn_core.learning.registry import Registry, key_of
 from crystalgnn_core.learning.training import TrainedModel, model_folder
 from crystalgnn_core.records.gate.acceptance import require_accepted
-from crystalgnn_core.screening.readiness import check_screening, check_training
 from flows.graphs import build_graphs
+from flows.readiness import check_screening, check_training
 from flows.records import ingest
 from flows.screening import ScreenSummary, screen
 from flows.stages import Stopwatch, with_runner

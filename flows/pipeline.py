@@ -10,9 +10,9 @@ from crystalgnn_core.learning.comparison import Decision
 from crystalgnn_core.learning.training import TrainedModel
 from crystalgnn_core.records.gate.acceptance import require_accepted
 from crystalgnn_core.reporting.report import StageNote
-from crystalgnn_core.screening.readiness import check_screening, check_training
 from flows.graphs import BuildSummary, build_graphs
 from flows.learning import describe_training
+from flows.readiness import check_screening, check_training
 from flows.records import IngestSummary, ingest
 from flows.screening import ScreenSummary, describe_screen, screen
 from flows.stages import Stopwatch, with_runner

@@ -14,9 +14,9 @@ from crystalgnn_core.learning.cards import read_card
 from crystalgnn_core.learning.registry import Registry
 from crystalgnn_core.reporting.report import StageNote
 from crystalgnn_core.reporting.screen import ReportState
-from crystalgnn_core.screening.readiness import check_screening
 from crystalgnn_core.screening.result import ScreenResult
 from flows.graphs import build_graphs
+from flows.readiness import check_screening
 from flows.records import ingest
 from flows.stages import Stopwatch, gather, with_runner
 from tasks.artifacts import publish_summary

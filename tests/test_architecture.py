@@ -26,7 +26,7 @@ STAGES = (
 )
 COMPOSING = {"crystalgnn_core", "crystalgnn_core.config"}  # may import every stage
 MAX_LINES, MAX_BODY, MAX_FILES = 280, 40, 25
-MAX_CORE_LINES = 33_425  # as many as before the modules were sorted into rooms
+MAX_CORE_LINES = 36_300  # each capability is weighed against its size
 
 
 def module_name(path):

@@ -11,8 +11,8 @@ from crystalgnn_core.errors import InputError, ModelError
 from crystalgnn_core.learning.registry import Registry
 from crystalgnn_core.reporting.screen import report_screen
 from crystalgnn_core.screening.config import ScoreConfig
-from crystalgnn_core.screening.readiness import check_screening, check_training
 from crystalgnn_core.storage.files import require_writable
+from flows.readiness import check_screening, check_training
 from tests.core.worlds import SCREENING, screen, train
 
 ENERGY, GAP = "formation_energy_per_atom", "band_gap"
