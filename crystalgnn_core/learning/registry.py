@@ -131,29 +131,8 @@ class Registry:
             from crystalgnn_core.learning.conversion import convert  # loads torch
 
             return convert(Path(reference).expanduser())
-        champions = self.champions()
-        if reference.startswith("champion:"):
-            key = reference.removeprefix("champion:")
-            if key not in champions:
-                raise ModelError(
-                    f"no champion for {key!r} in {self._place()}; keys: "
-                    f"{_listed(champions)}{did_you_mean(key, champions)}"
-                )
-            return self.folder / champions[key]
-        if reference == "champion":
-            if not champions:
-                known = _listed(card.model_id for card in self.models())
-                raise ModelError(
-                    f"no champion in {self._place()}; train a model first, name another "
-                    f"--model or --store, or make one of the models there ({known}) the "
-                    "champion by `crystalgnn models promote`"
-                )
-            if len(champions) > 1:
-                raise ModelError(
-                    f"several champions in {self._place()}; write champion:KEY with one of "
-                    f"the keys {_listed(champions)}"
-                )
-            return self.folder / next(iter(champions.values()))
+        if reference.partition(":")[0] == "champion":
+            return self.folder / self._named_champion(reference)
         for folder in (self.folder / reference, Path(reference).expanduser()):
             if (folder / CARD).is_file():
                 return folder
@@ -166,12 +145,36 @@ class Registry:
 
             return fetch_published(reference)
         known = [card.model_id for card in self.models()]
-        names = ["champion", *(f"champion:{key}" for key in champions), *known, *published]
+        names = ["champion", *(f"champion:{key}" for key in self.champions())]
+        names += [*known, *published]
         raise ModelError(
             f"no model {reference!r}: not a bundle folder, nor in {self._place()} (models: "
             f"{_listed(known)}), nor published (`crystalgnn models pretrained` lists them)"
             f"{did_you_mean(reference, names)}"
         )
+
+    def _named_champion(self, reference: str) -> str:
+        """Return the id of `champion`, if there is one alone, or of `champion:KEY`."""
+        champions = self.champions()
+        _, has_key, key = reference.partition(":")
+        if has_key and key not in champions:
+            raise ModelError(
+                f"no champion for {key!r} in {self._place()}; keys: "
+                f"{_listed(champions)}{did_you_mean(key, champions)}"
+            )
+        if not champions:
+            known = _listed(card.model_id for card in self.models())
+            raise ModelError(
+                f"no champion in {self._place()}; train a model first, name another "
+                f"--model or --store, or make one of the models there ({known}) the "
+                "champion by `crystalgnn models promote`"
+            )
+        if not has_key and len(champions) > 1:
+            raise ModelError(
+                f"several champions in {self._place()}; write champion:KEY with one of "
+                f"the keys {_listed(champions)}"
+            )
+        return champions[key] if has_key else next(iter(champions.values()))
 
     def _place(self) -> str:
         return describe_store(self.folder.parent)
