@@ -64,3 +64,25 @@ def test_damage_is_named_and_then_rebuilt_or_refused(run, own_store, kind, how):
         assert str(path) in str(error.value)
         assert REFUSED[kind] in str(error.value)
         assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("how", DAMAGES)
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("records", "show"),
+        ("records", "changes", "synthetic", "--since", "0"),
+        ("records", "rejects", "other"),
+        ("records", "link"),
+        ("evaluate", "--model", "champion"),
+        ("store", "compact"),
+    ],
+)
+def test_commands_end_in_one_line_at_a_damaged_record_table(run, own_store, command, how):
+    path = pick(own_store.path, "records/_delta_log/*.json")
+    damage(path, how)
+    outcome = run(*command, "--store", own_store.path)
+    assert outcome.code == 1
+    [line] = outcome.err.splitlines()
+    assert str(path) in line
+    assert "delete it and ingest all sources again" in line
