@@ -151,7 +151,7 @@ def _name_screen(
     cards: Sequence[ModelCard],
     candidates: pd.DataFrame,
     prescreened: Prescreened | None,
-    unread: Sequence[RejectedRecord],
+    unread: Sequence[RejectedRecord] = (),
 ) -> str:
     # what does not decide the ranking, or is named by what it comes to
     named_otherwise = {"device", "batch_size", "models", "prescreen", "allow_mixed_schemes"}

@@ -29,10 +29,10 @@ pytestmark = [
     pytest.mark.usefixtures("prefect_api"),
 ]
 
-BASE = Structure(Lattice.cubic(4.2), ["Mg", "O"], [[0, 0, 0], [0.5, 0.5, 0.5]])
+BASE = Structure(Lattice.cubic(4.2), ["Mg", "O"], [[0.0, 0, 0], [0.5, 0.5, 0.5]])
 CIF = BASE.to(fmt="cif")
 MIXED = Structure(Lattice.cubic(3), [{"Cu": 0.5, "Au": 0.5}], [[0, 0, 0]])
-CLOSE = Structure(Lattice.cubic(4), ["Cu", "Cu"], [[0, 0, 0], [0.02, 0, 0]])
+CLOSE = Structure(Lattice.cubic(4), ["Cu", "Cu"], [[0.0, 0, 0], [0.02, 0, 0]])
 LONELY = structure_from_crystal(with_lonely_atom(12))
 UNSEEN = Structure(Lattice.cubic(4), ["Pu"], [[0, 0, 0]])
 KNOWN = SyntheticSource(n_structures=1).crystal(0)  # one of the labelled crystals
@@ -64,10 +64,12 @@ BAD: dict[str, tuple[str, str | bytes, str]] = {
 
 def write_labels(path, n):
     """Write structures with two labels each as a table, as people keep them."""
-    records = list(read_source(SyntheticSource(n_structures=n)))
+    source = SyntheticSource(n_structures=n)
+    records = list(read_source(source))
+    structures = [structure_from_crystal(source.crystal(index)) for index in range(n)]
     table = {
         "id": [record.material_id for record in records],
-        "cif": [structure_from_crystal(record.crystal).to(fmt="cif") for record in records],
+        "cif": [structure.to(fmt="cif") for structure in structures],
         "e_form": [record.labels["formation_energy_per_atom"] for record in records],
         "gap": [record.labels["band_gap"] for record in records],
     }
@@ -148,9 +150,8 @@ def test_every_candidate_file_is_in_the_account_and_every_bad_one_is_named(
     write_labels(tmp_path / "labels.csv", n_labels)
     expected = write_candidates(tmp_path / "candidates", n_files, n_bad)
     bundle = learn(tmp_path / "labels.csv", tmp_path / "store")
-    command = ("screen", tmp_path / "candidates", "--model", bundle)
-    command = (*command, "--store", tmp_path / "store")
-    printed = crystalgnn(*command).stdout
+    options = ("--model", bundle, "--store", tmp_path / "store")
+    printed = crystalgnn("screen", tmp_path / "candidates", *options).stdout
 
     account = account_of(printed)
     assert account[0] == n_files == sum(account[1:])
@@ -181,6 +182,6 @@ def test_every_candidate_file_is_in_the_account_and_every_bad_one_is_named(
     assert shown == Counter(zip(rejects["stage"], rejects["reason"], strict=True))
     assert len(rejects) > 100 or all(f"<code>{name}</code>" in page for name, _ in named)
     if learn is learn_by_commands:
-        again = crystalgnn(*command).stdout
+        again = crystalgnn("screen", tmp_path / "candidates", *options).stdout
         assert "nothing changed" in again
         assert account_of(again) == account

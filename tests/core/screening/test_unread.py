@@ -107,6 +107,7 @@ def test_one_more_bad_file_is_another_screen_of_the_same_candidates(
     assert (after.was_ranked, after.n_in, after.n_scored) == (True, 9, 4)
     assert after.screen_id != screened.screen_id
     assert {"more", "picture.png"} < set(rejects_of(after).index)
+    assert after.changes is not None
     assert (after.changes.n_new, after.changes.n_unchanged) == (0, 4)
 
 
