@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from prefect import flow
 
 from crystalgnn_core.config import PipelineConfig
 from crystalgnn_core.errors import ModelError
@@ -69,7 +70,7 @@ def test_retrain_that_was_stopped_after_a_promotion_screens_at_the_next_start(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr(learning, "screen", learning.flow(stop))
+        patched.setattr(learning, "screen", flow(stop))
         with pytest.raises(KeyboardInterrupt):
             learning.retrain(tiny_config)
     [champion] = Registry(tiny_config.store_path).champions().values()
@@ -77,6 +78,7 @@ def test_retrain_that_was_stopped_after_a_promotion_screens_at_the_next_start(
 
     next_start = learning.retrain(tiny_config)
     assert next_start.trained is None
+    assert next_start.screened is not None
     assert next_start.screened.result.n_scored > 0
     [model] = next_start.screened.result.models
     assert Path(model).name == champion
