@@ -4,7 +4,7 @@ Each kind is truncated, has one byte flipped, and is deleted. Then `store check`
 the file, and the next run must either rebuild it, so that the store equals the one that
 nobody touched, or refuse in one line and do so after the advice of that line was followed.
 
-    python -m tests.campaigns.damage [--only PATTERN]
+    python -m tests.campaigns.damage [--only PATTERN ...]
 """
 
 import argparse
@@ -46,6 +46,8 @@ KINDS = (
     "ingests/lab.gate.json",
     "ingests/lab.gate.md",
     "ingests/lab.provenance.json",
+    "sources/lab/digests.json",
+    "sources/lab/origins-*.parquet",
     "links/links.json",
     "links/links.parquet",
     "links/fingerprints-*.parquet",
@@ -89,6 +91,7 @@ CHECKPOINTS = "models/*/checkpoints/*"
 # what is not written again, and why
 KEPT_AS_IT_IS = {
     "models/*/decision.json": "nothing reads it; champions.json holds what was decided",
+    "sources/lab/origins-*.parquet": "saves reading; without it a changed source is read",
     "records/.sha256": "a damaged list refuses nothing; files count as they are",
     "graphs/*/.sha256": "a damaged list refuses nothing; files count as they are",
 }
@@ -282,14 +285,17 @@ def allowed(kind: str, how: str) -> str | None:
 def main() -> int:
     """Run all cases, print a table; return 1 if one failed."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--only", default="*", help="pattern of the kinds to damage")
+    parser.add_argument(
+        "--only", nargs="*", default=["*"], help="patterns of the kinds to damage"
+    )
     only = parser.parse_args().only
+    kinds = [kind for kind in KINDS if any(fnmatch.fnmatch(kind, one) for one in only)]
     failures = 0
     logging.disable(logging.WARNING)
     with tempfile.TemporaryDirectory() as folder, prefect_session():
         campaign = Campaign(Path(folder))
         print(f"{'file':58} {'damage':10} {'check':7} {'next run':9}")  # noqa: T201  a script
-        for kind in (kind for kind in KINDS if fnmatch.fnmatch(kind, only)):
+        for kind in kinds:
             for how in DAMAGES:
                 case = campaign.case(kind, how)
                 reason = allowed(kind, how)

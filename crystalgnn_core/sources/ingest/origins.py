@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from crystalgnn_core.base import digest_of
+from crystalgnn_core.errors import IntegrityError
 from crystalgnn_core.sources.base import SourcePlan, in_chunks
 from crystalgnn_core.storage.checksums import remove_file
-from crystalgnn_core.storage.files import FileRef, write_table
+from crystalgnn_core.storage.files import FileRef, read_table, write_table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -134,8 +134,8 @@ def _noted(stored: StoredSource) -> pa.Table:
     """Return what the last ingest noted; nothing where settings or notes are others."""
     if stored.has_same_settings and stored.last_digest is not None:
         try:
-            return pq.read_table(_path(stored.folder, stored.last_digest)).cast(SCHEMA)
-        except (OSError, ValueError):  # missing, damaged, or of an older version
+            return read_table(_path(stored.folder, stored.last_digest)).cast(SCHEMA)
+        except (IntegrityError, ValueError):  # missing, damaged, or of an older version
             pass
     return SCHEMA.empty_table()
 
