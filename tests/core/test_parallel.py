@@ -196,7 +196,7 @@ def test_a_copy_of_the_filters_that_outlives_the_block_is_cleaned():
     with without_warnings():
         caught.__enter__()
     assert warnings.filters == before
-    caught.__exit__()
+    caught.__exit__(None, None, None)
     assert warnings.filters == before
 
 

@@ -104,6 +104,7 @@ def test_models_without_a_common_test_row_are_a_verdict_and_the_run_goes_on(tiny
 
     again = retrain(elsewhere)
     assert again.decision == done.decision
+    assert again.screened is not None
     assert [Path(model).name for model in again.screened.result.models] == [first]
     Registry(tiny_config.store_path).promote(other, "by hand")  # as the reason says
 
