@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
@@ -66,7 +67,9 @@ def test_retrain_that_was_stopped_after_a_promotion_screens_at_the_next_start(
 ):
     from flows import learning
 
-    def stop(config: PipelineConfig, notes: tuple[object, ...]) -> None:
+    def stop(
+        config: PipelineConfig, models: tuple[str, ...], notes: tuple[object, ...]
+    ) -> None:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
@@ -122,6 +125,24 @@ def test_a_model_below_its_floor_is_not_promoted_and_every_place_says_so(tiny_co
     again = retrain(config)
     assert (again.decision, again.screened) == (done.decision, None)
     assert Registry(config.store_path).champions() == {}
+
+
+def test_retrain_screens_with_the_champion_of_its_own_targets(tiny_config, monkeypatch):
+    from flows import learning
+    from flows.stages import Stopwatch
+
+    asked = []
+
+    def record(config, models, notes):
+        asked.append(models)
+        return SimpleNamespace(note="done")
+
+    keys = {"band_gap [a]": "one", "bulk_modulus [a]": "other"}
+    monkeypatch.setattr(learning, "with_runner", lambda *_: record)
+    monkeypatch.setattr(Registry, "champions", lambda _: keys)
+    for key in (*keys, "band_gap [b]"):
+        learning._screen_with_champion(tiny_config, key, Stopwatch())
+    assert asked == [(f"champion:{key}",) for key in keys]  # none has the last key
 
 
 @pytest.mark.usefixtures("prefect_api")
