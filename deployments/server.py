@@ -20,8 +20,6 @@ from deployments.server_errors import check_server, server_errors
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-N_RETRIES = 3  # of requests to a busy server, after 2, 4 and 8 s
-
 
 @contextmanager
 def prefect_server(
@@ -82,18 +80,13 @@ def prefect_server(
 
 @contextmanager
 def _pointed_at(url: str) -> Iterator[None]:
-    """Let this process and its children use a server that nobody else can start again."""
-    from prefect.settings import (
-        PREFECT_API_URL,
-        PREFECT_CLIENT_MAX_RETRIES,
-        temporary_settings,
-    )
+    """Let this process and its children use a server."""
+    from prefect.settings import PREFECT_API_URL, temporary_settings
 
     before = os.environ.get("PREFECT_API_URL")
     os.environ["PREFECT_API_URL"] = url  # for flow runs in child processes
-    few = {PREFECT_CLIENT_MAX_RETRIES: N_RETRIES}
     try:
-        with temporary_settings({PREFECT_API_URL: url}, set_defaults=few):
+        with temporary_settings({PREFECT_API_URL: url}):
             try:
                 yield
             finally:
