@@ -192,7 +192,7 @@ def serve(job: Job) -> None:
 
     settings = job.settings()
     require_sources(settings)
-    prepare_environment(verbose=job.verbose)
+    prepare_environment(verbose=job.verbose, prefect_level="INFO")
     from deployments.schedules import serve_schedules
 
     schedule = settings.schedule

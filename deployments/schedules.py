@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import signal
 import warnings
 from contextlib import ExitStack
 from datetime import timedelta
@@ -21,7 +23,9 @@ from prefect.states import Crashed
 from crystalgnn_core.base import digest_of_strings
 from crystalgnn_core.errors import ConfigError, InputError
 from deployments import served
-from deployments.server import prefect_server
+from deployments.run_logs import FOLDER, run_log_folder
+from deployments.server import log_file, prefect_server, signal_clients
+from deployments.tables import show_error, show_line
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -57,9 +61,14 @@ def serve_schedules(config: PipelineConfig) -> None:
             home = PREFECT_HOME.value()
             advice = "stop it first, or set PREFECT_HOME to another folder"
             _take(held, home, f"another `crystalgnn serve` runs in {home}; {advice}")
-        held.enter_context(prefect_server(with_services=True))
+        url = held.enter_context(prefect_server(with_services=True, on_death=_end))
         release_abandoned_runs(config)
-        os.environ["PREFECT_LOGGING_LEVEL"] = "INFO"  # for the flow runs' own processes
+        logs = run_log_folder(store)
+        show_line(f"runs     PREFECT_API_URL={url} prefect flow-run ls")
+        show_line(f"logs     {logs}, one file per run")
+        os.environ[FOLDER] = str(logs)
+        # not a line per poll while a run waits; the runs' own processes log more
+        logging.getLogger("prefect").setLevel(logging.WARNING)
         serve(*deployments, limit=1, query_seconds=2, print_starting_message=False)
 
 
@@ -103,6 +112,19 @@ def release_abandoned_runs(config: PipelineConfig) -> int:
                 run.id, Crashed(message="left by a process that ended")
             )
     return len(runs)
+
+
+def _end(url: str) -> None:
+    """End this process and its flow runs: they cannot go on without their server.
+
+    A flow run can be killed at any time; the next start releases it.
+    """
+    show_error(
+        f"{url}: the Prefect server of this `serve` ended; see {log_file()}, and start "
+        "again: what is done is skipped [ServerError]"
+    )
+    signal_clients(url, signal.SIGKILL)
+    os._exit(1)
 
 
 def _take(held: ExitStack, folder: Path, otherwise: str) -> None:

@@ -5,34 +5,36 @@ from __future__ import annotations
 import logging
 import os
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING
+
+from flows.logs import OUR_LOGGERS, VERBOSE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-OUR_LOGGERS = ("crystalgnn_core", "tasks", "flows", "deployments")
 QUIET = {
     "DO_NOT_TRACK": "1",
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-    # a failed flow ends in one line of ours, not in Prefect's traceback
-    "PREFECT_LOGGING_LEVEL": "CRITICAL",
     "PREFECT_LOGGING_INTERNAL_LEVEL": "CRITICAL",  # of a server that is gone
     "PREFECT_LOGGING_EXTRA_LOGGERS": ",".join(OUR_LOGGERS),
 }
 
 
-def prepare_environment(*, verbose: bool) -> None:
+def prepare_environment(*, verbose: bool, prefect_level: str = "CRITICAL") -> None:
     """Set what Prefect and child processes read at their start, and where our lines go.
 
     A variable that the user has set keeps its value. One line per stage is always logged;
     `verbose` adds one line per shard and epoch.
+
+    Args:
+        verbose: Whether these lines are added, also in flow runs of `serve`.
+        prefect_level: Level of Prefect's own lines. A command reports a failed flow in one
+            line of ours, not in Prefect's traceback.
     """
-    for name, value in QUIET.items():
+    for name, value in (QUIET | {"PREFECT_LOGGING_LEVEL": prefect_level}).items():
         os.environ.setdefault(name, value)
-    if Path.cwd() != Path(__file__).parents[1]:
-        # `python -m` in a child would take a user's own folder `flows` here for ours
-        os.environ["PYTHONSAFEPATH"] = "1"
+    if verbose:
+        os.environ[VERBOSE] = "1"
     _keep_loopback_from_proxies()
     logging.basicConfig(
         level=logging.WARNING, format="%(asctime)s %(message)s", datefmt="%H:%M:%S"

@@ -53,3 +53,13 @@ def children_of(pid: int) -> list[int]:
         if int(fields[1]) == pid:
             found.append(int(stat.parent.name))
     return found
+
+
+def server_of(pid: int) -> int:
+    """Return the process id of the Prefect server that a process has started."""
+    [server] = [
+        child
+        for child in children_of(pid)
+        if b"deployments.server" in Path(f"/proc/{child}/cmdline").read_bytes().split(b"\0")
+    ]
+    return server

@@ -10,16 +10,23 @@ from pathlib import Path
 import pytest
 import yaml
 from filelock import FileLock
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import DeploymentFilter, FlowRunFilter, LogFilter
+from prefect.client.schemas.sorting import FlowRunSort, LogSort
 
 import deployments
+from crystalgnn_core.config import PipelineConfig
 from crystalgnn_core.errors import ConfigError, InputError
 from crystalgnn_core.records.table.store import RecordStore
+from tests.deployments.test_predict_command import SALT
 from tests.processes import MARKER, wait_until_gone
 from tests.tiny import TINY
 
 pytestmark = pytest.mark.xdist_group("prefect")
+FILES = {"kind": "files", "name": "mine"}
 OFTEN = {"rescreen": 5, "retrain": "0 4 * * 0"}  # seconds
-UNSET = ("PREFECT_API_URL", "PYTHONSAFEPATH")  # an earlier test may have set these
+# of other tests, which want it silent, or set by a command that ran in this process
+UNSET = ("PREFECT_API_URL", "PREFECT_LOGGING_LEVEL", "PREFECT_LOGGING_TO_API_ENABLED")
 
 
 def test_unreadable_schedule_is_refused_before_anything_starts(tiny_config):
@@ -79,7 +86,7 @@ def serve_until(is_done, config, folder, script=("-m", "deployments.cli"), **opt
             command, env=environment, stdout=stream, stderr=stream, **options
         ) as process,
     ):
-        deadline = time.monotonic() + 300  # a busy machine takes a minute to start
+        deadline = time.monotonic() + 900  # a busy machine takes minutes to start
         try:
             while not is_done():
                 assert time.monotonic() < deadline, log.read_text()
@@ -90,6 +97,33 @@ def serve_until(is_done, config, folder, script=("-m", "deployments.cli"), **opt
         finally:
             process.kill()  # nothing to do once it has ended
     assert wait_until_gone(str(folder), 20) == []
+
+
+def all_of(logs):
+    """Return the text of all logs in a folder."""
+    return "".join(path.read_text() for path in sorted(logs.glob("*.log")))
+
+
+def scheduled_runs(config):
+    """Return the ended runs that were scheduled for a store, the oldest first."""
+    from deployments.schedules import SERVED, deployment_name
+
+    names = [deployment_name(flow, config.store_path) for flow in SERVED]
+    ended = {"state": {"type": {"any_": ["COMPLETED", "FAILED", "CRASHED"]}}}
+    with get_client(sync_client=True) as client:
+        return client.read_flow_runs(
+            flow_run_filter=FlowRunFilter.model_validate(ended),
+            deployment_filter=DeploymentFilter.model_validate({"name": {"any_": names}}),
+            sort=FlowRunSort.START_TIME_ASC,
+        )
+
+
+def log_of(run):
+    """Return the log of a flow run as its page shows it."""
+    wanted = LogFilter.model_validate({"flow_run_id": {"any_": [run.id]}})
+    with get_client(sync_client=True) as client:
+        lines = client.read_logs(log_filter=wanted, sort=LogSort.TIMESTAMP_ASC)
+    return "\n".join(f"{line.name}: {line.message}" for line in lines)
 
 
 @pytest.mark.usefixtures("prefect_api", "_interruptible")
@@ -103,8 +137,14 @@ def test_served_schedule_fires_and_leaves_no_process(tiny_config, tmp_path):
         "schedule": OFTEN,
     }
     screens = Path(tiny_config.store) / "screens"
-    serve_until(lambda: len(list(screens.glob("*/report.json"))) >= 2, changed, tmp_path)
+    logs = Path(tiny_config.store) / "logs"
+    serve_until(lambda: "screen: " in all_of(logs), changed, tmp_path)
     assert len(list(screens.glob("*/report.json"))) == 2
+    # its server ended with it; another one of the same home still knows the run
+    first, *_ = scheduled_runs(tiny_config)
+    for log in (log_of(first), all_of(logs)):
+        assert "ingest: synthetic: unchanged, 120 records (skipped); candidates: 55" in log
+        assert "screen: 55 candidates = " in log
 
 
 @pytest.mark.usefixtures("prefect_api", "_interruptible")
@@ -131,3 +171,56 @@ def test_folders_named_like_our_packages_in_the_working_directory_do_no_harm(tmp
         cwd=here,
         env={"PYTHONPATH": str(Path(deployments.__file__).parents[1])},
     )
+
+
+def test_python_m_takes_our_packages_and_not_those_of_the_working_directory(tmp_path):
+    for name in ("tasks", "flows"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "__init__.py").write_text("raise RuntimeError(__file__)")
+    root = Path(deployments.__file__).parents[1]
+    subprocess.run(
+        [sys.executable, "-m", "deployments.cli", "rescreen", "--help"],
+        cwd=tmp_path,
+        env=dict(os.environ) | {"PYTHONPATH": str(root)},
+        stdout=subprocess.DEVNULL,
+        check=True,
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("prefect_api", "_interruptible")
+def test_three_nights_can_be_read_afterwards_the_failed_one_included(own_store, tmp_path):
+    """Through Prefect's client, and in the store where nobody keeps a server."""
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    (mine / "salt.cif").write_text(SALT.to(fmt="cif"))
+    config = PipelineConfig.model_validate(
+        TINY
+        | {"store": str(own_store.path), "schedule": OFTEN}
+        | {"sources": [*TINY["sources"], FILES | {"path": str(mine)}]}
+    )
+    logs = own_store.path / "logs"
+
+    def three_nights():
+        if all_of(logs).count("screen: ") == 2 and mine.exists():
+            mine.rename(tmp_path / "moved away")
+        return "Finished in state Failed" in all_of(logs)
+
+    serve_until(three_nights, config.model_dump(mode="json"), tmp_path)
+    runs = scheduled_runs(config)
+    assert [run.state.type.value for run in runs[:3]] == [
+        "COMPLETED",
+        "COMPLETED",
+        "FAILED",
+    ]
+    first, second, third = map(log_of, runs[:3])
+    assert "mine: 1 rows = 1 kept + 0 rejected (1 new, 0 changed)" in first
+    assert "screen: 50 candidates = " in first
+    assert "mine: unchanged, 1 records (skipped)" in second
+    assert "nothing changed" in second
+    assert "source mine failed: " not in second
+    assert str(mine) in third
+    assert "SourceError" in third
+    files = [path.read_text() for path in sorted(logs.glob("*-rescreen.log"))]
+    assert "1 rows = 1 kept" in files[0]
+    assert "SourceError" in files[2]

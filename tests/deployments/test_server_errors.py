@@ -24,7 +24,7 @@ from crystalgnn_core.errors import ServerError, SourceError
 from crystalgnn_core.records.table.store import RecordStore
 from deployments.server_errors import check_server, server_errors
 from tests.paths import ROOT
-from tests.processes import children_of
+from tests.processes import server_of
 from tests.tiny import TINY
 
 pytestmark = pytest.mark.xdist_group("prefect")
@@ -240,8 +240,7 @@ def test_a_killed_server_ends_the_command_which_goes_on_at_the_next_start(
         process = held.enter_context(subprocess.Popen((*command, "config.yaml"), **piped))
         held.callback(process.kill)
         first = process.stderr.readline()
-        [server, *_] = children_of((parent or process).pid)
-        os.kill(server, signal.SIGKILL)
+        os.kill(server_of((parent or process).pid), signal.SIGKILL)
         _, err = process.communicate(timeout=300)
     assert "ingest: synthetic: 120 rows" in first
     assert process.returncode == 1
