@@ -7,6 +7,7 @@ import socketserver
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -22,6 +23,7 @@ from prefect.settings import (
 import tasks.records
 from crystalgnn_core.errors import ServerError, SourceError
 from crystalgnn_core.records.table.store import RecordStore
+from crystalgnn_core.sources.ingest.commit import commit_ingest
 from deployments.server_errors import check_server, server_errors
 from tests.paths import ROOT
 from tests.processes import server_of
@@ -38,7 +40,7 @@ with prefect_server() as url:
 
 
 @contextmanager
-def answering(status: int, kind: str, body: str):
+def answering(status: int, kind: str, body: str) -> Iterator[str]:
     """Answer every request in one way; yield the address."""
 
     class Handler(BaseHTTPRequestHandler):
@@ -158,7 +160,7 @@ class Relay(socketserver.ThreadingTCPServer):
 
     def __init__(self, url):
         self.target = httpx.URL(url)
-        self.open_sockets = []
+        self.open_sockets: list[socket.socket] = []
         super().__init__(("127.0.0.1", 0), RelayHandler)
         self.thread = threading.Thread(target=self.serve_forever)
         self.thread.start()
@@ -174,6 +176,8 @@ class Relay(socketserver.ThreadingTCPServer):
 
 
 class RelayHandler(socketserver.BaseRequestHandler):
+    server: "Relay"
+
     def handle(self):
         target = self.server.target
         with socket.create_connection((target.host, target.port)) as other:
@@ -195,7 +199,7 @@ def test_a_command_whose_server_dies_ends_in_one_line_and_goes_on_later(
     run, prefect_api, tmp_path, monkeypatch
 ):
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(TINY | {"store": "store"}))
-    commit = tasks.records.commit_ingest
+    commit = commit_ingest
     relay = Relay(prefect_api)
 
     def commit_and_lose_the_server(*arguments):
@@ -236,9 +240,11 @@ def test_a_killed_server_ends_the_command_which_goes_on_at_the_next_start(
         if is_given:
             parent = held.enter_context(subprocess.Popen(hold, **piped))
             held.callback(parent.kill)
+            assert parent.stdout is not None
             environment["PREFECT_API_URL"] = parent.stdout.readline().strip()
         process = held.enter_context(subprocess.Popen((*command, "config.yaml"), **piped))
         held.callback(process.kill)
+        assert process.stderr is not None
         first = process.stderr.readline()
         os.kill(server_of((parent or process).pid), signal.SIGKILL)
         _, err = process.communicate(timeout=300)

@@ -100,6 +100,7 @@ def test_labels_that_come_after_the_screen_are_shown_and_judged(screened):
     assert not again.was_ranked
     report = report_screen(store, config, again, ())
     assert report.was_written
+    assert report.quality is not None
     assert report.quality.n == again.n_scored
     assert "candidates with known values" in Path(report.page.path).read_text()
 
