@@ -26,7 +26,6 @@ def write_run_log() -> None:
     folder, deployment = (os.environ.get(k) for k in (FOLDER, "PREFECT__DEPLOYMENT_NAME"))
     if folder is None or deployment is None:
         return
-    Path(folder).mkdir(parents=True, exist_ok=True)
     flow = deployment.rpartition("-")[0]
     path = Path(folder) / f"{time.strftime('%Y-%m-%dT%H-%M-%S')}-{flow}.log"
     handler = logging.FileHandler(path, encoding="utf-8")

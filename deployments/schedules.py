@@ -64,6 +64,7 @@ def serve_schedules(config: PipelineConfig) -> None:
         url = held.enter_context(prefect_server(with_services=True, on_death=_end))
         release_abandoned_runs(config)
         logs = run_log_folder(store)
+        logs.mkdir(exist_ok=True)
         show_line(f"runs     PREFECT_API_URL={url} prefect flow-run ls")
         show_line(f"logs     {logs}, one file per run")
         os.environ[FOLDER] = str(logs)

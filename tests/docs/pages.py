@@ -81,6 +81,15 @@ def _block(token: Token, above: str) -> Block:
     )
 
 
+def write_named_files(page, folder):
+    """Write the blocks that a page gives a file name to files of that name."""
+    for block in blocks_of(page):
+        if block.name is not None:
+            path = folder / block.name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(block.code, encoding="utf-8")
+
+
 def links_of(page: Path) -> set[str]:
     """Return the targets of all links and pictures of a page."""
     inline = [child for token in parse(page) for child in token.children or ()]
