@@ -18,11 +18,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import pyarrow.parquet as pq
 from deltalake import DeltaTable
 
 from crystalgnn_core.learning.registry import Registry
 from crystalgnn_core.records.table.delta import files_of
 from crystalgnn_core.records.table.store import RecordStore
+from crystalgnn_core.storage.checksums import LIST
 from crystalgnn_core.storage.files import file_sha256
 from crystalgnn_core.storage.shards import ShardSet
 from deployments.session import prefect_session
@@ -126,11 +128,14 @@ def pick(store: Path, kind: str) -> Path:
 
 
 def damage(path: Path, how: str) -> None:
-    """Truncate a file to half its size, flip a bit of its middle byte, or delete it."""
+    """Truncate a file to half its size, flip a bit of its middle byte, or delete it.
+
+    A list of checksums is cut within a line; one that lost whole lines says less.
+    """
     content = bytearray(path.read_bytes())
     path.unlink()
     if how == TRUNCATED:
-        path.write_bytes(content[: len(content) // 2])
+        path.write_bytes(content[: len(content) // 2 - 5 * (path.name == LIST)])
     elif how == FLIPPED:
         content[len(content) // 2] ^= 1
         path.write_bytes(content)
@@ -152,7 +157,7 @@ def contents(store: Path) -> dict[str, object]:
         found[f"{folder.name} rows"] = str(shards.read(live).to_pylist())
     for pattern in (
         "models/*/*.safetensors",
-        "models/*/*.parquet",
+        "models/*/test_predictions.parquet",
         "screens/*/*.parquet",
         "screens/*/*.csv",
         "screens/*/cif/*",
@@ -162,6 +167,9 @@ def contents(store: Path) -> dict[str, object]:
     ):
         for path in store.glob(pattern):
             found[str(path.relative_to(store))] = file_sha256(path)
+    for path in store.glob("models/*/history.parquet"):
+        history = pq.read_table(path).drop_columns(["structures_per_second"])
+        found[str(path.relative_to(store))] = history.to_pylist()
     for path in store.glob("screens/*/screen.json"):
         screen = json.loads(path.read_text())
         found[f"{path.parent.name} counts"] = [screen["changes"], screen["previous"]]
