@@ -14,8 +14,8 @@ from pydantic import Field
 from crystalgnn_core.base import FrozenModel
 from crystalgnn_core.errors import DownloadError, IntegrityError, TransientError
 from crystalgnn_core.remote.http import Answer, RetryableError, receive_answer, receive_json
-from crystalgnn_core.remote.partial import receive
-from crystalgnn_core.storage.files import read_json, write_json
+from crystalgnn_core.remote.partial import receive, write_note
+from crystalgnn_core.storage.files import read_json
 from crystalgnn_core.storage.locks import locked
 
 if TYPE_CHECKING:
@@ -197,7 +197,7 @@ def _check(path: Path, target: Path, file: RemoteFile, advice: str) -> None:
     record = target.with_name(target.name + RECORD)
     used = _read_record(record)
     if used is None:
-        write_json(record, {"url": file.url, **found})
+        write_note(record, {"url": file.url, **found})
     elif used != found["sha256"]:
         raise DownloadError(
             f"{target}: not the file that was used before: SHA-256 {found['sha256']}, not "

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from http import HTTPStatus
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from crystalgnn_core.base import FrozenModel
 from crystalgnn_core.errors import DownloadError
 from crystalgnn_core.remote.http import RetryableError, open_answer, refuse_failures
-from crystalgnn_core.storage.files import write_json
+from crystalgnn_core.storage.files import atomic_path
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -110,7 +111,7 @@ def _write(part: Path, state: _PartState, response: httpx.Response, start: int) 
     if not start and first[:_BYTES_LOOKED_AT].lstrip().lower().startswith(_HTML):
         raise DownloadError(f"{state.url}: the host sends an HTML page, not the file")
     with part.open("ab" if start else "wb") as stream:
-        write_json(part.with_name(part.name + STATE), state.model_dump())
+        write_note(part.with_name(part.name + STATE), state.model_dump())
         stream.write(first)
         for piece in pieces:
             stream.write(piece)
@@ -129,3 +130,9 @@ def _read_state(part: Path, url: str) -> _PartState | None:
 
 def _forget(part: Path) -> None:
     part.with_name(part.name + STATE).unlink(missing_ok=True)
+
+
+def write_note(path: Path, content: dict[str, Any]) -> None:
+    """Write what is known of a file beside it; no checksum, as this is no store."""
+    with atomic_path(path, with_checksum=False) as temporary:
+        temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")

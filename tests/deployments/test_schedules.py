@@ -148,7 +148,9 @@ def test_served_schedule_fires_and_leaves_no_process(tiny_config, tmp_path):
 
 
 @pytest.mark.usefixtures("prefect_api", "_interruptible")
-def test_folders_named_like_our_packages_in_the_working_directory_do_no_harm(tmp_path):
+def test_folders_named_like_our_packages_in_the_working_directory_do_no_harm(
+    own_store, tmp_path
+):
     """As of a user with folders of these names; the script is as pip installs it."""
     here = tmp_path / "here"
     for name in ("crystalgnn_core", "tasks", "flows", "deployments"):
@@ -157,14 +159,14 @@ def test_folders_named_like_our_packages_in_the_working_directory_do_no_harm(tmp
     script = tmp_path / "bin" / "crystalgnn"
     script.parent.mkdir()
     script.write_text("from deployments.cli import main\n\nmain()\n")
-    store = tmp_path / "store"
     config = {
-        "store": str(store),
-        "sources": [{"kind": "synthetic", "name": "synthetic", "n_structures": 5}],
+        "store": str(own_store.path),
+        "sources": [{"kind": "synthetic", "name": "fresh", "n_structures": 5}],
+        "screening": {"sources": ["fresh"]},
         "schedule": OFTEN,
     }
     serve_until(
-        lambda: RecordStore(store).source_counts() == {"synthetic": 5},
+        lambda: "fresh" in RecordStore(own_store.path).source_counts(),
         config,
         tmp_path,
         script=(str(script),),

@@ -116,4 +116,4 @@ def test_compaction_without_records_is_refused(run, own_store):
 def test_a_store_that_is_not_there_is_an_error(run, command):
     outcome = run("store", command, "--store", "none")
     assert outcome.code == 2
-    assert "no store none: it does not exist; give its folder with --store" in outcome.err
+    assert "no store none; give its folder with --store" in outcome.err

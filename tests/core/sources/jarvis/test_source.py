@@ -264,7 +264,7 @@ def test_a_damaged_note_of_ranges_is_made_again(tmp_path):
     source = JarvisSource(path=str(path), part_size=2)
     first = source.plan(stored)
     for content in ("[[0", '[{"first": 0}]'):
-        [note] = stored.folder.iterdir()
+        [note] = stored.folder.glob("*.json")
         note.write_text(content)
         assert source.plan(stored) == first
 
