@@ -157,7 +157,6 @@ def contents(store: Path) -> dict[str, object]:
         found[f"{folder.name} rows"] = str(shards.read(live).to_pylist())
     for pattern in (
         "models/*/*.safetensors",
-        "models/*/test_predictions.parquet",
         "screens/*/*.parquet",
         "screens/*/*.csv",
         "screens/*/cif/*",
@@ -167,9 +166,11 @@ def contents(store: Path) -> dict[str, object]:
     ):
         for path in store.glob(pattern):
             found[str(path.relative_to(store))] = file_sha256(path)
-    for path in store.glob("models/*/history.parquet"):
-        history = pq.read_table(path).drop_columns(["structures_per_second"])
-        found[str(path.relative_to(store))] = history.to_pylist()
+    # the metadata hold the version of the records at the time
+    for path in store.glob("models/*/*.parquet"):
+        table = pq.read_table(path)
+        kept = [name for name in table.column_names if name != "structures_per_second"]
+        found[str(path.relative_to(store))] = table.select(kept).to_pylist()
     for path in store.glob("screens/*/screen.json"):
         screen = json.loads(path.read_text())
         found[f"{path.parent.name} counts"] = [screen["changes"], screen["previous"]]

@@ -111,10 +111,9 @@ class Terminal:
             [other] = models - {Registry(store).resolve("champion").name}
             text = text.replace("MODEL_ID", other)
         if "DEPLOYMENT_ID" in text:
-            found = re.search(
-                r"retrain/\S+.*?([0-9a-f-]{36})", self.run("prefect deployment ls")
-            )
-            text = text.replace("DEPLOYMENT_ID", found.group(1))
+            listed = self.run("prefect deployment ls")
+            [found] = re.findall(r"retrain/.*([0-9a-f]{8}-[0-9a-f-]{27})", listed)
+            text = text.replace("DEPLOYMENT_ID", found)
         if "RUN_ID" in text:
             [run, *_] = self.ask("read_flow_runs")
             text = text.replace("RUN_ID", str(run.id))
