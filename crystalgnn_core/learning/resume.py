@@ -120,7 +120,7 @@ class CheckpointFolder:
                 )
         try:
             loaded, _ = load_bundle(last)
-        except ModelError as error:
+        except (IntegrityError, ModelError) as error:
             raise IntegrityError(
                 f"{error}; delete {self.folder} to train afresh"
             ) from error
