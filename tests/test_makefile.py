@@ -42,11 +42,17 @@ def add_python(project, name, version):
         path.chmod(0o755)
 
 
+def outside_make():
+    """The environment without what a `make test` around this one hands on."""
+    ours = ("PYTHON", "MAKE", "MFLAGS")
+    return {k: v for k, v in os.environ.items() if not k.startswith(ours)}
+
+
 def make(project, *arguments):
     return subprocess.run(
         [project / "bin" / "make", "install", *arguments],
         cwd=project,
-        env={**{k: v for k, v in os.environ.items() if k != "PYTHON"}, "PATH": "bin"},
+        env=outside_make() | {"PATH": "bin"},
         capture_output=True,
         text=True,
         check=False,

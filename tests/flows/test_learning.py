@@ -87,6 +87,7 @@ def test_retrain_that_was_stopped_after_a_promotion_screens_at_the_next_start(
     assert Path(model).name == champion
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("prefect_api")
 def test_models_without_a_common_test_row_are_a_verdict_and_the_run_goes_on(tiny_config):
     from flows.learning import retrain
