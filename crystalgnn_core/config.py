@@ -172,7 +172,8 @@ def load_config(
     """
     file = {} if path is None else read_yaml(path)
     above = deepcopy(dict(options or {}))
-    content = merge(merge(deepcopy(dict(base or {})), file), above)
+    # `assign` writes into it, and what was given where is looked up afterwards
+    content = deepcopy(merge(merge(dict(base or {}), file), above))
     given = Given(None if path is None else str(path), file, above, {})
     for override in overrides:
         keys, value = split_override(override)

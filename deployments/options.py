@@ -121,20 +121,13 @@ def require_names(names: Sequence[str], setting: str) -> None:
         raise ConfigError(f"nothing to work on: set {setting} in --config FILE or by --set")
 
 
-def require_stored(
-    config: PipelineConfig,
-    names: Sequence[str],
-    setting: str,
-    *,
-    or_configured: bool = False,
-) -> None:
+def require_stored(config: PipelineConfig, names: Sequence[str], setting: str) -> None:
     """Refuse a job whose sources are not there, before it starts.
 
     Args:
         config: Settings.
-        names: Sources of the job.
+        names: Sources of the job; all rows of one may have been refused.
         setting: What names them.
-        or_configured: Whether the job ingests the configured sources first.
 
     Raises:
         ConfigError: No source is named, or one is not stored.
@@ -143,9 +136,8 @@ def require_stored(
     from crystalgnn_core.records.table.store import RecordStore
 
     configured = [source.name for source in config.sources]
-    stored = sorted(RecordStore(config.store_path).source_counts())
-    known = [*stored, *(configured if or_configured else ())]
-    missing = [name for name in names if name not in known]
+    stored = sorted(RecordStore(config.store_path).source_names())
+    missing = [name for name in names if name not in stored]
     if not missing:
         return
     if missing[0] in configured:
@@ -156,7 +148,7 @@ def require_stored(
     raise ConfigError(
         f"{setting}: no source {missing[0]!r} in {describe_store(config.store_path)} "
         f"(stored: {', '.join(stored) or 'nothing'}); ingest it first"
-        f"{did_you_mean(missing[0], [*known, *configured])}"
+        f"{did_you_mean(missing[0], [*stored, *configured])}"
     )
 
 

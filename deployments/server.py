@@ -20,6 +20,8 @@ from deployments.server_errors import check_server, server_errors
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+MARK = "CRYSTALGNN_SERVER"  # set to the URL of an own server, for processes that need it
+
 
 @contextmanager
 def prefect_server(
@@ -66,15 +68,17 @@ def prefect_server(
         except BaseException:
             _stop(child)
             raise
-    is_over = threading.Event()
+    is_over = threading.Event()  # set before the last logs are sent, which takes a while
     if on_death is not None:
         arguments = (child, url, is_over, on_death)
         threading.Thread(target=_watch, args=arguments, daemon=True).start()
     try:
         with _pointed_at(url), server_errors(f"see {log_file()}"):
-            yield url
+            try:
+                yield url
+            finally:
+                is_over.set()
     finally:
-        is_over.set()
         _stop(child)
 
 
@@ -83,8 +87,8 @@ def _pointed_at(url: str) -> Iterator[None]:
     """Let this process and its children use a server."""
     from prefect.settings import PREFECT_API_URL, temporary_settings
 
-    before = os.environ.get("PREFECT_API_URL")
-    os.environ["PREFECT_API_URL"] = url  # for flow runs in child processes
+    before = {name: os.environ.get(name) for name in ("PREFECT_API_URL", MARK)}
+    os.environ |= dict.fromkeys(before, url)  # for flow runs in child processes
     try:
         with temporary_settings({PREFECT_API_URL: url}):
             try:
@@ -92,10 +96,11 @@ def _pointed_at(url: str) -> Iterator[None]:
             finally:
                 _drain()  # the last logs and events, while somebody still listens
     finally:
-        if before is None:
-            os.environ.pop("PREFECT_API_URL", None)
-        else:
-            os.environ["PREFECT_API_URL"] = before
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
 
 
 def _watch(
@@ -144,8 +149,8 @@ def main() -> None:
 
 
 def signal_clients(url: str, number: signal.Signals) -> None:
-    """Signal the processes started with this API URL (on Linux, which has /proc)."""
-    wanted = f"PREFECT_API_URL={url}".encode()
+    """Signal the processes that the owner of a server started (on Linux, with /proc)."""
+    wanted = f"{MARK}={url}".encode()
     for environment in Path("/proc").glob("[0-9]*/environ"):
         pid = int(environment.parent.name)
         try:

@@ -81,7 +81,9 @@ def _explain(error: BaseException | None, advice: str) -> str | None:
         if isinstance(error, httpx.UnsupportedProtocol):
             return NO_PREFECT.format(error)
         if isinstance(error, httpx.HTTPStatusError | httpx.TransportError):
-            if not str(error.request.url).startswith(str(PREFECT_API_URL.value())):
+            if not str(error.request.url).startswith(
+                str(httpx.URL(PREFECT_API_URL.value()))
+            ):
                 return None
             if isinstance(error, httpx.HTTPStatusError):
                 return _explain_status(error.response)

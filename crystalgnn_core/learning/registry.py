@@ -153,6 +153,12 @@ class Registry:
             f"{did_you_mean(reference, names)}"
         )
 
+    def lacks_champion(self, reference: str) -> bool:
+        """Return whether a reference names a champion that there is not, or not yet."""
+        name, has_key, key = reference.partition(":")
+        champions = self.champions()
+        return name == "champion" and (key not in champions if has_key else not champions)
+
     def _named_champion(self, reference: str) -> str:
         """Return the id of `champion`, if there is one alone, or of `champion:KEY`."""
         champions = self.champions()

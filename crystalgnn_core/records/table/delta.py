@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import logging
 from contextlib import contextmanager, suppress
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote
@@ -125,11 +126,11 @@ def file_problem(path: Path, *, fresh: bool = False) -> str | None:
     """
     if not path.is_file():
         return "is missing"
-    has_line = _has_line(path, path.parent)
+    has_line = _has_line(path, path.parent) and not listed(path.parent).n_damaged
     if has_line and not fresh:
         return _list_problem(path, path.parent, fresh=False)
     try:
-        wrong = wrong_rows(path)
+        wrong = wrong_rows(path) if fresh else _wrong_rows_of(digest_of_state(path), path)
     except (OSError, pa.ArrowException) as error:
         return f"cannot be read ({_one_line(error)})"
     if wrong:
@@ -153,13 +154,10 @@ def remove_uncommitted(folder: Path) -> None:
     """Remove files of rows whose commit was killed; nobody else may write to the table."""
     files = [path for path in folder.glob("*.parquet") if not _has_line(path, folder)]
     log = folder / LOG
-    if (
-        not files
-        or not (log / f"{0:020d}.json").is_file()
-        or any(log.glob("*.checkpoint*"))
-    ):
-        return  # or not all that was ever committed is known
-    text = "".join(path.read_text(encoding="utf-8") for path in log.glob("[0-9]*.json"))
+    commits = sorted(log.glob("[0-9]*.json"))
+    if not files or [int(path.stem) for path in commits] != list(range(len(commits))):
+        return  # not all that was ever committed is known
+    text = "".join(path.read_text(encoding="utf-8") for path in commits)
     for path in files:
         if quote(path.name) not in text:
             logger.info("%s: removed, as its commit was interrupted", path)
@@ -191,6 +189,12 @@ def damage_named(folder: Path) -> Iterator[None]:
         if type(error).__name__ != "PanicException":  # of Rust; nothing else is known of it
             raise
         raise damaged(folder, f"cannot be read ({_one_line(error)})", folder) from error
+
+
+@lru_cache(maxsize=10_000)
+def _wrong_rows_of(_digest: str, path: Path) -> list[str]:
+    """Look at rows once per process, also where nothing can be noted in the store."""
+    return wrong_rows(path)
 
 
 def wrong_rows(path: Path) -> list[str]:

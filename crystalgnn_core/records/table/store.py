@@ -17,7 +17,6 @@ from crystalgnn_core.errors import InputError, TransientError
 from crystalgnn_core.records.schema import record_schema, reject_schema, with_all_columns
 from crystalgnn_core.records.table.delta import (
     damage_named,
-    is_table,
     list_new_files,
     open_table,
     remove_uncommitted,
@@ -108,6 +107,7 @@ class RecordStore:
         """
         # what differs is decided and committed as one
         with self._writing():
+            open_table(self.records_path)  # nothing is removed beside a damaged log
             remove_uncommitted(self.records_path)
             stored = keys_of(self.scan([source], KEY_COLUMNS))
             changes = compare_keys(stored, keys_of(tables(KEY_COLUMNS)))
@@ -138,7 +138,7 @@ class RecordStore:
             TransientError: Another writer committed at the same moment.
         """
         with self._writing(), _committing(self.rejects_path):
-            is_table(self.rejects_path)
+            open_table(self.rejects_path)
             remove_uncommitted(self.rejects_path)
             open_complete(self.rejects_path, reject_schema())
             write_deltalake(
@@ -240,6 +240,11 @@ class RecordStore:
         """Return the number of records of each stored source."""
         counts = pc.value_counts(self._column("source")).to_pylist()
         return {entry["values"]: entry["counts"] for entry in counts}
+
+    def source_names(self) -> set[str]:
+        """Return the names of the sources of which anything was kept or refused."""
+        refused = pc.unique(self.rejects()["source"]).to_pylist()
+        return {*self.source_counts(), *refused}
 
     def structure_digests(self) -> set[str]:
         """Return the structure digests of all records of all sources."""
