@@ -33,7 +33,8 @@ from tests.campaigns.small_store import Command, SmallStore, run
 TRUNCATED, FLIPPED, DELETED = "truncated", "flipped", "deleted"
 DAMAGES = (TRUNCATED, FLIPPED, DELETED)
 # what is damaged of each kind: the last match; the first where `[0]` follows; of files of
-# rows one that the newest version needs, or does not
+# rows one that the newest version needs, or does not; of screens the last or first that
+# was made
 KINDS = (
     "records/_delta_log/*.json[0]",
     "records/_delta_log/*.json",
@@ -74,17 +75,19 @@ KINDS = (
     "models/*/checkpoints/*/optimizer.safetensors",
     "predictions/*/*.json",
     "predictions/*/*.parquet",
-    "prescreens/*.json",
-    "prescreens/*.parquet",
+    "prescreens/*.json[made last]",
+    "prescreens/*.parquet[made last]",
     "screens/latest/tiny.json",
-    "screens/tiny-*/screen.json",
-    "screens/tiny-*/ranking.parquet",
-    "screens/tiny-*/ranking.csv",
-    "screens/tiny-*/rejects.parquet",
-    "screens/tiny-*/candidates.parquet",
-    "screens/tiny-*/report.json",
-    "screens/tiny-*/report.html",
-    "screens/tiny-*/cif/*.cif",
+    "screens/tiny-*/screen.json[made last]",
+    "screens/tiny-*/ranking.parquet[made last]",
+    "screens/tiny-*/ranking.csv[made last]",
+    "screens/tiny-*/rejects.parquet[made last]",
+    "screens/tiny-*/candidates.parquet[made last]",
+    "screens/tiny-*/report.json[made last]",
+    "screens/tiny-*/report.html[made last]",
+    "screens/tiny-*/cif/*.cif[made last]",
+    "prescreens/*.parquet[made first]",
+    "screens/tiny-*/ranking.parquet[made first]",
 )
 # read by training alone, so the next run is the training of another model
 MAPPED = "graphs/*/mapped/*"
@@ -96,6 +99,8 @@ KEPT_AS_IT_IS = {
     "sources/lab/origins-*.parquet": "saves reading; without it a changed source is read",
     "records/.sha256": "a damaged list refuses nothing; files count as they are",
     "graphs/*/.sha256": "a damaged list refuses nothing; files count as they are",
+    "prescreens/*.parquet[made first]": "no run needs an earlier pre-screen",
+    "screens/tiny-*/ranking.parquet[made first]": "no run needs an earlier screen",
 }
 # damage that nobody could see, or that does no harm, and why
 WITHOUT_CONSEQUENCE: dict[tuple[str, str], str] = {
@@ -122,9 +127,11 @@ def pick(store: Path, kind: str) -> Path:
     if which in ("newest]", "earlier]"):
         needed = [path.name for path in files_of(DeltaTable(found[0].parent))]
         found = [path for path in found if (path.name in needed) == (which == "newest]")]
+    if which.startswith("made"):
+        found = sorted(found, key=lambda path: path.stat().st_mtime_ns)
     if not found:
         raise LookupError(f"the store has no {kind}")
-    return found[0 if which == "0]" else -1]
+    return found[0 if which in ("0]", "made first]") else -1]
 
 
 def damage(path: Path, how: str) -> None:
@@ -279,7 +286,9 @@ class Campaign:
         names = [
             name
             for name in sorted({*found, *self.expected})
-            if found.get(name) != self.expected.get(name) and name.startswith(prefix)
+            if found.get(name) != self.expected.get(name)
+            and name.startswith(prefix)
+            and name != kept
         ]
         if "kinds" in names:
             names.remove("kinds")
