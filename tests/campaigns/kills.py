@@ -30,7 +30,7 @@ from tests.campaigns.outcome import differences, outcome_of, temporary_files
 from tests.processes import MARKER, process_ids, wait_until_gone
 
 POLL_SECONDS = 0.002
-SURVIVOR_SECONDS = 20.0
+SURVIVOR_SECONDS = 60.0  # a loaded machine takes its time
 COMMAND_SECONDS = 900.0
 say = partial(print, flush=True)
 TARGETS = ("main", "group", "worker", "server")
