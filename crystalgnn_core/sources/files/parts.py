@@ -82,6 +82,7 @@ def payloads_of(source: FilesSource, path: Path, notes: Path) -> list[dict[str, 
     if is_table(path):
         return _with_version(path, _table_slices(source, path), notes)
     if source.labels is None and (rows := open_row_file(path)) is not None:
+        rows.structure_key = source.columns.structure
         slices = rows.slices(source.part_size)
         check_values(rows, slices, source.columns, source.targets)
         return _with_version(path, slices, notes)

@@ -58,8 +58,7 @@ class FilesSource(SourceConfig):
 
     Attributes:
         path: A folder, one structure file, a `.parquet` or `.csv` table, or a file of many
-            structures with values beside them: extended XYZ, an ASE database, or JSON of
-            pymatgen's `ComputedStructureEntry`.
+            structures with values beside them: extended XYZ, an ASE database, or JSON.
         pattern: File names that count as structures in a folder, any letter case.
         labels: Table that holds the labels of a folder's structures; a folder with CGCNN's
             `id_prop.csv` needs none.
@@ -168,6 +167,7 @@ class FilesSource(SourceConfig):
         file = open_row_file(path)
         if file is None:
             raise changed(path)
+        file.structure_key = self.columns.structure
         inputs = file.rows(payload, self.columns.material_id)
         for chunk in in_chunks(inputs, BATCH_SIZE):
             for given, record in zip(chunk, read_structures(chunk), strict=True):
