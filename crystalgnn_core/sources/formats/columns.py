@@ -20,6 +20,7 @@ from crystalgnn_core.sources.formats.objects import (
     is_json,
 )
 from crystalgnn_core.sources.formats.parsing import refuse, unreadable
+from crystalgnn_core.sources.formats.tables import LABEL_TABLE
 from crystalgnn_core.targets import get_target
 from crystalgnn_core.wording import did_you_mean
 
@@ -143,8 +144,10 @@ def find_columns(
     Raises:
         ConfigError: A column is missing; the message lists those there are.
     """
-    usual = ID_COLUMNS if table.has_names else table.columns[:1]
-    found = {"material_id": pick_column(table, given.material_id, tuple(usual))}
+    usual = ID_COLUMNS if table.has_names else ()
+    if table.path.name.lower() == LABEL_TABLE:
+        usual = (*usual, table.columns[0])
+    found = {"material_id": pick_column(table, given.material_id, usual)}
     if with_structures:
         found["structure"] = pick_column(table, given.structure, STRUCTURE_COLUMNS)
     if given.split is not None or named_columns(table.columns, ("split",), is_usual=True):

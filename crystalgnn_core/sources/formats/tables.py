@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 _BATCH_SIZE = 1024  # rows that are held at a time, with their CIF texts
 _BUFFER = 2**20  # bytes of a column that are read at a time, not all of a row group
 _HEAD = 2**16  # bytes of a CSV file that show how it is written
+LABEL_TABLE = "id_prop.csv"  # of CGCNN and ALIGNN, usually without names
 FAULT = "\0fault"  # key under which a row says why it cannot be read
 _LONG_GROUP, _MAX_SLICES = 50_000, 16  # rows of a row group, and ranges it is cut into
 

@@ -1,4 +1,4 @@
-"""Tables as spreadsheets and databases write them: right values, or rejects with reasons."""
+"""Tables as spreadsheets and databases write them: right values, or rejects."""
 
 from __future__ import annotations
 
