@@ -117,7 +117,8 @@ class TableColumns(FrozenModel):
     """Columns of a table; None takes the first usual name that is there.
 
     Attributes:
-        structure: CIF text, or JSON of a pymatgen structure or of JARVIS atoms.
+        structure: CIF text, or JSON of a pymatgen structure or of JARVIS atoms; in a JSON
+            file the key of it.
         material_id: Identifier; also keys the label table of a folder.
         split: `train`, `val` or `test`.
     """
