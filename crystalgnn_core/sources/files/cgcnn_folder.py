@@ -38,8 +38,8 @@ def open_labels(
         return table
     asked = [target.column for target in targets.values()]
     names = {name for name in (columns.material_id, *asked) if name and not name.isdigit()}
-    is_named = named_columns(table.columns[:1], ID_COLUMNS, is_usual=True)
-    is_named = is_named or not names.isdisjoint(table.columns)
+    usual = named_columns(table.columns[:1], ID_COLUMNS, is_usual=True)
+    is_named = bool(usual) or not names.isdisjoint(table.columns)
     return table if is_named else CsvTable(path, has_names=False)
 
 

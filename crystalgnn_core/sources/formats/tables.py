@@ -222,12 +222,18 @@ def _rows_of(batch: pa.RecordBatch) -> list[dict[str, object]]:
     try:
         rows: list[dict[str, object]] = batch.to_pylist()
     except UnicodeDecodeError:
-        columns = [
-            column.cast(pa.binary()) if pa.types.is_string(column.type) else column
-            for column in batch.columns
-        ]
-        rows = pa.RecordBatch.from_arrays(columns, batch.schema.names).to_pylist()
+        names = batch.schema.names
+        columns = [list(map(_cell_of, column)) for column in batch.columns]
+        rows = [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
     return rows
+
+
+def _cell_of(scalar: pa.Scalar) -> object:
+    try:
+        return scalar.as_py()
+    except UnicodeDecodeError:
+        is_text = hasattr(scalar, "as_buffer")  # and no text in a list or structure
+        return scalar.as_buffer().to_pybytes() if is_text else b"\xff"
 
 
 def _dialect_of(path: Path) -> tuple[int, str]:

@@ -2,6 +2,8 @@
 
 import csv
 import json
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -84,7 +86,7 @@ def split_frame(documents):
     return {"columns": names, "index": list(range(len(data))), "data": data}
 
 
-FORMS = {
+FORMS: dict[str, Callable[[Any], str]] = {
     "a list": json.dumps,
     "a wrapped list": lambda found: json.dumps({"structures": found}),
     "a frame": lambda found: json.dumps(split_frame(found)),

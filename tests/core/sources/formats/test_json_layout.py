@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -117,12 +118,26 @@ def put(path, text):
     return path
 
 
+def open_rows(path: Any) -> Any:
+    rows = open_json_rows(path)
+    assert rows is not None
+    return rows
+
+
+def records_of(inputs: Any) -> Any:
+    return read_structures(inputs)
+
+
+def any_inputs(structures: Any) -> Any:
+    return read_inputs(structures)
+
+
 def gaps_of(inputs, name="gap"):
     return [dict(given.values).get(name) for given in inputs]
 
 
 def check(inputs, ids):
-    records = read_structures(inputs)
+    records = records_of(inputs)
     assert [record.error for record in records] == [None] * len(ids)
     assert [record.material_id for record in records] == ids
     for record, structure in zip(records, [SALT, OXIDE], strict=False):
@@ -135,8 +150,7 @@ def check(inputs, ids):
 @pytest.mark.parametrize("name", FORMS)
 def test_each_form_gives_its_rows_ids_and_values_in_parts_that_add_up(tmp_path, name):
     value, ids = FORMS[name]
-    rows = open_json_rows(put(tmp_path / "rows.json", json.dumps(value)))
-    assert rows is not None
+    rows = open_rows(put(tmp_path / "rows.json", json.dumps(value)))
     inputs = list(rows.inputs())
     check(inputs, ids)
     if "gap" in json.dumps(value):
@@ -150,7 +164,7 @@ def test_each_form_gives_its_rows_ids_and_values_in_parts_that_add_up(tmp_path, 
 @pytest.mark.parametrize("name", FORMS)
 def test_each_form_is_read_as_text_too(name):
     value, ids = FORMS[name]
-    records = list(read_inputs(StructureText(json.dumps(value), "text")))
+    records = list(any_inputs(StructureText(json.dumps(value), "text")))
     own = [None if given.startswith("rows-") else given for given in ids]
     numbered = [given or f"text-{number}" for number, given in enumerate(own, start=1)]
     assert [record.material_id for record in records] == numbered
@@ -160,18 +174,18 @@ def test_each_form_is_read_as_text_too(name):
 @pytest.mark.parametrize("key", ID_COLUMNS)
 def test_the_usual_names_of_ids_are_known(tmp_path, key):
     path = put(tmp_path / "rows.json", json.dumps(documents(**{key: IDS}, atoms=ATOMS)))
-    check(list(open_json_rows(path).inputs()), IDS)
+    check(list(open_rows(path).inputs()), IDS)
 
 
 @pytest.mark.parametrize("suffix", ["json", "jsonl", "json.gz"])
 def test_lines_of_json_are_rows_and_a_broken_one_is_a_reject(tmp_path, suffix):
     lines = [json.dumps(document) for document in DOCUMENTS]
     path = put(tmp_path / f"rows.{suffix}", "\n".join([lines[0], "", lines[1], ""]))
-    rows = open_json_rows(path)
+    rows = open_rows(path)
     check(list(rows.inputs()), IDS)
     assert [part["offset"] for part in rows.slices(1)] == [0, len(lines[0]) + 2]
     put(path, "\n".join([lines[0], lines[0][:-30], lines[1]]))
-    records = read_structures(list(open_json_rows(path).inputs()))
+    records = records_of(list(open_rows(path).inputs()))
     assert [record.crystal is None for record in records] == [False, True, False]
     assert "row 2: not valid JSON" in records[1].error[1]
 
@@ -180,8 +194,8 @@ def test_the_200_documents_of_the_materials_project_are_read():
     path = DATA / "mp_summary_docs.json"
     if not path.is_file():
         pytest.skip("the shared data are absent")
-    inputs = list(open_json_rows(path).inputs())
-    records = read_structures(inputs)
+    inputs = list(open_rows(path).inputs())
+    records = records_of(inputs)
     expected = json.loads(path.read_text())
     assert len(records) == len({record.material_id for record in records}) == 200
     for given, record, document in zip(inputs, records, expected, strict=True):
@@ -193,7 +207,7 @@ def test_the_200_documents_of_the_materials_project_are_read():
 
 def refusals(tmp_path, text):
     path = put(tmp_path / "rows.json", text)
-    records = list(read_inputs(path))
+    records = list(any_inputs(path))
     assert all(record.crystal is None for record in records)
     return [(record.material_id, record.error[1]) for record in records]
 
@@ -224,12 +238,12 @@ def test_a_key_given_twice_is_refused(tmp_path):
         [(_, why)] = refusals(tmp_path, text)
         assert expected in why
     same = f'[{{"id": "a", "structure": {salt}, "gap": 1, "gap": 1}}]'
-    check(list(open_json_rows(put(tmp_path / "rows.json", same)).inputs()), ["a"])
+    check(list(open_rows(put(tmp_path / "rows.json", same)).inputs()), ["a"])
 
 
 def test_an_id_given_twice_as_a_key_is_two_rows(tmp_path):
     text = f'{{"a": {json.dumps(STRUCTURES[0])}, "a": {json.dumps(STRUCTURES[1])}}}'
-    check(list(open_json_rows(put(tmp_path / "rows.json", text)).inputs()), ["a", "a"])
+    check(list(open_rows(put(tmp_path / "rows.json", text)).inputs()), ["a", "a"])
 
 
 def test_several_structures_in_a_document_are_a_choice_of_the_user(tmp_path):
@@ -237,7 +251,7 @@ def test_several_structures_in_a_document_are_a_choice_of_the_user(tmp_path):
     [(name, why)] = refusals(tmp_path, json.dumps([document]))
     assert name == "a"
     assert "first and last hold structures; choose one with columns.structure" in why
-    rows = open_json_rows(tmp_path / "rows.json")
+    rows = open_rows(tmp_path / "rows.json")
     rows.structure_key = "first"
     check(list(rows.inputs()), ["a"])
     splits = {"train": STRUCTURES, "test": STRUCTURES}
@@ -260,12 +274,12 @@ def test_values_of_numpy_mongo_and_not_a_number_are_read(tmp_path):
     }
     text = json.dumps([document])
     assert "NaN" in text
-    [given] = open_json_rows(put(tmp_path / "rows.json", text)).inputs()
+    [given] = open_rows(put(tmp_path / "rows.json", text)).inputs()
     check([given], ["x1"])
     assert gaps_of([given]) == [1.5]
     arrays = {"structure": STRUCTURES[0], "gap": np.float64(2.5), "id": np.array(["a"])}
     text = json.dumps([arrays], cls=MontyEncoder)
-    [given] = open_json_rows(put(tmp_path / "rows.json", text)).inputs()
+    [given] = open_rows(put(tmp_path / "rows.json", text)).inputs()
     assert gaps_of([given]) == [2.5]
     text = json.dumps([document]).replace("float64", "complex128")
     [(_, why)] = refusals(tmp_path, text)
@@ -285,7 +299,7 @@ def test_values_of_numpy_mongo_and_not_a_number_are_read(tmp_path):
 )
 def test_rows_without_a_structure_are_rejects_with_their_ids(tmp_path, row, expected):
     path = put(tmp_path / "rows.json", json.dumps([DOCUMENTS[0], row, DOCUMENTS[1]]))
-    first, bad, last = read_structures(list(open_json_rows(path).inputs()))
+    first, bad, last = records_of(list(open_rows(path).inputs()))
     check_ids = [first.material_id, last.material_id]
     assert check_ids == IDS
     assert bad.crystal is None
@@ -297,6 +311,6 @@ def test_rows_of_a_frame_that_are_short_are_rejects(tmp_path):
     frame = orient(FRAME, "split")
     frame["data"][0].pop()
     path = put(tmp_path / "rows.json", json.dumps(frame))
-    short, whole = read_structures(list(open_json_rows(path).inputs()))
+    short, whole = records_of(list(open_rows(path).inputs()))
     assert "the row has not the 3 values of columns" in short.error[1]
     assert whole.material_id == "mp-2"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from decimal import Decimal
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -31,10 +32,14 @@ def source(path, **settings):
     return FilesSource(name="mine", path=str(path), targets=TARGETS, **settings)
 
 
+def records_in(structures: Any) -> Any:
+    return list(read_inputs(structures))
+
+
 def found(path, **settings):
     """Return id, elements and label of each row, or id and the reason of its reject."""
     return [
-        (record.material_id, *record.error)
+        (record.material_id, *(record.error or ()))
         if record.crystal is None
         else (
             record.material_id,
@@ -184,7 +189,7 @@ def test_ids_are_those_that_were_written(tmp_path, ids, expected):
 def test_an_id_in_another_encoding_is_refused(tmp_path):
     path = csv_of(tmp_path / "t.csv", material_id=["M\xfcller", "b"])
     path.write_bytes(path.read_text().encode("latin-1"))
-    bad, good = read_table(path)
+    bad, good = records_in(path)
     assert "the id is no UTF-8 text; save the table in UTF-8" in bad.error[1]
     assert good.material_id == "b"
 
@@ -247,6 +252,6 @@ def test_nothing_of_a_damaged_table_is_lost_in_silence(tmp_path):
 
 def test_missing_cells_of_a_frame_in_memory_are_rejects():
     frame = pd.DataFrame({"id": ["a", "b", "c"], "cif": [CIFS[0].encode(), pd.NA, None]})
-    good, *bad = read_inputs(frame)
+    good, *bad = records_in(frame)
     assert good.crystal.atomic_numbers.tolist() == [11, 17]
     assert all("column cif is empty" in record.error[1] for record in bad)

@@ -148,9 +148,15 @@ def test_parquet_texts_of_any_type_are_read(tmp_path, kind):
     assert cells == values
 
 
-def test_parquet_texts_that_are_no_utf8_are_bytes(tmp_path):
-    broken = pa.array([b"caf\xe9", b"data_b"]).view(pa.string())
-    pq.write_table(pa.table({"cif": broken}), tmp_path / "t.parquet")
+@pytest.mark.parametrize("kind", [pa.string(), pa.large_string()], ids=str)
+def test_parquet_texts_that_are_no_utf8_are_bytes(tmp_path, kind):
+    is_large = pa.types.is_large_string(kind)
+    held = pa.large_binary() if is_large else pa.binary()
+    broken = pa.array([b"caf\xe9", b"data_b", None], held).view(kind)
+    nested = pa.StructArray.from_arrays([broken], names=["x"])
+    pq.write_table(pa.table({"cif": broken, "held": nested}), tmp_path / "t.parquet")
     table = open_table(tmp_path / "t.parquet")
     [part] = table.slices(9)
-    assert [row["cif"] for row in table.rows(part, ["cif"])] == [b"caf\xe9", b"data_b"]
+    rows = list(table.rows(part, ["cif", "held"]))
+    assert [row["cif"] for row in rows] == [b"caf\xe9", "data_b", None]
+    assert [row["held"] for row in rows] == [b"\xff", {"x": "data_b"}, {"x": None}]
