@@ -91,12 +91,14 @@ def _from_frame(frame: pd.DataFrame) -> Iterator[RawRecord]:
             "ids as its index"
         )
     named = next((name for name in ID_COLUMNS if name in columns), None)
+    if twice := [name for name in (found[0], named) if columns.count(str(name)) > 1]:
+        raise InputError(f"the table has several columns {twice[0]}; rename all but one")
     ids = _labels(frame.index) if named is None else list(map(read_id, frame[named]))
     counted = named is None and not any(ids)
     for number, (name, value) in enumerate(zip(ids, frame[found[0]], strict=True), start=1):
         own = str(number) if counted else name
-        if isinstance(value, str | dict | float | None):
-            content = structure_content(value, found[0], is_ragged=False)
+        if isinstance(value, str | bytes | dict | float | None) or value is pd.NA:
+            content = structure_content(value, found[0])
             yield from read_structures([StructureInput(own, f"row {number}", content)])
         else:
             yield _from_object(own, value)

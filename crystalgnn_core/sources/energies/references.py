@@ -11,7 +11,7 @@ from crystalgnn_core.sources.energies.formation import check_run_type, correctio
 from crystalgnn_core.sources.energies.totals import calculation_of
 from crystalgnn_core.sources.formats import JSON_ROWS, VASP_RUN
 from crystalgnn_core.sources.formats.folders import find_files, matches
-from crystalgnn_core.sources.formats.json_rows import EntryFile, open_json_rows
+from crystalgnn_core.sources.formats.json_rows import JsonFile, open_json_rows
 from crystalgnn_core.sources.formats.vasprun import is_of_one_element, read_vasp_run
 from crystalgnn_core.sources.ingest.origins import readers_digest
 from crystalgnn_core.storage.digests import read_note, sha256_of_files, write_note
@@ -97,7 +97,7 @@ def _calculations(file: Path) -> Iterator[tuple[str, Calculation]]:
 
 def _entries(file: Path) -> Iterator[tuple[str, Calculation]]:
     found = open_json_rows(file)
-    if not isinstance(found, EntryFile):
+    if not isinstance(found, JsonFile):
         return
     for part in found.slices(_SLICE):
         for given in found.rows(part):

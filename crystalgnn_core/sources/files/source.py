@@ -29,7 +29,12 @@ from crystalgnn_core.sources.files.labels import (
     with_labels,
     with_run_type,
 )
-from crystalgnn_core.sources.files.parts import file_inputs, label_table, payloads_of
+from crystalgnn_core.sources.files.parts import (
+    file_inputs,
+    label_table,
+    named_files,
+    payloads_of,
+)
 from crystalgnn_core.sources.formats import CIF, STRUCTURE_PATTERNS, is_table
 from crystalgnn_core.sources.formats.columns import TableColumns, TargetColumn, find_columns
 from crystalgnn_core.sources.formats.folders import find_unsupported
@@ -58,8 +63,7 @@ class FilesSource(SourceConfig):
 
     Attributes:
         path: A folder, one structure file, a `.parquet` or `.csv` table, or a file of many
-            structures with values beside them: extended XYZ, an ASE database, or JSON of
-            pymatgen's `ComputedStructureEntry`.
+            structures with values beside them: extended XYZ, an ASE database, or JSON.
         pattern: File names that count as structures in a folder, any letter case.
         labels: Table that holds the labels of a folder's structures; a folder with CGCNN's
             `id_prop.csv` needs none.
@@ -111,9 +115,19 @@ class FilesSource(SourceConfig):
         if self.pattern != STRUCTURE_PATTERNS or not path.is_dir():
             return []
         table = label_table(self, path)
-        is_cgcnn = self.labels is None and table is not None
-        found = find_unsupported(path, CIF.patterns if is_cgcnn else self.pattern)
         own = None if table is None else table.resolve()
+        if self.labels is not None or table is None:
+            found = list(find_unsupported(path, self.pattern))
+        else:
+            read, other = (
+                named_files(self, path, table),
+                f"no line of {table.name} names it",
+            )
+            found = [
+                (name, f"{name}: not read; {other}" if (path / name).exists() else why)
+                for name, why in find_unsupported(path, CIF.patterns)
+                if name not in read
+            ]
         return [(name, why) for name, why in found if (path / name).resolve() != own]
 
     def plan(self, stored: StoredSource) -> SourcePlan:
@@ -168,6 +182,7 @@ class FilesSource(SourceConfig):
         file = open_row_file(path)
         if file is None:
             raise changed(path)
+        file.structure_key = self.columns.structure
         inputs = file.rows(payload, self.columns.material_id)
         for chunk in in_chunks(inputs, BATCH_SIZE):
             for given, record in zip(chunk, read_structures(chunk), strict=True):
@@ -196,7 +211,7 @@ class FilesSource(SourceConfig):
         table = label_table(self, path)
         if table is None:
             return None
-        opened = open_labels(table, self.columns.material_id)
+        opened = open_labels(table, self.columns, self.targets)
         return label_rows(opened, self.columns, self.targets)
 
     def _labels_digests(self, path: Path, material_ids: Sequence[str]) -> list[str]:

@@ -54,7 +54,7 @@ POSCAR = Format("POSCAR", _POSCAR, "text", ".poscar:structures_of_poscar")
 JSON_ROWS = Format(
     "JSON of ComputedStructureEntry", _JSON, "rows", ".json_rows:open_json_rows"
 )
-JSON = Format("JSON", _JSON, "text", ".objects:structures_of_json")
+JSON = Format("JSON", _JSON, "text", ".json_rows:structures_of_json")
 VASP_RUN = Format(
     "VASP run", _RUN, "structure", ".vasprun:read_final_structure", in_folders=False
 )

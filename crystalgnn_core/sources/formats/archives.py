@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import gzip
+import io
 import lzma
 import zipfile
 import zlib
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import IO, TYPE_CHECKING, cast
 
 from crystalgnn_core.errors import SourceError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
+
+Packed = Path | bytes  # a file, or what is in one
 
 _BLOCK = 2**18  # bytes
 _ZIPS = (b"PK\x03\x04", b"PK\x05\x06")  # the second one of an archive without members
@@ -35,11 +38,12 @@ class DamagedFileError(SourceError):
     """A file is damaged or cut off."""
 
 
-def read_blocks(path: Path, offset: int = 0) -> Iterator[bytes]:
+def read_blocks(path: Packed, offset: int = 0) -> Iterator[bytes]:
     """Yield the JSON text of a file in blocks, whatever it is packed in.
 
     Args:
-        path: The file; its first bytes show whether it is a zip archive or gzip.
+        path: The file, or its content; the first bytes show whether it is a zip archive or
+            gzip.
         offset: Byte of the unpacked text to begin with; what is before it is unpacked
             and dropped.
 
@@ -48,7 +52,11 @@ def read_blocks(path: Path, offset: int = 0) -> Iterator[bytes]:
         OSError: It cannot be opened or read.
     """
     try:
-        with path.open("rb") as file, ExitStack() as stack:
+        with ExitStack() as stack:
+            file: IO[bytes] = (
+                io.BytesIO(path) if isinstance(path, bytes) else path.open("rb")
+            )
+            stack.enter_context(file)
             stream = stack.enter_context(_unpacked(file, stack))
             stream.seek(offset)
             while block := stream.read(_BLOCK):

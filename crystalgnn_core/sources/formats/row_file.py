@@ -24,6 +24,8 @@ class RowFile(ABC):
         id_keys: Values that may hold the identifier; the first that is there counts.
         path: The file.
         name: Identifier of its only row, or what stands before the numbers of several.
+        structure_key: Value that holds the structure where there is a choice, set before
+            rows are read; None takes a usual one.
     """
 
     kind: ClassVar[str]
@@ -31,6 +33,7 @@ class RowFile(ABC):
 
     def __init__(self, path: Path, name: str | None = None) -> None:
         self.path = path
+        self.structure_key: str | None = None
         self.name = name or path.name.partition(".")[0] or path.name
 
     @abstractmethod

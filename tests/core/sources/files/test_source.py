@@ -209,7 +209,7 @@ def test_row_of_the_wrong_length_is_an_error_record(tmp_path):
     (tmp_path / "t.csv").write_text("id,structure\n007,a\n9\n")
     records = read(source(tmp_path / "t.csv"))
     assert [record.material_id for record in records] == ["007", ""]
-    assert "fields" in records[1].error[1]
+    assert "1 cells" in records[1].error[1]
 
 
 def test_table_without_rows_is_an_error(tmp_path):
