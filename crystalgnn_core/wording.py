@@ -43,6 +43,7 @@ _PLAIN = {
     "model_type": _KEYS_AND_VALUES,
     "string_too_short": "is empty; give a text",
     "string_type": "expected text",
+    "string_unicode": "holds characters that are no Unicode; rename what it names",
     "too_long": "at most {max_length} values are allowed, not {actual_length}",
     "too_short": "at least {min_length} value is needed",
     "tuple_type": _LIST,

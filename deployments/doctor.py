@@ -9,7 +9,8 @@ from typing import NamedTuple
 
 from packaging.version import Version
 
-from crystalgnn_core.errors import ServerError
+from crystalgnn_core.errors import InputError, ServerError
+from crystalgnn_core.storage.paths import local_path, require_store_name
 from deployments.tables import show_rows
 
 CAPS = {"fastapi": "0.151", "sqlalchemy": "2.1", "prefect": "3.9"}
@@ -36,9 +37,10 @@ class Finding(NamedTuple):
 
 def examine(store: Path | None) -> bool:
     """Print all findings; return whether everything is fine."""
-    findings = [*_packages(), _device(), _prefect(), _disk(store or Path())]
+    folder = Path() if store is None else local_path(store)
+    findings = [*_packages(), _device(), _prefect(), _disk(folder)]
     if store is not None:
-        findings += _store(store)
+        findings += _store(folder)
     rows = [
         (f.what, f.found, "ok" if f.is_fine else f"PROBLEM: {f.advice}") for f in findings
     ]
@@ -95,6 +97,10 @@ def _disk(folder: Path) -> Finding:
 def _store(store: Path) -> list[Finding]:
     from crystalgnn_core.maintenance.integrity import check_store
 
+    try:
+        require_store_name(store)
+    except InputError as error:
+        return [Finding("store", "not usable", is_fine=False, advice=str(error))]
     if not store.is_dir():
         return [Finding("store", "missing", is_fine=False, advice=f"no folder {store}")]
     return [

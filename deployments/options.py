@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from crystalgnn_core.errors import ConfigError, InputError
+from crystalgnn_core.storage.paths import local_path, require_store_name
 from crystalgnn_core.wording import describe_store, did_you_mean, near_path
 
 if TYPE_CHECKING:
@@ -166,11 +167,12 @@ def require_store(store: Path) -> Path:
     Raises:
         InputError: There is no such folder.
     """
-    path = store.expanduser()
+    path = local_path(store)
     if not path.is_dir():
         if path.exists():
             raise InputError(f"--store {store}: a file; give the folder of a store")
         raise InputError(f"no store {store}; give its folder with --store{near_path(path)}")
+    require_store_name(path)
     return path
 
 
@@ -208,7 +210,7 @@ def require_ready(
 
 
 def _find_config(name: str) -> Path:
-    path = Path(name).expanduser()
+    path = local_path(name)
     if path.is_file():
         return path
     if path.is_dir():

@@ -21,6 +21,7 @@ from crystalgnn_core.base import FrozenModel
 from crystalgnn_core.errors import InputError, IntegrityError
 from crystalgnn_core.storage.checksums import LIST, is_listed, list_file
 from crystalgnn_core.storage.moved import in_place
+from crystalgnn_core.storage.paths import local_path
 from crystalgnn_core.storage.usage import TEMPORARY, hold_store_of
 
 if TYPE_CHECKING:
@@ -138,7 +139,7 @@ def require_writable(target: Path) -> None:
     Raises:
         InputError: The nearest folder above that exists may not be written, or is a file.
     """
-    path = target.expanduser().absolute()
+    path = local_path(target).absolute()
     there = path if path.is_dir() else next(p for p in path.parents if p.exists())
     if not there.is_dir():
         raise InputError(f"{target}: {there} is a file; choose another place")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from crystalgnn_core.errors import RecordError, SourceError
@@ -15,9 +14,11 @@ from crystalgnn_core.sources.formats.json_rows import EntryFile, open_json_rows
 from crystalgnn_core.sources.formats.vasprun import is_of_one_element, read_vasp_run
 from crystalgnn_core.sources.ingest.origins import readers_digest
 from crystalgnn_core.storage.digests import read_note, sha256_of_files, write_note
+from crystalgnn_core.storage.paths import local_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from pathlib import Path
 
     from crystalgnn_core.sources.energies.formation import FormationEnergy
     from crystalgnn_core.sources.formats.calculation import Calculation
@@ -39,7 +40,7 @@ def reference_energies(config: FormationEnergy, folder: Path) -> dict[str, float
     references = config.references
     if references.path is None:
         return dict(references.energies)
-    path = Path(references.path).expanduser()
+    path = local_path(references.path)
     if not path.exists():
         raise SourceError(f"formation_energy.references.path: no file or folder {path}")
     patterns = (*VASP_RUN.patterns, *JSON_ROWS.patterns)
