@@ -23,7 +23,7 @@ from crystalgnn_core.records.links.config import LinkConfig
 from crystalgnn_core.screening.config import ScreeningConfig
 from crystalgnn_core.settings import Given, assign, merge, read_yaml, split_override
 from crystalgnn_core.sources import AnySource
-from crystalgnn_core.storage.paths import local_path, require_store_name
+from crystalgnn_core.storage.paths import local_path, require_store_name, whole_path
 from crystalgnn_core.wording import describe_validation, did_you_mean
 
 if TYPE_CHECKING:
@@ -120,7 +120,7 @@ class PipelineConfig(FrozenModel):
     @property
     def store_path(self) -> Path:
         """The store as an absolute path."""
-        return local_path(self.store).resolve()
+        return whole_path(local_path(self.store))
 
     @model_validator(mode="before")
     @classmethod

@@ -86,10 +86,21 @@ def describe_store(store: Path) -> str:
 def near_path(path: Path) -> str:
     """Return `; did you mean ...?` with the nearest of the names beside a path."""
     try:
-        names = [entry.name for entry in islice(path.parent.iterdir(), _MOST_NAMES)]
+        names = {entry.name for entry in islice(path.parent.iterdir(), _MOST_NAMES)}
     except OSError:
         return ""
-    return did_you_mean(path.name, names)
+    return did_you_mean(path.name, sorted(names - {path.name}))
+
+
+def describe_missing(path: Path) -> str:
+    """Say why a path is no file, or neither file nor folder, that can be read."""
+    if path.is_dir():
+        return f"{path}: a folder, not a file; name a file"
+    if path.exists():
+        return f"{path}: a pipe or a device, not a file; name a file"
+    if path.is_symlink():
+        return f"{path}: a link to a file that is not there; correct it"
+    return f"{path}: no such file or folder{near_path(path)}"
 
 
 def plain_words(message: str) -> str:

@@ -88,7 +88,7 @@ def _prefect() -> Finding:
 
 def _disk(folder: Path) -> Finding:
     existing = next(
-        path for path in (folder.resolve(), *folder.resolve().parents) if path.exists()
+        path for path in (folder.absolute(), *folder.absolute().parents) if path.exists()
     )
     free = shutil.disk_usage(existing).free / GIGABYTE
     return Finding("free disk", f"{free:.0f} GB", free > 1, "free at least 1 GB")

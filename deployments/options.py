@@ -177,16 +177,22 @@ def require_store(store: Path) -> Path:
 
 
 def require_table_name(output: Path | None) -> None:
-    """Refuse a table of which the name does not say the format, before work starts.
+    """Refuse a table of an unknown format, or where none can be, before work starts.
 
     Raises:
-        InputError: It ends in something else, in whatever case.
+        InputError: The name ends in something else, in whatever case, or the place may not
+            be written.
     """
-    if output is not None and output.suffix.lower() not in TABLE_SUFFIXES:
+    if output is None:
+        return
+    from crystalgnn_core.storage.files import require_writable
+
+    if output.suffix.lower() not in TABLE_SUFFIXES:
         given = f"--output {output}"
         if output.is_dir():
             raise InputError(f"{given}: a folder; add the name of a table")
         raise InputError(f"{given}: the name must end in {' or '.join(TABLE_SUFFIXES)}")
+    require_writable(output)
 
 
 def require_ready(

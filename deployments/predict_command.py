@@ -55,11 +55,8 @@ def predict(
     from crystalgnn_core.learning.cards import read_card
     from crystalgnn_core.learning.registry import Registry
     from crystalgnn_core.screening.prediction import predict as run
-    from crystalgnn_core.storage.files import require_writable
 
     require_table_name(output)
-    if output is not None:
-        require_writable(output)
     store = local_path(store)
     bundle = Registry(store).resolve(model)
     card = read_card(bundle)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from pydantic import TypeAdapter, ValidationError
 
 from crystalgnn_core.base import FrozenModel
-from crystalgnn_core.errors import IntegrityError, ModelError
+from crystalgnn_core.errors import IntegrityError, ModelError, printable
 from crystalgnn_core.learning.cards import CARD, ModelCard, read_card
 from crystalgnn_core.storage.files import read_json, write_json
 from crystalgnn_core.storage.locks import locked
@@ -128,6 +128,10 @@ class Registry:
             DownloadError: The file of a published model cannot be downloaded as expected.
             TransientError: Its host cannot be reached.
         """
+        if printable(reference) != reference:
+            raise ModelError(
+                f"model {reference}: the path is no Unicode; rename the folder"
+            )
         if reference.endswith(FOREIGN):
             from crystalgnn_core.learning.conversion import convert  # loads torch
 

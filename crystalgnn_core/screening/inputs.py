@@ -32,7 +32,7 @@ from crystalgnn_core.sources.formats.structures import (
 )
 from crystalgnn_core.sources.formats.table_structures import read_table
 from crystalgnn_core.storage.paths import local_path
-from crystalgnn_core.wording import near_path
+from crystalgnn_core.wording import describe_missing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -135,7 +135,7 @@ def _from_path(path: Path, name: str | None) -> Iterator[RawRecord]:
     elif path.is_file():
         yield from iter_structure_file(path, name)
     else:
-        raise InputError(f"{path}: no such file or folder{near_path(path)}")
+        raise InputError(describe_missing(path))
 
 
 def _from_object(name: str, structure: Any) -> RawRecord:  # noqa: ANN401  see predict

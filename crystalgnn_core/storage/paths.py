@@ -23,13 +23,21 @@ def local_path(path: str | Path) -> Path:
     return given.absolute() if ":" in str(given) else given
 
 
+def whole_path(path: Path) -> Path:
+    """Return a path with the links in it resolved, unless they lead in a circle."""
+    try:
+        return path.resolve()
+    except (RuntimeError, ValueError):  # ValueError: a NUL, which leads nowhere
+        return path.absolute()
+
+
 def require_store_name(folder: Path) -> Path:
     """Return the whole path of a folder that may be, or be in, a store.
 
     Raises:
         InputError: The path holds what the library of the record tables cannot open.
     """
-    path = (folder if "\0" in str(folder) else folder.resolve()).as_posix()
+    path = whole_path(folder).as_posix()
     found = _NOT_IN_STORES.search(path)
     if found is not None:
         raise InputError(

@@ -43,6 +43,7 @@ from crystalgnn_core.sources.ingest.origins import (
     readers_digest,
 )
 from crystalgnn_core.storage.files import file_sha256
+from crystalgnn_core.storage.paths import whole_path
 from crystalgnn_core.targets import TargetName
 
 if TYPE_CHECKING:
@@ -113,8 +114,8 @@ class FilesSource(SourceConfig):
         table = label_table(self, path)
         is_cgcnn = self.labels is None and table is not None
         found = find_unsupported(path, CIF.patterns if is_cgcnn else self.pattern)
-        own = None if table is None else table.resolve()
-        return [(name, why) for name, why in found if (path / name).resolve() != own]
+        own = None if table is None else whole_path(table)
+        return [(name, why) for name, why in found if whole_path(path / name) != own]
 
     def plan(self, stored: StoredSource) -> SourcePlan:
         """List the parts: ranges of rows, or groups of files that are new or changed.
