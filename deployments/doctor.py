@@ -75,14 +75,17 @@ def _device() -> Finding:
 def _prefect() -> Finding:
     from prefect.settings import PREFECT_API_URL
 
-    from deployments.server_errors import check_server, server_address
+    from deployments.server_errors import check_proxies, check_server, server_address
+    from deployments.session import keep_loopback_from_proxies
 
-    if not PREFECT_API_URL.value():
-        return Finding("Prefect API", "started with each command", is_fine=True)
+    keep_loopback_from_proxies()
     try:
+        check_proxies()
+        if not PREFECT_API_URL.value():
+            return Finding("Prefect API", "started with each command", is_fine=True)
         check_server()
     except ServerError as error:
-        return Finding("Prefect API", "no answer", is_fine=False, advice=str(error))
+        return Finding("Prefect API", "not usable", is_fine=False, advice=str(error))
     return Finding("Prefect API", server_address(), is_fine=True)
 
 
