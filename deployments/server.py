@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -15,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from crystalgnn_core.errors import ServerError
-from deployments.server_errors import check_server, server_errors
+from deployments.server_errors import check_proxies, check_server, server_errors
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -56,7 +57,8 @@ def prefect_server(
         with server_errors():
             yield url
         return
-    PREFECT_HOME.value().mkdir(parents=True, exist_ok=True)
+    check_proxies()
+    _make_home(PREFECT_HOME.value())
     # Two first starts in one home would migrate the database at the same time, and fail.
     lock = FileLock(PREFECT_HOME.value() / "start.lock", timeout=timeout)
     with lock, socket.create_server(("127.0.0.1", 0), backlog=128) as listener:
@@ -80,6 +82,21 @@ def prefect_server(
                 is_over.set()
     finally:
         _stop(child)
+
+
+def _make_home(home: Path) -> None:
+    """Make the folder of the server's database, of which the address is not quoted.
+
+    Raises:
+        ServerError: The address would be that of another file.
+    """
+    found = re.search("[\x00-\x1f?\ud800-\udfff]", str(home))
+    if found is not None:
+        raise ServerError(
+            f"PREFECT_HOME {home}: the path of the Prefect server's database must not hold "
+            f"{found[0]!r}; set another one"
+        )
+    home.mkdir(parents=True, exist_ok=True)
 
 
 @contextmanager

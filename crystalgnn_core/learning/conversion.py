@@ -20,6 +20,7 @@ from crystalgnn_core.records.schema import SPLITS
 from crystalgnn_core.remote.cache import cache_folder
 from crystalgnn_core.storage.files import file_sha256
 from crystalgnn_core.targets import get_target
+from crystalgnn_core.wording import describe_missing
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -107,6 +108,8 @@ def _check_scheme(path: Path, scheme: str) -> None:
 def _read(path: Path) -> PublishedModel:
     for ending, read in READERS.items():
         if path.name.endswith(ending):
+            if not path.is_file():
+                raise ModelError(describe_missing(path))
             return read(path)
     *some, last = READERS
     raise ModelError(

@@ -85,7 +85,7 @@ def _check_table(folder: Path) -> Checked:
     if not any(found.values()):
         try:
             with delta.damage_named(folder):
-                uris = delta.files_of(DeltaTable(folder))
+                uris = delta.files_of(DeltaTable(delta.address_of(folder)))
                 files = [folder / path.name for path in uris]
         except IntegrityError as error:
             found[folder] = str(error).partition("; ")[0]

@@ -31,7 +31,8 @@ from crystalgnn_core.sources.formats.structures import (
     unique_ids,
 )
 from crystalgnn_core.sources.formats.table_structures import read_table
-from crystalgnn_core.wording import near_path
+from crystalgnn_core.storage.paths import local_path
+from crystalgnn_core.wording import describe_missing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -69,7 +70,7 @@ def read_inputs(structures: Any) -> Iterator[RawRecord]:  # noqa: ANN401  see pr
         if isinstance(structure, StructureText):
             yield from read_structure_text(structure.text, name or structure.name)
         elif isinstance(structure, str | Path):
-            yield from _from_path(Path(structure).expanduser(), name)
+            yield from _from_path(local_path(structure), name)
         else:
             yield _from_object(str(index) if name is None else name, structure)
 
@@ -136,7 +137,7 @@ def _from_path(path: Path, name: str | None) -> Iterator[RawRecord]:
     elif path.is_file():
         yield from iter_structure_file(path, name)
     else:
-        raise InputError(f"{path}: no such file or folder{near_path(path)}")
+        raise InputError(describe_missing(path))
 
 
 def _from_object(name: str, structure: Any) -> RawRecord:  # noqa: ANN401  see predict

@@ -14,6 +14,7 @@ from crystalgnn_core.errors import SourceError
 from crystalgnn_core.records.checks.plausibility import ImplausibleLabels
 from crystalgnn_core.records.labels import LabelRequirement
 from crystalgnn_core.storage.files import FileRef
+from crystalgnn_core.storage.paths import local_path
 from crystalgnn_core.wording import near_path
 
 if TYPE_CHECKING:
@@ -203,7 +204,7 @@ def require_paths(source: str, *paths: str | None) -> None:
         SourceError: One does not.
     """
     for path in paths:
-        if path is not None and not Path(path).expanduser().exists():
+        if path is not None and not local_path(path).exists():
             raise SourceError(
                 f"source {source}: no file or folder {path}{near_path(Path(path))}"
             )

@@ -26,11 +26,17 @@ from crystalgnn_core.sources.energies.formation import (
     formation_energy_of,
 )
 from crystalgnn_core.sources.formats import VASP_RUN
-from crystalgnn_core.sources.formats.folders import find_files
-from crystalgnn_core.sources.formats.parsing import refused_row
+from crystalgnn_core.sources.formats.folders import (
+    find_files,
+    note_name,
+    noted_file,
+    printable_ids,
+)
+from crystalgnn_core.sources.formats.parsing import reading_file, refused_row
 from crystalgnn_core.sources.formats.structures import existing, unchanged
 from crystalgnn_core.sources.formats.vasprun import VaspRun, read_vasp_run
 from crystalgnn_core.sources.ingest.origins import (
+    CHANGED,
     origin_of,
     plan_by_file,
     readers_digest,
@@ -99,9 +105,10 @@ class VaspSource(SourceConfig):
             raise SourceError(
                 f"no VASP runs in {path}, expected names like {', '.join(self.pattern)}"
             )
-        names = [file.relative_to(folder).as_posix() for file in files]
+        ids = run_ids([file.relative_to(folder).as_posix() for file in files])
+        names = (note_name(file, folder) for file in files)
         digests = sha256_of_files(files, stored.folder / "digests.json")
-        entries = map(list, zip(names, run_ids(names), digests, strict=True))
+        entries = map(list, zip(names, ids, digests, strict=True))
         shared = {"references": self._references(stored.folder)}
         payloads = [
             shared | {"runs": group} for group in in_chunks(entries, self.part_size)
@@ -116,12 +123,17 @@ class VaspSource(SourceConfig):
         readers = readers_digest(references)
         for entry in part.payload["runs"]:
             name, material_id, sha256 = entry
-            run = unchanged(folder / name, sha256)
+            path, state = noted_file(folder, name), sha256 and CHANGED
             try:
-                record = self._record(material_id, read_vasp_run(run), sha256, references)
+                path = unchanged(path, sha256)
+                state = sha256
+                with reading_file():
+                    run = read_vasp_run(path)
+                record = self._record(material_id, run, sha256, references)
             except RecordError as error:
                 record = refused_row(material_id, name, error)
-            yield record._replace(origin=(origin_of(entry, readers), ""))
+            origin = origin_of([name, material_id, state], readers)
+            yield record._replace(origin=(origin, ""))
 
     def _references(self, folder: Path) -> dict[str, float]:
         if self.formation_energy is None:
@@ -180,9 +192,10 @@ def run_ids(names: Sequence[str]) -> list[str]:
     """
     paths = [PurePosixPath(name) for name in names]
     counts = Counter(path.parent for path in paths)
-    return [
+    ids = [
         str(path.parent)
         if counts[path.parent] == 1 and path.parent.name
         else str(path.parent / path.name.partition(".xml")[0])
         for path in paths
     ]
+    return printable_ids(ids)

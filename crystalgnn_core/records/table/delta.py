@@ -26,6 +26,7 @@ from crystalgnn_core.records.table.rows import content_digest
 from crystalgnn_core.storage.checksums import is_listed, list_file, listed
 from crystalgnn_core.storage.files import ROW_GROUP, digest_of_state, file_sha256
 from crystalgnn_core.storage.manifest import KEY
+from crystalgnn_core.storage.paths import require_store_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -45,7 +46,7 @@ def open_table(folder: Path, version: int | None = None) -> DeltaTable | None:
     if not is_table(folder):
         return None
     with damage_named(folder):
-        table = DeltaTable(folder)
+        table = DeltaTable(address_of(folder))
         newest = table.version()
         if version is not None:
             try:
@@ -61,6 +62,15 @@ def open_table(folder: Path, version: int | None = None) -> DeltaTable | None:
     return table
 
 
+def address_of(folder: Path) -> str:
+    """Return the address of a table; the library takes a mere path for one, as of `run:1`.
+
+    Raises:
+        InputError: The library cannot open a table there.
+    """
+    return require_store_name(folder).as_uri()
+
+
 def is_table(folder: Path) -> bool:
     """Return whether a folder holds a table; its log is verified.
 
@@ -71,7 +81,7 @@ def is_table(folder: Path) -> bool:
         problem = log_problem(path)
         if problem is not None:
             raise damaged(path, problem, folder)
-    if DeltaTable.is_deltatable(str(folder)):
+    if DeltaTable.is_deltatable(address_of(folder)):
         return True
     if any(folder.glob("*.parquet")):
         raise damaged(folder / LOG, "is missing", folder)

@@ -16,6 +16,7 @@ from crystalgnn_core.base import FrozenModel
 from crystalgnn_core.errors import InputError, TransientError
 from crystalgnn_core.records.schema import record_schema, reject_schema, with_all_columns
 from crystalgnn_core.records.table.delta import (
+    address_of,
     damage_named,
     list_new_files,
     open_table,
@@ -142,7 +143,7 @@ class RecordStore:
             remove_uncommitted(self.rejects_path)
             open_complete(self.rejects_path, reject_schema())
             write_deltalake(
-                self.rejects_path,
+                address_of(self.rejects_path),
                 rejects,
                 mode="overwrite",
                 predicate=f"source = '{source}' AND stage = '{stage}'",
@@ -269,7 +270,7 @@ def _committing(path: Path) -> Iterator[None]:
     """
     try:
         yield
-        list_new_files(DeltaTable(path), path)
+        list_new_files(DeltaTable(address_of(path)), path)
     except CommitFailedError as error:
         reason = str(error).partition("\n")[0]
         raise TransientError(

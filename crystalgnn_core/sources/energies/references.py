@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from crystalgnn_core.errors import RecordError, SourceError
@@ -15,9 +14,12 @@ from crystalgnn_core.sources.formats.json_rows import JsonFile, open_json_rows
 from crystalgnn_core.sources.formats.vasprun import is_of_one_element, read_vasp_run
 from crystalgnn_core.sources.ingest.origins import readers_digest
 from crystalgnn_core.storage.digests import read_note, sha256_of_files, write_note
+from crystalgnn_core.storage.paths import local_path
+from crystalgnn_core.wording import describe_missing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from pathlib import Path
 
     from crystalgnn_core.sources.energies.formation import FormationEnergy
     from crystalgnn_core.sources.formats.calculation import Calculation
@@ -39,9 +41,9 @@ def reference_energies(config: FormationEnergy, folder: Path) -> dict[str, float
     references = config.references
     if references.path is None:
         return dict(references.energies)
-    path = Path(references.path).expanduser()
-    if not path.exists():
-        raise SourceError(f"formation_energy.references.path: no file or folder {path}")
+    path = local_path(references.path)
+    if not (path.is_file() or path.is_dir()):
+        raise SourceError(f"formation_energy.references.path: {describe_missing(path)}")
     patterns = (*VASP_RUN.patterns, *JSON_ROWS.patterns)
     files = find_files(path, patterns) if path.is_dir() else [path]
     digests = sha256_of_files(files, folder / "reference-digests.json")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from crystalgnn_core.errors import ConfigError, SourceError
+from crystalgnn_core.errors import ConfigError, RecordError, SourceError
 from crystalgnn_core.sources.files.cgcnn_folder import (
     files_of_lines,
     ids_in,
@@ -22,8 +22,13 @@ from crystalgnn_core.sources.formats import (
     known_patterns,
 )
 from crystalgnn_core.sources.formats.columns import find_columns
-from crystalgnn_core.sources.formats.folders import find_files, matches
-from crystalgnn_core.sources.formats.parsing import refuse
+from crystalgnn_core.sources.formats.folders import (
+    find_files,
+    matches,
+    note_name,
+    noted_file,
+)
+from crystalgnn_core.sources.formats.parsing import reading_file, refuse
 from crystalgnn_core.sources.formats.structure_input import StructureInput
 from crystalgnn_core.sources.formats.structures import (
     existing,
@@ -35,6 +40,7 @@ from crystalgnn_core.sources.formats.structures import (
     unique_ids,
 )
 from crystalgnn_core.sources.formats.tables import open_table
+from crystalgnn_core.sources.ingest.origins import CHANGED
 from crystalgnn_core.storage.digests import sha256_of_files
 from crystalgnn_core.storage.files import file_sha256
 
@@ -53,10 +59,8 @@ def file_inputs(
     Args:
         folder: Where the files are.
         entries: Name, id and SHA-256 of each; an id without a name has no file, for the
-            reason in place of the digest.
-
-    Raises:
-        SourceError: A file changed.
+            reason in place of the digest. One that changed meanwhile is refused, with
+            `CHANGED` in place of its SHA-256.
     """
     for entry in entries:
         name, material_id, sha256 = entry
@@ -66,8 +70,14 @@ def file_inputs(
             fault = partial(refuse, sha256 or missing)
             yield StructureInput(material_id, folder.name, fault), entry
             continue
-        for given in inputs_of(unchanged(folder / name, sha256), material_id):
-            yield given, entry
+        path = noted_file(folder, name)
+        try:
+            with reading_file():
+                for given in inputs_of(unchanged(path, sha256), material_id):
+                    yield given, entry
+        except RecordError as error:
+            refusal = StructureInput(material_id, path.name, partial(refuse, str(error)))
+            yield refusal, [name, material_id, sha256 and CHANGED]
 
 
 def payloads_of(source: FilesSource, path: Path, notes: Path) -> list[dict[str, Any]]:
@@ -119,9 +129,11 @@ def _folder_payloads(source: FilesSource, path: Path, notes: Path) -> list[dict[
     files = _files_of(source, path, named)
     if table is None and (source.targets or source.formation_energy is not None):
         _require_values(path, files, is_energy=not source.targets)
-    names = [file.relative_to(folder).as_posix() for file in files]
-    ids = [named.get(*pair) for pair in zip(names, unique_ids(names), strict=True)]
+    relative = [file.relative_to(folder).as_posix() for file in files]
+    pairs = zip(relative, unique_ids(relative), strict=True)
+    ids = [named.get(name, own) for name, own in pairs]
     digests = sha256_of_files(files, notes)
+    names = (note_name(file, folder) for file in files)
     entries = [list(entry) for entry in zip(names, ids, digests, strict=True)]
     shared = {} if table is None else {"labels_sha256": file_sha256(table)}
     used = {*ids}

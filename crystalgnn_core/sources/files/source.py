@@ -48,6 +48,7 @@ from crystalgnn_core.sources.ingest.origins import (
     readers_digest,
 )
 from crystalgnn_core.storage.files import file_sha256
+from crystalgnn_core.storage.paths import whole_path
 from crystalgnn_core.targets import TargetName
 
 if TYPE_CHECKING:
@@ -115,7 +116,7 @@ class FilesSource(SourceConfig):
         if self.pattern != STRUCTURE_PATTERNS or not path.is_dir():
             return []
         table = label_table(self, path)
-        own = None if table is None else table.resolve()
+        own = None if table is None else whole_path(table)
         if self.labels is not None or table is None:
             found = list(find_unsupported(path, self.pattern))
         else:
@@ -128,7 +129,7 @@ class FilesSource(SourceConfig):
                 for name, why in find_unsupported(path, CIF.patterns)
                 if name not in read
             ]
-        return [(name, why) for name, why in found if (path / name).resolve() != own]
+        return [(name, why) for name, why in found if whole_path(path / name) != own]
 
     def plan(self, stored: StoredSource) -> SourcePlan:
         """List the parts: ranges of rows, or groups of files that are new or changed.

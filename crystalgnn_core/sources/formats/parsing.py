@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from crystalgnn_core.errors import RecordError
+from crystalgnn_core.errors import RecordError, printable
 from crystalgnn_core.parallel import without_warnings
 from crystalgnn_core.records.elements import NUMBER_OF_SYMBOL
 from crystalgnn_core.records.schema import RawRecord
@@ -46,6 +46,22 @@ def parsing(what: str) -> Iterator[None]:
         raise unreadable(f"not {what} ({describe_cause(error)})") from error
 
 
+@contextmanager
+def reading_file() -> Iterator[None]:
+    """Name what keeps a file from being read as the fault of its rows.
+
+    Raises:
+        RecordError: `unreadable_structure`, the system refuses to open or to read it.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise unreadable(
+            f"the file cannot be read ({error.strerror or describe_cause(error)}); make it "
+            "readable or remove it"
+        ) from error
+
+
 def unreadable(message: str) -> RecordError:
     """Make the error of a structure that cannot be read."""
     return RecordError("unreadable_structure", message)
@@ -53,7 +69,7 @@ def unreadable(message: str) -> RecordError:
 
 def refused_row(material_id: str, where: str, error: RecordError) -> RawRecord:
     """Return the record of a row that cannot be used; its message names id and place."""
-    message = ": ".join(filter(None, (material_id, where, str(error))))
+    message = ": ".join(filter(None, (material_id, printable(where), str(error))))
     return RawRecord(material_id, None, error=(error.reason, message))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from crystalgnn_core.errors import printable
 from crystalgnn_core.sources.formats.columns import ID_COLUMNS, read_id
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ class RowFile(ABC):
     def __init__(self, path: Path, name: str | None = None) -> None:
         self.path = path
         self.structure_key: str | None = None
-        self.name = name or path.name.partition(".")[0] or path.name
+        self.name = name or printable(path.name.partition(".")[0] or path.name)
 
     @abstractmethod
     def slices(self, size: int) -> list[dict[str, Any]]:

@@ -67,7 +67,7 @@ class ParquetTable(Table):
     def __init__(self, path: Path) -> None:
         try:
             self._file = pq.ParquetFile(path, buffer_size=_BUFFER)
-        except (pa.ArrowException, OSError) as error:
+        except (pa.ArrowException, OSError, UnicodeEncodeError) as error:  # of the path
             raise SourceError(f"{path}: not a readable Parquet file ({error})") from error
         self.path = path
         self.columns = [str(name) for name in self._file.schema_arrow.names]

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     Beside = Callable[[Sequence[str]], Sequence[str]]
 
 SCHEMA = pa.schema([(name, pa.string()) for name in ("material_id", "file", "beside")])
+CHANGED = "changed"  # in place of the SHA-256 of a file that is not as it was planned
 READERS = ("crystalgnn", "pymatgen", "gemmi", "ase")  # another release may read otherwise
 
 
@@ -39,8 +40,11 @@ def readers_digest(references: object = None) -> str:
 
 
 def origin_of(entry: Sequence[str], readers: str) -> str:
-    """Return a digest of name, id and SHA-256 of a file, and of how it is read."""
-    return digest_of([readers, *entry])
+    """Return a digest of name, id and SHA-256 of a file, and of how it is read.
+
+    There is none of a file that was not as planned, so that the next ingest reads it.
+    """
+    return "" if entry[-1] == CHANGED else digest_of([readers, *entry])
 
 
 def plan_by_file(
@@ -65,11 +69,18 @@ def plan_by_file(
     shared = {name: value for name, value in payloads[0].items() if name != key}
     readers = readers_digest(shared.get("references"))
     files = [origin_of(entry, readers) for entry in entries]
-    rows = _clean_rows(stored, beside)
+    noted = _noted(stored)
+    # what changed under an ingest is read again, even if it is now as it was planned then
+    has_changed = pc.any(pc.equal(noted["file"], "")).as_py()
+    whole = tuple(part.digest for part in parts)
+    whole += (f"after {stored.last_digest}",) if has_changed else ()
+    rows = _clean_rows(noted, stored, beside)
     is_once = pc.equal(_counts_of(pa.array(files, pa.string())), 1)
     is_known = pc.and_(pc.is_in(pa.array(files), value_set=rows["file"]), is_once)
     if not is_known.true_count:
-        return SourcePlan(parts=parts, n_expected=len(entries))
+        return SourcePlan(
+            parts=parts, whole=whole if has_changed else (), n_expected=len(entries)
+        )
     kept = rows.filter(pc.is_in(rows["file"], value_set=pa.array(files).filter(is_known)))
     path = stored.folder / f"kept-{digest_of(kept['file'].to_pylist())}.parquet"
     write_table(path, kept)
@@ -81,7 +92,7 @@ def plan_by_file(
             for index, chunk in enumerate(chunks)
         ),
         kept=FileRef.of(path, n_rows=len(kept)),
-        whole=tuple(part.digest for part in parts),
+        whole=whole,
         n_expected=len(fresh),
     )
 
@@ -109,13 +120,12 @@ def forget_kept(reading: SourcePlan) -> None:
         remove_file(Path(reading.kept.path))
 
 
-def _clean_rows(stored: StoredSource, beside: Beside | None) -> pa.Table:
-    """Return the noted rows of files all of whose rows are stored under ids of their own.
+def _clean_rows(rows: pa.Table, stored: StoredSource, beside: Beside | None) -> pa.Table:
+    """Return of noted rows those of files all of whose rows are stored under their own ids.
 
     Rows of one id depend on each other, as the first is kept, so their files are read
     again; so are those with a row without an id, or whose labels beside it are others now.
     """
-    rows = _noted(stored)
     if not len(rows):
         return rows
     ids = rows["material_id"].combine_chunks()
