@@ -146,7 +146,7 @@ class VaspSource(SourceConfig):
         self, material_id: str, run: VaspRun, sha256: str, references: Mapping[str, float]
     ) -> RawRecord:
         calculation = run.calculation
-        check_run_type(calculation.run_type, self._accepted)
+        check_run_type(calculation.run_type, self._accepted, calculation.remark)
         gap = run.band_gap
         values = {
             "band_gap": gap,
@@ -158,6 +158,10 @@ class VaspSource(SourceConfig):
             labels[FORMATION] = formation_energy_of(
                 calculation, self.formation_energy, references
             )
+        n_found = sum(value is not None for value in labels.values())
+        n_needed = {"all": len(labels), "any": 1, "none": 0}[self.require_labels]
+        if run.no_gap and n_found < n_needed:
+            raise RecordError("missing_label", run.no_gap)
         return RawRecord(
             material_id,
             calculation.crystal,

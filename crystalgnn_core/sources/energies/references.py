@@ -126,6 +126,7 @@ def _energy_per_atom(calculation: Calculation, config: FormationEnergy) -> float
         dict.fromkeys(
             name for run in config.run_types for name in (run, run.split("+U")[0])
         ),
+        calculation.remark,
     )
     energy = calculation.energy + correction_of(calculation, config)
     return energy / len(calculation.crystal.atomic_numbers)
