@@ -159,6 +159,14 @@ class SourceConfig(FrozenModel):
     def target_names(self) -> tuple[str, ...]:
         """Return the targets for which this source can hold labels."""
 
+    def label_engine(self) -> dict[str, str]:
+        """Name what computes the labels here, such as releases and digests of tables.
+
+        Where one of them is another than at the last version that was accepted, the change
+        gate asks about every label that moved. Parts of the source should depend on it.
+        """
+        return {}
+
     def place(self) -> str | None:
         """Return the address or path that is kept with the records as their provenance."""
         found = (getattr(self, name, None) for name in ("url", "endpoint", "path"))

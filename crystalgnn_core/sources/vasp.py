@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from functools import cached_property
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
@@ -20,6 +20,7 @@ from crystalgnn_core.sources.base import (
     in_chunks,
     require_paths,
 )
+from crystalgnn_core.sources.energies.engine import correction_engine
 from crystalgnn_core.sources.energies.formation import (
     FormationEnergy,
     check_run_type,
@@ -67,6 +68,8 @@ class VaspSource(SourceConfig):
         source_version: Release of the data; None takes the digest of each file.
     """
 
+    reading_version: ClassVar[int] = 1  # gaps are those of the occupations
+
     kind: Literal["vasp"] = "vasp"
     path: Annotated[
         str, Field(description="a folder of runs, or a vasprun.xml"), NOT_CONTENT
@@ -89,6 +92,11 @@ class VaspSource(SourceConfig):
         formation = () if self.formation_energy is None else (FORMATION,)
         return (*formation, *self.label_schemes)
 
+    def label_engine(self) -> dict[str, str]:
+        """Name what computes corrections, and the version of the reader of bands."""
+        reader = {"reader of runs": str(self.reading_version)}
+        return reader | correction_engine(self.formation_energy)
+
     def check_ready(self) -> None:
         """Check that the path exists."""
         require_paths(self.name, self.path)
@@ -109,7 +117,10 @@ class VaspSource(SourceConfig):
         names = (note_name(file, folder) for file in files)
         digests = sha256_of_files(files, stored.folder / "digests.json")
         entries = map(list, zip(names, ids, digests, strict=True))
-        shared = {"references": self._references(stored.folder)}
+        shared = {
+            "references": self._references(stored.folder),
+            "engine": self.label_engine(),
+        }
         payloads = [
             shared | {"runs": group} for group in in_chunks(entries, self.part_size)
         ]
@@ -120,7 +131,7 @@ class VaspSource(SourceConfig):
         path = existing(self.path)
         folder = path if path.is_dir() else path.parent
         references = part.payload["references"]
-        readers = readers_digest(references)
+        readers = readers_digest(references, part.payload["engine"])
         for entry in part.payload["runs"]:
             name, material_id, sha256 = entry
             path, state = noted_file(folder, name), sha256 and CHANGED

@@ -6,6 +6,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from crystalgnn_core.errors import RecordError, SourceError
+from crystalgnn_core.sources.energies.engine import correction_engine
 from crystalgnn_core.sources.energies.formation import check_run_type, correction_of
 from crystalgnn_core.sources.energies.totals import calculation_of
 from crystalgnn_core.sources.formats import JSON_ROWS, VASP_RUN
@@ -47,7 +48,10 @@ def reference_energies(config: FormationEnergy, folder: Path) -> dict[str, float
     patterns = (*VASP_RUN.patterns, *JSON_ROWS.patterns)
     files = find_files(path, patterns) if path.is_dir() else [path]
     digests = sha256_of_files(files, folder / "reference-digests.json")
-    note, settings = folder / "references.json", readers_digest(config.settings_digest())
+    note, settings = (
+        folder / "references.json",
+        readers_digest(config.settings_digest(), correction_engine(config)),
+    )
     known = (read_note(note) or {}).get(settings, {})
     found: dict[str, dict[str, float]] = {}
     for file, digest in zip(files, digests, strict=True):

@@ -18,6 +18,7 @@ from crystalgnn_core.sources.base import (
     not_content,
     require_paths,
 )
+from crystalgnn_core.sources.energies.engine import correction_engine
 from crystalgnn_core.sources.energies.formation import FormationEnergy
 from crystalgnn_core.sources.files.cgcnn_folder import open_labels
 from crystalgnn_core.sources.files.labels import (
@@ -131,6 +132,10 @@ class FilesSource(SourceConfig):
             ]
         return [(name, why) for name, why in found if whole_path(path / name) != own]
 
+    def label_engine(self) -> dict[str, str]:
+        """Name what computes the corrections of energies."""
+        return correction_engine(self.formation_energy)
+
     def plan(self, stored: StoredSource) -> SourcePlan:
         """List the parts: ranges of rows, or groups of files that are new or changed.
 
@@ -144,7 +149,10 @@ class FilesSource(SourceConfig):
             from crystalgnn_core.sources.energies.references import reference_energies
 
             energies = reference_energies(self.formation_energy, stored.folder)
-            payloads = [payload | {"references": energies} for payload in payloads]
+            shared: dict[str, Any] = {"references": energies}
+            if engine := self.label_engine():
+                shared["engine"] = engine
+            payloads = [payload | shared for payload in payloads]
         if "files" not in payloads[0]:
             return SourcePlan(parts=tuple(starmap(self.make_part, enumerate(payloads))))
         beside = None
@@ -194,7 +202,8 @@ class FilesSource(SourceConfig):
         table = label_table(self, path)
         if table is not None and file_sha256(table) != payload["labels_sha256"]:
             raise changed(table)
-        labels, readers = self._labels(path), readers_digest(payload.get("references"))
+        labels = self._labels(path)
+        readers = readers_digest(payload.get("references"), payload.get("engine"))
         for chunk in in_chunks(file_inputs(folder, payload["files"]), BATCH_SIZE):
             records = read_structures([given for given, _ in chunk])
             for (given, entry), read in zip(chunk, records, strict=True):

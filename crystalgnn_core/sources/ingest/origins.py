@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from functools import cache
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from itertools import compress, starmap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,16 +28,18 @@ if TYPE_CHECKING:
 
 SCHEMA = pa.schema([(name, pa.string()) for name in ("material_id", "file", "beside")])
 CHANGED = "changed"  # in place of the SHA-256 of a file that is not as it was planned
-READERS = ("crystalgnn", "pymatgen", "gemmi", "ase")  # another release may read otherwise
+# another release may read otherwise; not all have the last one, which holds pymatgen's code
+READERS = ("crystalgnn", "pymatgen", "gemmi", "ase", "pymatgen-core")
 
 
-def readers_digest(references: object = None) -> str:
+def readers_digest(references: object = None, engine: object = None) -> str:
     """Return a digest of what decides how all files are read, beside settings and labels.
 
     Args:
         references: What formation energies are taken against.
+        engine: What computes labels.
     """
-    return digest_of([_versions(), references])
+    return digest_of([_versions(), references, *([engine] if engine else [])])
 
 
 def origin_of(entry: Sequence[str], readers: str) -> str:
@@ -67,7 +70,7 @@ def plan_by_file(
     parts = tuple(starmap(source.make_part, enumerate(map(dict, payloads))))
     entries = [entry for payload in payloads for entry in payload[key]]
     shared = {name: value for name, value in payloads[0].items() if name != key}
-    readers = readers_digest(shared.get("references"))
+    readers = readers_digest(shared.get("references"), shared.get("engine"))
     files = [origin_of(entry, readers) for entry in entries]
     noted = _noted(stored)
     # what changed under an ingest is read again, even if it is now as it was planned then
@@ -164,4 +167,8 @@ def _path(folder: Path, digest: str) -> Path:
 
 @cache
 def _versions() -> dict[str, str]:
-    return {name: version(name) for name in READERS}
+    found = {}
+    for name in READERS:
+        with suppress(PackageNotFoundError):
+            found[name] = version(name)
+    return found

@@ -178,6 +178,7 @@ def test_gap_of_gallium_arsenide_is_that_of_its_occupations():
     """VASP 6.3.1, PBEsol: 36 bands filled at 365 points, gap 0.084 eV; emmet's mp-2534."""
     run = read_vasp_run(case("V01"))
     assert run.band_gap == pytest.approx(0.0843)
+    assert run.fermi_energy is not None
     assert run.fermi_energy > 3.4245  # the lowest empty band
 
 
