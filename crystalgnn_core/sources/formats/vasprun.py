@@ -9,7 +9,7 @@ import zlib
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
-from crystalgnn_core.errors import RecordError
+from crystalgnn_core.errors import CrystalGNNError, RecordError
 from crystalgnn_core.records.crystal import crystal_from_structure
 from crystalgnn_core.sources.formats.calculation import Calculation
 from crystalgnn_core.sources.formats.parsing import describe_cause, parsing, unreadable
@@ -112,6 +112,10 @@ def _reading() -> Iterator[None]:
         raise unreadable(
             f"not a whole vasprun.xml ({describe_cause(error)}); was the run cut off?"
         ) from error
+    except (CrystalGNNError, OSError, MemoryError):
+        raise
+    except Exception as error:  # of pymatgen, such as StructureError, which is of no kind
+        raise unreadable(f"not a readable vasprun.xml ({describe_cause(error)})") from error
 
 
 def _check_kind(run: Vasprun) -> None:

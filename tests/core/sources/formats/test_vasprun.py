@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import gzip
+import re
 from pathlib import Path
 from typing import Any
 
@@ -262,6 +263,7 @@ DAMAGED = {
     "other": lambda _: b"<html><body>502</body></html>",
     "no numbers": lambda text: text.replace(b"-6.80000000", b"***********"),
     "junk": lambda _: bytes(range(256)) * 20,
+    "no position": lambda text: re.sub(rb"<v>( +0.50000000){3} </v>\n", b"", text),
 }
 
 
