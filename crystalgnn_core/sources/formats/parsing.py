@@ -66,6 +66,11 @@ def refuse(message: str) -> Crystal:
     raise unreadable(message)
 
 
+def quoted(text: str) -> str:
+    """Return the beginning of a text in quotes, its control characters escaped."""
+    return ascii(text.strip()[:40]) if not text.isprintable() else repr(text.strip()[:40])
+
+
 def as_mapping(value: object) -> Mapping[str, Any]:
     """Return a mapping as it is, and an empty one for anything else."""
     return value if isinstance(value, Mapping) else {}
