@@ -9,12 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from crystalgnn_core.errors import RecordError
 from crystalgnn_core.sources.formats.objects import crystal_from_any
-from crystalgnn_core.sources.formats.parsing import (
-    describe_cause,
-    parsing,
-    refuse,
-    unreadable,
-)
+from crystalgnn_core.sources.formats.parsing import parsing, refuse, unreadable
 from crystalgnn_core.sources.formats.row_file import RowFile, cut
 from crystalgnn_core.sources.formats.structure_input import StructureInput
 
@@ -155,13 +150,8 @@ def _atoms_of(frame: _Frame) -> Atoms:
     from ase.io.extxyz import read_xyz
 
     text = b"".join(frame.lines).decode("utf-8-sig", errors="replace")
-    try:
-        with parsing("a readable frame of extended XYZ"):
-            return next(read_xyz(io.StringIO(text), index=slice(0, 1)))
-    except (OSError, StopIteration) as error:  # ASE's own error is an OSError
-        raise unreadable(
-            f"not a readable frame of extended XYZ ({describe_cause(error)})"
-        ) from error
+    with parsing("a readable frame of extended XYZ"):
+        return next(read_xyz(io.StringIO(text), index=slice(0, 1)))
 
 
 def _values_of(atoms: Atoms) -> dict[str, Any]:

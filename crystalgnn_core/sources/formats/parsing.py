@@ -1,49 +1,67 @@
-"""What all readers of structures share: silent parsers and one kind of refusal."""
+"""What all readers of structures share: one boundary, and one kind of refusal."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from crystalgnn_core.errors import RecordError
+from crystalgnn_core.errors import CrystalGNNError, RecordError
 from crystalgnn_core.parallel import without_warnings
 from crystalgnn_core.records.elements import NUMBER_OF_SYMBOL
 from crystalgnn_core.records.schema import RawRecord
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from crystalgnn_core.records.crystal import Crystal
 
-# pymatgen indexes and converts as it reads, so damaged text surfaces as any of these;
-# its POSCAR reader also raises a user warning. OSError and MemoryError pass through.
-PARSER_ERRORS = (
-    ArithmeticError,
-    AttributeError,
-    LookupError,
-    RuntimeError,
-    TypeError,
-    ValueError,
-    UserWarning,
-)
+T = TypeVar("T")
+logger = logging.getLogger(__name__)
 
 
 @contextmanager
-def parsing(what: str) -> Iterator[None]:
-    """Run a parser of pymatgen in silence and name what its input turned out not to be.
+def parsing(what: str, *, strict: bool = False) -> Iterator[None]:
+    """Run a reader in silence; whatever it raises costs one structure and never the run.
+
+    Every reader of structures, rows and cells goes through here. Errors of this package
+    pass, as does what stops the process; the traceback of any other is in the log at debug
+    level.
 
     Args:
         what: The expected form with its article, such as `a readable CIF`.
+        strict: Let all errors through as they are, for tests.
 
     Raises:
-        RecordError: The parser failed.
+        RecordError: The reader failed.
     """
     try:
         with without_warnings():
             yield
-    except PARSER_ERRORS as error:
+    except BaseException as error:
+        if strict or not _is_of_input(error):
+            raise
+        logger.debug("not %s", what, exc_info=True)
         raise unreadable(f"not {what} ({describe_cause(error)})") from error
+
+
+def read_row(
+    read: Callable[[], T], what: str = "a readable structure", *, strict: bool = False
+) -> T | RecordError:
+    """Return what a reader returns, or the error of its row, see `parsing`."""
+    try:
+        with parsing(what, strict=strict):
+            return read()
+    except RecordError as error:
+        return error
+
+
+def _is_of_input(error: BaseException) -> bool:
+    """Return whether a library failed at its input; those in Rust panic beyond Exception."""
+    if isinstance(error, CrystalGNNError):
+        return False
+    return isinstance(error, Exception) or type(error).__name__ == "PanicException"
 
 
 def unreadable(message: str) -> RecordError:
@@ -68,7 +86,8 @@ def refuse(message: str) -> Crystal:
 
 def quoted(text: str) -> str:
     """Return the beginning of a text in quotes, its control characters escaped."""
-    return ascii(text.strip()[:40]) if not text.isprintable() else repr(text.strip()[:40])
+    begin = text.strip()[:40]
+    return repr(begin) if begin.isprintable() else ascii(begin)
 
 
 def as_mapping(value: object) -> Mapping[str, Any]:
@@ -80,7 +99,8 @@ def describe_cause(error: BaseException) -> str:
     """Describe an error in one line, pymatgen's wrappers removed."""
     error = error.__cause__ or error
     first = (str(error).splitlines() or [""])[0][:200]
-    return f"{type(error).__name__}: {first}"
+    shown = first if first.isprintable() else ascii(first)[1:-1]
+    return f"{type(error).__name__}: {shown}"
 
 
 def atomic_number_of(symbol: str) -> int:

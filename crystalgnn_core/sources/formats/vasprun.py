@@ -58,7 +58,6 @@ def read_vasp_run(path: Path) -> VaspRun:
     Raises:
         RecordError: `unreadable_structure`, `not_converged`, or `incompatible_settings` for
             a run whose energy is none of a relaxed or given structure.
-        OSError: The file cannot be opened.
     """
     with _reading():
         run = _open(path, with_bands=True)
@@ -100,13 +99,13 @@ def _open(path: Path, *, with_bands: bool) -> Vasprun:
 
 @contextmanager
 def _reading() -> Iterator[None]:
-    try:
-        with parsing("a readable vasprun.xml"):
+    with parsing("a readable vasprun.xml"):
+        try:
             yield
-    except _DAMAGE as error:
-        raise unreadable(
-            f"not a whole vasprun.xml ({describe_cause(error)}); was the run cut off?"
-        ) from error
+        except _DAMAGE as error:
+            raise unreadable(
+                f"not a whole vasprun.xml ({describe_cause(error)}); was the run cut off?"
+            ) from error
 
 
 def _check_kind(run: Vasprun) -> None:
