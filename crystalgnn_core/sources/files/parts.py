@@ -16,6 +16,8 @@ from crystalgnn_core.sources.formats import (
     CIF,
     FORMATS,
     STRUCTURE_PATTERNS,
+    formats_of,
+    head_of,
     is_table,
     known_patterns,
 )
@@ -152,7 +154,9 @@ def _folder_and_files(path: Path, patterns: Sequence[str]) -> tuple[Path, list[P
     if path.is_dir():
         return path, structure_files(path, patterns)
     known = known_patterns()
-    if not matches(path.name, (*patterns, *known)):
+    if not (
+        matches(path.name, (*patterns, *known)) or formats_of(path.name, head_of(path))
+    ):
         raise SourceError(f"{path}: no supported kind of file, expected {', '.join(known)}")
     return path.parent, [path]
 

@@ -8,6 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from crystalgnn_core.errors import RecordError
+from crystalgnn_core.sources.formats.archives import opened
 from crystalgnn_core.sources.formats.objects import crystal_from_any
 from crystalgnn_core.sources.formats.parsing import parsing, refuse, unreadable
 from crystalgnn_core.sources.formats.row_file import RowFile, cut
@@ -15,12 +16,13 @@ from crystalgnn_core.sources.formats.structure_input import StructureInput
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-    from typing import BinaryIO
+    from typing import IO
 
     from ase import Atoms
 
 _HEADER_MARKS = (b"lattice=", b"properties=")
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_LONGEST_COUNT, _LONGEST_LINE = 10, 2**24  # digits and bytes
 _KEY_AND_TEXT = re.compile(r"""([^\s="']+)\s*=\s*(?:"([^"]*)"|'([^']*)'|(\S+))""")
 
 
@@ -42,14 +44,14 @@ class XyzFile(RowFile):
 
     def slices(self, size: int) -> list[dict[str, Any]]:
         """List ranges of frames with the byte at which the first begins."""
-        with self.path.open("rb") as stream:
+        with opened(self.path) as stream:
             return cut((("offset", frame.offset) for frame in _frames(stream)), size)
 
     def rows(
         self, part: Mapping[str, Any], id_key: str | None = None
     ) -> Iterator[StructureInput]:
         """Yield the frames of a range."""
-        with self.path.open("rb") as stream:
+        with opened(self.path) as stream:
             stream.seek(part["offset"])
             frames = zip(range(part["n_rows"]), _frames(stream), strict=False)
             for index, frame in frames:
@@ -68,7 +70,7 @@ class XyzFile(RowFile):
                 yield StructureInput(name, where, content, values)
 
 
-def _frames(stream: BinaryIO) -> Iterator[_Frame]:
+def _frames(stream: IO[bytes]) -> Iterator[_Frame]:
     """Cut a file into frames; a damaged one ends where the next header begins."""
     lines = _Lines(stream)
     while (first := lines.take()) is not None:
@@ -99,7 +101,7 @@ def _frames(stream: BinaryIO) -> Iterator[_Frame]:
 class _Lines:
     """Lines of a file with a look ahead of two."""
 
-    def __init__(self, stream: BinaryIO) -> None:
+    def __init__(self, stream: IO[bytes]) -> None:
         self._stream = stream
         self._ahead: list[tuple[int, bytes]] = []
 
@@ -124,7 +126,7 @@ class _Lines:
     def _look(self, n_lines: int) -> None:
         while len(self._ahead) < n_lines:
             offset = self._stream.tell()
-            line = self._stream.readline()
+            line = self._stream.readline(_LONGEST_LINE)
             if not line:
                 return
             self._ahead.append((offset, line))
@@ -132,7 +134,7 @@ class _Lines:
 
 def _count_of(line: bytes) -> int | None:
     text = line.removeprefix(_BYTE_ORDER_MARK).strip()
-    return int(text) if text.isdigit() else None
+    return int(text) if text.isdigit() and len(text) < _LONGEST_COUNT else None
 
 
 def _is_comment(line: bytes) -> bool:

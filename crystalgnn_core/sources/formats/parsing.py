@@ -58,7 +58,7 @@ def read_row(
 
 
 def _is_of_input(error: BaseException) -> bool:
-    """Return whether a library failed at its input; those in Rust panic beyond Exception."""
+    """Return whether a library failed at its input; one in Rust may panic."""
     if isinstance(error, CrystalGNNError):
         return False
     return isinstance(error, Exception) or type(error).__name__ == "PanicException"

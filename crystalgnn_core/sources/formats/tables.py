@@ -12,7 +12,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from crystalgnn_core.errors import SourceError
-from crystalgnn_core.sources.formats import formats_of, known_patterns
+from crystalgnn_core.sources.formats import formats_of, head_of, known_patterns
+from crystalgnn_core.sources.formats.archives import opened
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -126,7 +127,7 @@ class CsvTable(Table):
 
     def _records(self, offset: int) -> Iterator[tuple[int, list[str]]]:
         """Yield the fields of each record and the byte at which the next one starts."""
-        with self.path.open("rb") as stream:
+        with opened(self.path) as stream:
             stream.seek(offset)
             lines = (
                 line.decode("utf-8", errors="replace")
@@ -173,7 +174,7 @@ def open_table(path: Path) -> Table:
     Raises:
         SourceError: The file is of another kind, empty or damaged.
     """
-    for kind in formats_of(path.name):
+    for kind in formats_of(path.name, head_of(path)):
         if kind.holds == "table":
             table: Table = kind.read(path)
             return table

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from crystalgnn_core.errors import RecordError
+from crystalgnn_core.errors import RecordError, SourceError
 from crystalgnn_core.records.crystal import crystal_from_structure
+from crystalgnn_core.sources.formats.archives import opened
 from crystalgnn_core.sources.formats.calculation import Calculation
 from crystalgnn_core.sources.formats.parsing import describe_cause, parsing, unreadable
 
@@ -79,12 +80,11 @@ def read_final_structure(path: Path) -> Crystal:
 
 def is_of_one_element(path: Path) -> bool:
     """Return whether the first lines of a run list one kind of atom; damaged is not."""
-    open_ = gzip.open if path.suffix.lower() == ".gz" else open
-    with open_(path, "rb") as stream:
-        try:
+    try:
+        with opened(path) as stream:
             head = stream.read(_HEAD)
-        except _DAMAGE:
-            return False
+    except SourceError:
+        return False
     found = _N_TYPES.search(head)
     return found is not None and int(found.group(1)) == 1
 
