@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections import Counter
-from fnmatch import fnmatchcase
+from fnmatch import translate
+from functools import cache
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
@@ -20,7 +22,7 @@ logger = logging.getLogger(__name__)
 _ATOM_TABLE = "atom_init.json"  # of CGCNN, beside its structures
 _LABEL_TABLE = "id_prop.csv"
 _MOST_ENDS = 8  # of names, that are counted one by one
-_PACKED = frozenset({"gz", "bz2", "xz", "txt"})
+_PACKED = (".gz", ".bz2", ".xz", ".txt")
 _OF_VASP = (
     "INCAR KPOINTS POTCAR OUTCAR OSZICAR XDATCAR CHG CHGCAR WAVECAR DOSCAR EIGENVAL PROCAR "
     "IBZKPT PCDAT REPORT LOCPOT ELFCAR PARCHG AECCAR0 AECCAR1 AECCAR2 WAVEDER STOPCAR"
@@ -35,14 +37,21 @@ def matches(name: str, patterns: Sequence[str]) -> bool:
     A packed file counts as what is in it, as does a text that was renamed for an upload:
     `a.cif.gz` and `a.cif.txt` match `*.cif`.
     """
-    names = {name.lower(), unpacked_name(name).lower()}
-    return any(fnmatchcase(each, p.lower()) for each in names for p in patterns)
+    pattern = _joined(tuple(patterns))
+    inner = unpacked_name(name)
+    return bool(pattern.match(name) or (inner != name and pattern.match(inner)))
+
+
+@cache
+def _joined(patterns: tuple[str, ...]) -> re.Pattern[str]:
+    return re.compile("|".join(map(translate, patterns)) or r"(?!)", re.IGNORECASE)
 
 
 def unpacked_name(name: str) -> str:
     """Return a file name without endings that say how it is packed, and without `.txt`."""
-    stem, dot, ending = name.rpartition(".")
-    return unpacked_name(stem) if dot and ending.lower() in _PACKED else name
+    while name.lower().endswith(_PACKED):
+        name = name.rpartition(".")[0]
+    return name
 
 
 def find_files(folder: Path, patterns: Sequence[str]) -> list[Path]:

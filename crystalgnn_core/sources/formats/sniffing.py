@@ -42,7 +42,7 @@ _BOMS = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
-_CONTROLS = re.compile(rb"[\x00-\x08\x0e-\x19\x1b-\x1f\x7f]")
+_TEXT_BYTES = bytes({*b"\t\n\v\f\r\x1a", *range(0x20, 0x7F), *range(0x80, 0x100)})
 
 _NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eEdD][+-]?\d+)?"
 _GAP = r"(?:[ \t]+|(?=-))"
@@ -56,6 +56,7 @@ _XYZ = re.compile(
     rf"[^\n]*\n[ \t]*[A-Z][a-z]?{_GAP}{_VECTOR})",
     re.IGNORECASE,
 )
+_FIRST_LINE = re.compile(r"^[ \t]*([^\s#][^\n]*)", re.MULTILINE)  # that is no comment
 _CIF_START = re.compile(r"(?:data_|global_|loop_\s|save_|_[a-z])", re.IGNORECASE)
 _CIF_LINE = re.compile(
     r"^[ \t]*(?:data_\S*|loop_|_(?:cell|atom_site)[_.]\S*)[ \t]*(?:\n|[^\n,]*$)",
@@ -112,7 +113,7 @@ def encoding_of(head: bytes) -> str | None:
             return encoding
     begin = head[:512]
     half = len(begin) // 2
-    if half < 4:
+    if half < 4 or 0 not in begin:
         return None
     for first, encoding in ((1, "utf-16-le"), (0, "utf-16-be")):
         if begin[first::2].count(0) > 0.8 * half and begin[1 - first :: 2].count(0) == 0:
@@ -133,7 +134,7 @@ def decode(content: bytes) -> str:
 def is_binary(head: bytes) -> bool:
     """Return whether these are bytes of no text of one byte a letter."""
     begin = head[:4096]
-    n_controls = len(_CONTROLS.findall(begin))
+    n_controls = len(begin.translate(None, _TEXT_BYTES))
     return 0 in begin or n_controls > 0.02 * len(begin)
 
 
@@ -160,12 +161,13 @@ def _look_at_markup(begin: str) -> Look:
 
 def _formats_by_line(text: str, begin: str) -> Iterator[str]:
     """Yield CIF or CSV, by the first line that is no comment, or by any line."""
-    lines = (line.strip() for line in begin.split("\n"))
-    first = next((line for line in lines if line and not line.startswith("#")), "")
-    fields = {name.strip("\"' ").lower() for name in first.split(",")}
+    found = _FIRST_LINE.search(begin)
+    first = found.group(1) if found else ""
     if _CIF_START.match(first):
         yield "CIF"
-    elif len(fields) > 1 and fields & {"cif", "structure"}:
+        return
+    fields = {name.strip("\"' ").lower() for name in first.split(",")}
+    if len(fields) > 1 and fields & {"cif", "structure"}:
         yield "CSV"
     elif _CIF_LINE.search(text):
         yield "CIF"
