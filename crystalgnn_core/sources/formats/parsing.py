@@ -21,40 +21,47 @@ T = TypeVar("T")
 logger = logging.getLogger(__name__)
 
 
-@contextmanager
-def parsing(what: str, *, strict: bool = False) -> Iterator[None]:
-    """Run a reader in silence; whatever it raises costs one structure and never the run.
+def read_row(
+    read: Callable[[], T], what: str = "a readable structure", *, strict: bool = False
+) -> T | RecordError:
+    """Return what a reader returns, or the error of its row; nothing else it may raise.
 
-    Every reader of structures, rows and cells goes through here. Errors of this package
-    pass, as does what stops the process; the traceback of any other is in the log at debug
-    level.
+    This is the boundary around every reader of structures, rows and cells: whatever they
+    raise costs a row and never the run. Other errors of this package pass, as does what
+    stops the process; the traceback of the rest is in the log at debug level.
+
+    Args:
+        read: The reader.
+        what: The expected form with its article, such as `a readable CIF`.
+        strict: Let errors that are no refusal through, for tests.
+    """
+    try:
+        return read()
+    except RecordError as error:
+        return error
+    except BaseException as error:
+        if strict or not _is_of_input(error):
+            raise
+        return _refusal_of(error, what)
+
+
+@contextmanager
+def parsing(what: str) -> Iterator[None]:
+    """Run a parser of another package in silence, inside the boundary of `read_row`.
 
     Args:
         what: The expected form with its article, such as `a readable CIF`.
-        strict: Let all errors through as they are, for tests.
 
     Raises:
-        RecordError: The reader failed.
+        RecordError: The parser failed.
     """
     try:
         with without_warnings():
             yield
     except BaseException as error:
-        if strict or not _is_of_input(error):
+        if not _is_of_input(error):
             raise
-        logger.debug("not %s", what, exc_info=True)
-        raise unreadable(f"not {what} ({describe_cause(error)})") from error
-
-
-def read_row(
-    read: Callable[[], T], what: str = "a readable structure", *, strict: bool = False
-) -> T | RecordError:
-    """Return what a reader returns, or the error of its row, see `parsing`."""
-    try:
-        with parsing(what, strict=strict):
-            return read()
-    except RecordError as error:
-        return error
+        raise _refusal_of(error, what) from error
 
 
 def _is_of_input(error: BaseException) -> bool:
@@ -62,6 +69,11 @@ def _is_of_input(error: BaseException) -> bool:
     if isinstance(error, CrystalGNNError):
         return False
     return isinstance(error, Exception) or type(error).__name__ == "PanicException"
+
+
+def _refusal_of(error: BaseException, what: str) -> RecordError:
+    logger.debug("not %s", what, exc_info=error)
+    return unreadable(f"not {what} ({describe_cause(error)})")
 
 
 def unreadable(message: str) -> RecordError:
