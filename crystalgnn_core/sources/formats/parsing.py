@@ -87,13 +87,13 @@ def refused_row(material_id: str, where: str, error: RecordError) -> RawRecord:
     return RawRecord(material_id, None, error=(error.reason, message))
 
 
-def refuse(message: str) -> Crystal:
+def refuse(fault: str | RecordError) -> Crystal:
     """Stand in for the reader of a structure that is not there.
 
     Raises:
         RecordError: Always, with this message.
     """
-    raise unreadable(message)
+    raise fault if isinstance(fault, RecordError) else unreadable(fault)
 
 
 def quoted(text: str) -> str:
