@@ -88,7 +88,7 @@ def unique_ids(names: Sequence[str]) -> list[str]:
     Args:
         names: Different names, relative to one folder, such as `run1/salt.cif`.
     """
-    stems = [_stem_of(name) for name in names]
+    stems = [stem_of(name) for name in names]
     counts = Counter(stems)
     pairs = zip(names, stems, strict=True)
     return [stem if counts[stem] == 1 else name for name, stem in pairs]
@@ -110,7 +110,7 @@ def iter_structure_file(path: Path, material_id: str | None = None) -> Iterator[
 
 def inputs_of(path: Path, material_id: str | None = None) -> Iterator[StructureInput]:
     """Yield the structures of a file without reading them, see `iter_structure_file`."""
-    name = material_id or _stem_of(path.name)
+    name = material_id or stem_of(path.name)
     try:
         yield from _inputs_of(path, name)
     except (RecordError, SourceError, OSError) as error:
@@ -211,8 +211,8 @@ def _numbered(
     return inputs
 
 
-def _stem_of(name: str) -> str:
-    # only known suffixes: POSCAR.mp-149 keeps its ending
+def stem_of(name: str) -> str:
+    """Return a file name without a known suffix; POSCAR.mp-149 keeps its ending."""
     inner = unpacked_name(name)
     for pattern in known_patterns():
         suffix = pattern.rpartition("*")[2]
