@@ -81,16 +81,17 @@ def _with_standard_input(structures: Sequence[str]) -> list[str | StructureText]
     """Read what `-` stands for.
 
     Raises:
-        InputError: There is nothing on standard input, or it is asked for twice.
+        InputError: There is nothing on standard input, it is damaged, or it is asked for
+            twice.
     """
     from crystalgnn_core.screening.inputs import StructureText
-    from crystalgnn_core.sources.formats.structures import decode
+    from crystalgnn_core.sources.formats.structures import read_text
 
     if STDIN not in structures:
         return list(structures)
     if structures.count(STDIN) > 1:
         raise InputError("- is given twice; standard input can be read once")
-    text = decode(sys.stdin.buffer.read())
+    text = read_text(sys.stdin.buffer.read())
     if not text.strip():
         raise InputError("nothing on standard input; expected a CIF, POSCAR or JSON text")
     given = StructureText(text, "stdin")

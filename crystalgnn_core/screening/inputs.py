@@ -11,6 +11,7 @@ import pandas as pd
 
 from crystalgnn_core.errors import InputError, RecordError
 from crystalgnn_core.records.schema import RawRecord
+from crystalgnn_core.screening.input_ids import with_distinct_ids
 from crystalgnn_core.sources.formats import STRUCTURE_PATTERNS, is_table
 from crystalgnn_core.sources.formats.columns import (
     ID_COLUMNS,
@@ -65,13 +66,22 @@ def read_inputs(structures: Any) -> Iterator[RawRecord]:  # noqa: ANN401  see pr
         named = ((None, structure) for structure in structures)
     else:
         named = iter([(None, structures)])
-    for index, (name, structure) in enumerate(named):
-        if isinstance(structure, StructureText):
-            yield from read_structure_text(structure.text, name or structure.name)
-        elif isinstance(structure, str | Path):
-            yield from _from_path(Path(structure).expanduser(), name)
-        else:
-            yield _from_object(str(index) if name is None else name, structure)
+    yield from with_distinct_ids(
+        (
+            Path(structure) if name is None and isinstance(structure, str | Path) else None,
+            _from_input(index, name, structure),
+        )
+        for index, (name, structure) in enumerate(named)
+    )
+
+
+def _from_input(index: int, name: str | None, structure: Any) -> Iterator[RawRecord]:  # noqa: ANN401  see predict
+    if isinstance(structure, StructureText):
+        yield from read_structure_text(structure.text, name or structure.name)
+    elif isinstance(structure, str | Path):
+        yield from _from_path(Path(structure).expanduser(), name)
+    else:
+        yield _from_object(str(index) if name is None else name, structure)
 
 
 def _labels(index: pd.Index[Any]) -> list[str]:

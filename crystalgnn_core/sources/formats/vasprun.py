@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from crystalgnn_core.errors import RecordError
+from crystalgnn_core.errors import RecordError, SourceError
 from crystalgnn_core.records.crystal import crystal_from_structure
+from crystalgnn_core.sources.formats.archives import opened
 from crystalgnn_core.sources.formats.calculation import Calculation
 from crystalgnn_core.sources.formats.parsing import describe_cause, parsing, unreadable
 
@@ -58,7 +59,6 @@ def read_vasp_run(path: Path) -> VaspRun:
     Raises:
         RecordError: `unreadable_structure`, `not_converged`, or `incompatible_settings` for
             a run whose energy is none of a relaxed or given structure.
-        OSError: The file cannot be opened.
     """
     with _reading():
         run = _open(path, with_bands=True)
@@ -80,12 +80,11 @@ def read_final_structure(path: Path) -> Crystal:
 
 def is_of_one_element(path: Path) -> bool:
     """Return whether the first lines of a run list one kind of atom; damaged is not."""
-    open_ = gzip.open if path.suffix.lower() == ".gz" else open
-    with open_(path, "rb") as stream:
-        try:
+    try:
+        with opened(path) as stream:
             head = stream.read(_HEAD)
-        except _DAMAGE:
-            return False
+    except SourceError:
+        return False
     found = _N_TYPES.search(head)
     return found is not None and int(found.group(1)) == 1
 
@@ -100,13 +99,13 @@ def _open(path: Path, *, with_bands: bool) -> Vasprun:
 
 @contextmanager
 def _reading() -> Iterator[None]:
-    try:
-        with parsing("a readable vasprun.xml"):
+    with parsing("a readable vasprun.xml"):
+        try:
             yield
-    except _DAMAGE as error:
-        raise unreadable(
-            f"not a whole vasprun.xml ({describe_cause(error)}); was the run cut off?"
-        ) from error
+        except _DAMAGE as error:
+            raise unreadable(
+                f"not a whole vasprun.xml ({describe_cause(error)}); was the run cut off?"
+            ) from error
 
 
 def _check_kind(run: Vasprun) -> None:

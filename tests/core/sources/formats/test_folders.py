@@ -62,10 +62,10 @@ def test_a_folder_that_cannot_be_listed_is_an_error(tmp_path, monkeypatch):
 def test_a_file_is_either_found_or_named_unless_nobody_takes_it_for_a_structure(tmp_path):
     companions = ("INCAR", "run/OUTCAR", "README", "README.md", ".hidden.cif", ".git/x.cif")
     fill(tmp_path, *companions, "id_prop.csv", "atom_init.json")
-    fill(tmp_path, "a.cif", "b.cif.gz", "run/c.txt", "NaCl", "SI.dat")
+    fill(tmp_path, "a.cif", "b.zip", "run/c.txt", "NaCl", "SI", "SI.dat")
     (tmp_path / "gone.cif").symlink_to(tmp_path / "nowhere")
     found = dict(find_unsupported(tmp_path, ["*.cif"]))
-    assert sorted(found) == ["NaCl", "SI.dat", "b.cif.gz", "gone.cif", "run/c.txt"]
+    assert sorted(found) == ["NaCl", "SI", "SI.dat", "b.zip", "gone.cif", "run/c.txt"]
     assert found["gone.cif"] == (
         "gone.cif: a link to a file that is not there; correct or remove it"
     )
