@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from abc import abstractmethod
 from collections.abc import Mapping
 from contextlib import suppress
 from functools import partial
@@ -16,6 +15,7 @@ from crystalgnn_core.errors import RecordError
 from crystalgnn_core.sources.formats.archives import DamagedFileError, read_blocks
 from crystalgnn_core.sources.formats.columns import read_id
 from crystalgnn_core.sources.formats.documents import Document, id_in, read_document
+from crystalgnn_core.sources.formats.json_base import JsonRows, invalid
 from crystalgnn_core.sources.formats.json_layout import Layout, find_layout
 from crystalgnn_core.sources.formats.json_stream.members import (
     Member,
@@ -25,20 +25,17 @@ from crystalgnn_core.sources.formats.json_stream.members import (
     outside_of,
     parse_member,
 )
-from crystalgnn_core.sources.formats.json_text import DuplicateKeyError, load_json
+from crystalgnn_core.sources.formats.json_text import load_json
 from crystalgnn_core.sources.formats.objects import crystal_from_any
-from crystalgnn_core.sources.formats.parsing import describe_cause, parsing, refuse
-from crystalgnn_core.sources.formats.row_file import RowFile, cut, values_of_row
-from crystalgnn_core.sources.formats.structure_input import StructureInput
+from crystalgnn_core.sources.formats.parsing import parsing, refuse
+from crystalgnn_core.sources.formats.row_file import RowFile, values_of_row
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
     from crystalgnn_core.sources.formats.archives import Packed
     from crystalgnn_core.sources.formats.structure_input import Content
 
-_MAX_SLICES = 16  # of an archive, which is unpacked from its beginning for each
-_PACKED = frozenset({".gz", ".bz2", ".xz", ".zip"})
 _ASE_ROW = re.compile(rb'\s*"\d+"\s*:')  # other keys count the rows
 _N_LOOKED_AT = 20  # members of a file that are looked at to find its kind
 
@@ -66,66 +63,14 @@ def structures_of_json(text: str) -> list[tuple[str, Content]]:
     except RecordError as error:
         return [("", partial(refuse, str(error)))]
     except (ValueError, RecursionError) as error:
-        return [("", partial(refuse, _invalid(error)))]
+        return [("", partial(refuse, invalid(error)))]
     entries = value if isinstance(value, list) else [value]
     if not entries:
         return [("", partial(refuse, "the JSON list is empty"))]
     return [read_document(entry)[:2] for entry in entries]
 
 
-class _JsonRows(RowFile):
-    """Members of a JSON list or object that are rows."""
-
-    def slices(self, size: int) -> list[dict[str, Any]]:
-        """List ranges of rows with the byte at which the first begins."""
-        members = self._members()
-        parts = cut((("offset", member.offset) for member in members), size)
-        if self.path.suffix.lower() in _PACKED and len(parts) > _MAX_SLICES:
-            return _merged(parts, -(-len(parts) // _MAX_SLICES))
-        return parts
-
-    def rows(
-        self, part: Mapping[str, Any], id_key: str | None = None
-    ) -> Iterator[StructureInput]:
-        """Yield the rows of a range."""
-        members = self._members(part["offset"])
-        for row, member in enumerate(islice(members, part["n_rows"]), part["row"] + 1):
-            key = None
-            try:
-                key, document = self._read(member, row, part)
-            except (ValueError, RecursionError) as error:
-                document = Document("", partial(refuse, _invalid(error)), {})
-            name = self._name_of(part, row, key, document, id_key)
-            where = f"{self.path.name} row {row}"
-            yield StructureInput(name, where, document.content, document.values)
-
-    @abstractmethod
-    def _members(self, offset: int | None = None) -> Iterator[Member]:
-        """Yield the texts of the rows, all or from a byte on."""
-
-    @abstractmethod
-    def _read(
-        self, member: Member, row: int, part: Mapping[str, Any]
-    ) -> tuple[str | None, Document]:
-        """Return the key of a row, None if it has none, and what it says.
-
-        Raises:
-            ValueError: It is not valid JSON.
-            RecursionError: It is nested too deeply.
-        """
-
-    def _name_of(
-        self,
-        part: Mapping[str, Any],
-        row: int,
-        key: str | None,
-        found: Document,
-        id_key: str | None,
-    ) -> str:
-        return self.id_of(part, found.values, row if key is None else key, id_key)
-
-
-class JsonFile(_JsonRows):
+class JsonFile(JsonRows):
     """Documents of materials, one by one, see `read_document`.
 
     Values are the other keys of a document. Those of pymatgen's `ComputedStructureEntry`
@@ -221,7 +166,7 @@ class JsonFile(_JsonRows):
         return self.name if part["n_all"] == 1 else f"{self.name}-{name or row}"
 
 
-class AseJson(_JsonRows):
+class AseJson(JsonRows):
     """ASE's JSON database: an object of rows by number, and some keys that are none.
 
     Values are as in an SQLite database of ASE.
@@ -268,18 +213,3 @@ def _ase_rows(path: Path) -> Outside | None:
             if isinstance(value, Mapping) and {"numbers", "positions"} <= value.keys():
                 return outside
     return None
-
-
-def _merged(parts: Sequence[dict[str, Any]], n_each: int) -> list[dict[str, Any]]:
-    """Join ranges of rows, some at a time."""
-    starts = range(0, len(parts), n_each)
-    return [
-        parts[at] | {"n_rows": sum(part["n_rows"] for part in parts[at : at + n_each])}
-        for at in starts
-    ]
-
-
-def _invalid(error: Exception) -> str:
-    if isinstance(error, DuplicateKeyError):
-        return str(error)
-    return f"not valid JSON ({describe_cause(error)}); fix the file"
