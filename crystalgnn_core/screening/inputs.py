@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,7 @@ from crystalgnn_core.sources.formats.columns import (
 )
 from crystalgnn_core.sources.formats.folders import find_unsupported
 from crystalgnn_core.sources.formats.objects import crystal_from_any
+from crystalgnn_core.sources.formats.parsing import read_row
 from crystalgnn_core.sources.formats.structure_input import (
     StructureInput,
     read_structures,
@@ -154,7 +156,7 @@ def _from_path(path: Path, name: str | None) -> Iterator[InputGroup]:
 
 
 def _from_object(name: str, structure: Any) -> RawRecord:  # noqa: ANN401  see predict
-    try:
-        return RawRecord(name, crystal_from_any(structure))
-    except RecordError as error:
-        return RawRecord(name, None, error=(error.reason, str(error)))
+    found = read_row(partial(crystal_from_any, structure))
+    if isinstance(found, RecordError):
+        return RawRecord(name, None, error=(found.reason, str(found)))
+    return RawRecord(name, found)

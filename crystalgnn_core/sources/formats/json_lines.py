@@ -10,7 +10,7 @@ from crystalgnn_core.sources.formats.archives import opened
 from crystalgnn_core.sources.formats.columns import ID_COLUMNS
 from crystalgnn_core.sources.formats.objects import crystal_from_any
 from crystalgnn_core.sources.formats.parsing import as_mapping, read_row, refuse, unreadable
-from crystalgnn_core.sources.formats.row_file import RowFile, cut
+from crystalgnn_core.sources.formats.row_file import RowFile, cut, merge_if_packed
 from crystalgnn_core.sources.formats.structure_input import StructureInput
 
 if TYPE_CHECKING:
@@ -31,7 +31,8 @@ class JsonLines(RowFile):
     def slices(self, size: int) -> list[dict[str, Any]]:
         """List ranges of lines with the byte at which the first begins."""
         with opened(self.path) as stream:
-            return cut((("offset", offset) for offset, _ in _lines(stream)), size)
+            parts = cut((("offset", offset) for offset, _ in _lines(stream)), size)
+        return merge_if_packed(self.path, parts)
 
     def rows(
         self, part: Mapping[str, Any], id_key: str | None = None

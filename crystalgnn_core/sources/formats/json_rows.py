@@ -27,17 +27,21 @@ from crystalgnn_core.sources.formats.parsing import (
     parsing,
     refuse,
 )
-from crystalgnn_core.sources.formats.row_file import RowFile, cut, values_of_row
+from crystalgnn_core.sources.formats.row_file import (
+    RowFile,
+    cut,
+    merge_if_packed,
+    values_of_row,
+)
 from crystalgnn_core.sources.formats.structure_input import StructureInput
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from crystalgnn_core.records.crystal import Crystal
 
 _ENTRY_CLASS = "ComputedStructureEntry"
-_MAX_SLICES = 16  # of an archive, which is unpacked from its beginning for each
 _N_LOOKED_AT = 20  # members of a file that are looked at to find its kind
 
 
@@ -83,9 +87,7 @@ class _JsonRows(RowFile):
         """List ranges of rows with the byte at which the first begins."""
         members = self._members()
         parts = cut((("offset", member.offset) for member in members), size)
-        if self.path.suffix.lower() == ".gz" and len(parts) > _MAX_SLICES:
-            return _merged(parts, -(-len(parts) // _MAX_SLICES))
-        return parts
+        return merge_if_packed(self.path, parts)
 
     def rows(
         self, part: Mapping[str, Any], id_key: str | None = None
@@ -165,15 +167,6 @@ class AseJson(_JsonRows):
         with parsing("a readable row of an ASE database"):
             row = make(decode(json.dumps(value)))  # its arrays are objects in JSON
             return partial(crystal_from_any, row.toatoms()), values_of_row(row)
-
-
-def _merged(parts: Sequence[dict[str, Any]], n_each: int) -> list[dict[str, Any]]:
-    """Join ranges of rows, some at a time."""
-    starts = range(0, len(parts), n_each)
-    return [
-        parts[at] | {"n_rows": sum(part["n_rows"] for part in parts[at : at + n_each])}
-        for at in starts
-    ]
 
 
 def _is_entry(value: object) -> bool:

@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 from crystalgnn_core.errors import SourceError
 from crystalgnn_core.sources.formats import formats_of, head_of, known_patterns
 from crystalgnn_core.sources.formats.archives import opened
+from crystalgnn_core.sources.formats.row_file import merge_if_packed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -151,7 +152,7 @@ class CsvTable(Table):
                 parts.append({"row": row, "n_rows": 0, "offset": start})
             parts[-1]["n_rows"] += 1
             start = end
-        return parts
+        return merge_if_packed(self.path, parts)
 
     def rows(
         self, part: Mapping[str, Any], columns: list[str]
