@@ -13,7 +13,7 @@ from crystalgnn_core.errors import InputError
 from crystalgnn_core.targets import is_class
 from deployments.errors import number, show_errors
 from deployments.options import Model, require_table_name
-from deployments.tables import show_line, show_rows
+from deployments.tables import show_left_out, show_line, show_rows
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -143,6 +143,8 @@ def _show_counts(card: ModelCard, table: pd.DataFrame) -> None:
     n_ok = int((table["status"] == "ok").sum())
     show_line(f"label schemes  {schemes}")
     show_line(f"{len(table)} in = {n_ok} predicted + {len(table) - n_ok} rejected")
+    is_left_out = table["status"] == "unsupported_file"
+    show_left_out(table.loc[is_left_out, "material_id"].tolist())
 
 
 def evaluate(

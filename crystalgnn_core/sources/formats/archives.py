@@ -73,6 +73,13 @@ def opened(source: Packed) -> Iterator[IO[bytes]]:
         ) from error
 
 
+def is_packed(path: Path) -> bool:
+    """Return whether a file is unpacked from its beginning to get at any place in it."""
+    with path.open("rb") as file:
+        start = file.read(6)
+    return start.startswith((*_ZIPS, *(magic for magic, _ in _PACKED)))
+
+
 def read_blocks(path: Packed, offset: int = 0) -> Iterator[bytes]:
     """Yield the text of a file in blocks, see `opened`.
 

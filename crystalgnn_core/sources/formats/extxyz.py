@@ -21,7 +21,7 @@ from crystalgnn_core.sources.formats.parsing import (
     refuse,
     unreadable,
 )
-from crystalgnn_core.sources.formats.row_file import RowFile, cut
+from crystalgnn_core.sources.formats.row_file import RowFile, cut, merge_if_packed
 from crystalgnn_core.sources.formats.structure_input import StructureInput
 
 if TYPE_CHECKING:
@@ -61,7 +61,8 @@ class XyzFile(RowFile):
     def slices(self, size: int) -> list[dict[str, Any]]:
         """List ranges of frames with the byte at which the first begins."""
         with opened(self.path) as stream:
-            return cut((("offset", frame.offset) for frame in _frames(stream)), size)
+            parts = cut((("offset", frame.offset) for frame in _frames(stream)), size)
+        return merge_if_packed(self.path, parts)
 
     def rows(
         self, part: Mapping[str, Any], id_key: str | None = None

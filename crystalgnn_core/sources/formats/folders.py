@@ -102,7 +102,8 @@ def count_left_out(names: Collection[str]) -> str:
         counts.append(
             f"others {ends.total() - sum(n for _, n in ends.most_common(_MOST_ENDS))}"
         )
-    return f"{len(names)} files left out: {', '.join(counts)}"
+    n_files = f"{len(names)} file{'s' if len(names) > 1 else ''}"
+    return f"{n_files} left out: {', '.join(counts)}"
 
 
 def _looks_like(path: Path) -> str:

@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 from crystalgnn_core.errors import SourceError
 from crystalgnn_core.sources.formats import formats_of, head_of, known_patterns
 from crystalgnn_core.sources.formats.archives import opened
+from crystalgnn_core.sources.formats.row_file import merge_if_packed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 
 _BATCH_SIZE = 1024  # rows that are held at a time, with their CIF texts
 _BUFFER = 2**20  # bytes of a column that are read at a time, not all of a row group
-LABEL_TABLE = "id_prop.csv"  # of CGCNN and ALIGNN, usually without names
 FAULT = "\0fault"  # key under which a row says why it cannot be read
 _LONG_GROUP, _MAX_SLICES = 50_000, 16  # rows of a row group, and ranges it is cut into
 
@@ -182,7 +182,7 @@ class CsvTable(Table):
                 parts.append({"row": row, "n_rows": 0, "offset": start})
             parts[-1]["n_rows"] += 1
             start = end
-        return parts
+        return merge_if_packed(self.path, parts)
 
     def rows(
         self, part: Mapping[str, Any], columns: list[str]

@@ -69,6 +69,14 @@ def test_a_refusal_is_told_by_its_new_id(runs):
     assert bad.error[1].startswith("run2/CONTCAR: CONTCAR: ")
 
 
+def test_folders_in_folders_keep_their_way(runs):
+    for top in ("a", "b"):
+        shutil.copytree(runs / "run1", runs / top / "deep")
+    assert ids("a", "b") == ["a/deep/CONTCAR", "b/deep/CONTCAR"]
+    assert ids("a", "a/deep/CONTCAR") == ["deep/CONTCAR", "CONTCAR"]
+    assert ids("run1", "run1/CONTCAR") == ["CONTCAR", "CONTCAR"]
+
+
 def test_one_path_given_twice_and_names_of_the_user_stay(runs):
     assert ids("run1/CONTCAR", "run1/CONTCAR") == ["CONTCAR", "CONTCAR"]
     named = read_inputs({"a": "run1/CONTCAR", "b": "run2/CONTCAR", "CONTCAR": SALT})

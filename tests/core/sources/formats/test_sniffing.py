@@ -23,9 +23,11 @@ from crystalgnn_core.screening.inputs import StructureText, read_inputs
 from crystalgnn_core.sources.files.source import FilesSource
 from crystalgnn_core.sources.formats import archives
 from crystalgnn_core.sources.formats.sniffing import decode
-from crystalgnn_core.sources.formats.structures import read_text
+from crystalgnn_core.sources.formats.structures import open_row_file, read_text
+from crystalgnn_core.sources.formats.tables import open_table
 from tests.core.sources.plans import parts_of
 
+PACK = {"gz": gzip.compress, "bz2": bz2.compress, "xz": lzma.compress}
 A = 5.64
 SALT = Structure(
     A / 2 * np.array([[0, 1, 1], [1, 0, 1], [1, 1, 0]]),
@@ -125,6 +127,28 @@ def test_lines_of_json_are_rows_with_ids_and_values(tmp_path):
     source = FilesSource(name="mine", path=str(path), targets={"band_gap": column})
     [part] = parts_of(source)
     assert [record.labels["band_gap"] for record in source.read(part)] == [5.0, 5.0]
+
+
+@pytest.mark.parametrize("kind", PACK)
+def test_packed_rows_are_read_in_few_ranges(kind, tmp_path):
+    """An archive is unpacked from its beginning for each range, so there are at most 16."""
+    frames = [XYZ.replace(" pbc", f" id=x{number} pbc") for number in range(100)]
+    line = json.dumps({"cell": VECTORS, "id": "x{}"})
+    lines = [line.replace("{}", str(number)) for number in range(100)]
+    rows = [f'{number},"{number}"' for number in range(100)]
+    texts = {"a.xyz": "".join(frames), "a.jsonl": "\n".join(lines)}
+    texts["a.csv"] = "\n".join(["id,cif", *rows, ""])
+    for name, text in texts.items():
+        path = tmp_path / f"{name}.{kind}"
+        path.write_bytes(PACK[kind](text.encode()))
+        file = open_table(path) if name == "a.csv" else open_row_file(path)
+        parts = file.slices(2)
+        assert 1 < len(parts) <= 16
+        given = [file.rows(part, ["id"] if name == "a.csv" else "id") for part in parts]
+        found = [
+            row["id"] if name == "a.csv" else row.material_id for n in given for row in n
+        ]
+        assert [each.lstrip("x") for each in found] == [str(n) for n in range(100)]
 
 
 def test_a_broken_line_of_json_is_one_reject(tmp_path):
@@ -230,9 +254,6 @@ def test_a_folder_reads_packed_files_and_names_the_others(tmp_path):
     assert "it looks like POSCAR" in left_out["i.dat"][1]
     [part] = parts_of(FilesSource(name="mine", path=str(tmp_path)))
     assert len(part.payload["files"]) == 5
-
-
-PACK = {"gz": gzip.compress, "bz2": bz2.compress, "xz": lzma.compress}
 
 
 @pytest.mark.parametrize("kind", [*PACK, "zip"])
