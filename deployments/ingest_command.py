@@ -15,7 +15,7 @@ from crystalgnn_core.errors import ConfigError
 from crystalgnn_core.storage.paths import local_path, whole_path
 from deployments.options import Job, require_sources, takes_job
 from deployments.session import prefect_session
-from deployments.tables import show_rejects, show_rows, show_suspicious
+from deployments.tables import show_left_out, show_rejects, show_rows, show_suspicious
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -108,6 +108,7 @@ def ingest(
             show_suspicious(report.gate, settings.store_path)
     unread = read_unread(settings.store_path, [one.source for one in summary.reports])
     show_rejects(Counter(sorted((one.stage, one.reason) for one in unread)))
+    show_left_out([one.material_id for one in unread if one.reason == "unsupported_file"])
     dropped = [
         (report.source, target, count)
         for report in summary.reports

@@ -24,6 +24,7 @@ from deployments.options import (
 )
 from deployments.session import prefect_session
 from deployments.tables import (
+    show_left_out,
     show_line,
     show_rejects,
     show_screen,
@@ -239,12 +240,14 @@ def _all_rejects(
 
 
 def _show_screened(summary: ScreenSummary, config: PipelineConfig) -> None:
-    from crystalgnn_core.screening.outcome import count_rejects
+    from crystalgnn_core.screening.outcome import count_rejects, files_left_out
     from flows.screening import describe_changes
 
     show_line(summary.note)
     if summary.result.changes is not None:
         show_line(describe_changes(summary.result))
-    show_rejects(count_rejects(Path(summary.result.folder)))
+    folder = Path(summary.result.folder)
+    show_rejects(count_rejects(folder))
+    show_left_out(files_left_out(folder))
     targets = config.screening.score.targets
     show_screen(summary.result, summary.report, targets, n_top=N_SHOWN, label="")

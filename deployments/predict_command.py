@@ -14,7 +14,7 @@ from crystalgnn_core.storage.paths import local_path
 from crystalgnn_core.targets import is_class
 from deployments.errors import number, show_errors
 from deployments.options import Model, require_table_name
-from deployments.tables import show_line, show_rows
+from deployments.tables import show_left_out, show_line, show_rows
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -79,16 +79,17 @@ def _with_standard_input(structures: Sequence[str]) -> list[str | StructureText]
     """Read what `-` stands for.
 
     Raises:
-        InputError: There is nothing on standard input, or it is asked for twice.
+        InputError: There is nothing on standard input, it is damaged, or it is asked for
+            twice.
     """
     from crystalgnn_core.screening.inputs import StructureText
-    from crystalgnn_core.sources.formats.structures import decode
+    from crystalgnn_core.sources.formats.structures import read_text
 
     if STDIN not in structures:
         return list(structures)
     if structures.count(STDIN) > 1:
         raise InputError("- is given twice; standard input can be read once")
-    text = decode(sys.stdin.buffer.read())
+    text = read_text(sys.stdin.buffer.read())
     if not text.strip():
         raise InputError("nothing on standard input; expected a CIF, POSCAR or JSON text")
     given = StructureText(text, "stdin")
@@ -140,6 +141,8 @@ def _show_counts(card: ModelCard, table: pd.DataFrame) -> None:
     n_ok = int((table["status"] == "ok").sum())
     show_line(f"label schemes  {schemes}")
     show_line(f"{len(table)} in = {n_ok} predicted + {len(table) - n_ok} rejected")
+    is_left_out = table["status"] == "unsupported_file"
+    show_left_out(table.loc[is_left_out, "material_id"].tolist())
 
 
 def evaluate(

@@ -12,7 +12,7 @@ from rich.text import Text
 from crystalgnn_core.errors import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
     from pathlib import Path
 
     import pandas as pd
@@ -95,6 +95,14 @@ def show_rejects(counts: Mapping[tuple[str, str], int]) -> None:
         show_rows("Rejected rows", ("stage", "reason", "count"), rows)
     else:
         show_line("Rejected rows: none")
+
+
+def show_left_out(names: Collection[str]) -> None:
+    """Print how many files of folders were not read, by the ends of their names."""
+    from crystalgnn_core.sources.formats.folders import count_left_out
+
+    if names:
+        show_line(count_left_out(names))
 
 
 def show_screen(

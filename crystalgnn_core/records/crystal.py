@@ -60,8 +60,10 @@ def crystal_from_structure(structure: Structure) -> Crystal:
 
     Raises:
         RecordError: `disordered_site` for partial or mixed occupancy, `unknown_element`
-            for a species that is no element, `no_atoms` for an empty cell.
+            for a species that is no element, `no_atoms` for an empty cell,
+            `unreadable_structure` for one that is not periodic along all axes.
     """
+    check_periodic(structure.lattice.pbc)
     if len(structure) == 0:
         raise RecordError("no_atoms", "the cell holds no atoms; give at least one site")
     numbers = np.empty(len(structure), dtype=np.int16)
@@ -72,6 +74,19 @@ def crystal_from_structure(structure: Structure) -> Crystal:
         np.array(structure.lattice.matrix, dtype=np.float64),
         np.array(structure.frac_coords, dtype=np.float64).reshape(-1, 3),
     )
+
+
+def check_periodic(pbc: Sequence[bool] | None) -> None:
+    """Refuse a slab, a wire or a molecule in a box; None is a cell that says nothing of it.
+
+    Raises:
+        RecordError: `unreadable_structure`.
+    """
+    if pbc is not None and not all(pbc):
+        raise RecordError(
+            "unreadable_structure",
+            f"pbc is {list(pbc)}, expected a cell that is periodic along all axes",
+        )
 
 
 def structure_from_crystal(crystal: Crystal) -> Structure:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from crystalgnn_core.errors import InputError, RecordError
+from crystalgnn_core.errors import InputError, RecordError, printable
 from crystalgnn_core.records.schema import RawRecord
+from crystalgnn_core.screening.input_ids import InputGroup, with_distinct_ids
 from crystalgnn_core.sources.formats import STRUCTURE_PATTERNS, is_table
 from crystalgnn_core.sources.formats.columns import (
     ID_COLUMNS,
@@ -20,6 +22,7 @@ from crystalgnn_core.sources.formats.columns import (
 )
 from crystalgnn_core.sources.formats.folders import find_unsupported
 from crystalgnn_core.sources.formats.objects import crystal_from_any
+from crystalgnn_core.sources.formats.parsing import read_row
 from crystalgnn_core.sources.formats.structure_input import (
     StructureInput,
     read_structures,
@@ -27,6 +30,7 @@ from crystalgnn_core.sources.formats.structure_input import (
 from crystalgnn_core.sources.formats.structures import (
     iter_structure_file,
     read_structure_text,
+    stem_of,
     structure_files,
     unique_ids,
 )
@@ -66,13 +70,23 @@ def read_inputs(structures: Any) -> Iterator[RawRecord]:  # noqa: ANN401  see pr
         named = ((None, structure) for structure in structures)
     else:
         named = iter([(None, structures)])
-    for index, (name, structure) in enumerate(named):
-        if isinstance(structure, StructureText):
-            yield from read_structure_text(structure.text, name or structure.name)
-        elif isinstance(structure, str | Path):
-            yield from _from_path(local_path(structure), name)
-        else:
-            yield _from_object(str(index) if name is None else name, structure)
+    yield from with_distinct_ids(
+        group._replace(place=index)
+        for index, (name, structure) in enumerate(named)
+        for group in _groups_of(index, name, structure)
+    )
+
+
+def _groups_of(index: int, name: str | None, structure: Any) -> Iterator[InputGroup]:  # noqa: ANN401  see predict
+    if isinstance(structure, StructureText):
+        records = read_structure_text(structure.text, name or structure.name)
+        yield InputGroup(None, "", records)
+    elif isinstance(structure, str | Path):
+        for group in _from_path(local_path(structure), name):
+            yield group if name is None else group._replace(path=None)
+    else:
+        own = str(index) if name is None else name
+        yield InputGroup(None, "", [_from_object(own, structure)])
 
 
 def _labels(index: pd.Index[Any]) -> list[str]:
@@ -115,33 +129,37 @@ def _is_single(value: object) -> bool:
     return has_sites or isinstance(value, str | Path | Mapping)
 
 
-def _from_path(path: Path, name: str | None) -> Iterator[RawRecord]:
+def _from_path(path: Path, name: str | None) -> Iterator[InputGroup]:
     """Read a file, folder or table; files of a folder that are of no known kind come last.
 
     A given name is the id, or stands before those of a folder or table.
     """
+    before = "" if name is None else f"{name}/"
     if "\n" in str(path):
         raise InputError("text was given in place of a path; read it with pymatgen first")
     if path.is_dir():
         files = structure_files(path)
         names = [file.relative_to(path).as_posix() for file in files]
         for file, own in zip(files, unique_ids(names), strict=True):
-            yield from iter_structure_file(file, own if name is None else f"{name}/{own}")
+            given = before + own
+            yield InputGroup(file, given, iter_structure_file(file, given))
         for own, why in find_unsupported(path, STRUCTURE_PATTERNS):
-            given = own if name is None else f"{name}/{own}"
-            yield RawRecord(given, None, error=("unsupported_file", why))
+            record = RawRecord(before + own, None, error=("unsupported_file", why))
+            yield InputGroup(path / own, before + own, [record])
     elif path.is_file() and is_table(path):
-        for record in read_table(path):
-            own = record.material_id
-            yield record._replace(material_id=own if name is None else f"{name}/{own}")
+        rows = (
+            row._replace(material_id=before + row.material_id) for row in read_table(path)
+        )
+        yield InputGroup(path, "", rows)
     elif path.is_file():
-        yield from iter_structure_file(path, name)
+        own = printable(stem_of(path.name)) if name is None else name
+        yield InputGroup(path, own, iter_structure_file(path, own))
     else:
         raise InputError(describe_missing(path))
 
 
 def _from_object(name: str, structure: Any) -> RawRecord:  # noqa: ANN401  see predict
-    try:
-        return RawRecord(name, crystal_from_any(structure))
-    except RecordError as error:
-        return RawRecord(name, None, error=(error.reason, str(error)))
+    found = read_row(partial(crystal_from_any, structure))
+    if isinstance(found, RecordError):
+        return RawRecord(name, None, error=(found.reason, str(found)))
+    return RawRecord(name, found)

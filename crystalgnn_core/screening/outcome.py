@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from crystalgnn_core.records.checks.validation import rejects_table
@@ -87,3 +88,11 @@ def count_rejects(folder: Path) -> dict[tuple[str, str], int]:
     table = pq.read_table(folder / REJECTS, columns=["stage", "reason"])
     pairs = zip(table["stage"].to_pylist(), table["reason"].to_pylist(), strict=True)
     return dict(sorted(Counter(pairs).items()))
+
+
+def files_left_out(folder: Path) -> list[str]:
+    """List the files that the sources of a screen hold beside structures."""
+    table = pq.read_table(folder / REJECTS, columns=["material_id", "reason"])
+    is_left_out = pc.equal(table["reason"], "unsupported_file")
+    names: list[str] = table["material_id"].filter(is_left_out).to_pylist()
+    return names

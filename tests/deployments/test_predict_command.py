@@ -1,5 +1,6 @@
 """`crystalgnn predict`: every input once, in order, with its values or its reason."""
 
+import gzip
 import io
 import json
 import shutil
@@ -210,6 +211,19 @@ def test_a_table_needs_structures_but_no_ids(run, trained_store, tmp_path):
     frame.iloc[:0].to_parquet(tmp_path / "empty.parquet")
     outcome = run("predict", "empty.parquet", *options)
     assert "the table holds no rows" in outcome.err
+
+
+def test_files_of_a_folder_that_are_left_out_are_counted(run, trained_store, tmp_path):
+    folder = tmp_path / "mixed"
+    folder.mkdir()
+    (folder / "salt.cif.gz").write_bytes(gzip.compress(SALT.to(fmt="cif").encode()))
+    for name in ("a.csv", "b.csv", "c.png", "README.md"):
+        (folder / name).write_bytes(b"\x89PNG" if name == "c.png" else b"x\n")
+    outcome = run("predict", folder, "--store", trained_store.path)
+    assert outcome.code == 0
+    assert "4 in = 1 predicted + 3 rejected" in outcome.out
+    assert "3 files left out: *.csv 2, *.png 1" in outcome.out
+    assert "salt" in outcome.out
 
 
 def test_a_published_model_is_used_by_name(run, folder, tmp_path, monkeypatch):

@@ -46,15 +46,15 @@ def mp2020_correction(calculation: Calculation) -> float:
     entry = ComputedStructureEntry(
         structure, calculation.energy, parameters=parameters, data=data
     )
-    try:
-        with parsing("a structure with MP2020 corrections"):
+    with parsing("a structure with MP2020 corrections"):
+        try:
             adjustments = _scheme().get_adjustments(entry)
-    except CompatibilityError as error:
-        message = str(error).partition(" for {")[0]  # what follows is the whole entry
-        raise RecordError(
-            "incompatible_settings",
-            f"{message}; repeat the calculation with the Materials Project's settings",
-        ) from error
+        except CompatibilityError as error:
+            message = str(error).partition(" for {")[0]  # what follows is the whole entry
+            raise RecordError(
+                "incompatible_settings",
+                f"{message}; repeat the calculation with the Materials Project's settings",
+            ) from error
     return float(sum(adjustment.value for adjustment in adjustments))
 
 

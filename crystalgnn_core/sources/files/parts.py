@@ -18,6 +18,8 @@ from crystalgnn_core.sources.formats import (
     CIF,
     FORMATS,
     STRUCTURE_PATTERNS,
+    formats_of,
+    head_of,
     is_table,
     known_patterns,
 )
@@ -180,7 +182,8 @@ def _files_of(source: FilesSource, path: Path, named: Collection[str]) -> list[P
     """
     if not path.is_dir():
         known = known_patterns()
-        if not matches(path.name, (*source.pattern, *known)):
+        is_known = matches(path.name, (*source.pattern, *known))
+        if not (is_known or formats_of(path.name, head_of(path))):
             raise SourceError(
                 f"{path}: no supported kind of file, expected {', '.join(known)}"
             )

@@ -1,6 +1,7 @@
 """The table of file formats: names of their files, what these hold, and who reads them.
 
-A new format is one file with its reader, and one row of `FORMATS`.
+The content of a file decides, and its name only where the content shows nothing. A new
+format is one file with its reader, and one row of `FORMATS`.
 """
 
 from __future__ import annotations
@@ -8,7 +9,10 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
+from crystalgnn_core.errors import SourceError
+from crystalgnn_core.sources.formats.archives import opened
 from crystalgnn_core.sources.formats.folders import matches
+from crystalgnn_core.sources.formats.sniffing import EMPTY, look_at
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -49,12 +53,13 @@ class Format(NamedTuple):
 _JSON = ("*.json", "*.json.gz")
 _POSCAR = ("POSCAR*", "CONTCAR*", "*.vasp", "*.poscar")
 _RUN = ("vasprun*.xml", "vasprun*.xml.gz")
-CIF = Format("CIF", ("*.cif",), "text", ".cif.reader:structures_of_cif")
+CIF = Format("CIF", ("*.cif", "*.mcif"), "text", ".cif.reader:structures_of_cif")
 POSCAR = Format("POSCAR", _POSCAR, "text", ".poscar:structures_of_poscar")
 JSON_ROWS = Format(
     "JSON of ComputedStructureEntry", _JSON, "rows", ".json_rows:open_json_rows"
 )
 JSON = Format("JSON", _JSON, "text", ".json_rows:structures_of_json")
+JSON_LINES = Format("JSON lines", ("*.jsonl", "*.ndjson"), "rows", ".json_lines:JsonLines")
 VASP_RUN = Format(
     "VASP run", _RUN, "structure", ".vasprun:read_final_structure", in_folders=False
 )
@@ -65,10 +70,13 @@ FORMATS: tuple[Format, ...] = (
     VASP_RUN,
     Format("Parquet", ("*.parquet",), "table", ".tables:ParquetTable", in_folders=False),
     Format("CSV", ("*.csv",), "table", ".tables:CsvTable", in_folders=False),
+    JSON_LINES,
 )
+_SNIFFED = frozenset(kind.name for kind in FORMATS)
 STRUCTURE_PATTERNS = tuple(
     dict.fromkeys(name for kind in FORMATS if kind.in_folders for name in kind.patterns)
 )
+HEAD = 2**16  # bytes by which the format of a file is found
 
 
 def known_patterns(holds: Holds | None = None) -> list[str]:
@@ -77,21 +85,54 @@ def known_patterns(holds: Holds | None = None) -> list[str]:
     return list(dict.fromkeys(name for kind in kinds for name in kind.patterns))
 
 
-def formats_of(name: str) -> list[Format]:
-    """List the formats that a file of a name may have, at last POSCAR, which any may.
+def formats_of(name: str, head: bytes) -> list[Format]:
+    """List the formats that a file may have: by its content, else by its name.
 
-    The name of a text may end in `.gz`.
+    A format whose content is not known here, because somebody added it, goes by the name.
+
+    Args:
+        name: Its name, whose suffix may say anything.
+        head: The first bytes, unpacked.
+
+    Returns:
+        The formats in the order in which they are tried; none for what holds no structures.
     """
-    unpacked = name.lower().removesuffix(".gz")
-    found = [
-        kind
-        for kind in FORMATS
-        if matches(name, kind.patterns)
-        or (kind.holds == "text" and matches(unpacked, kind.patterns))
-    ]
-    return [*(kind for kind in found if kind is not POSCAR), POSCAR]
+    own = _named(name)
+    if added := [kind for kind in own if kind.name not in _SNIFFED]:
+        return added
+    look = look_at(head)
+    tables = [kind for kind in own if kind.holds == "table"]
+    if tables and look.what in {"", EMPTY} and look.formats != ("Parquet",):
+        return tables  # whose cells may hold the text of any other format
+    if look.what:
+        return own if look.what == EMPTY else []
+    if JSON_LINES in own and "JSON" in look.formats and _is_whole_line(head):
+        return [JSON_LINES]
+    return [kind for name in look.formats for kind in FORMATS if kind.name == name] or own
+
+
+def head_of(path: Path) -> bytes:
+    """Return the first bytes of a file, unpacked; none of one that cannot be read."""
+    try:
+        with opened(path) as stream:
+            return stream.read(HEAD)
+    except (SourceError, OSError):
+        return b""
 
 
 def is_table(path: Path) -> bool:
-    """Return whether the name of a file is that of a table."""
-    return any(kind.holds == "table" for kind in formats_of(path.name))
+    """Return whether a file is a table, by its content or else its name."""
+    if not path.is_file():
+        return any(kind.holds == "table" for kind in _named(path.name))
+    kinds = formats_of(path.name, head_of(path)) or _named(path.name)
+    return any(kind.holds == "table" for kind in kinds)
+
+
+def _is_whole_line(head: bytes) -> bool:
+    """Return whether a JSON object ends in its line, or a line is longer than all this."""
+    line, end, _ = head.lstrip().partition(b"\n")
+    return line.rstrip().endswith(b"}") or not end
+
+
+def _named(name: str) -> list[Format]:
+    return [kind for kind in FORMATS if matches(name, kind.patterns)]

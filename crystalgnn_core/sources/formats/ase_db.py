@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from crystalgnn_core.errors import RecordError, SourceError
 from crystalgnn_core.sources.formats.objects import crystal_from_any
-from crystalgnn_core.sources.formats.parsing import parsing, refuse
+from crystalgnn_core.sources.formats.parsing import read_row, refuse
 from crystalgnn_core.sources.formats.row_file import RowFile, cut, values_of_row
 from crystalgnn_core.sources.formats.structure_input import StructureInput
 
@@ -66,9 +66,10 @@ def _content_of(
     number: int,
 ) -> tuple[Callable[[], Crystal], dict[str, Any]]:
     """Return a reader of the structure of a row, and its values."""
-    try:
-        with parsing("a readable row of an ASE database"):
-            row = database.get(id=number)
-            return partial(crystal_from_any, row.toatoms()), values_of_row(row)
-    except (RecordError, sqlite3.Error) as error:
-        return partial(refuse, str(error)), {}
+
+    def read() -> tuple[Callable[[], Crystal], dict[str, Any]]:
+        row = database.get(id=number)
+        return partial(crystal_from_any, row.toatoms()), values_of_row(row)
+
+    found = read_row(read, "a readable row of an ASE database")
+    return (partial(refuse, found), {}) if isinstance(found, RecordError) else found

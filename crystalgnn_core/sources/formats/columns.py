@@ -20,7 +20,6 @@ from crystalgnn_core.sources.formats.objects import (
     is_json,
 )
 from crystalgnn_core.sources.formats.parsing import refuse, unreadable
-from crystalgnn_core.sources.formats.tables import LABEL_TABLE
 from crystalgnn_core.targets import get_target
 from crystalgnn_core.wording import did_you_mean
 
@@ -36,6 +35,7 @@ ID_COLUMNS = (
     *("structure_id", "cod_id", "icsd_id"),
 )
 STRUCTURE_COLUMNS = ("cif", "structure", "atoms", "computed_structure_entry", "entry")
+LABEL_TABLE = "id_prop.csv"  # of CGCNN and ALIGNN, usually without names
 _NO_IDS = frozenset({"nan", "None", "<NA>", "NaT"})  # as pandas writes a missing value
 
 

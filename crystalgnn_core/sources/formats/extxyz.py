@@ -7,26 +7,39 @@ import re
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import numpy as np
+
 from crystalgnn_core.errors import RecordError
+from crystalgnn_core.records.crystal import OCCUPANCY_TOLERANCE
+from crystalgnn_core.records.elements import NUMBER_OF_SYMBOL
+from crystalgnn_core.sources.formats.archives import opened
 from crystalgnn_core.sources.formats.objects import crystal_from_any
 from crystalgnn_core.sources.formats.parsing import (
-    describe_cause,
     parsing,
+    quoted,
+    read_row,
     refuse,
     unreadable,
 )
-from crystalgnn_core.sources.formats.row_file import RowFile, cut
+from crystalgnn_core.sources.formats.row_file import RowFile, cut, merge_if_packed
 from crystalgnn_core.sources.formats.structure_input import StructureInput
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-    from typing import BinaryIO
+    from collections.abc import Iterator, Mapping, Sequence
+    from typing import IO
 
     from ase import Atoms
 
 _HEADER_MARKS = (b"lattice=", b"properties=")
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-_KEY_AND_TEXT = re.compile(r"""([^\s="']+)\s*=\s*(?:"([^"]*)"|'([^']*)'|(\S+))""")
+_LONGEST_COUNT, _LONGEST_LINE = 10, 2**24  # digits and bytes
+_KEY_AND_TEXT = re.compile(
+    r"""(?<![^\s="'])([^\s="']+)\s*=\s*(?:"([^"]*)"|'([^']*)'|(\S+))"""
+)
+_PLAIN = ["species", "S", "1", "pos", "R", "3"]
+_KEYS = {"lattice": "Lattice", "properties": "Properties", "pbc": "pbc"}
+_OCCUPANCIES = ("occupancy", "occupancies", "occ")
+_READABLE = "readable frame of extended XYZ"
 
 
 class _Frame(NamedTuple):
@@ -47,25 +60,25 @@ class XyzFile(RowFile):
 
     def slices(self, size: int) -> list[dict[str, Any]]:
         """List ranges of frames with the byte at which the first begins."""
-        with self.path.open("rb") as stream:
-            return cut((("offset", frame.offset) for frame in _frames(stream)), size)
+        with opened(self.path) as stream:
+            parts = cut((("offset", frame.offset) for frame in _frames(stream)), size)
+        return merge_if_packed(self.path, parts)
 
     def rows(
         self, part: Mapping[str, Any], id_key: str | None = None
     ) -> Iterator[StructureInput]:
         """Yield the frames of a range."""
-        with self.path.open("rb") as stream:
+        with opened(self.path) as stream:
             stream.seek(part["offset"])
             frames = zip(range(part["n_rows"]), _frames(stream), strict=False)
             for index, frame in frames:
                 row = part["row"] + index
                 where = f"{self.path.name} frame {row + 1}"
-                try:
-                    atoms = _atoms_of(frame)
-                except RecordError as error:
-                    content, values = partial(refuse, str(error)), {}
+                found = read_row(partial(_atoms_of, frame), f"a {_READABLE}")
+                if isinstance(found, RecordError):
+                    content, values = partial(refuse, found), {}
                 else:
-                    content, values = partial(crystal_from_any, atoms), _values_of(atoms)
+                    content, values = partial(crystal_from_any, found), _values_of(found)
                 names = _texts_of(frame) | {
                     key: value for key, value in values.items() if isinstance(value, str)
                 }
@@ -73,7 +86,7 @@ class XyzFile(RowFile):
                 yield StructureInput(name, where, content, values)
 
 
-def _frames(stream: BinaryIO) -> Iterator[_Frame]:
+def _frames(stream: IO[bytes]) -> Iterator[_Frame]:
     """Cut a file into frames; a damaged one ends where the next header begins."""
     lines = _Lines(stream)
     while (first := lines.take()) is not None:
@@ -104,7 +117,7 @@ def _frames(stream: BinaryIO) -> Iterator[_Frame]:
 class _Lines:
     """Lines of a file with a look ahead of two."""
 
-    def __init__(self, stream: BinaryIO) -> None:
+    def __init__(self, stream: IO[bytes]) -> None:
         self._stream = stream
         self._ahead: list[tuple[int, bytes]] = []
 
@@ -129,7 +142,7 @@ class _Lines:
     def _look(self, n_lines: int) -> None:
         while len(self._ahead) < n_lines:
             offset = self._stream.tell()
-            line = self._stream.readline()
+            line = self._stream.readline(_LONGEST_LINE)
             if not line:
                 return
             self._ahead.append((offset, line))
@@ -137,7 +150,7 @@ class _Lines:
 
 def _count_of(line: bytes) -> int | None:
     text = line.removeprefix(_BYTE_ORDER_MARK).strip()
-    return int(text) if text.isdigit() else None
+    return int(text) if text.isdigit() and len(text) < _LONGEST_COUNT else None
 
 
 def _is_comment(line: bytes) -> bool:
@@ -155,13 +168,60 @@ def _atoms_of(frame: _Frame) -> Atoms:
     from ase.io.extxyz import read_xyz
 
     text = b"".join(frame.lines).decode("utf-8-sig", errors="replace")
-    try:
-        with parsing("a readable frame of extended XYZ"):
-            return next(read_xyz(io.StringIO(text), index=slice(0, 1)))
-    except (OSError, StopIteration) as error:  # ASE's own error is an OSError
-        raise unreadable(
-            f"not a readable frame of extended XYZ ({describe_cause(error)})"
-        ) from error
+    count, comment, *rows = text.split("\n")
+    comment, properties = _with_known_keys(comment)
+    columns = properties.split(":") if properties else _PLAIN
+    if not {"pos", "positions"} & set(columns[::3]):
+        raise unreadable(f"Properties name no column pos: {quoted(properties)}")
+    with parsing(f"a {_READABLE}"):
+        atoms = next(
+            read_xyz(io.StringIO("\n".join([count, comment, *rows])), index=slice(0, 1))
+        )
+    _check_columns(atoms, columns, rows)
+    return atoms
+
+
+def _with_known_keys(comment: str) -> tuple[str, str]:
+    """Return a comment with Lattice, Properties and pbc in ASE's letters, and Properties.
+
+    Raises:
+        RecordError: One of them stands twice.
+    """
+    found: dict[str, str] = {}
+    pieces, end = [], 0
+    for match in _KEY_AND_TEXT.finditer(comment):
+        key = _KEYS.get(match.group(1).lower())
+        if key is None:
+            continue
+        if key in found:
+            raise unreadable(f"the line of keys gives {key} twice; correct it")
+        found[key] = "".join(filter(None, match.groups()[1:]))
+        pieces += [comment[end : match.start(1)], key]
+        end = match.end(1)
+    return "".join([*pieces, comment[end:]]), found.get("Properties", "")
+
+
+def _check_columns(atoms: Atoms, columns: Sequence[str], rows: Sequence[str]) -> None:
+    """Refuse what ASE reads in silence: two elements for a site, and shares of sites."""
+    for name in _OCCUPANCIES:
+        shares = np.asarray(atoms.arrays.get(name, 1.0), dtype=np.float64)
+        if not np.all(np.abs(shares - 1.0) <= OCCUPANCY_TOLERANCE):
+            raise RecordError(
+                "disordered_site",
+                f"the column {name} holds shares below 1; order the structure first",
+            )
+    names = columns[::3]
+    if not ({"species", "symbols"} & set(names) and {"Z", "numbers"} & set(names)):
+        return
+    place = next(at for at, name in enumerate(names) if name in {"species", "symbols"})
+    column = sum(int(width) for width in columns[2 : 3 * place : 3])
+    for site, number in enumerate(atoms.numbers.tolist()):
+        symbol = rows[site].split()[column]
+        if NUMBER_OF_SYMBOL.get(symbol.capitalize()) != number:
+            raise unreadable(
+                f"site {site + 1} is named {quoted(symbol)} but has the atomic number "
+                f"{number}; correct one of them"
+            )
 
 
 def _values_of(atoms: Atoms) -> dict[str, Any]:

@@ -4,26 +4,57 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 from collections import Counter
-from fnmatch import fnmatchcase
+from fnmatch import translate
+from functools import cache
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote_to_bytes
 
 from crystalgnn_core.base import digest_of
 from crystalgnn_core.errors import SourceError, printable
+from crystalgnn_core.sources.formats.archives import opened
+from crystalgnn_core.sources.formats.sniffing import Look, look_at
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Iterator, Sequence
     from pathlib import Path
 
 logger = logging.getLogger(__name__)
 _ATOM_TABLE = "atom_init.json"  # of CGCNN, beside its structures
 _LABEL_TABLE = "id_prop.csv"
+_MOST_ENDS = 8  # of names, that are counted one by one
+_PACKED = (".gz", ".bz2", ".xz", ".txt")
+_OF_VASP = (
+    "INCAR KPOINTS POTCAR OUTCAR OSZICAR XDATCAR CHG CHGCAR WAVECAR DOSCAR EIGENVAL PROCAR "
+    "IBZKPT PCDAT REPORT LOCPOT ELFCAR PARCHG AECCAR0 AECCAR1 AECCAR2 WAVEDER STOPCAR"
+)
+_OF_PROJECTS = "README LICENSE LICENCE COPYING NOTICE AUTHORS CHANGELOG CITATION"
+_COMPANIONS = frozenset(f"{_OF_VASP} {_OF_PROJECTS}".split())
 
 
 def matches(name: str, patterns: Sequence[str]) -> bool:
-    """Say whether a file name has one of the patterns, in any letter case."""
-    return any(fnmatchcase(name.lower(), pattern.lower()) for pattern in patterns)
+    """Return whether a file name has one of the patterns, in any letter case.
+
+    A packed file counts as what is in it, as does a text that was renamed for an upload:
+    `a.cif.gz` and `a.cif.txt` match `*.cif`.
+    """
+    pattern = _joined(tuple(patterns))
+    inner = unpacked_name(name)
+    return bool(pattern.match(name) or (inner != name and pattern.match(inner)))
+
+
+@cache
+def _joined(patterns: tuple[str, ...]) -> re.Pattern[str]:
+    return re.compile("|".join(map(translate, patterns)) or r"(?!)", re.IGNORECASE)
+
+
+def unpacked_name(name: str) -> str:
+    """Return a file name without endings that say how it is packed, and without `.txt`."""
+    while name.lower().endswith(_PACKED):
+        name = name.rpartition(".")[0]
+    return name
 
 
 def find_files(folder: Path, patterns: Sequence[str]) -> list[Path]:
@@ -47,8 +78,8 @@ def find_files(folder: Path, patterns: Sequence[str]) -> list[Path]:
 def find_unsupported(folder: Path, patterns: Sequence[str]) -> Iterator[tuple[str, str]]:
     """Yield the files that `find_files` leaves out, below the folder, and why.
 
-    Not those that nobody takes for structures: hidden ones, tables of CGCNN, and names in
-    capitals, such as README, or INCAR and OUTCAR of VASP.
+    Not those that nobody takes for structures: hidden ones, tables of CGCNN, README and the
+    like, and files of VASP such as INCAR and OUTCAR.
 
     Raises:
         SourceError: A folder cannot be listed.
@@ -61,7 +92,38 @@ def find_unsupported(folder: Path, patterns: Sequence[str]) -> Iterator[tuple[st
         elif not path.is_file():
             yield name, f"{name}: a pipe or a device, not a file; remove it"
         elif not (matches(path.name, patterns) or _is_companion(path)):
-            yield name, f"{name}: not read; structures in a folder are named {expected}"
+            found = f"not read{_looks_like(path)}"
+            yield name, f"{name}: {found}; structures in a folder are named {expected}"
+
+
+def count_left_out(names: Collection[str]) -> str:
+    """Count files by the ends of their names: `3 files left out: *.csv 2, *.png 1`."""
+    ends = Counter(
+        f"*{suffix}" if (suffix := PurePosixPath(name).suffix) else PurePosixPath(name).name
+        for name in names
+    )
+    counts = [f"{end} {n}" for end, n in ends.most_common(_MOST_ENDS)]
+    if len(ends) > _MOST_ENDS:
+        counts.append(
+            f"others {ends.total() - sum(n for _, n in ends.most_common(_MOST_ENDS))}"
+        )
+    n_files = f"{len(names)} file{'s' if len(names) > 1 else ''}"
+    return f"{n_files} left out: {', '.join(counts)}"
+
+
+def _looks_like(path: Path) -> str:
+    """Say in a half sentence what the content of a file looks like, if that is plain."""
+    if not path.is_file():
+        return ""
+    try:
+        with opened(path) as stream:
+            head = stream.read(2**13)
+    except (SourceError, OSError):
+        return ""
+    look = look_at(head) if head.strip() else Look()
+    if look.formats:
+        return f", though it looks like {look.formats[-1]}"
+    return f" ({look.what})" if look.what else ""
 
 
 def note_name(file: Path, folder: Path) -> str:
@@ -92,8 +154,7 @@ def printable_ids(ids: Sequence[str]) -> list[str]:
 
 def _is_companion(path: Path) -> bool:
     stem = path.name.partition(".")[0]
-    is_capital = path.name.isupper() and not path.suffix
-    return is_capital or stem == "README" or path.name in {_ATOM_TABLE, _LABEL_TABLE}
+    return stem in _COMPANIONS or path.name in {_ATOM_TABLE, _LABEL_TABLE}
 
 
 def _walk(folder: Path, root: Path, above: tuple[Path, ...]) -> Iterator[Path]:

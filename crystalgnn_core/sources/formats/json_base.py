@@ -10,16 +10,13 @@ from typing import TYPE_CHECKING, Any
 from crystalgnn_core.sources.formats.documents import Document
 from crystalgnn_core.sources.formats.json_text import DuplicateKeyError
 from crystalgnn_core.sources.formats.parsing import describe_cause, refuse
-from crystalgnn_core.sources.formats.row_file import RowFile, cut
+from crystalgnn_core.sources.formats.row_file import RowFile, cut, merge_if_packed
 from crystalgnn_core.sources.formats.structure_input import StructureInput
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping
 
     from crystalgnn_core.sources.formats.json_stream.members import Member
-
-_MAX_SLICES = 16  # of an archive, which is unpacked from its beginning for each
-_PACKED = frozenset({".gz", ".bz2", ".xz", ".zip"})
 
 
 class JsonRows(RowFile):
@@ -29,9 +26,7 @@ class JsonRows(RowFile):
         """List ranges of rows with the byte at which the first begins."""
         members = self._members()
         parts = cut((("offset", member.offset) for member in members), size)
-        if self.path.suffix.lower() in _PACKED and len(parts) > _MAX_SLICES:
-            return _merged(parts, -(-len(parts) // _MAX_SLICES))
-        return parts
+        return merge_if_packed(self.path, parts)
 
     def rows(
         self, part: Mapping[str, Any], id_key: str | None = None
@@ -79,12 +74,3 @@ def invalid(error: Exception) -> str:
     if isinstance(error, DuplicateKeyError):
         return str(error)
     return f"not valid JSON ({describe_cause(error)}); fix the file"
-
-
-def _merged(parts: Sequence[dict[str, Any]], n_each: int) -> list[dict[str, Any]]:
-    """Join ranges of rows, some at a time."""
-    starts = range(0, len(parts), n_each)
-    return [
-        parts[at] | {"n_rows": sum(part["n_rows"] for part in parts[at : at + n_each])}
-        for at in starts
-    ]

@@ -11,6 +11,7 @@ from crystalgnn_core.errors import InputError, RecordError
 from crystalgnn_core.records.crystal import (
     OCCUPANCY_TOLERANCE,
     Crystal,
+    check_periodic,
     crystal_from_structure,
 )
 from crystalgnn_core.sources.formats.json_text import DuplicateKeyError, load_structure
@@ -112,6 +113,7 @@ def crystal_from_pymatgen_dict(value: Mapping[str, Any]) -> Crystal:
     """
     try:
         lattice = np.array(value["lattice"]["matrix"], dtype=np.float64)
+        check_periodic(value["lattice"].get("pbc"))
         sites = value["sites"]
         coords = np.array([site["abc"] for site in sites], dtype=np.float64)
         species = [site["species"] for site in sites]
@@ -119,7 +121,7 @@ def crystal_from_pymatgen_dict(value: Mapping[str, Any]) -> Crystal:
             [(str(kind["element"]), float(kind["occu"])) for kind in site]
             for site in species
         ]
-    except (KeyError, TypeError, ValueError, OverflowError):
+    except (AttributeError, KeyError, TypeError, ValueError, OverflowError):
         from pymatgen.core.structure import Structure
 
         with parsing("a pymatgen structure"):
@@ -161,10 +163,7 @@ def _crystal_from_jarvis(atoms: Mapping[str, Any]) -> Crystal:
 
 
 def _crystal_from_ase(atoms: Atoms) -> Crystal:
-    if not all(atoms.pbc):
-        raise unreadable(
-            f"pbc is {atoms.pbc.tolist()}, expected a cell that is periodic along all axes"
-        )
+    check_periodic(atoms.pbc.tolist())
     lattice = np.array(atoms.cell.array, dtype=np.float64)
     coords = fractional_coords(lattice, np.array(atoms.positions, dtype=np.float64))
     for site, species in atoms.info.get("occupancy", {}).items():

@@ -1,37 +1,53 @@
-"""What all readers of structures share: silent parsers and one kind of refusal."""
+"""What all readers of structures share: one boundary, and one kind of refusal."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from crystalgnn_core.errors import RecordError, printable
+from crystalgnn_core.errors import CrystalGNNError, RecordError, printable
 from crystalgnn_core.parallel import without_warnings
 from crystalgnn_core.records.elements import NUMBER_OF_SYMBOL
 from crystalgnn_core.records.schema import RawRecord
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from crystalgnn_core.records.crystal import Crystal
 
-# pymatgen indexes and converts as it reads, so damaged text surfaces as any of these;
-# its POSCAR reader also raises a user warning. OSError and MemoryError pass through.
-PARSER_ERRORS = (
-    ArithmeticError,
-    AttributeError,
-    LookupError,
-    RuntimeError,
-    TypeError,
-    ValueError,
-    UserWarning,
-)
+T = TypeVar("T")
+logger = logging.getLogger(__name__)
+
+
+def read_row(
+    read: Callable[[], T], what: str = "a readable structure", *, strict: bool = False
+) -> T | RecordError:
+    """Return what a reader returns, or the error of its row; nothing else it may raise.
+
+    This is the boundary around every reader of structures, rows and cells: whatever they
+    raise costs a row and never the run. Other errors of this package pass, as does what
+    stops the process; the traceback of the rest is in the log at debug level.
+
+    Args:
+        read: The reader.
+        what: The expected form with its article, such as `a readable CIF`.
+        strict: Let errors that are no refusal through, for tests.
+    """
+    try:
+        return read()
+    except RecordError as error:
+        return error
+    except BaseException as error:
+        if strict or not _is_of_input(error):
+            raise
+        return _refusal_of(error, what)
 
 
 @contextmanager
 def parsing(what: str) -> Iterator[None]:
-    """Run a parser of pymatgen in silence and name what its input turned out not to be.
+    """Run a parser of another package in silence, inside the boundary of `read_row`.
 
     Args:
         what: The expected form with its article, such as `a readable CIF`.
@@ -42,8 +58,22 @@ def parsing(what: str) -> Iterator[None]:
     try:
         with without_warnings():
             yield
-    except PARSER_ERRORS as error:
-        raise unreadable(f"not {what} ({describe_cause(error)})") from error
+    except BaseException as error:
+        if not _is_of_input(error):
+            raise
+        raise _refusal_of(error, what) from error
+
+
+def _is_of_input(error: BaseException) -> bool:
+    """Return whether a library failed at its input; one in Rust may panic."""
+    if isinstance(error, CrystalGNNError):
+        return False
+    return isinstance(error, Exception) or type(error).__name__ == "PanicException"
+
+
+def _refusal_of(error: BaseException, what: str) -> RecordError:
+    logger.debug("not %s", what, exc_info=error)
+    return unreadable(f"not {what} ({describe_cause(error)})")
 
 
 @contextmanager
@@ -73,13 +103,19 @@ def refused_row(material_id: str, where: str, error: RecordError) -> RawRecord:
     return RawRecord(material_id, None, error=(error.reason, message))
 
 
-def refuse(message: str) -> Crystal:
+def refuse(fault: str | RecordError) -> Crystal:
     """Stand in for the reader of a structure that is not there.
 
     Raises:
         RecordError: Always, with this message.
     """
-    raise unreadable(message)
+    raise fault if isinstance(fault, RecordError) else unreadable(fault)
+
+
+def quoted(text: str) -> str:
+    """Return the beginning of a text in quotes, its control characters escaped."""
+    begin = text.strip()[:40]
+    return repr(begin) if begin.isprintable() else ascii(begin)
 
 
 def as_mapping(value: object) -> Mapping[str, Any]:
@@ -91,7 +127,8 @@ def describe_cause(error: BaseException) -> str:
     """Describe an error in one line, pymatgen's wrappers removed."""
     error = error.__cause__ or error
     first = (str(error).splitlines() or [""])[0][:200]
-    return f"{type(error).__name__}: {first}"
+    shown = first if first.isprintable() else ascii(first)[1:-1]
+    return f"{type(error).__name__}: {shown}"
 
 
 def atomic_number_of(symbol: str) -> int:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
-import zlib
 from collections import Counter
 from functools import partial
 from typing import TYPE_CHECKING
@@ -11,22 +9,26 @@ from typing import TYPE_CHECKING
 from crystalgnn_core.errors import RecordError, SourceError, printable
 from crystalgnn_core.sources.base import BATCH_SIZE, in_chunks
 from crystalgnn_core.sources.formats import (
-    CIF,
-    JSON,
-    POSCAR,
+    HEAD,
     STRUCTURE_PATTERNS,
     formats_of,
+    head_of,
     known_patterns,
 )
-from crystalgnn_core.sources.formats.cif.reader import is_cif
-from crystalgnn_core.sources.formats.folders import find_files, printable_ids
+from crystalgnn_core.sources.formats.archives import opened, read_rest
+from crystalgnn_core.sources.formats.folders import (
+    find_files,
+    matches,
+    printable_ids,
+    unpacked_name,
+)
 from crystalgnn_core.sources.formats.parsing import (
-    describe_cause,
     reading_file,
     refuse,
     refused_row,
     unreadable,
 )
+from crystalgnn_core.sources.formats.sniffing import decode, look_at, other_text
 from crystalgnn_core.sources.formats.structure_input import StructureInput, read_structures
 from crystalgnn_core.storage.files import file_sha256
 from crystalgnn_core.storage.paths import local_path
@@ -40,6 +42,8 @@ if TYPE_CHECKING:
     from crystalgnn_core.sources.formats import Format
     from crystalgnn_core.sources.formats.row_file import RowFile
     from crystalgnn_core.sources.formats.structure_input import Content
+
+_NO_ROWS = "the file holds no rows; expected at least one"
 
 
 def structure_files(
@@ -97,7 +101,7 @@ def unique_ids(names: Sequence[str]) -> list[str]:
     Args:
         names: Different names, relative to one folder, such as `run1/salt.cif`.
     """
-    stems = [_stem_of(name) for name in names]
+    stems = [stem_of(name) for name in names]
     counts = Counter(stems)
     pairs = zip(names, stems, strict=True)
     return printable_ids([stem if counts[stem] == 1 else name for name, stem in pairs])
@@ -107,38 +111,48 @@ def iter_structure_file(path: Path, material_id: str | None = None) -> Iterator[
     """Yield every structure of a file; one that cannot be read is a record with its error.
 
     Args:
-        path: A file of any of `FORMATS` but a table, named as that expects; any other
-            name means POSCAR.
+        path: A file of any of `FORMATS` but a table, whatever its name; what is none is
+            refused.
         material_id: Identifier; None takes the file name without suffix. Several
             structures in one file get `-1`, `-2` ... appended; a JARVIS `jid` and an
             identifier beside a structure win.
-
-    Raises:
-        SourceError: An SQLite file is no ASE database.
     """
-    try:
-        with reading_file():
-            for inputs in in_chunks(inputs_of(path, material_id), BATCH_SIZE):
-                yield from read_structures(inputs)
-    except RecordError as error:
-        name = material_id or printable(_stem_of(path.name))
-        yield refused_row(name, path.name, error)
+    for inputs in in_chunks(inputs_of(path, material_id), BATCH_SIZE):
+        yield from read_structures(inputs)
 
 
 def inputs_of(path: Path, material_id: str | None = None) -> Iterator[StructureInput]:
     """Yield the structures of a file without reading them, see `iter_structure_file`."""
-    name = material_id or printable(_stem_of(path.name))
-    if (rows := open_row_file(path, name)) is not None:
-        return rows.inputs()
-    kind = next(k for k in formats_of(path.name) if k.holds in {"text", "structure"})
-    if kind.holds == "structure":
-        return iter([StructureInput(name, path.name, partial(kind.read, path))])
+    name = material_id or printable(stem_of(path.name))
     try:
-        contents = kind.read(decode(_content_of(path)))
-    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        message = f"a damaged archive ({describe_cause(error)})"
-        contents = [("", partial(refuse, message))]
-    return iter(_numbered(contents, name, path.name))
+        with reading_file():
+            yield from _inputs_of(path, name)
+    except (RecordError, SourceError) as error:
+        fault = str(error).removeprefix(f"{path}: ")
+        yield StructureInput(name, path.name, partial(refuse, fault))
+
+
+def _inputs_of(path: Path, name: str) -> Iterator[StructureInput]:
+    with opened(path) as stream:
+        head = stream.read(HEAD)
+        kinds = formats_of(path.name, head)
+        if not kinds or not head.strip():
+            raise unreadable(_what_it_is(head))
+        is_text = all(kind.holds == "text" for kind in kinds)
+        text = decode(read_rest(stream, head)) if is_text else None
+    if (rows := _first_open(kinds, path, name)) is not None:
+        inputs = rows.inputs()
+        first = next(inputs, None)
+        yield first or StructureInput(name, path.name, partial(refuse, _NO_ROWS))
+        yield from inputs
+        return
+    kind = next(kind for kind in kinds if kind.holds != "rows")
+    if kind.holds == "table":
+        raise unreadable(f"a {kind.name} table, which no folder is searched for")
+    if kind.holds == "structure":
+        yield StructureInput(name, path.name, partial(kind.read, path))
+        return
+    yield from _numbered(kind.read(text or read_text(path)), name, path.name)
 
 
 def open_row_file(path: Path, name: str | None = None) -> RowFile | None:
@@ -150,8 +164,11 @@ def open_row_file(path: Path, name: str | None = None) -> RowFile | None:
     Raises:
         SourceError: An SQLite file is no ASE database.
     """
-    kinds = (kind for kind in formats_of(path.name) if kind.holds == "rows")
-    files = (kind.read(path, name) for kind in kinds)
+    return _first_open(formats_of(path.name, head_of(path)), path, name)
+
+
+def _first_open(kinds: Sequence[Format], path: Path, name: str | None) -> RowFile | None:
+    files = (kind.read(path, name) for kind in kinds if kind.holds == "rows")
     return next((file for file in files if file is not None), None)
 
 
@@ -167,22 +184,34 @@ def read_structure_text(text: str, name: str) -> list[RawRecord]:
     """Read every structure of a CIF, POSCAR or JSON text, whichever it looks like.
 
     Args:
-        text: JSON if it begins with a bracket, CIF if a line of it begins a data block or
-            names an entry of a cell, else POSCAR.
+        text: The text; its content shows the format.
         name: Identifier, as `material_id` of `iter_structure_file`.
     """
-    return read_structures(_numbered(_format_of(text).read(text), name, name))
+    head = text[:HEAD].encode()
+    kinds = [kind for kind in formats_of(name, head) if kind.holds == "text"]
+    if kinds:
+        return read_structures(_numbered(kinds[0].read(text), name, name))
+    found = look_at(head).formats
+    fault = f"the text is {found[0]}; give it as a file" if found else _what_it_is(head)
+    return [refused_row(name, "", unreadable(fault))]
 
 
-def decode(content: bytes) -> str:
-    """Decode a text; a stray byte in a comment must not cost the structure."""
-    return content.decode("utf-8-sig", errors="replace")  # junk fails in the parser
+def read_text(source: Path | bytes) -> str:
+    """Return the text of a file, or of its content, unpacked and decoded.
+
+    Raises:
+        SourceError: It is damaged, or too large to be held in memory.
+    """
+    with opened(source) as stream:
+        return decode(read_rest(stream))
 
 
-def _format_of(text: str) -> Format:
-    if text.lstrip().startswith(("{", "[")):
-        return JSON
-    return CIF if is_cif(text) else POSCAR
+def _what_it_is(head: bytes) -> str:
+    """Say what a file is that holds no structures."""
+    found = look_at(head).what
+    if found in {"", "CSV"}:
+        return f"the content is {other_text(head)}"
+    return f"the file is {found}" + ("" if ";" in found else "; give structures")
 
 
 def _numbered(
@@ -196,15 +225,11 @@ def _numbered(
     return inputs
 
 
-def _content_of(path: Path) -> bytes:
-    content = path.read_bytes()
-    return gzip.decompress(content) if path.suffix.lower() == ".gz" else content
-
-
-def _stem_of(name: str) -> str:
-    # only known suffixes: POSCAR.mp-149 keeps its ending
+def stem_of(name: str) -> str:
+    """Return a file name without a known suffix; POSCAR.mp-149 keeps its ending."""
+    inner = unpacked_name(name)
     for pattern in known_patterns():
         suffix = pattern.rpartition("*")[2]
-        if suffix and name.lower().endswith(suffix):
-            return name[: -len(suffix)]
-    return name
+        if suffix and inner.lower().endswith(suffix):
+            return inner[: -len(suffix)]
+    return inner if matches(inner, known_patterns()) else name

@@ -14,7 +14,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from crystalgnn_core.errors import SourceError
-from crystalgnn_core.sources.formats import formats_of, known_patterns
+from crystalgnn_core.sources.formats import formats_of, head_of, known_patterns
+from crystalgnn_core.sources.formats.archives import opened
+from crystalgnn_core.sources.formats.row_file import merge_if_packed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -22,8 +24,6 @@ if TYPE_CHECKING:
 
 _BATCH_SIZE = 1024  # rows that are held at a time, with their CIF texts
 _BUFFER = 2**20  # bytes of a column that are read at a time, not all of a row group
-_HEAD = 2**16  # bytes of a CSV file that show how it is written
-LABEL_TABLE = "id_prop.csv"  # of CGCNN and ALIGNN, usually without names
 FAULT = "\0fault"  # key under which a row says why it cannot be read
 _LONG_GROUP, _MAX_SLICES = 50_000, 16  # rows of a row group, and ranges it is cut into
 
@@ -140,7 +140,7 @@ class CsvTable(Table):
 
     def _records(self, offset: int) -> Iterator[tuple[int, list[str], str | None]]:
         """Yield the byte behind each record, its fields, and why it is none."""
-        with self.path.open("rb") as stream:
+        with opened(self.path) as stream:
             stream.seek(offset)
             lines = (
                 line.decode("utf-8", errors="replace")
@@ -168,7 +168,7 @@ class CsvTable(Table):
 
     def _is_closed(self, begin: int, end: int) -> bool:
         """Return whether the last record ends, and not only the file within its quotes."""
-        with self.path.open("rb") as stream:
+        with opened(self.path) as stream:
             stream.seek(begin)
             text = stream.read(end - begin).strip()
         return b"\n" not in text or text.count(b'"') % 2 == 0
@@ -182,7 +182,7 @@ class CsvTable(Table):
                 parts.append({"row": row, "n_rows": 0, "offset": start})
             parts[-1]["n_rows"] += 1
             start = end
-        return parts
+        return merge_if_packed(self.path, parts)
 
     def rows(
         self, part: Mapping[str, Any], columns: list[str]
@@ -209,7 +209,7 @@ def open_table(path: Path) -> Table:
     Raises:
         SourceError: The file is of another kind, empty or damaged.
     """
-    for kind in formats_of(path.name):
+    for kind in formats_of(path.name, head_of(path)):
         if kind.holds == "table":
             table: Table = kind.read(path)
             return table
@@ -240,14 +240,11 @@ def _dialect_of(path: Path) -> tuple[int, str]:
     """Return the byte at which the first line of a CSV file begins, and the delimiter.
 
     Raises:
-        SourceError: It is not in UTF-8, or has no line ends.
+        SourceError: It is no text.
     """
-    with path.open("rb") as stream:
-        head = stream.read(_HEAD)
-    if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or b"\0" in head:
-        raise SourceError(f"{path}: text in UTF-16 or no text; save it as CSV in UTF-8")
-    if b"\r" in head and b"\n" not in head:
-        raise SourceError(f"{path}: lines end with CR alone; save it with LF line ends")
+    head = head_of(path)
+    if b"\0" in head:
+        raise SourceError(f"{path}: holds no text; save it as CSV in UTF-8")
     start = len(codecs.BOM_UTF8) if head.startswith(codecs.BOM_UTF8) else 0
     if stated := re.match(rb"sep=(.)\r?\n", head[start:]):  # of Excel
         return start + stated.end(), stated[1].decode("ascii", errors="replace")

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import gzip
 import math
 import re
-from typing import IO, TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 from xml.etree import ElementTree
 
 from crystalgnn_core.errors import RecordError
+from crystalgnn_core.sources.formats.archives import opened
 from crystalgnn_core.sources.formats.calculation import RunInputs
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def read_atom_types(path: Path) -> list[AtomType]:
     Raises:
         RecordError: `unknown_element`, a potential stands for a part of an atom.
     """
-    with open_run(path) as stream:
+    with opened(path) as stream:
         for _, element in ElementTree.iterparse(stream):
             if element.tag == "array" and element.get("name") == "atomtypes":
                 rows = [[c.text or "" for c in row] for row in element.iter("rc")]
@@ -56,11 +56,6 @@ def read_atom_types(path: Path) -> list[AtomType]:
             if element.tag == "calculation":
                 break
     return []
-
-
-def open_run(path: Path) -> IO[bytes]:
-    """Open a run, compressed or not, by the end of its name."""
-    return gzip.open(path, "rb") if path.suffix.lower() == ".gz" else path.open("rb")  # type: ignore[return-value]  # a GzipFile reads bytes
 
 
 def _atom_type(row: Sequence[str]) -> AtomType:

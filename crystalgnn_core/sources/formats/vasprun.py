@@ -9,8 +9,9 @@ import zlib
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
-from crystalgnn_core.errors import CrystalGNNError, RecordError
+from crystalgnn_core.errors import RecordError, SourceError
 from crystalgnn_core.records.crystal import crystal_from_structure
+from crystalgnn_core.sources.formats.archives import DamagedFileError, opened
 from crystalgnn_core.sources.formats.calculation import Calculation
 from crystalgnn_core.sources.formats.parsing import describe_cause, parsing, unreadable
 from crystalgnn_core.sources.formats.vasp_bands import band_gap
@@ -18,7 +19,6 @@ from crystalgnn_core.sources.formats.vasp_settings import (
     check_charge,
     hubbards_of,
     inputs_of,
-    open_run,
     read_atom_types,
     run_type_of,
 )
@@ -60,7 +60,6 @@ def read_vasp_run(path: Path) -> VaspRun:
     Raises:
         RecordError: `unreadable_structure`, `not_converged`, or `incompatible_settings` for
             a run whose energy is none of a relaxed or given, neutral structure.
-        OSError: The file cannot be opened.
     """
     with _reading():
         types = read_atom_types(path)
@@ -86,11 +85,11 @@ def read_final_structure(path: Path) -> Crystal:
 
 def is_of_one_element(path: Path) -> bool:
     """Return whether the first lines of a run list one kind of atom; damaged is not."""
-    with open_run(path) as stream:
-        try:
+    try:
+        with opened(path) as stream:
             head = stream.read(_HEAD)
-        except _DAMAGE:
-            return False
+    except SourceError:
+        return False
     found = _N_TYPES.search(head)
     return found is not None and int(found.group(1)) == 1
 
@@ -105,17 +104,13 @@ def _open(path: Path, *, with_bands: bool) -> Vasprun:
 
 @contextmanager
 def _reading() -> Iterator[None]:
-    try:
-        with parsing("a readable vasprun.xml"):
+    with parsing("a readable vasprun.xml"):
+        try:
             yield
-    except _DAMAGE as error:
-        raise unreadable(
-            f"not a whole vasprun.xml ({describe_cause(error)}); was the run cut off?"
-        ) from error
-    except (CrystalGNNError, OSError, MemoryError):
-        raise
-    except Exception as error:  # of pymatgen, such as StructureError, which is of no kind
-        raise unreadable(f"not a readable vasprun.xml ({describe_cause(error)})") from error
+        except (*_DAMAGE, DamagedFileError) as error:
+            raise unreadable(
+                f"not a whole vasprun.xml ({describe_cause(error)}); was the run cut off?"
+            ) from error
 
 
 def _check_kind(run: Vasprun) -> None:

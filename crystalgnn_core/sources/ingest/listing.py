@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 from crystalgnn_core.records.checks.validation import rejects_table
 from crystalgnn_core.records.schema import LISTING_STAGE, RejectedRecord
 from crystalgnn_core.records.table.store import RecordStore
+from crystalgnn_core.sources.formats.folders import count_left_out
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -36,5 +37,6 @@ def note_unsupported(store: Path, source: SourceConfig) -> None:
     )
     names = stored["material_id"].filter(is_own).to_pylist()
     if sorted(names) != sorted(found["material_id"].to_pylist()):
-        logger.info("source %s: %d files are not read", source.name, found.num_rows)
+        left_out = count_left_out(found["material_id"].to_pylist())
+        logger.info("source %s: %s", source.name, left_out)
         records.replace_rejects(source.name, LISTING_STAGE, found)

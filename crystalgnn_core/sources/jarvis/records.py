@@ -14,7 +14,12 @@ from crystalgnn_core.records.labels import MISSING_WORDS, label_value
 from crystalgnn_core.records.schema import RawRecord
 from crystalgnn_core.sources.formats.columns import read_id
 from crystalgnn_core.sources.formats.objects import crystal_from_any
-from crystalgnn_core.sources.formats.parsing import describe_cause, refused_row, unreadable
+from crystalgnn_core.sources.formats.parsing import (
+    describe_cause,
+    parsing,
+    refused_row,
+    unreadable,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -56,7 +61,8 @@ def read_record(
         atoms = record.get("atoms")
         if not isinstance(atoms, dict):
             raise unreadable(f"atoms is {str(atoms)[:40]!r}, expected a structure")
-        crystal = crystal_from_any(atoms)
+        with parsing("JARVIS atoms"):
+            crystal = crystal_from_any(atoms)
     except RecordError as error:
         if not material_id and (found := _JID.search(text)):
             material_id = found[1].decode("utf-8", errors="replace")

@@ -10,7 +10,12 @@ from typing import TYPE_CHECKING, Any
 from crystalgnn_core.errors import RecordError
 from crystalgnn_core.records.schema import RawRecord
 from crystalgnn_core.sources.formats.objects import crystal_from_any
-from crystalgnn_core.sources.formats.parsing import as_mapping, refused_row, unreadable
+from crystalgnn_core.sources.formats.parsing import (
+    as_mapping,
+    parsing,
+    refused_row,
+    unreadable,
+)
 from crystalgnn_core.sources.materials_project.labels import (
     BANDS,
     ELASTIC,
@@ -165,7 +170,8 @@ def _crystal_of(document: Mapping[str, Any]) -> Crystal | None:
         return None
     if not isinstance(structure, Mapping):
         raise unreadable(f"structure is a {type(structure).__name__}, expected sites")
-    return crystal_from_any(structure)
+    with parsing("a pymatgen structure"):
+        return crystal_from_any(structure)
 
 
 def _meta(document: Mapping[str, Any]) -> Mapping[str, Any]:

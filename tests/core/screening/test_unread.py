@@ -12,7 +12,7 @@ from crystalgnn_core.records.table.store import RecordStore
 from crystalgnn_core.reporting.screen import report_screen
 from crystalgnn_core.screening.candidates import read_candidates
 from crystalgnn_core.screening.config import PrescreenConfig, ScreeningConfig
-from crystalgnn_core.screening.outcome import count_rejects
+from crystalgnn_core.screening.outcome import count_rejects, files_left_out
 from crystalgnn_core.screening.prescreening import prescreen
 from crystalgnn_core.screening.screen import rank_screen
 from crystalgnn_core.sources.files.source import FilesSource
@@ -64,6 +64,7 @@ def test_files_that_could_not_be_read_are_counted_and_named(screened):
     assert rejects.loc["empty", "message"].startswith("empty: ")
     assert "structures in a folder are named *.cif" in rejects.loc["e.txt", "message"]
     assert count_rejects(Path(screened.folder)) == COUNTS
+    assert files_left_out(Path(screened.folder)) == ["e.txt"]
     outcome = pd.read_parquet(Path(screened.folder) / "candidates.parquet")
     assert outcome["outcome"].value_counts().to_dict() == {"scored": 4, "rejected": 3}
 

@@ -130,3 +130,97 @@ def test_identifiers_stay_as_they_are_written(file, name):
 def test_a_byte_order_mark_costs_no_frame(file):
     records = read_structures(list(file("\ufeff", *frames(1, 2)).inputs()))
     assert [record.error for record in records] == [None, None]
+
+
+SALT = (
+    '2\nLattice="5 0 0 0 5 0 0 0 6" Properties=species:S:1:pos:R:3\n'
+    "Na 0 0 0\nCl 2.5 2.5 3\n"
+)
+NOTATIONS = {
+    "small letters": SALT.replace("Lattice", "lattice").replace("Prop", "prop"),
+    "capital letters": SALT.replace("Lattice", "LATTICE"),
+    "braces": SALT.replace('"5 0 0 0 5 0 0 0 6"', "{5 0 0 0 5 0 0 0 6}"),
+    "a list": SALT.replace('"5 0 0 0 5 0 0 0 6"', "[5,0,0,0,5,0,0,0,6]"),
+    "commas": SALT.replace('"5 0 0 0 5 0 0 0 6"', '"5,0,0,0,5,0,0,0,6"'),
+    "capital symbols": SALT.replace("Na", "NA").replace("Cl", "CL"),
+    "atomic numbers": SALT.replace("species:S", "Z:I")
+    .replace("Na", "11")
+    .replace("Cl", "17"),
+    "both": SALT.replace("S:1:", "S:1:Z:I:1:")
+    .replace("Na", "Na 11")
+    .replace("Cl", "Cl 17"),
+    "no properties": SALT.replace(" Properties=species:S:1:pos:R:3", ""),
+    "move mask (ASE's constraints)": SALT.replace("R:3\n", "R:3:move_mask:L:1\n")
+    .replace("0 0 0\n", "0 0 0 T\n")
+    .replace("2.5 3\n", "2.5 3 F\n"),
+    "move mask of axes": SALT.replace("R:3\n", "R:3:move_mask:L:3\n")
+    .replace("0 0 0\n", "0 0 0 T T F\n")
+    .replace("2.5 3\n", "2.5 3 F F F\n"),
+    "places before relaxation": SALT.replace(":pos", ":pos_unrelaxed:R:3:pos")
+    .replace("Na", "Na 9 9 9")
+    .replace("Cl", "Cl 8 8 8"),
+    "a remark with a lattice": SALT.replace("Prop", 'note="was lattice=4 pbc=F" Prop'),
+    "full shares": SALT.replace("R:3\n", "R:3:occupancy:R:1\n")
+    .replace("0 0 0\n", "0 0 0 1\n")
+    .replace("2.5 3\n", "2.5 3 1.0\n"),
+}
+
+
+@pytest.mark.parametrize("name", NOTATIONS)
+def test_other_notations_are_the_same_crystal(file, name):
+    [record] = read_structures(list(file(NOTATIONS[name]).inputs()))
+    assert record.error is None
+    assert record.crystal.atomic_numbers.tolist() == [11, 17]
+    assert np.allclose(record.crystal.lattice, np.diag([5, 5, 6]))
+    assert np.allclose(record.crystal.frac_coords, [[0.0] * 3, [0.5] * 3])
+
+
+REFUSED = {
+    "open along an axis": (
+        SALT.replace(" Prop", ' pbc="T T F" Prop'),
+        "periodic along all",
+    ),
+    "open, in capitals": (SALT.replace(" Prop", ' PBC="F F F" Prop'), "periodic along all"),
+    "open, in numbers": (SALT.replace(" Prop", ' pbc="1 1 0" Prop'), "periodic along all"),
+    "open, in one word": (SALT.replace(" Prop", " pbc=F Prop"), "periodic along all"),
+    "no lattice": (SALT.replace("Lattice", "Cell"), "periodic along all"),
+    "lengths alone": (SALT.replace("5 0 0 0 5 0 0 0 6", "5 5 6"), "3x3 matrix"),
+    "lengths and angles": (
+        SALT.replace("5 0 0 0 5 0 0 0 6", "5 5 6 90 90 90"),
+        "3x3 matrix",
+    ),
+    "two lattices": (SALT.replace(" Prop", ' lattice="7 0 0 0 7 0 0 0 7" Prop'), "twice"),
+    "two columns of places": (
+        SALT.replace("R:3\n", "R:3:pos:R:3\n").replace("0 0 0\n", "0 0 0 1 1 1\n"),
+        "not a readable frame",
+    ),
+    "fractions in place of positions": (SALT.replace(":pos", ":frac"), "no column pos"),
+    "element and number disagree": (
+        SALT.replace("S:1:", "S:1:Z:I:1:").replace("Na", "Na 11").replace("Cl", "Cl 19"),
+        "'Cl' but has the atomic number 19",
+    ),
+    "shares of sites": (
+        SALT.replace("R:3\n", "R:3:occupancy:R:1\n")
+        .replace("0 0 0\n", "0 0 0 0.5\n")
+        .replace("2.5 3\n", "2.5 3 1\n"),
+        "shares below 1",
+    ),
+    "a count beyond all numbers": ("9" * 5000 + SALT[1:], "not a count"),
+    "a count beyond memory": ("999999999" + SALT[1:], "lists 2"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_ase_would_read_as_another_crystal_is_refused(file, name):
+    text, words = REFUSED[name]
+    [record] = read_structures(list(file(text).inputs()))
+    assert record.error is not None
+    assert words in record.error[1]
+    is_share = name == "shares of sites"
+    assert record.error[0] == ("disordered_site" if is_share else "unreadable_structure")
+
+
+def test_a_long_line_without_keys_is_read_in_linear_time(file):
+    text = SALT.replace("Lattice", "x" * 2_000_000 + " Lattice")
+    [record] = read_structures(list(file(text).inputs()))
+    assert record.error is None

@@ -4,7 +4,12 @@ from pathlib import Path
 import pytest
 
 from crystalgnn_core.errors import SourceError
-from crystalgnn_core.sources.formats.folders import find_files, find_unsupported
+from crystalgnn_core.sources.formats.folders import (
+    count_left_out,
+    find_files,
+    find_unsupported,
+    matches,
+)
 
 
 def names_in(folder):
@@ -62,10 +67,10 @@ def test_a_folder_that_cannot_be_listed_is_an_error(tmp_path, monkeypatch):
 def test_a_file_is_either_found_or_named_unless_nobody_takes_it_for_a_structure(tmp_path):
     companions = ("INCAR", "run/OUTCAR", "README", "README.md", ".hidden.cif", ".git/x.cif")
     fill(tmp_path, *companions, "id_prop.csv", "atom_init.json")
-    fill(tmp_path, "a.cif", "b.cif.gz", "run/c.txt", "NaCl", "SI.dat")
+    fill(tmp_path, "a.cif", "b.zip", "run/c.txt", "NaCl", "SI", "SI.dat")
     (tmp_path / "gone.cif").symlink_to(tmp_path / "nowhere")
     found = dict(find_unsupported(tmp_path, ["*.cif"]))
-    assert sorted(found) == ["NaCl", "SI.dat", "b.cif.gz", "gone.cif", "run/c.txt"]
+    assert sorted(found) == ["NaCl", "SI", "SI.dat", "b.zip", "gone.cif", "run/c.txt"]
     assert found["gone.cif"] == (
         "gone.cif: a link to a file that is not there; correct or remove it"
     )
@@ -73,3 +78,29 @@ def test_a_file_is_either_found_or_named_unless_nobody_takes_it_for_a_structure(
         "run/c.txt: not read; structures in a folder are named *.cif"
     )
     assert names_in(tmp_path) == ["a.cif"]
+
+
+def test_files_that_are_left_out_are_counted_by_their_ends():
+    names = ["a.png", "run/b.CSV", "c.csv", "NaCl", "d.csv"]
+    assert count_left_out(names) == ("5 files left out: *.csv 2, *.png 1, *.CSV 1, NaCl 1")
+    assert count_left_out(["a.png"]) == "1 file left out: *.png 1"
+    many = [f"a.{number}" for number in range(12)]
+    assert count_left_out(many).endswith("*.7 1, others 4")
+
+
+@pytest.mark.parametrize(
+    ("name", "is_match"),
+    [
+        ("a.CIF", True),
+        ("a.cif.gz", True),
+        ("a.cif.bz2", True),
+        ("a.Cif.XZ", True),
+        ("a.cif.txt.gz", True),
+        ("a.cif.bak", False),
+        ("a.cif~", False),
+        ("a.gz", False),
+        ("cif.gz", False),
+    ],
+)
+def test_a_packed_file_has_the_pattern_of_what_is_in_it(name, is_match):
+    assert matches(name, ["*.cif"]) is is_match

@@ -37,31 +37,73 @@ def test_folders_are_searched_for_the_names_they_always_were():
         *("*.cif", "POSCAR*", "CONTCAR*", "*.vasp", "*.poscar", "*.json", "*.json.gz"),
         *("*.extxyz", "*.xyz"),
     )
+    assert {"*.mcif", "*.jsonl"} < set(STRUCTURE_PATTERNS)
     assert tuple(name for name in STRUCTURE_PATTERNS if name in always) == always
     alone = {"*.db", "vasprun*.xml", "vasprun*.xml.gz", "*.parquet", "*.csv"}
     assert set(known_patterns()) >= {*STRUCTURE_PATTERNS, *alone}
     assert not alone & set(STRUCTURE_PATTERNS)
 
 
+CIF_TEXT = SALT.to(fmt="cif").encode()
+POSCAR_TEXT = SALT.to(fmt="poscar").encode()
+XYZ_TEXT = b'1\nLattice="3 0 0 0 3 0 0 0 3" Properties=species:S:1:pos:R:3\nCu 0 0 0\n'
+ROWS_AND_JSON = ["JSON of ComputedStructureEntry", "JSON"]
+
+
+@pytest.mark.parametrize(
+    "name", ["x", "x.cif", "POSCAR", "x.json", "x.xyz", "x.dat", "x.cif.gz", "x.db"]
+)
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (CIF_TEXT, ["CIF"]),
+        (b"# from a database\n\n" + CIF_TEXT, ["CIF"]),
+        (b"LOOP_\n_atom_site_label\nNa\n", ["CIF"]),
+        (b"Dear colleague,\n\n" + CIF_TEXT, ["CIF"]),
+        (POSCAR_TEXT, ["POSCAR"]),
+        (b"data_1\n" + POSCAR_TEXT.partition(b"\n")[2], ["POSCAR"]),
+        (b"[Na]\n" + POSCAR_TEXT.partition(b"\n")[2], ["POSCAR"]),
+        (XYZ_TEXT, ["extended XYZ"]),
+        (b"1\nno lattice\nCu 0 0 0\n", ["extended XYZ"]),
+        (b' {"lattice": {}}', ROWS_AND_JSON),
+        (b"[]", ROWS_AND_JSON),
+        (b'{"a": 1}\n{"a": 2}\n', ["JSON lines", *ROWS_AND_JSON]),
+        (b'<?xml version="1.0"?>\n<modeling>', ["VASP run"]),
+        (b"SQLite format 3\x00", ["an ASE database"]),
+        (b"PAR1", ["Parquet"]),
+        (b'id,cif\n1,"data_x\n_cell_length_a 3"\n', ["CSV"]),
+        (b"\x89PNG\r\n\x1a\n", []),
+    ],
+)
+def test_the_content_decides_whatever_the_name_is(name, content, expected):
+    assert [kind.name for kind in formats_of(name, content)] == expected
+
+
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
-        ("salt.CIF", ["CIF", "POSCAR"]),
-        ("salt.cif.gz", ["CIF", "POSCAR"]),
-        ("POSCAR.cif", ["CIF", "POSCAR"]),
-        ("POSCAR.xyz", ["extended XYZ", "POSCAR"]),
+        ("salt.CIF", ["CIF"]),
+        ("salt.cif.bz2", ["CIF"]),
+        ("salt.mcif.txt", ["CIF"]),
         ("POSCAR.mp-149", ["POSCAR"]),
-        ("readme", ["POSCAR"]),
-        ("a.json.gz", ["JSON of ComputedStructureEntry", "JSON", "POSCAR"]),
-        ("a.xyz.gz", ["POSCAR"]),
-        ("vasprun_relax.xml.gz", ["VASP run", "POSCAR"]),
-        ("run.xml", ["POSCAR"]),
-        ("rows.db", ["an ASE database", "POSCAR"]),
-        ("t.Csv", ["CSV", "POSCAR"]),
+        ("XDATCAR", []),
+        ("readme", []),
+        ("a.ndjson", ["JSON lines"]),
+        ("vasprun_relax.xml.gz", ["VASP run"]),
+        ("t.Csv", ["CSV"]),
+        ("t.csv.gz", ["CSV"]),
     ],
 )
-def test_a_name_has_the_formats_of_its_ending_and_at_last_poscar(name, expected):
-    assert [kind.name for kind in formats_of(name)] == expected
+def test_the_name_decides_where_the_content_shows_nothing(name, expected):
+    assert [kind.name for kind in formats_of(name, b"hm\n")] == expected
+
+
+def test_cells_of_a_table_may_look_like_anything():
+    for content in (b"{,cif\n", b'cif,x\n"data_1\n', b"", CIF_TEXT):
+        [kind] = formats_of("t.csv", content)
+        assert kind.name == "CSV"
+    assert [kind.name for kind in formats_of("t.csv", b"PAR1")] == ["Parquet"]
+    assert formats_of("t.csv", b"<html>not found</html>") == []
 
 
 @pytest.mark.parametrize("kind", [*FORMATS, XSF_FORMAT], ids=lambda kind: kind.name)

@@ -8,6 +8,7 @@ from ase.build import bulk, molecule
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from jarvis.core.atoms import Atoms as JarvisAtoms
+from pymatgen.core.lattice import Lattice
 from pymatgen.core.structure import Molecule, Structure
 
 from crystalgnn_core.errors import InputError, RecordError
@@ -183,3 +184,23 @@ def test_disordered_json_is_refused_as_such(refused):
     mixed = Structure(np.eye(3) * 4.1, [{"Na": 0.5, "K": 0.5}], [[0.0] * 3])
     text = json.dumps(mixed.as_dict())
     assert refused(crystal_from_json, text)[0] == "disordered_site"
+
+
+def test_slabs_of_pymatgen_are_no_crystals():
+    """Case J08: `Lattice.pbc`, since 2022, is refused in the words used for ASE."""
+    lattice = Lattice(np.diag([2.46, 2.46, 20.0]), pbc=(True, True, False))
+    slab = Structure(lattice, ["C", "N"], [[0, 0, 0.5], [1 / 3, 2 / 3, 0.5]])
+    words = (
+        "pbc is \\[True, True, False\\], expected a cell that is periodic along all axes"
+    )
+    old = slab.as_dict()
+    for site in old["sites"]:
+        site["abc"] = None  # a form that is left to pymatgen
+    for form in (slab, slab.as_dict(), old):
+        with pytest.raises(RecordError, match=words):
+            crystal_from_any(form)
+    with pytest.raises(RecordError, match=words):
+        crystal_from_json(slab.to_json())
+    whole = SALT.as_dict()
+    whole["lattice"]["pbc"] = None
+    assert same(crystal_from_any(whole), crystal_from_any(SALT))
