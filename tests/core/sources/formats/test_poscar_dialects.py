@@ -11,6 +11,7 @@ import io
 import ase.io
 import numpy as np
 import pytest
+from ase import Atoms
 
 from crystalgnn_core.errors import RecordError
 from crystalgnn_core.sources.formats.poscar import crystal_from_poscar, structures_of_poscar
@@ -172,6 +173,7 @@ def test_three_scales_are_of_x_y_and_z_as_ase_and_the_manual_have_it():
     text = with_lines(_2="1.0 1.5 2.0", _8="Cartesian", _10="2.82 2.82 2.82")
     crystal = crystal_from_poscar(text)
     atoms = ase.io.read(io.StringIO(text), format="vasp")
+    assert isinstance(atoms, Atoms)
     assert np.allclose(crystal.lattice, atoms.cell.array)
     assert np.allclose(crystal.frac_coords, atoms.get_scaled_positions(wrap=False))
     assert np.allclose(crystal.lattice[0], [0.0, 1.5 * 2.82, 2.0 * 2.82])
