@@ -39,7 +39,11 @@ NOT_CONTENT = NotContent()
 class FrozenModel(BaseModel):
     """Base of every configuration and reference: immutable, unknown keys refused."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+    # a bound, however large, lets texts be Unicode alone: neither JSON nor a table holds
+    # the bytes of a path that is none
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", protected_namespaces=(), str_max_length=2**31
+    )
 
     def settings_digest(self, *, exclude: Mapping[str, Any] | Iterable[str] = ()) -> str:
         """Return a short digest of this object, leaving out the fields in exclude.

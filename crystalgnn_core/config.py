@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from copy import deepcopy
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import Field, TypeAdapter, ValidationError, field_validator, model_validator
 
 from crystalgnn_core.base import ADDED_LATER, DEFAULT_STORE, FrozenModel
-from crystalgnn_core.errors import ConfigError
+from crystalgnn_core.errors import ConfigError, InputError
 from crystalgnn_core.graphs.config import GraphConfig
 from crystalgnn_core.learning.config import (
     FinetuningConfig,
@@ -24,10 +23,12 @@ from crystalgnn_core.records.links.config import LinkConfig
 from crystalgnn_core.screening.config import ScreeningConfig
 from crystalgnn_core.settings import Given, assign, merge, read_yaml, split_override
 from crystalgnn_core.sources import AnySource
+from crystalgnn_core.storage.paths import local_path, require_store_name, whole_path
 from crystalgnn_core.wording import describe_validation, did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
 _MODELS: TypeAdapter[ModelConfig] = TypeAdapter(ModelConfig)
 
@@ -107,10 +108,19 @@ class PipelineConfig(FrozenModel):
     execution: ExecutionConfig = ExecutionConfig()
     schedule: ScheduleConfig = ScheduleConfig()
 
+    @field_validator("store")
+    @classmethod
+    def _may_be_a_store(cls, store: str) -> str:
+        try:
+            require_store_name(local_path(store))
+        except InputError as error:
+            raise ValueError(str(error)) from error
+        return store
+
     @property
     def store_path(self) -> Path:
         """The store as an absolute path."""
-        return Path(self.store).expanduser().resolve()
+        return whole_path(local_path(self.store))
 
     @model_validator(mode="before")
     @classmethod
@@ -172,7 +182,8 @@ def load_config(
     """
     file = {} if path is None else read_yaml(path)
     above = deepcopy(dict(options or {}))
-    content = merge(merge(deepcopy(dict(base or {})), file), above)
+    # `assign` writes into it, and what was given where is looked up afterwards
+    content = deepcopy(merge(merge(dict(base or {}), file), above))
     given = Given(None if path is None else str(path), file, above, {})
     for override in overrides:
         keys, value = split_override(override)

@@ -45,7 +45,24 @@ RejectReason = Literal[
 
 
 class CrystalGNNError(Exception):
-    """Base of every error this package raises on purpose."""
+    """Base of every error this package raises on purpose; its message can be stored."""
+
+    def __str__(self) -> str:
+        return printable(super().__str__())
+
+
+def printable(text: str) -> str:
+    r"""Return a text that holds the name of a file as Unicode.
+
+    Bytes that are no UTF-8, which Python keeps as halves of characters, become `\xff`.
+    """
+    if text.isascii():
+        return text
+    try:
+        content = text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:  # halves that are no bytes
+        content = text.encode("utf-8", "backslashreplace")
+    return content.decode("utf-8", "backslashreplace")
 
 
 class InputError(CrystalGNNError):

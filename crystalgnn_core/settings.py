@@ -41,8 +41,8 @@ class Given(NamedTuple):
             if keys == key[: len(keys)]:
                 return f"--set {override!r}" + (f": {dotted}" if keys != key else "")
         if key and _holds(self.options, key):
-            *_, name = key[:3]
-            below = ".".join(key[3:])
+            n_named = 3 if len(key) > 2 else len(key) - key[-1].isdigit()
+            name, below = key[n_named - 1], ".".join(key[3:])
             return f"--{name.removesuffix('s')}" + (f": {below}" if below else "")
         if key and not _holds(self.file, key):
             for override, keys in reversed(self.overrides.items()):
@@ -53,7 +53,7 @@ class Given(NamedTuple):
 
 
 class _Loader(yaml.SafeLoader):
-    """Refuses a key that is given twice, of which YAML readers keep the last."""
+    """Refuses a key that is no text, or given twice: YAML readers keep the last."""
 
     def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:  # noqa: ANN401  as the base has it
         node = super().compose_mapping_node(anchor)
@@ -61,10 +61,14 @@ class _Loader(yaml.SafeLoader):
         for key, _ in node.value:
             if not isinstance(key, yaml.ScalarNode) or key.value == "<<":
                 continue
+            problem = ""
             if key.value in lines:
+                problem = f"is given twice, first in line {lines[key.value]}"
+            elif not key.tag.endswith(":str"):
+                problem = "is no text as a key; put it in quotes"
+            if problem:
                 raise yaml.MarkedYAMLError(
-                    problem=f"{key.value} is given twice, first in line {lines[key.value]}",
-                    problem_mark=key.start_mark,
+                    problem=f"{key.value} {problem}", problem_mark=key.start_mark
                 )
             lines[key.value] = key.start_mark.line + 1
         return node
@@ -84,7 +88,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
         raise ConfigError(
             f"{path}: not UTF-8 text (byte {error.start + 1}); save it as UTF-8"
         ) from error
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError) as error:
         raise ConfigError(f"{path}: not valid YAML ({_reason(error)})") from error
     if content is None:
         return {}
@@ -106,7 +110,7 @@ def split_override(override: str) -> tuple[list[str], Any]:
     try:
         node = yaml.compose(text, Loader=_Loader)
         value = _parse(text)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError) as error:
         raise ConfigError(
             f"--set {override!r}: the value is not valid YAML ({_reason(error)}); put text "
             "with special characters in quotes"
@@ -173,7 +177,7 @@ def _parse(text: str) -> Any:  # noqa: ANN401  any YAML
     return yaml.load(text, Loader=_Loader)
 
 
-def _reason(error: yaml.YAMLError) -> str:
+def _reason(error: Exception) -> str:
     if isinstance(error, yaml.reader.ReaderError):
         return f"character {error.position + 1} is not allowed in YAML"
     problem, mark = getattr(error, "problem", None), getattr(error, "problem_mark", None)

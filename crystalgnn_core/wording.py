@@ -43,6 +43,7 @@ _PLAIN = {
     "model_type": _KEYS_AND_VALUES,
     "string_too_short": "is empty; give a text",
     "string_type": "expected text",
+    "string_unicode": "holds characters that are no Unicode; rename what it names",
     "too_long": "at most {max_length} values are allowed, not {actual_length}",
     "too_short": "at least {min_length} value is needed",
     "tuple_type": _LIST,
@@ -85,10 +86,21 @@ def describe_store(store: Path) -> str:
 def near_path(path: Path) -> str:
     """Return `; did you mean ...?` with the nearest of the names beside a path."""
     try:
-        names = [entry.name for entry in islice(path.parent.iterdir(), _MOST_NAMES)]
+        names = {entry.name for entry in islice(path.parent.iterdir(), _MOST_NAMES)}
     except OSError:
         return ""
-    return did_you_mean(path.name, names)
+    return did_you_mean(path.name, sorted(names - {path.name}))
+
+
+def describe_missing(path: Path) -> str:
+    """Say why a path is no file, or neither file nor folder, that can be read."""
+    if path.is_dir():
+        return f"{path}: a folder, not a file; name a file"
+    if path.exists():
+        return f"{path}: a pipe or a device, not a file; name a file"
+    if path.is_symlink():
+        return f"{path}: a link to a file that is not there; correct it"
+    return f"{path}: no such file or folder{near_path(path)}"
 
 
 def plain_words(message: str) -> str:

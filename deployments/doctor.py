@@ -9,7 +9,8 @@ from typing import NamedTuple
 
 from packaging.version import Version
 
-from crystalgnn_core.errors import ServerError
+from crystalgnn_core.errors import InputError, ServerError
+from crystalgnn_core.storage.paths import local_path, require_store_name
 from deployments.tables import show_rows
 
 CAPS = {"fastapi": "0.151", "sqlalchemy": "2.1", "prefect": "3.9"}
@@ -36,9 +37,10 @@ class Finding(NamedTuple):
 
 def examine(store: Path | None) -> bool:
     """Print all findings; return whether everything is fine."""
-    findings = [*_packages(), _device(), _prefect(), _disk(store or Path())]
+    folder = Path() if store is None else local_path(store)
+    findings = [*_packages(), _device(), _prefect(), _disk(folder)]
     if store is not None:
-        findings += _store(store)
+        findings += _store(folder)
     rows = [
         (f.what, f.found, "ok" if f.is_fine else f"PROBLEM: {f.advice}") for f in findings
     ]
@@ -73,20 +75,23 @@ def _device() -> Finding:
 def _prefect() -> Finding:
     from prefect.settings import PREFECT_API_URL
 
-    from deployments.server_errors import check_server, server_address
+    from deployments.server_errors import check_proxies, check_server, server_address
+    from deployments.session import keep_loopback_from_proxies
 
-    if not PREFECT_API_URL.value():
-        return Finding("Prefect API", "started with each command", is_fine=True)
+    keep_loopback_from_proxies()
     try:
+        check_proxies()
+        if not PREFECT_API_URL.value():
+            return Finding("Prefect API", "started with each command", is_fine=True)
         check_server()
     except ServerError as error:
-        return Finding("Prefect API", "no answer", is_fine=False, advice=str(error))
+        return Finding("Prefect API", "not usable", is_fine=False, advice=str(error))
     return Finding("Prefect API", server_address(), is_fine=True)
 
 
 def _disk(folder: Path) -> Finding:
     existing = next(
-        path for path in (folder.resolve(), *folder.resolve().parents) if path.exists()
+        path for path in (folder.absolute(), *folder.absolute().parents) if path.exists()
     )
     free = shutil.disk_usage(existing).free / GIGABYTE
     return Finding("free disk", f"{free:.0f} GB", free > 1, "free at least 1 GB")
@@ -95,6 +100,10 @@ def _disk(folder: Path) -> Finding:
 def _store(store: Path) -> list[Finding]:
     from crystalgnn_core.maintenance.integrity import check_store
 
+    try:
+        require_store_name(store)
+    except InputError as error:
+        return [Finding("store", "not usable", is_fine=False, advice=str(error))]
     if not store.is_dir():
         return [Finding("store", "missing", is_fine=False, advice=f"no folder {store}")]
     return [

@@ -5,7 +5,6 @@ from __future__ import annotations
 import unicodedata
 from collections import Counter
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -13,12 +12,14 @@ from pydantic import ValidationError
 
 from crystalgnn_core.base import digest_of
 from crystalgnn_core.errors import ConfigError
+from crystalgnn_core.storage.paths import local_path, whole_path
 from deployments.options import Job, require_sources, takes_job
 from deployments.session import prefect_session
 from deployments.tables import show_left_out, show_rejects, show_rows, show_suspicious
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+    from pathlib import Path
 
     from crystalgnn_core.sources.base import SourceConfig
     from crystalgnn_core.sources.ingest.reports import IngestReport
@@ -201,7 +202,7 @@ def _target_column(text: str) -> tuple[str, dict[str, str]]:
 def candidates_name(path: str) -> str:
     """Name candidates so that two folders of one name, or a training table, stay apart."""
     safe = _safe_name(_name_of(path))
-    return f"{safe}-{digest_of(str(Path(path).expanduser().resolve()))[:6]}"
+    return f"{safe}-{digest_of(str(whole_path(local_path(path))))[:6]}"
 
 
 def source_name(path: str, store: Path | None) -> str:
@@ -220,7 +221,7 @@ def source_name(path: str, store: Path | None) -> str:
         return name
     known = None if store is None else read_provenance(store, safe)
     if known is not None and known.place is not None:
-        stored, given = (Path(each).expanduser().resolve() for each in (known.place, path))
+        stored, given = (whole_path(local_path(each)) for each in (known.place, path))
         if stored == given:
             return safe
     return f"{safe}-{digest_of(name)[:6]}"
@@ -228,7 +229,7 @@ def source_name(path: str, store: Path | None) -> str:
 
 def _name_of(path: str) -> str:
     """Return the name of a folder, or of a file without suffix, composed as usual."""
-    resolved = Path(path).expanduser().resolve()
+    resolved = whole_path(local_path(path))
     name = resolved.name if resolved.is_dir() else resolved.stem
     return unicodedata.normalize("NFC", name)  # as macOS takes names apart
 

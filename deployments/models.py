@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from crystalgnn_core.base import DEFAULT_STORE
+from crystalgnn_core.storage.paths import local_path
 from crystalgnn_core.targets import TARGETS
 from deployments.options import require_store
 from deployments.tables import show_error, show_line, show_rows
@@ -46,7 +47,7 @@ def show(reference: Reference, store: StorePath = Path(DEFAULT_STORE)) -> None:
     from crystalgnn_core.learning.cards import noncommercial_data, read_card
     from crystalgnn_core.learning.registry import Registry
 
-    card = read_card(Registry(store.expanduser()).resolve(reference))
+    card = read_card(Registry(local_path(store)).resolve(reference))
     show_line(card.model_dump_json(indent=2))
     for named in noncommercial_data(card):
         # not among the JSON, which programs read

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from crystalgnn_core.errors import ConfigError, InputError
+from crystalgnn_core.storage.paths import local_path, require_store_name
 from crystalgnn_core.wording import describe_store, did_you_mean, near_path
 
 if TYPE_CHECKING:
@@ -121,20 +122,13 @@ def require_names(names: Sequence[str], setting: str) -> None:
         raise ConfigError(f"nothing to work on: set {setting} in --config FILE or by --set")
 
 
-def require_stored(
-    config: PipelineConfig,
-    names: Sequence[str],
-    setting: str,
-    *,
-    or_configured: bool = False,
-) -> None:
+def require_stored(config: PipelineConfig, names: Sequence[str], setting: str) -> None:
     """Refuse a job whose sources are not there, before it starts.
 
     Args:
         config: Settings.
-        names: Sources of the job.
+        names: Sources of the job; all rows of one may have been refused.
         setting: What names them.
-        or_configured: Whether the job ingests the configured sources first.
 
     Raises:
         ConfigError: No source is named, or one is not stored.
@@ -143,9 +137,8 @@ def require_stored(
     from crystalgnn_core.records.table.store import RecordStore
 
     configured = [source.name for source in config.sources]
-    stored = sorted(RecordStore(config.store_path).source_counts())
-    known = [*stored, *(configured if or_configured else ())]
-    missing = [name for name in names if name not in known]
+    stored = sorted(RecordStore(config.store_path).source_names())
+    missing = [name for name in names if name not in stored]
     if not missing:
         return
     if missing[0] in configured:
@@ -156,7 +149,7 @@ def require_stored(
     raise ConfigError(
         f"{setting}: no source {missing[0]!r} in {describe_store(config.store_path)} "
         f"(stored: {', '.join(stored) or 'nothing'}); ingest it first"
-        f"{did_you_mean(missing[0], [*known, *configured])}"
+        f"{did_you_mean(missing[0], [*stored, *configured])}"
     )
 
 
@@ -166,25 +159,32 @@ def require_store(store: Path) -> Path:
     Raises:
         InputError: There is no such folder.
     """
-    path = store.expanduser()
+    path = local_path(store)
     if not path.is_dir():
         if path.exists():
             raise InputError(f"--store {store}: a file; give the folder of a store")
         raise InputError(f"no store {store}; give its folder with --store{near_path(path)}")
+    require_store_name(path)
     return path
 
 
 def require_table_name(output: Path | None) -> None:
-    """Refuse a table of which the name does not say the format, before work starts.
+    """Refuse a table of an unknown format, or where none can be, before work starts.
 
     Raises:
-        InputError: It ends in something else, in whatever case.
+        InputError: The name ends in something else, in whatever case, or the place may not
+            be written.
     """
-    if output is not None and output.suffix.lower() not in TABLE_SUFFIXES:
+    if output is None:
+        return
+    from crystalgnn_core.storage.files import require_writable
+
+    if output.suffix.lower() not in TABLE_SUFFIXES:
         given = f"--output {output}"
         if output.is_dir():
             raise InputError(f"{given}: a folder; add the name of a table")
         raise InputError(f"{given}: the name must end in {' or '.join(TABLE_SUFFIXES)}")
+    require_writable(output)
 
 
 def require_ready(
@@ -208,7 +208,7 @@ def require_ready(
 
 
 def _find_config(name: str) -> Path:
-    path = Path(name).expanduser()
+    path = local_path(name)
     if path.is_file():
         return path
     if path.is_dir():

@@ -66,7 +66,9 @@ def build(job: Job) -> None:
     """Build the graphs of training data and candidates."""
     settings = job.settings()
     training, candidates = settings.training.sources, settings.screening.sources
-    require_stored(settings, training or candidates, "training.sources")
+    require_names(training or candidates, "training.sources or screening.sources")
+    if training:
+        require_stored(settings, training, "training.sources")
     if candidates:
         require_stored(settings, candidates, "screening.sources")
     with prefect_session(verbose=job.verbose):
@@ -171,9 +173,6 @@ def retrain(job: Job) -> None:
     """Train a challenger on new labelled records; promote it only if it is better."""
     settings = job.settings()
     require_names(settings.training.sources, "training.sources")
-    require_stored(
-        settings, settings.training.sources, "training.sources", or_configured=True
-    )
     require_ready(settings, trains=True, screens=bool(settings.screening.sources))
     with prefect_session(verbose=job.verbose):
         from flows.learning import retrain as flow
@@ -209,7 +208,7 @@ def _run_pipeline(config: PipelineConfig, *, verbose: bool, label: str) -> None:
         ("training", config.training.sources),
         ("screening", config.screening.sources),
     ):
-        require_stored(config, names, f"{stage}.sources", or_configured=True)
+        require_names(names, f"{stage}.sources")
     require_ready(config, trains=True)
     with prefect_session(verbose=verbose):
         from flows.pipeline import pipeline as flow
@@ -219,20 +218,24 @@ def _run_pipeline(config: PipelineConfig, *, verbose: bool, label: str) -> None:
     card = summary.trained.card
     show_errors(f"Test split{label}", card.metrics["test"], card.units, card.baseline)
     show_rejects(_all_rejects(summary, config))
-    screened, targets = summary.screened, config.screening.score.targets
-    show_screen(screened.result, screened.report, targets, n_top=N_SHOWN, label=label)
+    if (screened := summary.screened) is not None:
+        targets = config.screening.score.targets
+        show_screen(screened.result, screened.report, targets, n_top=N_SHOWN, label=label)
 
 
 def _all_rejects(
     summary: PipelineSummary, config: PipelineConfig
 ) -> dict[tuple[str, str], int]:
     """Count the rejects of the screen, and those of sources that are not screened."""
+    from crystalgnn_core.screening.candidates import read_unread
     from crystalgnn_core.screening.outcome import count_rejects
 
-    counts = Counter(count_rejects(Path(summary.screened.result.folder)))
-    for report in summary.ingested.reports:
-        if report.source not in config.screening.sources:
-            counts.update({("ingest", name): n for name, n in report.rejected.items()})
+    counts, others = Counter[tuple[str, str]](), []
+    if summary.screened is not None:
+        counts.update(count_rejects(Path(summary.screened.result.folder)))
+        others = list(config.screening.sources)
+    names = [one.source for one in summary.ingested.reports if one.source not in others]
+    counts.update((one.stage, one.reason) for one in read_unread(config.store_path, names))
     return dict(sorted(counts.items()))
 
 

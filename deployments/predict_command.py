@@ -10,6 +10,7 @@ import typer
 
 from crystalgnn_core.base import DEFAULT_STORE
 from crystalgnn_core.errors import InputError
+from crystalgnn_core.storage.paths import local_path
 from crystalgnn_core.targets import is_class
 from deployments.errors import number, show_errors
 from deployments.options import Model, require_table_name
@@ -54,12 +55,9 @@ def predict(
     from crystalgnn_core.learning.cards import read_card
     from crystalgnn_core.learning.registry import Registry
     from crystalgnn_core.screening.prediction import predict as run
-    from crystalgnn_core.storage.files import require_writable
 
     require_table_name(output)
-    if output is not None:
-        require_writable(output)
-    store = store.expanduser()
+    store = local_path(store)
     bundle = Registry(store).resolve(model)
     card = read_card(bundle)
     inputs = _with_standard_input(structures)
@@ -102,7 +100,7 @@ def _is_one_structure(structures: Sequence[str]) -> bool:
     """Distinguish a single file or text from a folder or table that holds one structure."""
     from crystalgnn_core.sources.formats import is_table
 
-    path = Path(structures[0]).expanduser()
+    path = local_path(structures[0])
     return len(structures) == 1 and not (is_table(path) or path.is_dir())
 
 
@@ -168,7 +166,7 @@ def evaluate(
     from crystalgnn_core.learning.evaluation import evaluate_model
     from crystalgnn_core.learning.registry import Registry
 
-    store = store.expanduser()
+    store = local_path(store)
     bundle = Registry(store).resolve(model)
     if source or not read_card(bundle).training:
         if split is not None:

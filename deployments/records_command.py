@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from crystalgnn_core.base import DEFAULT_STORE
-from crystalgnn_core.errors import InputError
+from crystalgnn_core.errors import InputError, printable
 from crystalgnn_core.wording import did_you_mean
 from deployments.link_command import link
 from deployments.options import require_store, require_table_name
@@ -147,7 +147,7 @@ def rejects(
     require_table_name(output)
     store = require_store(store)
     table = RecordStore(store).rejects()
-    table = table.filter(pc.equal(table["source"], source))
+    table = table.filter(pc.equal(table["source"], printable(source)))
     if not table.num_rows:
         _require_source(store, source)
     found: dict[str, list[str]] = {}

@@ -28,6 +28,7 @@ def write_run_log() -> None:
         return
     flow = deployment.rpartition("-")[0]
     path = Path(folder) / f"{time.strftime('%Y-%m-%dT%H-%M-%S')}-{flow}.log"
+    path.parent.mkdir(parents=True, exist_ok=True)
     handler = logging.FileHandler(path, encoding="utf-8")
     start = "%(asctime)s %(levelname)s "
     formatter = PrefectFormatter(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -15,10 +16,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from crystalgnn_core.errors import ServerError
-from deployments.server_errors import check_server, server_errors
+from deployments.server_errors import check_proxies, check_server, server_errors
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+MARK = "CRYSTALGNN_SERVER"  # set to the URL of an own server, for processes that need it
 
 
 @contextmanager
@@ -54,7 +57,8 @@ def prefect_server(
         with server_errors():
             yield url
         return
-    PREFECT_HOME.value().mkdir(parents=True, exist_ok=True)
+    check_proxies()
+    _make_home(PREFECT_HOME.value())
     # Two first starts in one home would migrate the database at the same time, and fail.
     lock = FileLock(PREFECT_HOME.value() / "start.lock", timeout=timeout)
     with lock, socket.create_server(("127.0.0.1", 0), backlog=128) as listener:
@@ -66,16 +70,33 @@ def prefect_server(
         except BaseException:
             _stop(child)
             raise
-    is_over = threading.Event()
+    is_over = threading.Event()  # set before the last logs are sent, which takes a while
     if on_death is not None:
         arguments = (child, url, is_over, on_death)
         threading.Thread(target=_watch, args=arguments, daemon=True).start()
     try:
         with _pointed_at(url), server_errors(f"see {log_file()}"):
-            yield url
+            try:
+                yield url
+            finally:
+                is_over.set()
     finally:
-        is_over.set()
         _stop(child)
+
+
+def _make_home(home: Path) -> None:
+    """Make the folder of the server's database, of which the address is not quoted.
+
+    Raises:
+        ServerError: The address would be that of another file.
+    """
+    found = re.search("[\x00-\x1f?\ud800-\udfff]", str(home))
+    if found is not None:
+        raise ServerError(
+            f"PREFECT_HOME {home}: the path of the Prefect server's database must not hold "
+            f"{found[0]!r}; set another one"
+        )
+    home.mkdir(parents=True, exist_ok=True)
 
 
 @contextmanager
@@ -83,8 +104,8 @@ def _pointed_at(url: str) -> Iterator[None]:
     """Let this process and its children use a server."""
     from prefect.settings import PREFECT_API_URL, temporary_settings
 
-    before = os.environ.get("PREFECT_API_URL")
-    os.environ["PREFECT_API_URL"] = url  # for flow runs in child processes
+    before = {name: os.environ.get(name) for name in ("PREFECT_API_URL", MARK)}
+    os.environ |= dict.fromkeys(before, url)  # for flow runs in child processes
     try:
         with temporary_settings({PREFECT_API_URL: url}):
             try:
@@ -92,10 +113,11 @@ def _pointed_at(url: str) -> Iterator[None]:
             finally:
                 _drain()  # the last logs and events, while somebody still listens
     finally:
-        if before is None:
-            os.environ.pop("PREFECT_API_URL", None)
-        else:
-            os.environ["PREFECT_API_URL"] = before
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
 
 
 def _watch(
@@ -144,8 +166,8 @@ def main() -> None:
 
 
 def signal_clients(url: str, number: signal.Signals) -> None:
-    """Signal the processes started with this API URL (on Linux, which has /proc)."""
-    wanted = f"PREFECT_API_URL={url}".encode()
+    """Signal the processes that the owner of a server started (on Linux, with /proc)."""
+    wanted = f"{MARK}={url}".encode()
     for environment in Path("/proc").glob("[0-9]*/environ"):
         pid = int(environment.parent.name)
         try:

@@ -6,7 +6,7 @@ import re
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from crystalgnn_core.errors import CrystalGNNError, ServerError
+from crystalgnn_core.errors import CrystalGNNError, DownloadError, ServerError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -46,7 +46,21 @@ def server_address() -> str:
     return re.sub("//[^/]*@", "//", str(PREFECT_API_URL.value()))
 
 
-def check_server(timeout: float = 10.0) -> None:
+def check_proxies() -> None:
+    """See that a client can be made at all, whatever the proxies of the environment are.
+
+    Raises:
+        ServerError: It cannot.
+    """
+    from crystalgnn_core.remote.http import make_client
+
+    try:
+        make_client().close()
+    except DownloadError as error:
+        raise ServerError(str(error)) from error
+
+
+def check_server(timeout: float = 5.0) -> None:
     """Ask the configured Prefect server for its version.
 
     Raises:
@@ -58,6 +72,7 @@ def check_server(timeout: float = 10.0) -> None:
     from prefect.client.orchestration import get_client
     from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 
+    check_proxies()
     with server_errors(), temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}):
         try:
             with get_client({"timeout": timeout}, sync_client=True) as client:
@@ -81,7 +96,9 @@ def _explain(error: BaseException | None, advice: str) -> str | None:
         if isinstance(error, httpx.UnsupportedProtocol):
             return NO_PREFECT.format(error)
         if isinstance(error, httpx.HTTPStatusError | httpx.TransportError):
-            if not str(error.request.url).startswith(str(PREFECT_API_URL.value())):
+            if not str(error.request.url).startswith(
+                str(httpx.URL(PREFECT_API_URL.value()))
+            ):
                 return None
             if isinstance(error, httpx.HTTPStatusError):
                 return _explain_status(error.response)

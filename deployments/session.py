@@ -12,6 +12,7 @@ from flows.logs import OUR_LOGGERS, VERBOSE
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
 QUIET = {
     "DO_NOT_TRACK": "1",
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
@@ -35,7 +36,7 @@ def prepare_environment(*, verbose: bool, prefect_level: str = "CRITICAL") -> No
         os.environ.setdefault(name, value)
     if verbose:
         os.environ[VERBOSE] = "1"
-    _keep_loopback_from_proxies()
+    keep_loopback_from_proxies()
     logging.basicConfig(
         level=logging.WARNING, format="%(asctime)s %(message)s", datefmt="%H:%M:%S"
     )
@@ -45,11 +46,13 @@ def prepare_environment(*, verbose: bool, prefect_level: str = "CRITICAL") -> No
         logging.getLogger(name).setLevel(logging.INFO if shows_stages else logging.WARNING)
 
 
-def _keep_loopback_from_proxies() -> None:
+def keep_loopback_from_proxies() -> None:
     """Send requests to the server on this machine there, in this process and children."""
-    spared = os.environ.get("no_proxy") or os.environ.get("NO_PROXY") or ""
-    if "127.0.0.1" not in spared:
-        names = ",".join(filter(None, [spared, "127.0.0.1", "localhost"]))
+    given = os.environ.get("no_proxy") or os.environ.get("NO_PROXY") or ""
+    spared = [name.strip() for name in given.split(",") if name.strip()]
+    missing = [name for name in LOOPBACK if name not in spared]
+    if missing and "*" not in spared:  # which spares all hosts, as long as it stands alone
+        names = ",".join([*spared, *missing])
         os.environ.update(no_proxy=names, NO_PROXY=names)
 
 

@@ -9,6 +9,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from crystalgnn_core.errors import printable
+
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
     from pathlib import Path
@@ -54,19 +56,19 @@ def show_rows(
             no_wrap=index < n_whole,
         )
     for row in rows:
-        table.add_row(*(Text(str(cell)) for cell in row))
+        table.add_row(*(Text(printable(str(cell))) for cell in row))
     console().print(table)
 
 
 def show_line(text: str) -> None:
     """Print one line as it is, never wrapped."""
-    console().print(Text(text), soft_wrap=True)
+    console().print(Text(printable(text)), soft_wrap=True)
 
 
 def show_error(text: str) -> None:
     """Print one line to the error stream."""
     Console(stderr=True, highlight=False).print(
-        Text(f"crystalgnn: {' '.join(text.split())}"), soft_wrap=True
+        Text(printable(f"crystalgnn: {' '.join(text.split())}")), soft_wrap=True
     )
 
 

@@ -16,7 +16,7 @@ from crystalgnn_core.learning.registry import Registry, key_of
 from crystalgnn_core.learning.training import TrainedModel, model_folder
 from crystalgnn_core.records.gate.acceptance import require_accepted
 from flows.graphs import build_graphs
-from flows.readiness import check_screening, check_training
+from flows.readiness import absent_champion, check_screening, check_training
 from flows.records import ingest
 from flows.screening import ScreenSummary, screen
 from flows.stages import Stopwatch, with_runner
@@ -152,15 +152,13 @@ def _challenge(
 def _screen_with_champion(
     config: PipelineConfig, key: str, watch: Stopwatch
 ) -> ScreenSummary | None:
-    """Screen with the configured models, or with the champion of a key if there is one."""
+    """Screen with the configured models or the champion of a key, if these are there."""
     if not config.screening.sources:
         return None
-    models = config.screening.models
-    if not models:
-        if Registry(config.store_path).champion(key) is None:
-            watch.note("screen", f"no model is the champion of {key} yet (skipped)")
-            return None
-        models = (f"champion:{key}",)
+    models = config.screening.models or (f"champion:{key}",)
+    if absent := absent_champion(config, models):
+        watch.note("screen", f"{absent}; nothing is screened (skipped)")
+        return None
     screened = with_runner(screen, config.execution)(
         config, models=models, notes=tuple(watch.notes)
     )

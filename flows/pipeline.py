@@ -12,7 +12,7 @@ from crystalgnn_core.records.gate.acceptance import require_accepted
 from crystalgnn_core.reporting.report import StageNote
 from flows.graphs import BuildSummary, build_graphs
 from flows.learning import describe_training
-from flows.readiness import check_screening, check_training
+from flows.readiness import absent_champion, check_screening, check_training
 from flows.records import IngestSummary, ingest
 from flows.screening import ScreenSummary, describe_screen, screen
 from flows.stages import Stopwatch, with_runner
@@ -21,13 +21,13 @@ from tasks.learning import fit_model, judge_challenger
 
 
 class PipelineSummary(FrozenModel):
-    """What every stage of a pipeline run did."""
+    """What every stage of a pipeline run did; `screened` is None without the champion."""
 
     ingested: IngestSummary
     built: BuildSummary
     trained: TrainedModel
     decision: Decision
-    screened: ScreenSummary
+    screened: ScreenSummary | None
     stages: tuple[StageNote, ...]
 
 
@@ -41,7 +41,8 @@ def pipeline(config: PipelineConfig) -> PipelineSummary:
     4. Build the graphs of training data and candidates.
     5. Train the model, continuing an interrupted run.
     6. Make it the champion if it is the first or better than the present one.
-    7. Screen the candidates with the model just trained, unless others are configured.
+    7. Screen the candidates with the model just trained, unless others are configured; a
+       configured champion that nothing has been promoted to is waited for.
     """
     store, watch = config.store_path, Stopwatch()
     check_training(config)
@@ -56,11 +57,16 @@ def pipeline(config: PipelineConfig) -> PipelineSummary:
     decision = judge_challenger(store, trained, config.training, config.retraining)
     watch.note("compare", decision.reason)
     models = config.screening.models or (trained.model_id,)
-    screened = with_runner(screen, config.execution)(
-        config, models=models, notes=tuple(watch.notes)
-    )
-    watch.note("screen", screened.note)
-    publish_summary("pipeline", tuple(watch.notes), describe_screen(screened))
+    screened = None
+    if absent := absent_champion(config, models):
+        watch.note("screen", f"{absent}; nothing is screened (skipped)")
+    else:
+        screened = with_runner(screen, config.execution)(
+            config, models=models, notes=tuple(watch.notes)
+        )
+        watch.note("screen", screened.note)
+    table = describe_screen(screened) if screened else ""
+    publish_summary("pipeline", tuple(watch.notes), table)
     return PipelineSummary(
         ingested=ingested,
         built=built,

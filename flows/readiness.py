@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from crystalgnn_core.config import PipelineConfig
 
 TO_BE_TRAINED = "the model to be trained"
-CHAMPION = "champion"
 
 
 def check_training(config: PipelineConfig) -> None:
@@ -63,7 +62,7 @@ def check_screening(
     if not named and trains:
         predicted = [(TO_BE_TRAINED, config.training.targets)]
     else:
-        chosen = named or (CHAMPION,)
+        chosen = named or ("champion",)
         predicted = [_targets_of(config, name, trains=trains) for name in chosen]
     check_targets(predicted, screening.score)
     if screening.prescreen is not None:
@@ -75,11 +74,27 @@ def check_screening(
     _check_device(screening.device)
 
 
+def absent_champion(config: PipelineConfig, models: Sequence[str]) -> str:
+    """Say which champion a screen waits for; empty if all are there.
+
+    Args:
+        config: Settings, with the fast models of a pre-screen.
+        models: Model references of the screen.
+    """
+    fast = config.screening.prescreen.models if config.screening.prescreen else ()
+    registry = Registry(config.store_path)
+    for reference in (*models, *fast):
+        if registry.lacks_champion(reference):
+            known = ", ".join(registry.champions()) or "none"
+            return f"no {reference} yet (champions: {known})"
+    return ""
+
+
 def _targets_of(
     config: PipelineConfig, reference: str, *, trains: bool
 ) -> tuple[str, tuple[str, ...]]:
     registry = Registry(config.store_path)
-    if trains and reference == CHAMPION and not registry.champions():
+    if trains and registry.lacks_champion(reference):
         return TO_BE_TRAINED, config.training.targets
     return reference, read_card(registry.resolve(reference)).scaler.targets
 
@@ -88,7 +103,7 @@ def _check_sources(config: PipelineConfig, setting: str, names: Sequence[str]) -
     configured = {source.name for source in config.sources}
     if configured.issuperset(names):
         return
-    known = configured | set(RecordStore(config.store_path).source_counts())
+    known = configured | RecordStore(config.store_path).source_names()
     for name in names:
         if name not in known:
             raise InputError(

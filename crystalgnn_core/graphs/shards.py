@@ -28,7 +28,7 @@ from crystalgnn_core.storage.sorting import in_order
 from crystalgnn_core.storage.usage import use_store
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from crystalgnn_core.graphs.config import GraphConfig
     from crystalgnn_core.graphs.neighbors import NeighborList
@@ -87,22 +87,36 @@ def plan_graph_shards(
     shards = ShardSet(graph_folder(store, config))
     shards.discard_damaged()
     known = shards.known_digests()
-    seen: set[str] = set()
+    present: set[str] = set()
 
     def missing() -> Iterator[pa.Table]:
         for table in structures:
-            keep = []
-            for index, key in enumerate(table[KEY].to_pylist()):
-                if key not in seen and key not in known:
-                    keep.append(index)
-                seen.add(key)
-            if keep:
-                yield table.select(STRUCTURE_COLUMNS).take(pa.array(keep))
+            keys = table[KEY].to_pylist()
+            present.update(known.intersection(keys))
+            if keep := [n for n, key in enumerate(keys) if key not in known]:
+                yield _rows(table, keep)
 
     ordered = in_order(missing(), KEYS, shards.folder / "jobs")
-    rows = (table.select(_CRYSTAL) for table in ordered)
+    rows = (table.select(_CRYSTAL) for table in _first_of_each(ordered))
     jobs = list(shards.plan(rechunk(rows, shard_size)))
-    return jobs, len(seen & known)
+    return jobs, len(present)
+
+
+def _first_of_each(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
+    """Leave out the rows of structures that came before, under another id."""
+    seen: set[str] = set()
+    for table in tables:
+        keep = []
+        for position, key in enumerate(table[KEY].to_pylist()):
+            if key not in seen:
+                keep.append(position)
+                seen.add(key)
+        if keep:
+            yield _rows(table, keep)
+
+
+def _rows(table: pa.Table, positions: list[int]) -> pa.Table:
+    return table.select(STRUCTURE_COLUMNS).take(pa.array(positions, pa.int64()))
 
 
 def mark_superseded_graphs(store: Path, config: GraphConfig) -> int:

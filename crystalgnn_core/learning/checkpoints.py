@@ -12,11 +12,16 @@ from safetensors.torch import load_file, save_file
 
 from crystalgnn_core.errors import IntegrityError, ModelError
 from crystalgnn_core.learning.cards import CARD, WEIGHTS, ModelCard, read_card
+from crystalgnn_core.models.network import Estimator
 from crystalgnn_core.storage.files import atomic_path, file_sha256, write_text
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
+    from torch import Tensor
+
+    from crystalgnn_core.models.base import NetworkConfig
     from crystalgnn_core.models.network import Network
 
 PACKAGES = ("torch", "torch-geometric", "numpy", "pymatgen", "crystalgnn")
@@ -49,12 +54,34 @@ def load_bundle(folder: Path, device: str = "cpu") -> tuple[Network, ModelCard]:
         raise IntegrityError(
             f"{weights}: missing or not the file the card describes; restore or retrain it"
         )
-    network = card.model.build(len(card.scaler.targets))
     try:
-        network.load_state_dict(load_file(weights))
-    except (RuntimeError, SafetensorError) as error:
-        raise ModelError(f"{folder}: weights do not fit the card ({error})") from error
+        tensors = load_file(weights)
+        network = build_network(card.model, len(card.scaler.targets), tensors)
+        network.load_state_dict(tensors)
+    except (ArithmeticError, RuntimeError, SafetensorError, ValueError) as error:
+        said = " ".join(str(error).split())
+        raise ModelError(f"{folder}: weights do not fit the card ({said})") from error
     return network.to(device).eval(), card
+
+
+def build_network(
+    config: NetworkConfig, n_targets: int, weights: Mapping[str, Tensor]
+) -> Network:
+    """Build the network of some weights; memory is taken only if they are of its sizes.
+
+    Raises:
+        ValueError: A shape is another one.
+    """
+    with torch.device("meta"):
+        planned = config.build(n_targets)
+    if not isinstance(planned, Estimator):  # whose state grows with what it learned
+        for name, value in planned.state_dict().items():
+            if name in weights and weights[name].shape != value.shape:
+                raise ValueError(
+                    f"{name} has the shape {tuple(weights[name].shape)}, the network "
+                    f"{tuple(value.shape)}"
+                )
+    return config.build(n_targets)
 
 
 def environment() -> dict[str, str]:

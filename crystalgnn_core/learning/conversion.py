@@ -8,18 +8,24 @@ from typing import TYPE_CHECKING
 from crystalgnn_core.base import digest_of
 from crystalgnn_core.errors import ModelError
 from crystalgnn_core.learning.cards import CARD, DataSummary, ModelCard
-from crystalgnn_core.learning.checkpoints import environment, write_bundle
+from crystalgnn_core.learning.checkpoints import (
+    build_network,
+    environment,
+    write_bundle,
+)
 from crystalgnn_core.learning.metrics import ClassMetrics, Metrics
 from crystalgnn_core.learning.scaling import TargetScaler
 from crystalgnn_core.models.alignn.published import read_alignn
 from crystalgnn_core.models.cgcnn.published import read_cgcnn
 from crystalgnn_core.models.megnet.published import read_megnet
+from crystalgnn_core.models.published.opening import opening
 from crystalgnn_core.records.label_schemes import MP_LEGACY, checked_scheme
 from crystalgnn_core.records.provenance import NOT_STATED, SourceFacts
 from crystalgnn_core.records.schema import SPLITS
 from crystalgnn_core.remote.cache import cache_folder
 from crystalgnn_core.storage.files import file_sha256
 from crystalgnn_core.targets import get_target
+from crystalgnn_core.wording import describe_missing
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -92,8 +98,10 @@ def convert(
     key = digest_of([FORMAT, *digests, labels, known])
     folder = cache_folder() / "converted" / f"{name}-{key}"
     if not (folder / CARD).is_file():
-        card = _card(path, model, (name, labels), entry)
-        write_bundle(folder, _network(path, model), card)
+        with opening(path, "file of weights that can be converted"):
+            card = _card(path, model, (name, labels), entry)
+            network = _network(model)
+        write_bundle(folder, network, card)
     return folder
 
 
@@ -107,6 +115,8 @@ def _check_scheme(path: Path, scheme: str) -> None:
 def _read(path: Path) -> PublishedModel:
     for ending, read in READERS.items():
         if path.name.endswith(ending):
+            if not path.is_file():
+                raise ModelError(describe_missing(path))
             return read(path)
     *some, last = READERS
     raise ModelError(
@@ -115,15 +125,20 @@ def _read(path: Path) -> PublishedModel:
     )
 
 
-def _network(path: Path, model: PublishedModel) -> Network:
-    network = model.config.build(1)
+def _network(model: PublishedModel) -> Network:
+    """Build the network and give it the weights; other shapes take no memory.
+
+    Raises:
+        ValueError: They are not those of the network.
+    """
+    network = build_network(model.config, 1, model.weights)
     counted = {
         name for name in network.state_dict() if name.endswith("num_batches_tracked")
     }
     missing, unexpected = network.load_state_dict(model.weights, strict=False)
     wrong = [*(name for name in missing if name not in counted), *unexpected]
     if wrong:
-        raise ModelError(f"{path}: weights do not fit the network: {', '.join(wrong[:3])}")
+        raise ValueError(f"weights do not fit the network: {', '.join(wrong[:3])}")
     return network
 
 

@@ -19,6 +19,8 @@ from crystalgnn_core.storage.shards import KEY
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from numpy.typing import NDArray
+
     from crystalgnn_core.learning.cards import ModelCard
     from crystalgnn_core.learning.data import TrainingData
     from crystalgnn_core.learning.metrics import Metrics
@@ -106,14 +108,30 @@ def _refer(
 def _count_seen(base: ModelCard, data: TrainingData) -> dict[str, int]:
     """Count the validation and test rows that were training rows of the base model.
 
-    Its split is drawn again for the rows of its sources; of a model from elsewhere nothing
-    is known.
+    Of a model from elsewhere nothing is known.
     """
     if not base.training:
         return {}
-    config = TrainingConfig.model_validate(base.training).split
-    given = data.rows["split"].to_pylist()
-    before = assign_splits(data.rows["formula"].to_pylist(), given, config)
-    is_own = np.isin(data.rows["source"].to_pylist(), base.data.sources)
-    learned = is_own & (before == "train")
+    learned = splits_in(base, data.rows) == "train"
     return {split: int(learned[data.select(split)].sum()) for split in JUDGING}
+
+
+def splits_in(card: ModelCard, rows: pa.Table) -> NDArray[np.str_]:
+    """Draw the split of a model again for the rows of its sources.
+
+    Args:
+        card: Its card.
+        rows: Columns `source`, `formula` and `split`, the source's own.
+
+    Returns:
+        Split names, shape (n_rows,); empty for rows of other sources, and for all rows if
+        the model comes from elsewhere.
+    """
+    places = np.full(len(rows), "", dtype="<U5")
+    if card.training:
+        is_own = np.isin(rows["source"].to_pylist(), card.data.sources)
+        own = rows.filter(pa.array(is_own))
+        config = TrainingConfig.model_validate(card.training).split
+        formulas, given = own["formula"].to_pylist(), own["split"].to_pylist()
+        places[is_own] = assign_splits(formulas, given, config)
+    return places

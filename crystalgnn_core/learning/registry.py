@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import logging
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pydantic import TypeAdapter, ValidationError
 
 from crystalgnn_core.base import FrozenModel
-from crystalgnn_core.errors import IntegrityError, ModelError
+from crystalgnn_core.errors import IntegrityError, ModelError, printable
 from crystalgnn_core.learning.cards import CARD, ModelCard, read_card
 from crystalgnn_core.storage.files import read_json, write_json
 from crystalgnn_core.storage.locks import locked
+from crystalgnn_core.storage.paths import local_path
 from crystalgnn_core.wording import describe_store, did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
+    from pathlib import Path
 
 logger = logging.getLogger(__name__)
 LOCK_SECONDS = 30
@@ -127,13 +128,17 @@ class Registry:
             DownloadError: The file of a published model cannot be downloaded as expected.
             TransientError: Its host cannot be reached.
         """
+        if printable(reference) != reference:
+            raise ModelError(
+                f"model {reference}: the path is no Unicode; rename the folder"
+            )
         if reference.endswith(FOREIGN):
             from crystalgnn_core.learning.conversion import convert  # loads torch
 
-            return convert(Path(reference).expanduser())
+            return convert(local_path(reference))
         if reference.partition(":")[0] == "champion":
             return self.folder / self._named_champion(reference)
-        for folder in (self.folder / reference, Path(reference).expanduser()):
+        for folder in (self.folder / reference, local_path(reference)):
             if (folder / CARD).is_file():
                 return folder
         # loads an HTTP client
@@ -152,6 +157,12 @@ class Registry:
             f"{_listed(known)}), nor published (`crystalgnn models pretrained` lists them)"
             f"{did_you_mean(reference, names)}"
         )
+
+    def lacks_champion(self, reference: str) -> bool:
+        """Return whether a reference names a champion that there is not, or not yet."""
+        name, has_key, key = reference.partition(":")
+        champions = self.champions()
+        return name == "champion" and (key not in champions if has_key else not champions)
 
     def _named_champion(self, reference: str) -> str:
         """Return the id of `champion`, if there is one alone, or of `champion:KEY`."""

@@ -27,8 +27,8 @@ TABLES = ("records", "rejects")
 ADVICE = dict.fromkeys(FOLDERS, "the next run rebuilds it") | {
     "ingests": "restore it, or delete it and ingest the source again",
     "models": "restore it, or delete it and train again",
-    "screens": "screen again",
-    "prescreens": "screen again",
+    "screens": "screen again, or delete it",
+    "prescreens": "screen again, or delete it",
 }
 
 
@@ -71,11 +71,11 @@ def check_store(store: Path) -> Iterator[Checked]:
                 yield _check_table(top)
         elif kind in ("models", "screens", *SHARDS):
             for folder in sorted(top.glob("[!.]*/")):
-                yield _check_files(list(folder.rglob("*")), f"{kind}/{folder.name}")
-            if any(files := [path for path in top.glob("*") if path.is_file()]):
-                yield _check_files(files, kind)
+                yield _check_files(folder, "**/*", f"{kind}/{folder.name}")
+            if any(path.is_file() for path in top.glob("*")):
+                yield _check_files(top, "*", kind)
         elif top.is_dir():
-            yield _check_files(list(top.rglob("*")), kind)
+            yield _check_files(top, "**/*", kind)
 
 
 def _check_table(folder: Path) -> Checked:
@@ -85,7 +85,7 @@ def _check_table(folder: Path) -> Checked:
     if not any(found.values()):
         try:
             with delta.damage_named(folder):
-                uris = delta.files_of(DeltaTable(folder))
+                uris = delta.files_of(DeltaTable(delta.address_of(folder)))
                 files = [folder / path.name for path in uris]
         except IntegrityError as error:
             found[folder] = str(error).partition("; ")[0]
@@ -100,14 +100,27 @@ def _check_table(folder: Path) -> Checked:
     return Checked(area=folder.name, n_sound=n_rows, unit="rows", damages=damages)
 
 
-def _check_files(given: Sequence[Path], area: str) -> Checked:
+def _check_files(folder: Path, pattern: str, area: str) -> Checked:
     """Compare files with all that is said of them."""
     kind = area.partition("/")[0]
-    files = [
-        path
-        for path in given
-        if path.is_file() and not path.name.startswith(".") and path.parent.name != "jobs"
-    ]
+    found = _problems_of_files(folder, pattern, kind)
+    if any(found.values()):  # or a run has replaced or removed them meanwhile
+        again = _problems_of_files(folder, pattern, kind)
+        found = {path: problem and again.get(path) for path, problem in found.items()}
+    superseded = (path for path in found if path.as_posix().endswith(TOMBSTONES))
+    return Checked(
+        area=area,
+        n_sound=sum(problem is None for problem in found.values()),
+        unit="files",
+        n_superseded=sum(_n_rows(path) for path in superseded if not found[path]),
+        damages=_damages(found, ADVICE[kind]),
+    )
+
+
+def _problems_of_files(folder: Path, pattern: str, kind: str) -> dict[Path, str | None]:
+    """Return what is wrong with each file that is there or should be; None if nothing."""
+    given = list(folder.glob(pattern))
+    files = [path for path in given if path.is_file() and not _is_passing(path, folder)]
     found: dict[Path, str | None] = {}
     allowed = _listed_digests({path.parent for path in given}, found)
     for path in files:
@@ -126,14 +139,13 @@ def _check_files(given: Sequence[Path], area: str) -> Checked:
     for path, choices in allowed.items():
         if path.is_file() or not all(REMOVED in known[-1:] for known in choices):
             found[path] = found.get(path) or _file_problem(path, choices)
-    superseded = (path for path in files if path.as_posix().endswith(TOMBSTONES))
-    return Checked(
-        area=area,
-        n_sound=sum(problem is None for problem in found.values()),
-        unit="files",
-        n_superseded=sum(_n_rows(path) for path in superseded if not found.get(path)),
-        damages=_damages(found, ADVICE[kind]),
-    )
+    return found
+
+
+def _is_passing(path: Path, folder: Path) -> bool:
+    """Return whether a file is a list, a lock, or of something that is being made."""
+    parts = path.relative_to(folder).parts
+    return any(part.startswith(".") or part == "jobs" for part in parts)
 
 
 def _listed_digests(

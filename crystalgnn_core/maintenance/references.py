@@ -56,6 +56,8 @@ def digests_in(path: Path, kind: str) -> dict[Path, str]:
     """
     try:
         content = json.loads(path.read_bytes())
+    except FileNotFoundError:  # a run has removed it meanwhile
+        return {}
     except ValueError as error:
         raise IntegrityError(f"is not valid JSON ({error})") from error
     try:

@@ -33,10 +33,12 @@ ElementProperty = Literal[
     "electron_affinity",
     "melting_point",
 ]
-Count = Annotated[int, Field(ge=1)]
-Grid = Annotated[int, Field(ge=2)]
-Length = Annotated[float, Field(gt=0)]
-Start = Annotated[float, Field(ge=0)]
+MOST_FEATURES = 2**16  # far beyond any use; a damaged card cannot ask for all memory
+Count = Annotated[int, Field(ge=1, le=MOST_FEATURES)]
+Layers = Annotated[int, Field(ge=1, le=1000)]
+Grid = Annotated[int, Field(ge=2, le=MOST_FEATURES)]
+Length = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Start = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Readout = Literal["mean", "sum", "max", "set2set"]
 
 

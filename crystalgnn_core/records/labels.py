@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import re
+from contextlib import suppress
+from decimal import Decimal
 from numbers import Real
 from typing import TYPE_CHECKING, Literal
 
@@ -18,7 +20,9 @@ if TYPE_CHECKING:
     from crystalgnn_core.records.schema import RawRecord
 
 LabelRequirement = Literal["all", "any", "none"]
-MISSING_WORDS = frozenset({"", "-", "na", "n/a", "<na>", "nan", "none", "null"})
+MISSING_WORDS = frozenset(
+    {"", "-", "--", "?", "na", "n/a", "n.a.", "#n/a", "#na", "<na>", "nan", "none", "null"}
+)
 _IMPLAUSIBLE = re.compile(r"(\w+) is ([-+.e\d]+)[^,]*, expected [^;]*; check the unit")
 CLASS_WORDS = {"true": 1.0, "false": 0.0}
 
@@ -36,17 +40,22 @@ def label_value(value: object) -> float | None:
         return None
     if isinstance(value, float):  # most are; `Real` below is slow to ask
         return None if math.isnan(value) else float(value) + 0.0  # -0.0 and 0.0 are one
+    if isinstance(value, bytes):
+        value = value.decode("utf-8", errors="replace")
     if isinstance(value, str):
-        value = None if value.strip().lower() in MISSING_WORDS else _number_in(value)
-        if value is None:
+        with suppress(ValueError):  # most are
+            if "_" not in value and not math.isnan(number := float(value)):
+                return number + 0.0
+        if value.strip().lower() in MISSING_WORDS:
             return None
-    if isinstance(value, bool) or not isinstance(value, Real):
+        value = _number_in(value)
+    if isinstance(value, bool) or not isinstance(value, Real | Decimal):
         raise RecordError(
             "invalid_label", f"label {value!r} is not a number; fix the source"
         )
     try:
         number = float(value) + 0.0  # -0.0 and 0.0 are the same label
-    except OverflowError as error:  # an integer of hundreds of digits
+    except (OverflowError, ValueError) as error:  # an integer of hundreds of digits
         raise RecordError(
             "invalid_label", "label is not a number that fits into 64 bits; fix the source"
         ) from error
@@ -64,6 +73,8 @@ def class_value(value: object) -> float | None:
     """
     if isinstance(value, bool | np.bool_):
         return float(value)
+    if isinstance(value, bytes):
+        value = value.decode("utf-8", errors="replace")
     if isinstance(value, str) and value.strip().lower() in CLASS_WORDS:
         return CLASS_WORDS[value.strip().lower()]
     number = label_value(value)
@@ -140,10 +151,10 @@ def check_requirement(
 
 
 def _number_in(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError as error:
-        raise RecordError(
-            "invalid_label",
-            f"label {text[:40]!r} is not a number; give a number or leave the field empty",
-        ) from error
+    with suppress(ValueError):
+        if "_" not in text:  # which Python skips
+            return float(text.replace("\N{MINUS SIGN}", "-"))
+    advice = "give a number or leave the field empty"
+    if "," in text:  # 1,234 may be a thousand
+        advice = "write decimals with a point, and thousands without a comma"
+    raise RecordError("invalid_label", f"label {text[:40]!r} is not a number; {advice}")

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from crystalgnn_core.errors import ConfigError
+from crystalgnn_core.storage.paths import local_path
 
 
 def cache_folder() -> Path:
@@ -16,7 +17,7 @@ def cache_folder() -> Path:
     """
     chosen = os.environ.get("CRYSTALGNN_CACHE")
     if chosen:
-        folder = Path(chosen).expanduser()
+        folder = local_path(chosen)
         if folder.is_file():
             raise ConfigError(
                 f"CRYSTALGNN_CACHE is {chosen}, which is a file; name a folder, or unset it"

@@ -9,6 +9,7 @@ from email.utils import parsedate_to_datetime
 from functools import cache
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.request import getproxies
 
 from crystalgnn_core.errors import DownloadError
 
@@ -98,14 +99,10 @@ def open_answer(
 
     timeout = httpx.Timeout(seconds[1], connect=seconds[0])
     try:
-        with httpx.stream(
-            "GET",
-            url,
-            headers={**_IDENTITY, **headers},
-            timeout=timeout,
-            follow_redirects=True,
-            verify=_trusted(),
-        ) as response:
+        with (
+            make_client(timeout=timeout, follow_redirects=True) as client,
+            client.stream("GET", url, headers={**_IDENTITY, **headers}) as response,
+        ):
             yield response
     except httpx.TransportError as error:
         if isinstance(error, httpx.UnsupportedProtocol):
@@ -113,6 +110,25 @@ def open_answer(
         raise RetryableError(f"{type(error).__name__}: {error}".rstrip(": ")) from error
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         raise DownloadError(f"{url}: {error}") from error
+
+
+def make_client(**settings: Any) -> httpx.Client:  # noqa: ANN401  those of httpx
+    """Make a client that obeys the proxies of the environment.
+
+    Raises:
+        DownloadError: Their addresses are none, or the package for SOCKS is missing.
+    """
+    import httpx
+
+    try:
+        return httpx.Client(verify=_trusted(), **settings)
+    except (ImportError, ValueError, httpx.InvalidURL) as error:
+        names = ", ".join(f"{kind.upper()}_PROXY" for kind in getproxies() if kind != "no")
+        if isinstance(error, ImportError):
+            reason = "a SOCKS proxy needs the package httpx[socks]; install it"
+        else:
+            reason = f"{str(error).partition(' for ')[0]}; correct it"
+        raise DownloadError(f"{names}: {reason}, or unset the variable") from error
 
 
 @cache

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pandas as pd
-from pymatgen.core.structure_matcher import StructureMatcher
+from pymatgen.analysis.structure_matcher import StructureMatcher
 
 from crystalgnn_core.parallel import without_warnings
 from crystalgnn_core.records.crystal import structure_from_crystal

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from crystalgnn_core.errors import InputError, RecordError
+from crystalgnn_core.errors import InputError, RecordError, printable
 from crystalgnn_core.records.schema import RawRecord
 from crystalgnn_core.screening.input_ids import InputGroup, with_distinct_ids
 from crystalgnn_core.sources.formats import STRUCTURE_PATTERNS, is_table
@@ -35,7 +35,8 @@ from crystalgnn_core.sources.formats.structures import (
     unique_ids,
 )
 from crystalgnn_core.sources.formats.table_structures import read_table
-from crystalgnn_core.wording import near_path
+from crystalgnn_core.storage.paths import local_path
+from crystalgnn_core.wording import describe_missing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -68,7 +69,9 @@ def read_inputs(structures: Any) -> Iterator[RawRecord]:  # noqa: ANN401  see pr
     elif isinstance(structures, Iterable) and not _is_single(structures):
         named = ((None, structure) for structure in structures)
     else:
-        named = iter([(None, structures)])
+        for group in _groups_of(0, None, structures):
+            yield from group.records
+        return
     yield from with_distinct_ids(
         group._replace(place=index)
         for index, (name, structure) in enumerate(named)
@@ -81,7 +84,7 @@ def _groups_of(index: int, name: str | None, structure: Any) -> Iterator[InputGr
         records = read_structure_text(structure.text, name or structure.name)
         yield InputGroup(None, "", records)
     elif isinstance(structure, str | Path):
-        for group in _from_path(Path(structure).expanduser(), name):
+        for group in _from_path(local_path(structure), name):
             yield group if name is None else group._replace(path=None)
     else:
         own = str(index) if name is None else name
@@ -105,12 +108,14 @@ def _from_frame(frame: pd.DataFrame) -> Iterator[RawRecord]:
             "ids as its index"
         )
     named = next((name for name in ID_COLUMNS if name in columns), None)
+    if twice := [name for name in (found[0], named) if columns.count(str(name)) > 1]:
+        raise InputError(f"the table has several columns {twice[0]}; rename all but one")
     ids = _labels(frame.index) if named is None else list(map(read_id, frame[named]))
     counted = named is None and not any(ids)
     for number, (name, value) in enumerate(zip(ids, frame[found[0]], strict=True), start=1):
         own = str(number) if counted else name
-        if isinstance(value, str | dict | float | None):
-            content = structure_content(value, found[0], is_ragged=False)
+        if isinstance(value, str | bytes | dict | float | None) or value is pd.NA:
+            content = structure_content(value, found[0])
             yield from read_structures([StructureInput(own, f"row {number}", content)])
         else:
             yield _from_object(own, value)
@@ -149,10 +154,10 @@ def _from_path(path: Path, name: str | None) -> Iterator[InputGroup]:
         )
         yield InputGroup(path, "", rows)
     elif path.is_file():
-        own = stem_of(path.name) if name is None else name
+        own = printable(stem_of(path.name)) if name is None else name
         yield InputGroup(path, own, iter_structure_file(path, own))
     else:
-        raise InputError(f"{path}: no such file or folder{near_path(path)}")
+        raise InputError(describe_missing(path))
 
 
 def _from_object(name: str, structure: Any) -> RawRecord:  # noqa: ANN401  see predict

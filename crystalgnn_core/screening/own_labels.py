@@ -5,19 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+import pyarrow as pa
 
 from crystalgnn_core.errors import InputError
 from crystalgnn_core.learning.cards import read_card
-from crystalgnn_core.learning.config import TrainingConfig
+from crystalgnn_core.learning.lineage import splits_in
 from crystalgnn_core.learning.metrics import Metrics, compare
-from crystalgnn_core.learning.splits import assign_splits
+from crystalgnn_core.records.table.crystals import stream_crystals
 from crystalgnn_core.records.table.store import RecordStore
-from crystalgnn_core.screening.candidates import load_crystals
 from crystalgnn_core.screening.prediction import predict
 from crystalgnn_core.sources.base import in_chunks
 from crystalgnn_core.storage.shards import KEY
 from crystalgnn_core.targets import is_class, scheme_column
-from crystalgnn_core.wording import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -90,15 +89,7 @@ def judge_by_own_labels(
     """
     cards = [read_card(model) for model in models]
     targets = cards[0].scaler.targets
-    stored = RecordStore(store).source_counts()
-    chosen = tuple(sources) or tuple(sorted(stored))
-    for name in chosen:
-        if name not in stored:
-            raise InputError(
-                f"no source {name!r} in {store} (stored: "
-                f"{', '.join(sorted(stored)) or 'nothing'}); ingest it first"
-                f"{did_you_mean(name, stored)}"
-            )
+    chosen = tuple(sources) or tuple(sorted(RecordStore(store).source_counts()))
     rows = _labelled_rows(store, cards[0], chosen)
     is_seen = np.any([_is_seen(rows, card) for card in cards], axis=0)
     unseen = rows[~is_seen].reset_index(drop=True)
@@ -142,14 +133,24 @@ def _labelled_rows(store: Path, card: ModelCard, sources: Sequence[str]) -> pd.D
 
 
 def _is_seen(rows: pd.DataFrame, card: ModelCard) -> NDArray[np.bool_]:
-    """Mark the rows of which a model knows the labels; of one from elsewhere none."""
-    if not card.training:
-        return np.zeros(len(rows), dtype=bool)
-    given = rows["split"].astype(object).where(rows["split"].notna(), None)
-    split = TrainingConfig.model_validate(card.training).split
-    places = assign_splits(rows["formula"].to_list(), given.to_list(), split)
-    own = rows["source"].isin(card.data.sources).to_numpy()
-    return np.asarray(own & (places != "test"), dtype=bool)
+    """Mark the rows of which a model may know the labels; of one from elsewhere none.
+
+    Sources of the bases of a fine-tuned model count whole, except those that it shares with
+    them under the same split.
+    """
+    columns = rows[["source", "formula", "split"]]
+    table = pa.Table.from_pandas(columns, preserve_index=False)
+    places = splits_in(card, table)
+    is_seen = (places != "") & (places != "test")
+    base = card.base
+    shared = set(card.data.sources)
+    while base is not None:
+        if any(base.n_seen.values()):
+            shared = set()
+        learned = {facts.source for facts in base.data_sources} - shared
+        is_seen |= rows["source"].isin(learned).to_numpy()
+        base = base.base
+    return is_seen
 
 
 def _predict(
@@ -158,10 +159,11 @@ def _predict(
     """Return predictions in the order of the rows."""
     import pandas as pd
 
-    tables = []
-    for digests in in_chunks(dict.fromkeys(rows[KEY]), CHUNK):
-        crystals = load_crystals(store, sources, digests)
-        tables.append(predict(crystals, str(model), store=store))
+    crystals = stream_crystals(store, sources, set(rows[KEY]))
+    tables = [
+        predict(dict(chunk), str(model), store=store)
+        for chunk in in_chunks(crystals, CHUNK)
+    ]
     if not tables:
         return pd.DataFrame(columns=["status", *read_card(model).scaler.targets])
     made = pd.concat(tables).set_index("material_id")

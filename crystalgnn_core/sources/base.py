@@ -14,6 +14,7 @@ from crystalgnn_core.errors import SourceError
 from crystalgnn_core.records.checks.plausibility import ImplausibleLabels
 from crystalgnn_core.records.labels import LabelRequirement
 from crystalgnn_core.storage.files import FileRef
+from crystalgnn_core.storage.paths import local_path
 from crystalgnn_core.wording import near_path
 
 if TYPE_CHECKING:
@@ -158,6 +159,14 @@ class SourceConfig(FrozenModel):
     def target_names(self) -> tuple[str, ...]:
         """Return the targets for which this source can hold labels."""
 
+    def label_engine(self) -> dict[str, str]:
+        """Name what computes the labels here, such as releases and digests of tables.
+
+        Where one of them is another than at the last version that was accepted, the change
+        gate asks about every label that moved. Parts of the source should depend on it.
+        """
+        return {}
+
     def place(self) -> str | None:
         """Return the address or path that is kept with the records as their provenance."""
         found = (getattr(self, name, None) for name in ("url", "endpoint", "path"))
@@ -203,7 +212,7 @@ def require_paths(source: str, *paths: str | None) -> None:
         SourceError: One does not.
     """
     for path in paths:
-        if path is not None and not Path(path).expanduser().exists():
+        if path is not None and not local_path(path).exists():
             raise SourceError(
                 f"source {source}: no file or folder {path}{near_path(Path(path))}"
             )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from functools import cached_property
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
@@ -20,17 +20,24 @@ from crystalgnn_core.sources.base import (
     in_chunks,
     require_paths,
 )
+from crystalgnn_core.sources.energies.engine import correction_engine
 from crystalgnn_core.sources.energies.formation import (
     FormationEnergy,
     check_run_type,
     formation_energy_of,
 )
 from crystalgnn_core.sources.formats import VASP_RUN
-from crystalgnn_core.sources.formats.folders import find_files
-from crystalgnn_core.sources.formats.parsing import refused_row
+from crystalgnn_core.sources.formats.folders import (
+    find_files,
+    note_name,
+    noted_file,
+    printable_ids,
+)
+from crystalgnn_core.sources.formats.parsing import reading_file, refused_row
 from crystalgnn_core.sources.formats.structures import existing, unchanged
 from crystalgnn_core.sources.formats.vasprun import VaspRun, read_vasp_run
 from crystalgnn_core.sources.ingest.origins import (
+    CHANGED,
     origin_of,
     plan_by_file,
     readers_digest,
@@ -61,6 +68,8 @@ class VaspSource(SourceConfig):
         source_version: Release of the data; None takes the digest of each file.
     """
 
+    reading_version: ClassVar[int] = 1  # gaps are those of the occupations
+
     kind: Literal["vasp"] = "vasp"
     path: Annotated[
         str, Field(description="a folder of runs, or a vasprun.xml"), NOT_CONTENT
@@ -83,6 +92,11 @@ class VaspSource(SourceConfig):
         formation = () if self.formation_energy is None else (FORMATION,)
         return (*formation, *self.label_schemes)
 
+    def label_engine(self) -> dict[str, str]:
+        """Name what computes corrections, and the version of the reader of bands."""
+        reader = {"reader of runs": str(self.reading_version)}
+        return reader | correction_engine(self.formation_energy)
+
     def check_ready(self) -> None:
         """Check that the path exists."""
         require_paths(self.name, self.path)
@@ -99,10 +113,14 @@ class VaspSource(SourceConfig):
             raise SourceError(
                 f"no VASP runs in {path}, expected names like {', '.join(self.pattern)}"
             )
-        names = [file.relative_to(folder).as_posix() for file in files]
+        ids = run_ids([file.relative_to(folder).as_posix() for file in files])
+        names = (note_name(file, folder) for file in files)
         digests = sha256_of_files(files, stored.folder / "digests.json")
-        entries = map(list, zip(names, run_ids(names), digests, strict=True))
-        shared = {"references": self._references(stored.folder)}
+        entries = map(list, zip(names, ids, digests, strict=True))
+        shared = {
+            "references": self._references(stored.folder),
+            "engine": self.label_engine(),
+        }
         payloads = [
             shared | {"runs": group} for group in in_chunks(entries, self.part_size)
         ]
@@ -113,15 +131,20 @@ class VaspSource(SourceConfig):
         path = existing(self.path)
         folder = path if path.is_dir() else path.parent
         references = part.payload["references"]
-        readers = readers_digest(references)
+        readers = readers_digest(references, part.payload["engine"])
         for entry in part.payload["runs"]:
             name, material_id, sha256 = entry
-            run = unchanged(folder / name, sha256)
+            path, state = noted_file(folder, name), sha256 and CHANGED
             try:
-                record = self._record(material_id, read_vasp_run(run), sha256, references)
+                path = unchanged(path, sha256)
+                state = sha256
+                with reading_file():
+                    run = read_vasp_run(path)
+                record = self._record(material_id, run, sha256, references)
             except RecordError as error:
                 record = refused_row(material_id, name, error)
-            yield record._replace(origin=(origin_of(entry, readers), ""))
+            origin = origin_of([name, material_id, state], readers)
+            yield record._replace(origin=(origin, ""))
 
     def _references(self, folder: Path) -> dict[str, float]:
         if self.formation_energy is None:
@@ -134,7 +157,7 @@ class VaspSource(SourceConfig):
         self, material_id: str, run: VaspRun, sha256: str, references: Mapping[str, float]
     ) -> RawRecord:
         calculation = run.calculation
-        check_run_type(calculation.run_type, self._accepted)
+        check_run_type(calculation.run_type, self._accepted, calculation.remark)
         gap = run.band_gap
         values = {
             "band_gap": gap,
@@ -146,6 +169,10 @@ class VaspSource(SourceConfig):
             labels[FORMATION] = formation_energy_of(
                 calculation, self.formation_energy, references
             )
+        n_found = sum(value is not None for value in labels.values())
+        n_needed = {"all": len(labels), "any": 1, "none": 0}[self.require_labels]
+        if run.no_gap and n_found < n_needed:
+            raise RecordError("missing_label", run.no_gap)
         return RawRecord(
             material_id,
             calculation.crystal,
@@ -180,9 +207,10 @@ def run_ids(names: Sequence[str]) -> list[str]:
     """
     paths = [PurePosixPath(name) for name in names]
     counts = Counter(path.parent for path in paths)
-    return [
+    ids = [
         str(path.parent)
         if counts[path.parent] == 1 and path.parent.name
         else str(path.parent / path.name.partition(".xml")[0])
         for path in paths
     ]
+    return printable_ids(ids)

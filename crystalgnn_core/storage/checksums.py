@@ -9,6 +9,7 @@ Who has changed a file on purpose deletes the list.
 
 from __future__ import annotations
 
+import logging
 import os
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
@@ -17,6 +18,7 @@ from zlib import crc32
 if TYPE_CHECKING:
     from pathlib import Path
 
+logger = logging.getLogger(__name__)
 LIST = ".sha256"
 REMOVED = "removed"
 N_LINES_KEPT = 2  # of one file: its present content, and that which replaces it
@@ -47,8 +49,8 @@ def list_file(folder: Path, name: str, digest: str) -> None:
 
 
 def remove_file(path: Path) -> None:
-    """Remove a file on purpose, if it is there."""
-    if path.is_file():
+    """Remove a file on purpose, if it is there; one that was lost is missed no more."""
+    if path.is_file() or is_lost(path):
         list_file(path.parent, path.name, REMOVED)
         path.unlink(missing_ok=True)
 
@@ -81,12 +83,17 @@ def is_listed(path: Path, digest: str, folder: Path | None = None) -> bool:
 
 
 def shorten(path: Path) -> None:
-    """Drop the older lines of a long list; no other process may write to its folder."""
+    """Drop older lines, and those of removed files, of a long list.
+
+    No other process may write to its folder.
+    """
     if path.stat().st_size < MANY_BYTES or listed(path.parent).n_damaged:
         return
     temporary = path.with_name(f".tmp-{path.name}")
     with temporary.open("wb") as stream:
         for name, digests in listed(path.parent).digests.items():
+            if digests[-1] == REMOVED:
+                continue
             stream.writelines(_line(name, one) for one in digests[-N_LINES_KEPT:])
         stream.flush()
         os.fsync(stream.fileno())
@@ -109,4 +116,11 @@ def _read(path: Path, _inode: int, _n_bytes: int, _mtime_ns: int) -> Listed:
             digests[name] = (*digests.get(name, ()), digest)
         else:
             n_damaged += 1
+    if n_damaged:
+        logger.warning(
+            "%s: %d damaged lines, so files of this folder are not compared; delete it if "
+            "`crystalgnn store check` finds nothing else",
+            path,
+            n_damaged,
+        )
     return Listed(digests, n_damaged)

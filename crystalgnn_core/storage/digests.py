@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 def sha256_of_files(files: Sequence[Path], note: Path) -> list[str]:
     """Return the SHA-256 of files; one whose state on disk was noted is not read.
 
+    Of a file that cannot be read, or is gone, it is empty.
+
     The state is size, inode, and the times of the last change of content (mtime) and of
     anything at all (ctime). Programs set mtime as they like, as copies do that keep dates;
     ctime is set by the system alone. A file that was touched just before it was read is not
@@ -35,13 +37,16 @@ def sha256_of_files(files: Sequence[Path], note: Path) -> list[str]:
     found: dict[str, list[str]] = {}
     digests = []
     for file in files:
-        path, state, changed = str(file.absolute()), *_state_of(file)
-        noted, sha256 = known.get(path, ("", ""))
-        if noted != state:
-            is_settled = changed < time.time() - SETTLED_SECONDS
-            sha256 = file_sha256(file)
-            state = state if is_settled else ""
-        found[path] = [state, sha256]
+        try:
+            path, state, changed = str(file.absolute()), *_state_of(file)
+            noted, sha256 = known.get(path, ("", ""))
+            if noted != state:
+                is_settled = changed < time.time() - SETTLED_SECONDS
+                sha256 = file_sha256(file)
+                state = state if is_settled else ""
+            found[path] = [state, sha256]
+        except OSError:
+            sha256 = ""
         digests.append(sha256)
     if found != known:
         write_note(note, found)

@@ -18,9 +18,10 @@ import pyarrow.parquet as pq
 from pydantic import ValidationError
 
 from crystalgnn_core.base import FrozenModel
-from crystalgnn_core.errors import InputError, IntegrityError
+from crystalgnn_core.errors import InputError, IntegrityError, printable
 from crystalgnn_core.storage.checksums import LIST, is_listed, list_file
 from crystalgnn_core.storage.moved import in_place
+from crystalgnn_core.storage.paths import local_path
 from crystalgnn_core.storage.usage import TEMPORARY, hold_store_of
 
 if TYPE_CHECKING:
@@ -136,9 +137,12 @@ def require_writable(target: Path) -> None:
     """Check that a file or folder can be written at a place, as far as that can be seen.
 
     Raises:
-        InputError: The nearest folder above that exists may not be written, or is a file.
+        InputError: The nearest folder above that exists may not be written, or is a file;
+            or the path is no Unicode.
     """
-    path = target.expanduser().absolute()
+    path = local_path(target).absolute()
+    if printable(str(path)) != str(path):
+        raise InputError(f"{target}: the path is no Unicode; choose another place")
     there = path if path.is_dir() else next(p for p in path.parents if p.exists())
     if not there.is_dir():
         raise InputError(f"{target}: {there} is a file; choose another place")

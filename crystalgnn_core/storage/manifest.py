@@ -130,7 +130,8 @@ class Manifest:
     def set_tombstones(self, digests: Iterable[str]) -> None:
         """Make the tombstones those of the given structures; write only what differs."""
         superseded = sorted(digests)
-        is_intact = is_as_written(self.folder / TOMBSTONES) or not superseded
+        path = self.folder / TOMBSTONES
+        is_intact = is_as_written(path) or not (superseded or path.is_file())
         if not is_intact or set(superseded) != self.tombstones():
             table = pa.table({KEY: pa.array(superseded, pa.string())})
-            write_table(self.folder / TOMBSTONES, table)
+            write_table(path, table)

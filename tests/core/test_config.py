@@ -121,6 +121,15 @@ def test_the_place_that_gave_a_bad_value_is_named(write):
     entry = {"kind": "files", "name": "a/b", "path": "x"}
     assert refuse(file, options={"sources": [entry]}).startswith("--name: use letters")
     assert refuse(file, store="").startswith("--store: is empty")
+    halves = [f"training.split.{name}_fraction=0.6" for name in ("val", "test")]
+    message = refuse(write("training: {epochs: 3}"), halves)
+    assert message.startswith(f"--set '{halves[1]}': training")
+    window = "screening.score.gap_window=[3,1]"
+    message = refuse(file, [window], options={"screening": {"name": "x"}})
+    assert message.startswith(f"--set '{window}': screening")
+    column = {"column": "gap", "label_scheme": "x", "at_most": 0}
+    entry = {"kind": "files", "name": "t", "path": "t.csv", "targets": {"band_gap": column}}
+    assert refuse(file, options={"sources": [entry]}).startswith("--source: band_gap is")
 
 
 def test_items_of_a_list_are_set_by_position(write):
@@ -140,6 +149,10 @@ def test_an_override_without_key_or_value_is_explained(override):
 @pytest.mark.parametrize("key", ["sources.0.name", "sources.3", "0"])
 def test_a_position_without_a_list_is_explained(key):
     assert "there is no list in which" in refuse(overrides=[f"{key}=x"])
+
+
+def test_a_value_that_yaml_cannot_make_is_refused():
+    assert "month must be in 1..12" in refuse(overrides=["screening.name=2026-13-45"])
 
 
 def test_an_override_that_is_no_yaml_is_refused():
@@ -171,6 +184,9 @@ def test_many_mistakes_fit_into_one_line(write):
         ("sources: [{kind: cake}]", "cake"),
         ("training: {targets: [volume]}", "training.targets.0: unknown target 'volume'"),
         ("training: {targets: []}", "training.targets: no target is named"),
+        ("training: {2026-01-01: x}", "column 12: 2026-01-01 is no text as a key; put it"),
+        ("sources: {No: 1}", "No is no text as a key; put it in quotes"),
+        ("store: !!int x", "not valid YAML (invalid literal for int"),
         ("schedule: {timezone: Mars/Olympus}", "schedule.timezone: no such time zone"),
         ("schedule: {timezone: ../etc}", "schedule.timezone: no such time zone"),
         (

@@ -1,19 +1,16 @@
 """A user's own labels: networks trained on them, and published weights beside these."""
 
 import csv
-import shutil
 
 import pytest
 import yaml
 
-from crystalgnn_core.learning.pretrained import download_folder
 from crystalgnn_core.learning.registry import Registry
-from crystalgnn_core.models.published.catalogue import get_published
 from crystalgnn_core.records.crystal import structure_from_crystal
 from crystalgnn_core.screening.candidates import load_crystals, read_candidates
 from crystalgnn_core.sources.ingest.run import ingest_source
 from crystalgnn_core.sources.synthetic.source import SyntheticSource
-from tests.paths import WEIGHTS
+from tests.published import put_in_cache
 from tests.tiny import TINY
 
 ENERGY, GAP = "formation_energy_per_atom", "band_gap"
@@ -36,21 +33,10 @@ NETWORKS = {
 
 
 @pytest.fixture
-def cache(tmp_path, monkeypatch):
-    """Put published files into the cache, as a user without a network does."""
+def fill_cache(tmp_path, monkeypatch):
+    """Give the function that puts published files into a cache of this test."""
     monkeypatch.setenv("CRYSTALGNN_CACHE", str(tmp_path / "cache"))
-
-    def fill(name):
-        entry = get_published(name)
-        folder = download_folder(entry)
-        folder.mkdir(parents=True, exist_ok=True)
-        for file in entry.files:
-            path = WEIGHTS / entry.network / file.name
-            if not path.is_file():
-                pytest.skip(f"published weights are not at hand: {path.name}")
-            shutil.copyfile(path, folder / file.name)
-
-    return fill
+    return put_in_cache
 
 
 @pytest.fixture
@@ -99,10 +85,10 @@ def with_model(job, kind, path):
 
 
 def test_published_weights_are_judged_by_own_labels_beside_the_champion(
-    run, own_store, cache
+    run, own_store, fill_cache
 ):
-    cache("cgcnn-mp2018-formation-energy")
-    cache("cgcnn-mp2018-bulk-modulus")
+    fill_cache("cgcnn-mp2018-formation-energy")
+    fill_cache("cgcnn-mp2018-bulk-modulus")
     where = ("--store", own_store.path)
     shown = ok(run("evaluate", "--model", "cgcnn-mp2018-formation-energy", *where))
     assert "cgcnn-mp2018-formation-energy on labels of synthetic-1" in shown
@@ -134,10 +120,10 @@ def test_a_model_of_the_store_is_judged_by_its_split_or_by_a_source(run, own_sto
 @pytest.mark.slow  # four trainings through the command line
 @pytest.mark.xdist_group("prefect")
 def test_four_networks_learn_from_own_labels_with_published_weights_beside_them(
-    run, job, cache, tmp_path
+    run, job, fill_cache, tmp_path
 ):
     for name in PUBLISHED:
-        cache(name)
+        fill_cache(name)
     store = tmp_path / "store"
     where = ("--store", store)
     ok(run("ingest", "--config", job))

@@ -101,6 +101,7 @@ def test_what_answers_in_place_of_a_server_is_named(status, kind, body, words):
             "http://127.0.0.1:{}/api",
             "^http://127.0.0.1:.*no Prefect server answers .*start",
         ),
+        ("http://LOCALHOST:{}/api", "no Prefect server answers"),
         ("127.0.0.1:{}/api", "missing an 'http://'"),
         ("http://127.0.0.1:port/api", "Invalid port"),
         ("http://someone:secret@127.0.0.1:{}/api", "^http://127.0.0.1:"),  # no password

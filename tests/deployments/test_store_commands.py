@@ -117,3 +117,22 @@ def test_a_store_that_is_not_there_is_an_error(run, command):
     outcome = run("store", command, "--store", "none")
     assert outcome.code == 2
     assert "no store none; give its folder with --store" in outcome.err
+
+
+def test_a_store_named_like_an_address_is_used_by_every_command(own_store, run, tmp_path):
+    """Libraries for Delta tables and Parquet files take the name for an address."""
+    own_store.path.rename(tmp_path / "run:1")
+    assert "synthetic" in run("records", "show", "--store", "run:1").out
+    assert own_store.champion in run("models", "list", "--store", "run:1").out
+    for command in (["store", "compact"], ["store", "check"], ["evaluate"], ["doctor"]):
+        outcome = run(*command, "--store", "run:1")
+        assert outcome.code == 0, outcome
+
+
+def test_doctor_and_every_command_refuse_the_name_of_a_store(run, tmp_path):
+    (tmp_path / "50%25").mkdir()
+    for command in (["records", "show"], ["models", "list"], ["store", "check"]):
+        outcome = run(*command, "--store", "50%25")
+        assert (outcome.code, outcome.err.count("\n")) == (2, 1)
+        assert "no store can be in a folder whose path holds '%25'" in outcome.err
+    assert "no store can be in" in " ".join(run("doctor", "--store", "50%25").out.split())

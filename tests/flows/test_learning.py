@@ -127,6 +127,15 @@ def test_a_model_below_its_floor_is_not_promoted_and_every_place_says_so(tiny_co
     assert (again.decision, again.screened) == (done.decision, None)
     assert Registry(config.store_path).champions() == {}
 
+    # a champion that is named is waited for, in place of an error after the training
+    screening = config.screening.model_copy(update={"models": ("champion",)})
+    waiting = config.model_copy(update={"screening": screening})
+    done = pipeline(waiting)
+    assert (done.screened, retrain(waiting).screened) == (None, None)
+    assert done.stages[-1].note == (
+        "no champion yet (champions: none); nothing is screened (skipped)"
+    )
+
 
 def test_retrain_screens_with_the_champion_of_its_own_targets(tiny_config, monkeypatch):
     from flows import learning

@@ -9,9 +9,13 @@ import pytest
 from crystalgnn_core.config import PipelineConfig
 from crystalgnn_core.errors import InputError, ModelError
 from crystalgnn_core.learning.registry import Registry
+from crystalgnn_core.records.checks.validation import rejects_table
+from crystalgnn_core.records.schema import RejectedRecord
+from crystalgnn_core.records.table.store import RecordStore
 from crystalgnn_core.reporting.screen import report_screen
 from crystalgnn_core.screening.config import ScoreConfig
 from crystalgnn_core.storage.files import require_writable
+from deployments.options import require_stored
 from flows.readiness import check_screening, check_training
 from tests.core.worlds import SCREENING, screen, train
 
@@ -42,6 +46,28 @@ def check(config):
 def test_a_job_that_has_all_it_needs_passes_and_leaves_no_trace(tmp_path):
     check(config_of(tmp_path / "store"))
     assert not (tmp_path / "store").exists()
+
+
+@pytest.mark.parametrize("name", ["champion", "champion:band_gap [synthetic]"])
+def test_a_champion_may_be_named_before_the_first_training(tmp_path, name):
+    settings = {
+        "sources": ["mine"],
+        "models": [name],
+        "prescreen": {"models": [name], "keep": 5},
+    }
+    config = config_of(tmp_path / "store", screening=settings)
+    check_screening(config, trains=True)
+    with pytest.raises(ModelError, match="no champion"):
+        check_screening(config)
+
+
+def test_a_source_of_which_all_was_refused_is_known(store):
+    reject = RejectedRecord("bad", "a.cif", "ingest", "no_atoms", "empty")
+    rejects = rejects_table([reject])
+    RecordStore(store).replace_rejects("bad", "ingest", rejects)
+    config = config_of(store, sources=[], screening={"sources": ["bad"]})
+    check_screening(config, trains=True)
+    require_stored(config, ["bad"], "screening.sources")
 
 
 @pytest.mark.parametrize("weight", [0.0, 1.0])

@@ -13,6 +13,7 @@ from crystalgnn_core.models.base import (
     Count,
     ElementNetworkConfig,
     Grid,
+    Layers,
     Length,
     NodeFeatures,
     Readout,
@@ -51,8 +52,8 @@ class ALIGNNConfig(ElementNetworkConfig):
     kind: Literal["alignn"] = "alignn"
     hidden_width: Count = 256
     embedding_width: Count = 64
-    n_line_convolutions: Annotated[int, Field(ge=0)] = 4
-    n_convolutions: Count = 4
+    n_line_convolutions: Annotated[int, Field(ge=0, le=1000)] = 4
+    n_convolutions: Layers = 4
     n_distance_features: Grid = 80
     n_angle_features: Grid = 40
     basis_start: Annotated[Start, ADDED_LATER] = 0.0
@@ -64,7 +65,7 @@ class ALIGNNConfig(ElementNetworkConfig):
     node_features: NodeFeatures = "table"
     readout: Annotated[Readout, ADDED_LATER] = "mean"
     query_width: Annotated[Count, ADDED_LATER] = 64
-    n_passes: Annotated[Count, ADDED_LATER] = 3
+    n_passes: Annotated[Layers, ADDED_LATER] = 3
 
     def default_graph(self) -> GraphConfig:
         """Return the graphs that it learns from: shells, and edges both ways."""

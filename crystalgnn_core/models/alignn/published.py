@@ -14,15 +14,15 @@ import torch
 
 from crystalgnn_core.errors import ModelError
 from crystalgnn_core.models.alignn.published_settings import (
-    UnsupportedError,
     graph_config,
     network_config,
     target_and_scheme,
 )
 from crystalgnn_core.models.published.model import PublishedModel
+from crystalgnn_core.models.published.opening import checked_state, load_torch, opening
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
     from pathlib import Path
 
     from torch import Tensor
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from crystalgnn_core.models.alignn.config import ALIGNNConfig
 
 NOT_CHECKED = "not checked against a real archive"
-_ADVICE = ("Weights only load failed", "Please file an issue", "torch.load")  # of torch
 _UNREADABLE = (  # what zipfile and json raise; RuntimeError: encrypted, unknown method
     zipfile.BadZipFile,
     zlib.error,
@@ -40,7 +39,7 @@ _UNREADABLE = (  # what zipfile and json raise; RuntimeError: encrypted, unknown
     RuntimeError,
     ValueError,
 )
-_MOST_BYTES = 2**31  # unpacked; the published checkpoints have 50 MB
+_MOST_BYTES = 2**29  # unpacked; the published checkpoints have 50 MB
 
 
 def read_alignn(path: Path) -> PublishedModel:
@@ -53,24 +52,15 @@ def read_alignn(path: Path) -> PublishedModel:
     Raises:
         ModelError: No such file, no such archive, or a network that is not built here.
     """
-    archive = _read_archive(path)
-    settings = archive.settings
-    try:
+    with opening(path, "archive of the ALIGNN code"):
+        archive = _read_archive(path)
+        settings = archive.settings
         config = network_config(settings)
         graph = graph_config(settings)
-        state = _read_state(archive.checkpoint)
-        weights = _used_weights(state, config)
+        weights = _used_weights(_read_state(archive.checkpoint), config)
         target, scheme = target_and_scheme(path.name, settings)
         factor = settings.get("target_multiplication_factor") or 1.0
         std = 1.0 / float(factor)
-    except UnsupportedError as error:
-        raise ModelError(f"{path}: {error}") from error
-    except Exception as error:
-        # torch raises what the damage leads to: UnpicklingError, RuntimeError, EOFError ...
-        raise ModelError(
-            f"{path}: no archive of the ALIGNN code that is safe to read "
-            f"({type(error).__name__}: {_reason(error)})"
-        ) from error
     return PublishedModel(
         config=config,
         graph=graph,
@@ -88,13 +78,6 @@ def read_alignn(path: Path) -> PublishedModel:
         is_linear=True,
         remarks=(NOT_CHECKED,),
     )
-
-
-def _reason(error: Exception) -> str:
-    """Return what an error found; torch puts advice before it, which is no good here."""
-    lines = (line.strip() for line in str(error).splitlines())
-    found = (line for line in lines if line and not any(a in line for a in _ADVICE))
-    return next(found, "")
 
 
 class _Archive(NamedTuple):
@@ -169,26 +152,17 @@ def _count_rows(archive: zipfile.ZipFile) -> dict[str, int]:
     return {}
 
 
-class _Ignored:
-    """Stands for anything but tensors in a checkpoint; does nothing, holds nothing."""
-
-    def __new__(cls, *_: object) -> _Ignored:
-        return super().__new__(cls)
-
-    def __setstate__(self, _: object) -> None:
-        """Take a state and forget it."""
-
-
 def _read_state(checkpoint: bytes) -> dict[str, Tensor]:
     """Read the weights; names of code in the pickle stand for things that do nothing."""
-    foreign = torch.serialization.get_unsafe_globals_in_checkpoint(io.BytesIO(checkpoint))
-    stand_ins: list[Callable[..., Any] | tuple[Callable[..., Any], str]] = [
-        (type("_Ignored", (_Ignored,), {}), name) for name in foreign
-    ]
-    with torch.serialization.safe_globals(stand_ins):
-        content = torch.load(io.BytesIO(checkpoint), map_location="cpu", weights_only=True)
+    stream = io.BytesIO(checkpoint)
+    foreign = torch.serialization.get_unsafe_globals_in_checkpoint(stream)
+    content = load_torch(stream, tuple(foreign))
+    if not isinstance(content, dict):
+        raise TypeError(f"its checkpoint holds a {type(content).__name__}")
     state = content.get("model", content)
-    return {name: value for name, value in state.items() if torch.is_tensor(value)}
+    return checked_state(
+        {name: value for name, value in state.items() if torch.is_tensor(value)}
+    )
 
 
 def _used_weights(state: Mapping[str, Tensor], config: ALIGNNConfig) -> dict[str, Tensor]:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from crystalgnn_core.graphs.config import GraphConfig
 from crystalgnn_core.models.alignn.config import ALIGNNConfig
+from crystalgnn_core.models.published.opening import UnsupportedError
 from crystalgnn_core.records.label_schemes import JARVIS_OPTB88VDW, MBJ, MP_LEGACY
 
 if TYPE_CHECKING:
@@ -37,10 +38,6 @@ _SCHEMES = {
     "megnet2": MP_LEGACY,
 }
 _MODIFIED_BECKE_JOHNSON = "mbj_bandgap"
-
-
-class UnsupportedError(Exception):
-    """A setting of the archive for which nothing is built here."""
 
 
 def network_config(settings: Mapping[str, Any]) -> ALIGNNConfig:

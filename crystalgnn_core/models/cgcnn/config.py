@@ -9,9 +9,11 @@ from pydantic import model_validator
 from crystalgnn_core.base import ADDED_LATER
 from crystalgnn_core.graphs.config import GraphConfig
 from crystalgnn_core.models.base import (
+    MOST_FEATURES,
     Count,
     ElementNetworkConfig,
     Grid,
+    Layers,
     Length,
     NodeFeatures,
     Readout,
@@ -44,9 +46,9 @@ class CGCNNConfig(ElementNetworkConfig):
 
     kind: Literal["cgcnn"] = "cgcnn"
     atom_width: Count = 64
-    n_convolutions: Count = 3
+    n_convolutions: Layers = 3
     hidden_width: Count = 128
-    n_hidden: Count = 1
+    n_hidden: Layers = 1
     basis_start: Start = 0.0
     basis_stop: Length = 8.0
     n_gaussians: Annotated[Grid | None, ADDED_LATER] = None
@@ -55,7 +57,7 @@ class CGCNNConfig(ElementNetworkConfig):
     node_features: NodeFeatures = "table"
     readout: Annotated[Readout, ADDED_LATER] = "mean"
     query_width: Annotated[Count, ADDED_LATER] = 64
-    n_passes: Annotated[Count, ADDED_LATER] = 3
+    n_passes: Annotated[Layers, ADDED_LATER] = 3
 
     @model_validator(mode="before")
     @classmethod
@@ -78,6 +80,10 @@ class CGCNNConfig(ElementNetworkConfig):
 
     @model_validator(mode="after")
     def _basis_is_an_even_grid(self) -> Self:
+        if self.n_centers > MOST_FEATURES:
+            raise ValueError(
+                f"basis_step {self.basis_step} makes {self.n_centers} Gaussians"
+            )
         if self.n_gaussians not in (None, self.n_centers):
             raise ValueError(
                 f"n_gaussians {self.n_gaussians} contradicts basis_step {self.basis_step}, "

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import torch
-
 from crystalgnn_core.errors import ModelError
 from crystalgnn_core.graphs.config import GraphConfig
 from crystalgnn_core.models.cgcnn.config import CGCNNConfig
 from crystalgnn_core.models.elements import N_ELEMENT_FEATURES
 from crystalgnn_core.models.published.model import PublishedModel
+from crystalgnn_core.models.published.opening import (
+    checked_scale,
+    checked_state,
+    load_torch,
+    opening,
+)
 from crystalgnn_core.targets import get_target
 
 if TYPE_CHECKING:
@@ -35,8 +39,7 @@ _FILES = {
     # the authors' README: metal (1) or semiconductor (0)
     "semi-metal-classification": "is_metal",
 }
-# what values of another type or shape than the code writes lead to
-_ODD = (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
+_STATES = ("state_dict", "model_state_dict")  # of the code, and of forks
 TASKS: tuple[TargetKind, ...] = ("regression", "classification")
 
 
@@ -52,13 +55,13 @@ def read_cgcnn(path: Path) -> PublishedModel:
     Raises:
         ModelError: No such file, no such checkpoint, or one for another task.
     """
-    content = _load(path)
-    try:
-        state, settings = content["state_dict"], content["args"]
+    with opening(path, "checkpoint of the CGCNN code"):
+        content = _load(path)
+        state, settings = checked_state(content["state_dict"]), content["args"]
         normalizer = content["normalizer"]
-        config = _cgcnn_config(state, settings)
+        config = _cgcnn_config(state)
         kind = _task(path, settings)
-        scale = float(normalizer["mean"]), float(normalizer["std"])
+        scale = checked_scale(float(normalizer["mean"]), float(normalizer["std"]))
         used = {name: state[name] for name in state if "num_batches" not in name}
         weights = _single_output(used) if kind == "classification" else used
         best = content.get("best_mae_error")
@@ -69,11 +72,6 @@ def read_cgcnn(path: Path) -> PublishedModel:
         }
         epoch = int(content.get("epoch", 0))
         target = _target(path, settings, kind)
-    except _ODD as odd:
-        raise ModelError(
-            f"{path}: no checkpoint of the CGCNN code ({type(odd).__name__}: {odd}); "
-            "expected state_dict, normalizer and args"
-        ) from odd
     mean, std = scale if kind == "regression" else (0.0, 1.0)
     return PublishedModel(
         config=config,
@@ -120,28 +118,31 @@ def _target(path: Path, settings: Mapping[str, Any], kind: TargetKind) -> str | 
 
 
 def _load(path: Path) -> dict[str, Any]:
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError as error:
-        raise ModelError(f"{path}: no such file") from error
-    except Exception as error:
-        # torch raises what the damage leads to: UnpicklingError, RuntimeError, EOFError ...
-        first = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise ModelError(f"{path}: no checkpoint that is safe to read: {first}") from error
+    with path.open("rb") as stream:
+        content = load_torch(stream)
     if not isinstance(content, dict):
         raise ModelError(f"{path}: holds a {type(content).__name__}, not a checkpoint")
+    given = next((name for name in _STATES if name in content), "state_dict")
+    content = {"state_dict" if name == given else name: content[name] for name in content}
+    missing = [name for name in ("state_dict", "normalizer", "args") if name not in content]
+    if missing:
+        held = ", ".join(map(str, list(content)[:5])) or "nothing"
+        raise ModelError(
+            f"{path}: no checkpoint of the CGCNN code: it holds {held}, but no "
+            f"{' and no '.join(missing)}"
+        )
     return content
 
 
-def _cgcnn_config(state: Mapping[str, Tensor], settings: Mapping[str, Any]) -> CGCNNConfig:
+def _cgcnn_config(state: Mapping[str, Tensor]) -> CGCNNConfig:
     """Read the sizes off the weights, and see that the features are those of the code."""
-    config = CGCNNConfig(
-        atom_width=int(settings["atom_fea_len"]),
-        n_convolutions=int(settings["n_conv"]),
-        hidden_width=int(settings["h_fea_len"]),
-        n_hidden=int(settings["n_h"]),
-    )
     width, n_inputs = state["embedding.weight"].shape
+    config = CGCNNConfig(
+        atom_width=width,
+        n_convolutions=len({name.split(".")[1] for name in state if "convs." in name}),
+        hidden_width=len(state["conv_to_fc.weight"]),
+        n_hidden=1 + len({name.split(".")[1] for name in state if "fcs." in name}),
+    )
     edge_width = state["convs.0.fc_full.weight"].shape[1] - 2 * width
     if (n_inputs, edge_width) != (N_ELEMENT_FEATURES, config.n_centers):
         raise ValueError(

@@ -9,6 +9,9 @@ from pydantic import Field
 from crystalgnn_core.graphs.config import GraphConfig
 from crystalgnn_core.models.base import Count, NetworkConfig
 
+Positive = Annotated[int, Field(ge=1)]
+Widths = Annotated[tuple[Count, ...], Field(min_length=1, max_length=1000)]
+
 if TYPE_CHECKING:
     from crystalgnn_core.models.composition.mlp import CompositionMLP
     from crystalgnn_core.models.composition.trees import CompositionTrees
@@ -31,7 +34,7 @@ class CompositionMLPConfig(CompositionConfig):
     """
 
     kind: Literal["composition_mlp"] = "composition_mlp"
-    widths: Annotated[tuple[Count, ...], Field(min_length=1)] = (256, 256, 128)
+    widths: Widths = (256, 256, 128)
     with_fractions: bool = True
 
     def build(self, n_targets: int) -> CompositionMLP:
@@ -58,11 +61,11 @@ class CompositionTreesConfig(CompositionConfig):
     """
 
     kind: Literal["composition_trees"] = "composition_trees"
-    n_trees: Count = 400
-    n_class_trees: Count = 100
+    n_trees: Positive = 400
+    n_class_trees: Positive = 100
     learning_rate: Annotated[float, Field(gt=0)] = 0.1
     max_leaves: Annotated[int, Field(ge=2)] = 31
-    min_leaf_rows: Count = 20
+    min_leaf_rows: Positive = 20
     l2_regularization: Annotated[float, Field(ge=0)] = 0.0
 
     def build(self, n_targets: int) -> CompositionTrees:

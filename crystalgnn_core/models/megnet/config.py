@@ -10,6 +10,7 @@ from crystalgnn_core.models.base import (
     Count,
     ElementNetworkConfig,
     Grid,
+    Layers,
     Length,
     NodeFeatures,
     Start,
@@ -45,7 +46,7 @@ class MEGNetConfig(ElementNetworkConfig):
     width: Count = 32
     hidden_width: Count = 64
     n_state: Count = 2
-    n_blocks: Count = 3
+    n_blocks: Layers = 3
     n_gaussians: Grid = 100
     basis_start: Annotated[Start, ADDED_LATER] = 0.0
     basis_stop: Length = 5.0
@@ -53,7 +54,7 @@ class MEGNetConfig(ElementNetworkConfig):
     node_features: NodeFeatures = "embedding"
     readout: Annotated[Literal["set2set", "mean", "sum"], ADDED_LATER] = "set2set"
     query_width: Count = 16
-    n_passes: Count = 3
+    n_passes: Layers = 3
 
     def default_graph(self) -> GraphConfig:
         """Return the graphs that it learns from: all within 4 angstrom."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import TYPE_CHECKING, Any
 
 import h5py
@@ -13,6 +14,12 @@ from crystalgnn_core.errors import ModelError
 from crystalgnn_core.graphs.config import GraphConfig
 from crystalgnn_core.models.megnet.config import MEGNetConfig
 from crystalgnn_core.models.published.model import PublishedModel
+from crystalgnn_core.models.published.opening import (
+    UnsupportedError,
+    checked_scale,
+    opening,
+    read_text,
+)
 from crystalgnn_core.targets import get_target
 
 if TYPE_CHECKING:
@@ -33,6 +40,7 @@ _TARGETS = {
 # the file: 1 for a band gap above zero, 0 for none
 _INVERTED = "band gap classifier"
 _FUNCTIONS = {"phi_e": "e", "phi_v": "v", "phi_u": "u"}
+_GRAPH = "CrystalGraph"
 _KINDS = ("atoms", "bonds", "state")
 N_DENSE, N_LAYERS = 2, 3  # of the inputs of a block, of each of its functions
 
@@ -44,22 +52,20 @@ def read_megnet(path: Path) -> PublishedModel:
         ModelError: One of the files is missing or is not what that code writes.
     """
     settings = _settings(path)
-    try:
+    with opening(path, "model of the MEGNet code"):
         with h5py.File(path) as content:
+            _check_size(content.attrs.get_id("model_config"), path)
             layers = json.loads(content.attrs["model_config"])["config"]["layers"]
+            _check_built(layers, settings)
             config, graph = _configs(layers, settings)
-            arrays = _Arrays(content["model_weights"])
+            arrays = _Arrays(content["model_weights"], path)
             weights = _weights(arrays, config)
             kind = _kind(layers)
             mean, std = _scale(settings)
-    except FileNotFoundError as error:
-        raise ModelError(f"{path}: no such file") from error
-    except (OSError, KeyError, TypeError, ValueError, IndexError) as error:
-        raise ModelError(
-            f"{path}: no model of the MEGNet code ({type(error).__name__}: {error})"
-        ) from error
-    metadata = settings.get("metadata", {})
-    name = str(metadata.get("name", "")).lower()
+        metadata = settings.get("metadata") or {}
+        name = str(metadata.get("name", "")).lower()
+        stated = metadata.get("metric value") if metadata.get("metric") == "mae" else None
+        error = None if stated is None else float(stated)
     if kind == "classification" and name == _INVERTED:
         weights |= {key: -weights[key] for key in ("output.4.weight", "output.4.bias")}
     return PublishedModel(
@@ -72,7 +78,7 @@ def read_megnet(path: Path) -> PublishedModel:
         std=std,
         elements=tuple(range(1, len(weights["embedding.weight"]))),
         n_rows={},
-        error=metadata.get("metric value") if metadata.get("metric") == "mae" else None,
+        error=error,
         error_split="test",
         epoch=0,
     )
@@ -80,20 +86,39 @@ def read_megnet(path: Path) -> PublishedModel:
 
 def _settings(path: Path) -> dict[str, Any]:
     beside = path.with_name(path.name + ".json")
-    try:
-        content = json.loads(beside.read_text(encoding="utf-8"))
-        # older versions of that code write "convertor"
-        graph = content.get("graph_converter") or content["graph_convertor"]
-        return {**content, "graph": graph}
-    except FileNotFoundError as error:
+    if not beside.is_file():
         raise ModelError(
             f"{beside}: no such file; a MEGNet model is a .hdf5 file with a .hdf5.json "
             "beside it"
-        ) from error
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ModelError(
-            f"{beside}: not the settings of a MEGNet model ({error})"
-        ) from error
+        )
+    with opening(beside, "file with the settings of a MEGNet model"):
+        content = json.loads(read_text(beside))
+        # older versions of that code write "convertor"
+        graph = content.get("graph_converter") or content["graph_convertor"]
+        return {**content, "graph": graph}
+
+
+def _check_built(layers: list[dict[str, Any]], settings: dict[str, Any]) -> None:
+    """Refuse networks and graphs of that code that are not built here, by name."""
+    n_embeddings = sum(layer["class_name"] == "Embedding" for layer in layers)
+    if n_embeddings != 1:
+        raise UnsupportedError(
+            f"{n_embeddings} embeddings, of the elements and of a state such as the "
+            "fidelity of the label (as in mf_2020); one of the elements is built here"
+        )
+    graph = settings["graph"].get("@class", _GRAPH)
+    if graph != _GRAPH:
+        raise UnsupportedError(
+            f"its graphs are {graph}, as of molecules (qm9) or disordered crystals; only "
+            f"{_GRAPH} is built here"
+        )
+
+
+def _check_size(attribute: h5py.h5a.AttrID | h5py.Dataset, path: Path) -> None:
+    """Refuse values that declare more bytes than their file holds."""
+    n_bytes = math.prod(attribute.shape) * attribute.dtype.itemsize
+    if n_bytes > path.stat().st_size:
+        raise ValueError(f"it declares an array of {n_bytes:,} bytes, more than it holds")
 
 
 def _target(name: str, kind: TargetKind) -> str | None:
@@ -115,7 +140,7 @@ def _scale(settings: dict[str, Any]) -> tuple[float, float]:
     scaler = settings.get("target_scaler") or {}
     if not scaler.get("is_intensive", True):
         raise ValueError("values of a whole cell, expected some that do not grow with it")
-    return float(scaler.get("mean", 0.0)), float(scaler.get("std", 1.0))
+    return checked_scale(float(scaler.get("mean", 0.0)), float(scaler.get("std", 1.0)))
 
 
 def _configs(
@@ -151,8 +176,8 @@ def _configs(
 class _Arrays:
     """The arrays of a Keras file by layer and name; Keras repeats the layer's name."""
 
-    def __init__(self, content: h5py.Group) -> None:
-        self._content = content
+    def __init__(self, content: h5py.Group, path: Path) -> None:
+        self._content, self._path = content, path
 
     def matrix(self, layer: str, name: str) -> Tensor:
         """Return a kernel as torch has it, shape (n_outputs, n_inputs)."""
@@ -160,8 +185,9 @@ class _Arrays:
 
     def vector(self, layer: str, name: str) -> Tensor:
         """Return an array as it is."""
-        folder = self._content[layer][layer]
-        return torch.from_numpy(np.asarray(folder[name], dtype=np.float32))
+        data = self._content[layer][layer][name]
+        _check_size(data, self._path)
+        return torch.from_numpy(np.asarray(data, dtype=np.float32))
 
 
 def _weights(arrays: _Arrays, config: MEGNetConfig) -> dict[str, Tensor]:

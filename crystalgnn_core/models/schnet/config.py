@@ -10,6 +10,7 @@ from crystalgnn_core.models.base import (
     Count,
     ElementNetworkConfig,
     Grid,
+    Layers,
     Length,
     NodeFeatures,
     Start,
@@ -42,7 +43,7 @@ class SchNetConfig(ElementNetworkConfig):
     kind: Literal["schnet"] = "schnet"
     atom_width: Count = 64
     filter_width: Count = 64
-    n_interactions: Count = 6
+    n_interactions: Layers = 6
     n_gaussians: Grid = 50
     basis_start: Annotated[Start, ADDED_LATER] = 0.0
     basis_stop: Annotated[Length | None, ADDED_LATER] = None

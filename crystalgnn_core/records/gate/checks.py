@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pyarrow.compute as pc
 
 from crystalgnn_core.records.gate.comparison import Comparison
+from crystalgnn_core.records.gate.engine import check_engine
 from crystalgnn_core.records.gate.label_checks import (
     check_means,
     check_moves,
@@ -167,6 +168,7 @@ CHECKS: tuple[Check, ...] = (
     check_new_labels,
     check_schemes,
     check_repeats,
+    check_engine,
     check_moves,
     check_means,
     check_ranges,

@@ -17,7 +17,7 @@ from crystalgnn_core.targets import is_class
 
 if TYPE_CHECKING:
     from crystalgnn_core.records.gate.profile import RecordProfile
-    from crystalgnn_core.records.gate.report import GateConfig, GateReport
+    from crystalgnn_core.records.gate.report import Engines, GateConfig, GateReport
     from crystalgnn_core.records.gate.unit_errors import ExplainedPairs, Values
     from crystalgnn_core.records.table.diff import RowChanges
 
@@ -48,6 +48,7 @@ class Comparison:
         rows: What differs row by row; None when that is not known.
         config: Thresholds.
         largest: The report on the version with the most rows since the last acceptance.
+        engines: What computed the labels of both, where that is not the same.
     """
 
     before: RecordProfile
@@ -55,6 +56,7 @@ class Comparison:
     rows: RowChanges | None
     config: GateConfig
     largest: GateReport | None = None
+    engines: Engines | None = None
 
     @property
     def is_much_lost(self) -> bool:

@@ -187,6 +187,8 @@ def _hint(
     target: str, factor: float, n_sites: float = N_SITES, others: tuple[str, ...] = ()
 ) -> str:
     """Name what makes labels about so many times as large, the likeliest first."""
+    if factor <= 0.0:
+        return ""
     typical, near = TYPICAL[target], []
     for entry in UNIT_ERRORS:
         if target in entry.targets:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+from pydantic import Field
+
 from crystalgnn_core.base import FrozenModel
 from crystalgnn_core.records.gate.judge import judge
 from crystalgnn_core.records.gate.profile import RecordProfile
@@ -28,6 +30,8 @@ class GateEntry(FrozenModel):
         profile: What the rows looked like; None for versions that are not compared again.
         acceptance: Who accepted it, if it was suspicious.
         is_announced: Whether its event was emitted.
+        engine: What computed its labels; empty where nothing here did, or in entries of
+            older versions.
     """
 
     report: GateReport
@@ -36,6 +40,7 @@ class GateEntry(FrozenModel):
     profile: RecordProfile | None
     acceptance: Acceptance | None = None
     is_announced: bool = False
+    engine: dict[str, str] = Field(default_factory=dict)
 
     @property
     def is_accepted(self) -> bool:
@@ -50,11 +55,13 @@ class GateHistory(FrozenModel):
         source: Name of the source.
         entries: One for each version of its rows.
         is_pending: Whether rows are, or may be, in the table that were not judged yet.
+        pending_engine: What computed their labels; None where that is not known.
     """
 
     source: str
     entries: tuple[GateEntry, ...] = ()
     is_pending: bool = False
+    pending_engine: dict[str, str] | None = None
 
     @property
     def last(self) -> GateEntry | None:

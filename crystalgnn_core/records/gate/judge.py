@@ -7,12 +7,18 @@ from typing import TYPE_CHECKING
 from crystalgnn_core.records.gate.checks import CHECKS
 from crystalgnn_core.records.gate.comparison import Comparison
 from crystalgnn_core.records.gate.first import check_first
-from crystalgnn_core.records.gate.report import Finding, GateConfig, GateReport, Verdict
+from crystalgnn_core.records.gate.report import (
+    Finding,
+    GateConfig,
+    GateReport,
+    Verdict,
+)
 from crystalgnn_core.records.gate.thresholds import SMALL_UPDATE
 
 if TYPE_CHECKING:
     from crystalgnn_core.records.gate.first import FirstVersion
     from crystalgnn_core.records.gate.profile import RecordProfile
+    from crystalgnn_core.records.gate.report import Engines
     from crystalgnn_core.records.table.diff import RowChanges
 
 
@@ -24,13 +30,15 @@ def judge(
     largest: GateReport | None = None,
     *,
     first: FirstVersion | None = None,
+    engines: Engines | None = None,
 ) -> GateReport:
     """Judge a version of a source by the one before, if there is one.
 
     Where the rows before are gone, so that it is not known what differs row by row,
     profiles alone are compared. `largest` reports on the version with the most rows since
     the last acceptance, against which small losses add up. A `first` version is judged by
-    what is known of inorganic crystals; without it, it is not judged.
+    what is known of inorganic crystals; without it, it is not judged. `engines` are what
+    computed the labels of both versions, where that is not the same.
     """
     if before is None or before.n_rows == 0:
         message = f"there was nothing before: 0 -> {after.n_rows:,} rows"
@@ -38,7 +46,7 @@ def judge(
         found = (*alarms, Finding(check="first", message=message))
         verdict: Verdict = "suspicious" if alarms else "large update"
         return _report(None, after, (after.n_rows, 0, 0), found, verdict)
-    given = Comparison(before, after, rows, config, largest)
+    given = Comparison(before, after, rows, config, largest, engines)
     checked = [finding for check in CHECKS for finding in check(given)]
     findings = tuple(sorted(checked, key=lambda entry: not entry.is_alarm))
     counts = _count(before, after, rows)

@@ -36,7 +36,7 @@ from crystalgnn_core.storage.files import is_as_written, read_json, write_text
 from crystalgnn_core.storage.locks import locked
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from contextlib import AbstractContextManager
     from pathlib import Path
 
@@ -82,18 +82,21 @@ class GateLog:
         return self._read()
 
     @contextmanager
-    def committing(self) -> Iterator[None]:
+    def committing(self, engine: Mapping[str, str] | None = None) -> Iterator[None]:
         """Change the rows inside, and judge them at the end; others wait for the report.
+
+        Args:
+            engine: What computes their labels.
 
         Raises:
             TransientError: Another process changes them for longer than a minute.
         """
         with self._committing():
-            self.begin()
+            self.begin(engine)
             yield
 
-    def begin(self) -> None:
-        """Note that rows are about to be committed, before they are.
+    def begin(self, engine: Mapping[str, str] | None = None) -> None:
+        """Note that rows are about to be committed, before they are, and what made them.
 
         Rows that were stored before there was a gate become the first version.
         """
@@ -103,7 +106,8 @@ class GateLog:
                 profile, table_id = self._profile()
                 if profile.n_rows:
                     entries = (entry_of_stored_rows(profile, table_id),)
-            self._write(entries, is_pending=True)
+            given = None if engine is None else dict(engine)
+            self._write(entries, is_pending=True, engine=given)
 
     def judge(self) -> GateReport:
         """Judge the rows in the table by the last version that is accepted, and keep that.
@@ -114,6 +118,8 @@ class GateLog:
             profile, table_id = self._profile()
             base, largest = history.accepted, history.largest
             rows = None if base is None else self._rows_since(base, profile, table_id)
+            earlier = {} if base is None else base.engine
+            engine = earlier if history.pending_engine is None else history.pending_engine
             report = judge(
                 None if base is None else base.profile,
                 profile,
@@ -121,16 +127,24 @@ class GateLog:
                 self.config,
                 None if largest is None else largest.report,
                 first=self._first_version(base, profile),
+                engines=None if engine == earlier else (earlier, engine),
             )
             entries, last = history.entries, history.last
             entry = GateEntry(
-                report=report, judged=datetime.now(UTC), table_id=table_id, profile=profile
+                report=report,
+                judged=datetime.now(UTC),
+                table_id=table_id,
+                profile=profile,
+                engine=engine,
             )
             if last is not None and not last.is_accepted and are_equal(last, entry):
                 entry = entry.model_copy(update={"is_announced": last.is_announced})
                 entries = (*entries[:-1], entry)
             elif report.verdict != "unchanged" or (last is not None and last is not base):
                 entries = (*entries, entry)
+            elif last is not None:  # of another engine, but the same rows
+                same = last.model_copy(update={"engine": engine})
+                entries = (*entries[:-1], same)
             self._write(entries, is_pending=False)
         return report
 
@@ -166,7 +180,10 @@ class GateLog:
                 reason=reason,
             )
             accepted = last.model_copy(update={"acceptance": acceptance})
-            self._write((*history.entries[:-1], accepted), is_pending=history.is_pending)
+            entries = (*history.entries[:-1], accepted)
+            self._write(
+                entries, is_pending=history.is_pending, engine=history.pending_engine
+            )
         return accepted.report
 
     def mark_announced(self) -> None:
@@ -174,7 +191,10 @@ class GateLog:
         with self._changing() as history:
             if history.entries:
                 last = history.entries[-1].model_copy(update={"is_announced": True})
-                self._write((*history.entries[:-1], last), is_pending=history.is_pending)
+                entries = (*history.entries[:-1], last)
+                self._write(
+                    entries, is_pending=history.is_pending, engine=history.pending_engine
+                )
 
     def _profile(self) -> tuple[RecordProfile, str | None]:
         """Profile the rows as they are in the newest version."""
@@ -224,8 +244,19 @@ class GateLog:
         with locked(lock, timeout=LOCK_SECONDS):
             yield self._read()
 
-    def _write(self, entries: tuple[GateEntry, ...], *, is_pending: bool) -> None:
-        history = GateHistory(source=self.source, entries=entries, is_pending=is_pending)
+    def _write(
+        self,
+        entries: tuple[GateEntry, ...],
+        *,
+        is_pending: bool,
+        engine: dict[str, str] | None = None,
+    ) -> None:
+        history = GateHistory(
+            source=self.source,
+            entries=entries,
+            is_pending=is_pending,
+            pending_engine=engine,
+        )
         history = history.without_old_profiles()
         write_text(self.path, history.model_dump_json(indent=1) + "\n")
         write_text(self.page, describe_history(history))

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 Verdict = Literal["unchanged", "small update", "large update", "suspicious"]
+Engines = tuple["Mapping[str, str]", "Mapping[str, str]"]
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 
 

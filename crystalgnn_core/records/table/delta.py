@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import logging
 from contextlib import contextmanager, suppress
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote
@@ -25,6 +26,7 @@ from crystalgnn_core.records.table.rows import content_digest
 from crystalgnn_core.storage.checksums import is_listed, list_file, listed
 from crystalgnn_core.storage.files import ROW_GROUP, digest_of_state, file_sha256
 from crystalgnn_core.storage.manifest import KEY
+from crystalgnn_core.storage.paths import require_store_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -44,7 +46,7 @@ def open_table(folder: Path, version: int | None = None) -> DeltaTable | None:
     if not is_table(folder):
         return None
     with damage_named(folder):
-        table = DeltaTable(folder)
+        table = DeltaTable(address_of(folder))
         newest = table.version()
         if version is not None:
             try:
@@ -60,6 +62,15 @@ def open_table(folder: Path, version: int | None = None) -> DeltaTable | None:
     return table
 
 
+def address_of(folder: Path) -> str:
+    """Return the address of a table; the library takes a mere path for one, as of `run:1`.
+
+    Raises:
+        InputError: The library cannot open a table there.
+    """
+    return require_store_name(folder).as_uri()
+
+
 def is_table(folder: Path) -> bool:
     """Return whether a folder holds a table; its log is verified.
 
@@ -70,7 +81,7 @@ def is_table(folder: Path) -> bool:
         problem = log_problem(path)
         if problem is not None:
             raise damaged(path, problem, folder)
-    if DeltaTable.is_deltatable(str(folder)):
+    if DeltaTable.is_deltatable(address_of(folder)):
         return True
     if any(folder.glob("*.parquet")):
         raise damaged(folder / LOG, "is missing", folder)
@@ -125,11 +136,11 @@ def file_problem(path: Path, *, fresh: bool = False) -> str | None:
     """
     if not path.is_file():
         return "is missing"
-    has_line = _has_line(path, path.parent)
+    has_line = _has_line(path, path.parent) and not listed(path.parent).n_damaged
     if has_line and not fresh:
         return _list_problem(path, path.parent, fresh=False)
     try:
-        wrong = wrong_rows(path)
+        wrong = wrong_rows(path) if fresh else _wrong_rows_of(digest_of_state(path), path)
     except (OSError, pa.ArrowException) as error:
         return f"cannot be read ({_one_line(error)})"
     if wrong:
@@ -153,13 +164,10 @@ def remove_uncommitted(folder: Path) -> None:
     """Remove files of rows whose commit was killed; nobody else may write to the table."""
     files = [path for path in folder.glob("*.parquet") if not _has_line(path, folder)]
     log = folder / LOG
-    if (
-        not files
-        or not (log / f"{0:020d}.json").is_file()
-        or any(log.glob("*.checkpoint*"))
-    ):
-        return  # or not all that was ever committed is known
-    text = "".join(path.read_text(encoding="utf-8") for path in log.glob("[0-9]*.json"))
+    commits = sorted(log.glob("[0-9]*.json"))
+    if not files or [int(path.stem) for path in commits] != list(range(len(commits))):
+        return  # not all that was ever committed is known
+    text = "".join(path.read_text(encoding="utf-8") for path in commits)
     for path in files:
         if quote(path.name) not in text:
             logger.info("%s: removed, as its commit was interrupted", path)
@@ -191,6 +199,12 @@ def damage_named(folder: Path) -> Iterator[None]:
         if type(error).__name__ != "PanicException":  # of Rust; nothing else is known of it
             raise
         raise damaged(folder, f"cannot be read ({_one_line(error)})", folder) from error
+
+
+@lru_cache(maxsize=10_000)
+def _wrong_rows_of(_digest: str, path: Path) -> list[str]:
+    """Look at rows once per process, also where nothing can be noted in the store."""
+    return wrong_rows(path)
 
 
 def wrong_rows(path: Path) -> list[str]:

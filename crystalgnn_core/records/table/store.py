@@ -16,8 +16,8 @@ from crystalgnn_core.base import FrozenModel
 from crystalgnn_core.errors import InputError, TransientError
 from crystalgnn_core.records.schema import record_schema, reject_schema, with_all_columns
 from crystalgnn_core.records.table.delta import (
+    address_of,
     damage_named,
-    is_table,
     list_new_files,
     open_table,
     remove_uncommitted,
@@ -108,6 +108,7 @@ class RecordStore:
         """
         # what differs is decided and committed as one
         with self._writing():
+            open_table(self.records_path)  # nothing is removed beside a damaged log
             remove_uncommitted(self.records_path)
             stored = keys_of(self.scan([source], KEY_COLUMNS))
             changes = compare_keys(stored, keys_of(tables(KEY_COLUMNS)))
@@ -138,11 +139,11 @@ class RecordStore:
             TransientError: Another writer committed at the same moment.
         """
         with self._writing(), _committing(self.rejects_path):
-            is_table(self.rejects_path)
+            open_table(self.rejects_path)
             remove_uncommitted(self.rejects_path)
             open_complete(self.rejects_path, reject_schema())
             write_deltalake(
-                self.rejects_path,
+                address_of(self.rejects_path),
                 rejects,
                 mode="overwrite",
                 predicate=f"source = '{source}' AND stage = '{stage}'",
@@ -241,6 +242,11 @@ class RecordStore:
         counts = pc.value_counts(self._column("source")).to_pylist()
         return {entry["values"]: entry["counts"] for entry in counts}
 
+    def source_names(self) -> set[str]:
+        """Return the names of the sources of which anything was kept or refused."""
+        refused = pc.unique(self.rejects()["source"]).to_pylist()
+        return {*self.source_counts(), *refused}
+
     def structure_digests(self) -> set[str]:
         """Return the structure digests of all records of all sources."""
         return set(pc.unique(self._column("structure_digest")).to_pylist())
@@ -264,7 +270,7 @@ def _committing(path: Path) -> Iterator[None]:
     """
     try:
         yield
-        list_new_files(DeltaTable(path), path)
+        list_new_files(DeltaTable(address_of(path)), path)
     except CommitFailedError as error:
         reason = str(error).partition("\n")[0]
         raise TransientError(

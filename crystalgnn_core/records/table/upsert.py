@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 from deltalake import DeltaTable, Schema, WriterProperties, write_deltalake
 
 from crystalgnn_core.records.schema import record_schema
+from crystalgnn_core.records.table.delta import address_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -80,7 +81,7 @@ def write_rows(path: Path, source: str, rows: Iterable[pa.Table], *, is_new: boo
     place: dict[str, Any] = {"mode": "append"}
     if not is_new:
         place = {"mode": "overwrite", "predicate": f"source = '{source}'"}
-    write_deltalake(path, _reader(rows), writer_properties=WRITING, **place)
+    write_deltalake(address_of(path), _reader(rows), writer_properties=WRITING, **place)
 
 
 def open_complete(path: Path, schema: pa.Schema) -> DeltaTable:
@@ -88,7 +89,7 @@ def open_complete(path: Path, schema: pa.Schema) -> DeltaTable:
 
     It is made if it is not there; columns that came into use later are added, empty.
     """
-    stored = DeltaTable.create(path, schema, mode="ignore")
+    stored = DeltaTable.create(address_of(path), schema, mode="ignore")
     present = {field.name for field in stored.schema().fields}
     wanted = Schema.from_arrow(schema).fields
     missing = [field for field in wanted if field.name not in present]

@@ -119,7 +119,7 @@ def formation_energy_of(
     Raises:
         RecordError: `incompatible_settings` or `missing_reference`.
     """
-    check_run_type(calculation.run_type, config.run_types)
+    check_run_type(calculation.run_type, config.run_types, calculation.remark)
     corrected = calculation.energy + correction_of(calculation, config)
     return formation_energy_per_atom(calculation.crystal, corrected, references)
 
@@ -164,18 +164,21 @@ def correction_of(calculation: Calculation, config: FormationEnergy) -> float:
     return mp2020_correction(calculation)
 
 
-def check_run_type(run_type: str | None, accepted: Iterable[str]) -> None:
+def check_run_type(run_type: str | None, accepted: Iterable[str], remark: str = "") -> None:
     """Check that a functional is among those accepted; none accepts all.
+
+    A remark says why the functional is taken for that.
 
     Raises:
         RecordError: `incompatible_settings`.
     """
     names = list(accepted)
     if names and run_type not in names:
+        found = f"{run_type or 'not stated'}{remark and f' ({remark})'}"
         raise RecordError(
             "incompatible_settings",
-            f"the run type is {run_type or 'not stated'}, expected {' or '.join(names)}; "
-            "give such calculations a source of their own, with their run_types",
+            f"the run type is {found}, expected {' or '.join(names)}; give such "
+            "calculations a source of their own, with their run_types",
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
 
     from crystalgnn_core.sources.formats.calculation import Calculation
 
+_MESH = 0.9  # share of the k-points that suffices, as in the Materials Project's own check
+_ROUNDING = 1e-3  # eV
 _FAMILY = "PAW_PBE"  # potentials of other functionals have the same symbols
 _KNOWN_DATA = ("oxide_type", "sulfide_type", "oxidation_states")
 
@@ -22,8 +25,8 @@ def mp2020_correction(calculation: Calculation) -> float:
     """Return the MP2020 correction of a cell in eV.
 
     Wang et al., Sci. Rep. 11, 15496 (2021), as pymatgen computes it. Run type, potentials
-    and Hubbard U must be those of the Materials Project; energy cut-off and k-points, which
-    the corrections take for granted, are not looked at.
+    and Hubbard U must be those of the Materials Project; where they are stated, cut-off and
+    k-points must be no fewer than its own, and nothing else may change energies.
 
     Raises:
         RecordError: `incompatible_settings`, the settings are others.
@@ -32,6 +35,7 @@ def mp2020_correction(calculation: Calculation) -> float:
     from pymatgen.entries.computed_entries import ComputedStructureEntry
 
     _check_potentials(calculation)
+    _check_inputs(calculation)
     structure = structure_from_crystal(calculation.crystal)
     parameters: dict[str, Any] = {
         "run_type": calculation.run_type,
@@ -59,6 +63,31 @@ def _scheme() -> MaterialsProject2020Compatibility:
     from pymatgen.entries.compatibility import MaterialsProject2020Compatibility
 
     return MaterialsProject2020Compatibility()
+
+
+def _check_inputs(calculation: Calculation) -> None:
+    """Check the settings of a run by those of the Materials Project's relaxations."""
+    from pymatgen.io.vasp.inputs import Kpoints
+    from pymatgen.io.vasp.sets import MPRelaxSet
+
+    inputs, found = calculation.inputs, list(calculation.inputs.unusual)
+    cutoff = float(MPRelaxSet.CONFIG["INCAR"]["ENCUT"])
+    if inputs.cutoff is not None and inputs.cutoff < cutoff - _ROUNDING:
+        found.append(f"the cut-off is {inputs.cutoff:g} eV, below {cutoff:g}")
+    if inputs.n_kpoints is not None:
+        structure = structure_from_crystal(calculation.crystal)
+        density = MPRelaxSet.CONFIG["KPOINTS"]["reciprocal_density"]
+        with parsing("a cell with k-points"):
+            mesh = Kpoints.automatic_density_by_vol(structure, density).kpts[0]
+        least = math.floor(_MESH * math.prod(mesh))
+        if inputs.n_kpoints < least:
+            found.append(f"the mesh has {inputs.n_kpoints} k-points, fewer than {least}")
+    if found:
+        raise RecordError(
+            "incompatible_settings",
+            f"MP2020 corrections take other settings: {'; '.join(found)}; repeat the "
+            "calculation with the Materials Project's settings",
+        )
 
 
 def _check_potentials(calculation: Calculation) -> None:

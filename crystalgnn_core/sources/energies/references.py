@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import logging
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from crystalgnn_core.errors import RecordError, SourceError
+from crystalgnn_core.sources.energies.engine import correction_engine
 from crystalgnn_core.sources.energies.formation import check_run_type, correction_of
 from crystalgnn_core.sources.energies.totals import calculation_of
 from crystalgnn_core.sources.formats import JSON_ROWS, VASP_RUN
 from crystalgnn_core.sources.formats.folders import find_files, matches
-from crystalgnn_core.sources.formats.json_rows import EntryFile, open_json_rows
+from crystalgnn_core.sources.formats.json_rows import JsonFile, open_json_rows
 from crystalgnn_core.sources.formats.vasprun import is_of_one_element, read_vasp_run
 from crystalgnn_core.sources.ingest.origins import readers_digest
 from crystalgnn_core.storage.digests import read_note, sha256_of_files, write_note
+from crystalgnn_core.storage.paths import local_path
+from crystalgnn_core.wording import describe_missing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from pathlib import Path
 
     from crystalgnn_core.sources.energies.formation import FormationEnergy
     from crystalgnn_core.sources.formats.calculation import Calculation
@@ -39,13 +42,16 @@ def reference_energies(config: FormationEnergy, folder: Path) -> dict[str, float
     references = config.references
     if references.path is None:
         return dict(references.energies)
-    path = Path(references.path).expanduser()
-    if not path.exists():
-        raise SourceError(f"formation_energy.references.path: no file or folder {path}")
+    path = local_path(references.path)
+    if not (path.is_file() or path.is_dir()):
+        raise SourceError(f"formation_energy.references.path: {describe_missing(path)}")
     patterns = (*VASP_RUN.patterns, *JSON_ROWS.patterns)
     files = find_files(path, patterns) if path.is_dir() else [path]
     digests = sha256_of_files(files, folder / "reference-digests.json")
-    note, settings = folder / "references.json", readers_digest(config.settings_digest())
+    note, settings = (
+        folder / "references.json",
+        readers_digest(config.settings_digest(), correction_engine(config)),
+    )
     known = (read_note(note) or {}).get(settings, {})
     found: dict[str, dict[str, float]] = {}
     for file, digest in zip(files, digests, strict=True):
@@ -97,7 +103,7 @@ def _calculations(file: Path) -> Iterator[tuple[str, Calculation]]:
 
 def _entries(file: Path) -> Iterator[tuple[str, Calculation]]:
     found = open_json_rows(file)
-    if not isinstance(found, EntryFile):
+    if not isinstance(found, JsonFile):
         return
     for part in found.slices(_SLICE):
         for given in found.rows(part):
@@ -124,6 +130,7 @@ def _energy_per_atom(calculation: Calculation, config: FormationEnergy) -> float
         dict.fromkeys(
             name for run in config.run_types for name in (run, run.split("+U")[0])
         ),
+        calculation.remark,
     )
     energy = calculation.energy + correction_of(calculation, config)
     return energy / len(calculation.crystal.atomic_numbers)

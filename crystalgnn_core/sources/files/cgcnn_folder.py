@@ -1,17 +1,21 @@
-"""Folders as CGCNN reads them: `<id>.cif` files and a table `id_prop.csv` without names."""
+"""Folders of CGCNN and ALIGNN: files, and a table `id_prop.csv` whose lines name them."""
 
 from __future__ import annotations
 
+from bisect import bisect_left
+from itertools import takewhile
 from typing import TYPE_CHECKING
 
-from crystalgnn_core.sources.formats.columns import ID_COLUMNS, read_id
-from crystalgnn_core.sources.formats.tables import CsvTable, Table, open_table
+from crystalgnn_core.sources.formats.columns import ID_COLUMNS, named_columns, read_id
+from crystalgnn_core.sources.formats.folders import find_files
+from crystalgnn_core.sources.formats.tables import LABEL_TABLE, CsvTable, Table, open_table
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-LABEL_TABLE = "id_prop.csv"
+    from crystalgnn_core.sources.formats.columns import TableColumns, TargetColumn
+
 _SLICE = 10_000  # rows that are read at a time
 
 
@@ -21,7 +25,9 @@ def label_table_of(folder: Path) -> Path | None:
     return table if table.is_file() else None
 
 
-def open_labels(path: Path, id_column: str | None = None) -> Table:
+def open_labels(
+    path: Path, columns: TableColumns, targets: Mapping[str, TargetColumn]
+) -> Table:
     """Open a table of labels; `id_prop.csv` has no names of columns, unless it has.
 
     Raises:
@@ -30,17 +36,44 @@ def open_labels(path: Path, id_column: str | None = None) -> Table:
     table = open_table(path)
     if path.name.lower() != LABEL_TABLE or not isinstance(table, CsvTable):
         return table
-    is_named = table.columns[0] in {*ID_COLUMNS, id_column} - {None, "0"}
+    asked = [target.column for target in targets.values()]
+    names = {name for name in (columns.material_id, *asked) if name and not name.isdigit()}
+    usual = named_columns(table.columns[:1], ID_COLUMNS, is_usual=True)
+    is_named = bool(usual) or not names.isdisjoint(table.columns)
     return table if is_named else CsvTable(path, has_names=False)
 
 
-def ids_without_file(table: Table, found: Iterable[str]) -> list[str]:
-    """List the ids of a table without names that have no structure, each once, in order."""
-    ids = table.columns[0]
-    rows = (row for part in table.slices(_SLICE) for row in table.rows(part, [ids]))
-    known = {"", *found}
-    return [name for name in dict.fromkeys(map(_first, rows)) if name not in known]
+def ids_in(table: Table, column: str) -> list[str]:
+    """List the ids of a table of labels, each once, in order."""
+    rows = (row for part in table.slices(_SLICE) for row in table.rows(part, [column]))
+    ids = dict.fromkeys(read_id(row.get(column)) for row in rows)
+    return [name for name in ids if name]
 
 
-def _first(row: dict[str, object]) -> str:
-    return read_id(next(iter(row.values()), ""))
+def files_of_lines(ids: Sequence[str], names: Sequence[str]) -> dict[str, list[str]]:
+    """Find the file that each line of `id_prop.csv` names.
+
+    CGCNN writes `9` for `9.cif`, ALIGNN the whole name of a file of any kind.
+
+    Args:
+        ids: First fields of the lines.
+        names: Files of the folder, relative to it.
+
+    Returns:
+        Id to file; to several if the id is what all of them begin with.
+    """
+    known, in_order = set(names), sorted(names)
+    found: dict[str, list[str]] = {}
+    for name in ids:
+        whole = name.removeprefix("./")
+        exact = [file for file in (whole, f"{whole}.cif") if file in known]
+        start = bisect_left(in_order, f"{whole}.")
+        others = takewhile(lambda file: file.startswith(f"{whole}."), in_order[start:])  # noqa: B023  used at once
+        found[name] = exact[:1] or list(others)
+    return found
+
+
+def names_in(folder: Path) -> list[str]:
+    """List the files of a folder, relative to it, whatever their kind."""
+    files = (path.relative_to(folder).as_posix() for path in find_files(folder, ["*"]))
+    return [name for name in files if name.lower() != LABEL_TABLE]

@@ -12,6 +12,7 @@ from crystalgnn_core.sources.energies.formation import formation_energy_of
 from crystalgnn_core.sources.energies.totals import calculation_of, run_type_of
 from crystalgnn_core.sources.formats.columns import find_columns, read_id
 from crystalgnn_core.sources.formats.parsing import refused_row
+from crystalgnn_core.sources.formats.tables import FAULT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -131,7 +132,7 @@ def label_rows(
         for row in table.rows(part, list(dict.fromkeys(places.values()))):
             values: dict[str, Any] = {name: row.get(at) for name, at in places.items()}
             material_id = read_id(values["material_id"])
-            if len(row) < len(set(places.values())):  # no place is sure but that of the id
+            if FAULT in row:  # no place is sure but that of the id
                 fault = f"on an uneven line of {table.path.name}"
                 values = dict.fromkeys(targets, fault)
             if material_id in labels:  # two answers to one question are none

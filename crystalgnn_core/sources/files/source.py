@@ -18,6 +18,7 @@ from crystalgnn_core.sources.base import (
     not_content,
     require_paths,
 )
+from crystalgnn_core.sources.energies.engine import correction_engine
 from crystalgnn_core.sources.energies.formation import FormationEnergy
 from crystalgnn_core.sources.files.cgcnn_folder import open_labels
 from crystalgnn_core.sources.files.labels import (
@@ -29,7 +30,12 @@ from crystalgnn_core.sources.files.labels import (
     with_labels,
     with_run_type,
 )
-from crystalgnn_core.sources.files.parts import file_inputs, label_table, payloads_of
+from crystalgnn_core.sources.files.parts import (
+    file_inputs,
+    label_table,
+    named_files,
+    payloads_of,
+)
 from crystalgnn_core.sources.formats import CIF, STRUCTURE_PATTERNS, is_table
 from crystalgnn_core.sources.formats.columns import TableColumns, TargetColumn, find_columns
 from crystalgnn_core.sources.formats.folders import find_unsupported
@@ -43,6 +49,7 @@ from crystalgnn_core.sources.ingest.origins import (
     readers_digest,
 )
 from crystalgnn_core.storage.files import file_sha256
+from crystalgnn_core.storage.paths import whole_path
 from crystalgnn_core.targets import TargetName
 
 if TYPE_CHECKING:
@@ -58,8 +65,7 @@ class FilesSource(SourceConfig):
 
     Attributes:
         path: A folder, one structure file, a `.parquet` or `.csv` table, or a file of many
-            structures with values beside them: extended XYZ, JSON lines, an ASE database,
-            or JSON of pymatgen's `ComputedStructureEntry`.
+            structures with values beside them: extended XYZ, an ASE database, or JSON.
         pattern: File names that count as structures in a folder, any letter case, packed
             or not.
         labels: Table that holds the labels of a folder's structures; a folder with CGCNN's
@@ -112,10 +118,24 @@ class FilesSource(SourceConfig):
         if self.pattern != STRUCTURE_PATTERNS or not path.is_dir():
             return []
         table = label_table(self, path)
-        is_cgcnn = self.labels is None and table is not None
-        found = find_unsupported(path, CIF.patterns if is_cgcnn else self.pattern)
-        own = None if table is None else table.resolve()
-        return [(name, why) for name, why in found if (path / name).resolve() != own]
+        own = None if table is None else whole_path(table)
+        if self.labels is not None or table is None:
+            found = list(find_unsupported(path, self.pattern))
+        else:
+            read, other = (
+                named_files(self, path, table),
+                f"no line of {table.name} names it",
+            )
+            found = [
+                (name, f"{name}: not read; {other}" if (path / name).exists() else why)
+                for name, why in find_unsupported(path, CIF.patterns)
+                if name not in read
+            ]
+        return [(name, why) for name, why in found if whole_path(path / name) != own]
+
+    def label_engine(self) -> dict[str, str]:
+        """Name what computes the corrections of energies."""
+        return correction_engine(self.formation_energy)
 
     def plan(self, stored: StoredSource) -> SourcePlan:
         """List the parts: ranges of rows, or groups of files that are new or changed.
@@ -130,7 +150,10 @@ class FilesSource(SourceConfig):
             from crystalgnn_core.sources.energies.references import reference_energies
 
             energies = reference_energies(self.formation_energy, stored.folder)
-            payloads = [payload | {"references": energies} for payload in payloads]
+            shared: dict[str, Any] = {"references": energies}
+            if engine := self.label_engine():
+                shared["engine"] = engine
+            payloads = [payload | shared for payload in payloads]
         if "files" not in payloads[0]:
             return SourcePlan(parts=tuple(starmap(self.make_part, enumerate(payloads))))
         beside = None
@@ -169,6 +192,7 @@ class FilesSource(SourceConfig):
         file = open_row_file(path)
         if file is None:
             raise changed(path)
+        file.structure_key = self.columns.structure
         inputs = file.rows(payload, self.columns.material_id)
         for chunk in in_chunks(inputs, BATCH_SIZE):
             for given, record in zip(chunk, read_structures(chunk), strict=True):
@@ -179,7 +203,8 @@ class FilesSource(SourceConfig):
         table = label_table(self, path)
         if table is not None and file_sha256(table) != payload["labels_sha256"]:
             raise changed(table)
-        labels, readers = self._labels(path), readers_digest(payload.get("references"))
+        labels = self._labels(path)
+        readers = readers_digest(payload.get("references"), payload.get("engine"))
         for chunk in in_chunks(file_inputs(folder, payload["files"]), BATCH_SIZE):
             records = read_structures([given for given, _ in chunk])
             for (given, entry), read in zip(chunk, records, strict=True):
@@ -197,7 +222,7 @@ class FilesSource(SourceConfig):
         table = label_table(self, path)
         if table is None:
             return None
-        opened = open_labels(table, self.columns.material_id)
+        opened = open_labels(table, self.columns, self.targets)
         return label_rows(opened, self.columns, self.targets)
 
     def _labels_digests(self, path: Path, material_ids: Sequence[str]) -> list[str]:

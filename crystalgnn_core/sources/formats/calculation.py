@@ -10,6 +10,20 @@ if TYPE_CHECKING:
     from crystalgnn_core.records.crystal import Crystal
 
 
+class RunInputs(NamedTuple):
+    """Settings of a run that energy corrections take for granted.
+
+    Attributes:
+        cutoff: Of the plane waves in eV; None where it is not stated.
+        n_kpoints: Points of the whole mesh; None where it is none, or not stated.
+        unusual: Others that change energies, in words.
+    """
+
+    cutoff: float | None = None
+    n_kpoints: int | None = None
+    unusual: tuple[str, ...] = ()
+
+
 class Calculation(NamedTuple):
     """A calculated total energy, and what is needed to correct and compare it.
 
@@ -21,6 +35,8 @@ class Calculation(NamedTuple):
         potcars: Titles of the potentials, such as `PAW_PBE Na_pv 19Sep2006`.
         correction: Correction of the cell in eV that came with the energy, or None.
         data: What else is known, such as `oxide_type`.
+        inputs: Settings of the run.
+        remark: Why the run type is as it is, where that has to be said.
     """
 
     crystal: Crystal
@@ -30,3 +46,5 @@ class Calculation(NamedTuple):
     potcars: tuple[str, ...] = ()
     correction: float | None = None
     data: Mapping[str, Any] = {}
+    inputs: RunInputs = RunInputs()
+    remark: str = ""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from decimal import Decimal
 from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,18 +19,24 @@ from crystalgnn_core.sources.formats.objects import (
     crystal_from_json,
     is_json,
 )
-from crystalgnn_core.sources.formats.parsing import refuse
+from crystalgnn_core.sources.formats.parsing import refuse, unreadable
+from crystalgnn_core.sources.formats.tables import LABEL_TABLE
 from crystalgnn_core.targets import get_target
 from crystalgnn_core.wording import did_you_mean
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Sequence
 
     from crystalgnn_core.records.crystal import Crystal
     from crystalgnn_core.sources.formats.tables import Table
 
-ID_COLUMNS = ("material_id", "candidate_id", "id")
-STRUCTURE_COLUMNS = ("cif", "structure")
+ID_COLUMNS = (
+    *("material_id", "candidate_id", "id", "jid", "qmof_id", "entry_id", "task_id"),
+    *("mat_id", "mp_id", "mpid", "oqmd_id", "auid", "immutable_id", "identifier"),
+    *("structure_id", "cod_id", "icsd_id"),
+)
+STRUCTURE_COLUMNS = ("cif", "structure", "atoms", "computed_structure_entry", "entry")
+_NO_IDS = frozenset({"nan", "None", "<NA>", "NaT"})  # as pandas writes a missing value
 
 
 def _name_of(value: object) -> object:
@@ -109,7 +117,8 @@ class TableColumns(FrozenModel):
     """Columns of a table; None takes the first usual name that is there.
 
     Attributes:
-        structure: CIF text, or JSON of a pymatgen structure or of JARVIS atoms.
+        structure: CIF text, or JSON of a pymatgen structure or of JARVIS atoms; in a JSON
+            file the key of it.
         material_id: Identifier; also keys the label table of a folder.
         split: `train`, `val` or `test`.
     """
@@ -136,50 +145,120 @@ def find_columns(
     Raises:
         ConfigError: A column is missing; the message lists those there are.
     """
-    usual = ID_COLUMNS if table.has_names else table.columns[:1]
-    found = {"material_id": pick_column(table, given.material_id, tuple(usual))}
+    usual = ID_COLUMNS if table.has_names else ()
+    if table.path.name.lower() == LABEL_TABLE:
+        usual = (*usual, table.columns[0])
+    found = {"material_id": pick_column(table, given.material_id, usual)}
     if with_structures:
         found["structure"] = pick_column(table, given.structure, STRUCTURE_COLUMNS)
-    if given.split is not None or "split" in table.columns:
+    if given.split is not None or named_columns(table.columns, ("split",), is_usual=True):
         found["split"] = pick_column(table, given.split, ("split",))
     for name, target in targets.items():
         found[name] = pick_column(table, target.column, ())
     return found
 
 
+def text_of(value: object) -> object:
+    """Decode bytes, and return anything else as it is.
+
+    Raises:
+        RecordError: The bytes are no UTF-8.
+    """
+    if not isinstance(value, bytes | bytearray | memoryview):
+        return value
+    try:
+        return bytes(value).decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise unreadable(
+            f"bytes that are no UTF-8 text (byte {error.start + 1}); store it as text"
+        ) from error
+
+
 def read_id(value: object) -> str:
-    """Read the cell of an identifier; empty if it is missing."""
-    if isinstance(value, float):  # a column of integers with gaps reads back as floats
-        if math.isnan(value):
+    """Read the cell of an identifier; empty if it is missing or none."""
+    if isinstance(value, str):
+        return "" if value in _NO_IDS else value.strip()
+    if isinstance(value, float | Decimal):  # integers with gaps read back as floats
+        if not math.isfinite(value):
             return ""
-        value = int(value) if value.is_integer() else value
-    return "" if value is None else str(value).strip()
+        value = int(value) if value == int(value) else value
+    if isinstance(value, bytes):
+        return value.decode("utf-8", errors="backslashreplace").strip()
+    if value is None or isinstance(value, Mapping | list):
+        return ""
+    found = str(value).strip()
+    return "" if found in _NO_IDS else found
 
 
 def structure_content(
-    value: object, column: str, *, is_ragged: bool
+    value: object, column: str, *, fault: str | None = None
 ) -> str | Callable[[], Crystal]:
-    """Return the CIF text in a cell of the structure column, or a reader of other forms."""
-    if is_ragged:
-        return partial(refuse, "the row has not as many fields as the header")
+    """Return the CIF text in a cell of the structure column, or a reader of other forms.
+
+    Args:
+        value: The cell.
+        column: Name of the column.
+        fault: Why the row cannot be read, if so.
+    """
+    if fault is not None:
+        return partial(refuse, fault)
+    if not isinstance(value, str):
+        try:
+            value = text_of(value)
+        except RecordError as error:
+            return partial(refuse, f"column {column} holds {error}")
     if isinstance(value, str) and value.strip():
-        return partial(crystal_from_json, value) if is_json(value) else value
-    if isinstance(value, dict):
+        if is_json(value):
+            return partial(crystal_from_json, value)
+        return value if "\n" in value else with_line_ends(value)
+    if isinstance(value, Mapping):
         return partial(crystal_from_any, value)
     return partial(refuse, f"column {column} is empty, expected CIF text or JSON")
 
 
+def with_line_ends(text: str) -> str:
+    r"""Put line ends in place of `\n` in two characters, in a text without any."""
+    return text.replace("\\r\\n", "\n").replace("\\n", "\n").replace("\\t", "\t")
+
+
 def pick_column(table: Table, wanted: str | None, usual: tuple[str, ...]) -> str:
-    """Return the wanted column, or the first usual one that is there.
+    """Return the wanted column, or the first usual one that is there in any letter case.
 
     Raises:
-        ConfigError: The table has none of them; the message lists its columns.
+        ConfigError: The table has none of them, or two of one name.
     """
-    names = (wanted,) if wanted is not None else usual
-    for name in names:
-        if name in table.columns:
-            return name
+    names = usual if wanted is None else (wanted,)
+    found = named_columns(table.columns, names, is_usual=wanted is None)
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise ConfigError(
+            f"{table.path.name} has {len(found)} columns {' and '.join(found)}; rename or "
+            "remove all but one"
+        )
     raise ConfigError(
-        f"{table.path.name} has no column {' or '.join(names)}; "
+        f"{table.path.name} has no column {' or '.join(names[:3])}; "
         f"its columns are {', '.join(table.columns)}{did_you_mean(names[0], table.columns)}"
     )
+
+
+def named_columns(
+    columns: Sequence[str], names: Sequence[str], *, is_usual: bool
+) -> list[str]:
+    """List the columns of the first name that is there, several if it stands twice.
+
+    Blanks around a name do not count, nor for usual names letter case, and blanks and
+    hyphens in place of underscores.
+    """
+    for name in names:
+        if found := [column for column in columns if column == name]:
+            return found
+    plain = _plain if is_usual else str.strip
+    for name in names:
+        if found := [column for column in columns if plain(column) == plain(name)]:
+            return found
+    return []
+
+
+def _plain(name: str) -> str:
+    return name.strip().lower().replace(" ", "_").replace("-", "_")

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import logging
+import os
 import re
 from collections import Counter
 from fnmatch import translate
 from functools import cache
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
+from urllib.parse import quote, unquote_to_bytes
 
-from crystalgnn_core.errors import SourceError
+from crystalgnn_core.base import digest_of
+from crystalgnn_core.errors import SourceError, printable
 from crystalgnn_core.sources.formats.archives import opened
 from crystalgnn_core.sources.formats.sniffing import Look, look_at
 
@@ -83,9 +86,11 @@ def find_unsupported(folder: Path, patterns: Sequence[str]) -> Iterator[tuple[st
     """
     expected = ", ".join(patterns)
     for path in sorted(_walk(folder, folder.resolve(), ())):
-        name = path.relative_to(folder).as_posix()
+        name = printable(path.relative_to(folder).as_posix())
         if not path.exists():
             yield name, f"{name}: a link to a file that is not there; correct or remove it"
+        elif not path.is_file():
+            yield name, f"{name}: a pipe or a device, not a file; remove it"
         elif not (matches(path.name, patterns) or _is_companion(path)):
             found = f"not read{_looks_like(path)}"
             yield name, f"{name}: {found}; structures in a folder are named {expected}"
@@ -108,8 +113,6 @@ def count_left_out(names: Collection[str]) -> str:
 
 def _looks_like(path: Path) -> str:
     """Say in a half sentence what the content of a file looks like, if that is plain."""
-    if not path.is_file():
-        return ""
     try:
         with opened(path) as stream:
             head = stream.read(2**13)
@@ -119,6 +122,32 @@ def _looks_like(path: Path) -> str:
     if look.formats:
         return f", though it looks like {look.formats[-1]}"
     return f" ({look.what})" if look.what else ""
+
+
+def note_name(file: Path, folder: Path) -> str:
+    """Return the name of a file below a folder as JSON can hold it.
+
+    One that is not UTF-8 is percent-encoded behind a slash, with which no other begins.
+    """
+    name = file.relative_to(folder).as_posix()
+    return name if printable(name) == name else f"/{quote(os.fsencode(name))}"
+
+
+def noted_file(folder: Path, name: str) -> Path:
+    """Return the file that `note_name` named."""
+    is_encoded = name.startswith("/")
+    return folder / (os.fsdecode(unquote_to_bytes(name[1:])) if is_encoded else name)
+
+
+def printable_ids(ids: Sequence[str]) -> list[str]:
+    """Return ids made of file names as Unicode, different ones as different ones."""
+    shown = [printable(one) for one in ids]
+    counts = Counter(shown)
+    pairs = zip(ids, shown, strict=True)
+    return [
+        text if text == one or counts[text] == 1 else f"{text}-{digest_of(one)[:6]}"
+        for one, text in pairs
+    ]
 
 
 def _is_companion(path: Path) -> bool:

@@ -1,201 +1,215 @@
-"""JSON files of pymatgen's `ComputedStructureEntry`, and ASE's JSON databases."""
+"""JSON files of structures with ids and values beside them, and ASE's JSON databases."""
 
 from __future__ import annotations
 
 import json
 import re
-from abc import abstractmethod
 from collections.abc import Mapping
+from contextlib import suppress
 from functools import partial
 from itertools import islice
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from crystalgnn_core.errors import RecordError
 from crystalgnn_core.sources.formats.archives import DamagedFileError, read_blocks
-from crystalgnn_core.sources.formats.columns import ID_COLUMNS
+from crystalgnn_core.sources.formats.columns import read_id
+from crystalgnn_core.sources.formats.documents import Document, id_in, read_document
+from crystalgnn_core.sources.formats.json_base import JsonRows, invalid
+from crystalgnn_core.sources.formats.json_layout import Layout, find_layout
 from crystalgnn_core.sources.formats.json_stream.members import (
     Member,
     Outside,
+    iter_lines,
     iter_members,
     outside_of,
     parse_member,
 )
+from crystalgnn_core.sources.formats.json_text import load_json
 from crystalgnn_core.sources.formats.objects import crystal_from_any
-from crystalgnn_core.sources.formats.parsing import (
-    as_mapping,
-    describe_cause,
-    parsing,
-    refuse,
-)
-from crystalgnn_core.sources.formats.row_file import (
-    RowFile,
-    cut,
-    merge_if_packed,
-    values_of_row,
-)
-from crystalgnn_core.sources.formats.structure_input import StructureInput
+from crystalgnn_core.sources.formats.parsing import parsing, refuse
+from crystalgnn_core.sources.formats.row_file import RowFile, values_of_row
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from pathlib import Path
+    from collections.abc import Iterator
 
-    from crystalgnn_core.records.crystal import Crystal
+    from crystalgnn_core.sources.formats.archives import Packed
+    from crystalgnn_core.sources.formats.structure_input import Content
 
-_ENTRY_CLASS = "ComputedStructureEntry"
+_ASE_ROW = re.compile(rb'\s*"\d+"\s*:')  # other keys count the rows
 _N_LOOKED_AT = 20  # members of a file that are looked at to find its kind
 
 
 def open_json_rows(path: Path, name: str | None = None) -> RowFile | None:
-    """Open a JSON file of entries or of ASE rows; None if its content is neither."""
+    """Open a JSON file of materials; None if it holds bare structures, or none at all."""
     try:
-        outside = outside_of(path)
-    except DamagedFileError:
-        return None
-    if outside is None:
-        return None
-    for member in islice(iter_members(path, outside), _N_LOOKED_AT):
-        try:
-            key, value = parse_member(member, outside.shape)
-        except (ValueError, RecursionError):
-            continue
-        if key == "@class":
-            return EntryFile(path, name, None) if value == _ENTRY_CLASS else None
-        if outside.shape == "object" and _is_ase_row(value):
+        if (outside := _ase_rows(path)) is not None:
             return AseJson(path, name, outside)
-        if _is_entry(value):
-            return EntryFile(path, name, outside)
-    return None
+        return None if find_layout(path) is None else JsonFile(path, name)
+    except RecordError:  # which its only row is to name
+        return JsonFile(path, name)
+    except (DamagedFileError, ValueError, RecursionError):
+        return None
 
 
-class _JsonRows(RowFile):
-    """Members of a JSON list or object that are rows.
+def structures_of_json(text: str) -> list[tuple[str, Content]]:
+    """List the structures of a JSON text, each with its id, empty if it has none."""
+    source = text.encode("utf-8", errors="surrogatepass")
+    try:
+        if find_layout(source) is not None:
+            inputs = JsonFile(Path("JSON"), source=source).inputs()
+            return [(given.material_id, given.content) for given in inputs]
+        value = load_json(text)
+    except RecordError as error:
+        return [("", partial(refuse, str(error)))]
+    except (ValueError, RecursionError) as error:
+        return [("", partial(refuse, invalid(error)))]
+    entries = value if isinstance(value, list) else [value]
+    if not entries:
+        return [("", partial(refuse, "the JSON list is empty"))]
+    return [read_document(entry)[:2] for entry in entries]
+
+
+class JsonFile(JsonRows):
+    """Documents of materials, one by one, see `read_document`.
+
+    Values are the other keys of a document. Those of pymatgen's `ComputedStructureEntry`
+    are those of `data`, `entry_id`, `run_type`, `parameters`, and energies of the cell in
+    eV: `uncorrected_energy`, `correction` and `corrected_energy`.
 
     Args:
         path: The file.
         name: Identifier of its rows; None takes the name of the file.
-        outside: List or object, or None if the whole file is one row.
+        source: Its content, of which rows without an id have an empty one; None reads the
+            file.
     """
 
-    _keys_are_ids = True  # of an object
-    _row_text = re.compile(b"")  # with what a member begins that is a row
+    kind = "JSON file"
 
-    def __init__(self, path: Path, name: str | None, outside: Outside | None) -> None:
+    def __init__(
+        self, path: Path, name: str | None = None, source: bytes | None = None
+    ) -> None:
         super().__init__(path, name)
-        self._outside = outside
+        self._source: Packed = path if source is None else source
 
-    def slices(self, size: int) -> list[dict[str, Any]]:
-        """List ranges of rows with the byte at which the first begins."""
-        members = self._members()
-        parts = cut((("offset", member.offset) for member in members), size)
-        return merge_if_packed(self.path, parts)
-
-    def rows(
-        self, part: Mapping[str, Any], id_key: str | None = None
-    ) -> Iterator[StructureInput]:
-        """Yield the rows of a range."""
-        members = self._members(part["offset"])
-        shape = "list" if self._outside is None else self._outside.shape
-        for row, member in enumerate(islice(members, part["n_rows"]), part["row"] + 1):
-            key: str | None = None
-            values: dict[str, Any] = {}
-            try:
-                key, value = parse_member(member, shape)
-                content, values = self._read(value)
-            except (ValueError, RecursionError) as error:
-                message = f"not valid JSON ({describe_cause(error)}); fix the file"
-                content = partial(refuse, message)
-            except RecordError as error:
-                content = partial(refuse, str(error))
-            if self._keys_are_ids and id_key is None and key is not None:
-                name = key.strip()
-            else:
-                number = row if key is None else key
-                name = self.id_of(part, values, number, id_key)
-            yield StructureInput(name, f"{self.path.name} row {row}", content, values)
+    def _layout(self) -> Layout:
+        return find_layout(self._source, self.structure_key) or Layout()
 
     def _members(self, offset: int | None = None) -> Iterator[Member]:
-        if self._outside is None:
-            return iter([Member(0, b"".join(read_blocks(self.path)))])
-        members = iter_members(self.path, self._outside, offset)
-        return (each for each in members if each.fault or self._row_text.match(each.text))
+        try:
+            layout = self._layout()
+        except RecordError as error:
+            return iter([Member(0, b"", str(error))])
+        if layout.is_lines:
+            return iter_lines(self._source, offset or 0)
+        if layout.rows is None:
+            return iter([Member(0, b"".join(read_blocks(self._source)))])
+        return iter_members(self._source, layout.rows, offset)
 
-    @abstractmethod
-    def _read(self, value: Any) -> tuple[Callable[[], Crystal], dict[str, Any]]:  # noqa: ANN401
-        """Return a reader of the structure, and the values.
+    def _read(
+        self, member: Member, row: int, part: Mapping[str, Any]
+    ) -> tuple[str | None, Document]:
+        if member.fault is not None:
+            return None, Document("", partial(refuse, member.fault), {})
+        layout = self._layout()
+        shape = "list" if layout.rows is None else layout.rows.shape
+        key, value = parse_member(member, shape)
+        if layout.column is not None:
+            return key, self._read_column(layout, key, value, row, part)
+        if layout.names:
+            if not isinstance(value, list) or len(value) != len(layout.names):
+                message = f"the row has not the {len(layout.names)} values of columns"
+                return None, Document("", partial(refuse, message), {})
+            key = str(layout.labels[row - 1]) if row <= len(layout.labels) else None
+            value = dict(zip(layout.names, value, strict=True))
+        return key, read_document(value, self.structure_key)
 
-        Raises:
-            RecordError: The row is unreadable.
-        """
+    def _read_column(
+        self,
+        layout: Layout,
+        key: str | None,
+        value: object,
+        row: int,
+        part: Mapping[str, Any],
+    ) -> Document:
+        """Read a row of a frame of columns, of which each is a list or an object."""
+        beside = {
+            name: column[row - 1] if key is None else column.get(key)
+            for name, column in layout.beside.items()
+            if key is not None or len(column) == part["n_all"]
+        }
+        found = read_document(value)
+        singular = {name.removesuffix("s"): held for name, held in beside.items()}
+        material_id = id_in(beside) or found.material_id or id_in(singular)
+        return Document(material_id, found.content, {**beside, **found.values})
+
+    def _name_of(
+        self,
+        part: Mapping[str, Any],
+        row: int,
+        key: str | None,
+        found: Document,
+        id_key: str | None,
+    ) -> str:
+        """Return the chosen value, else the key unless it counts, else the id there is."""
+        if id_key is not None:
+            return read_id(found.values.get(id_key))
+        name = (key or "").strip()
+        if name and not name.isdigit():
+            return name
+        if found.material_id:
+            return found.material_id
+        if name and name not in {str(row - 1), str(row)}:
+            return name
+        if isinstance(self._source, bytes):
+            return ""
+        return self.name if part["n_all"] == 1 else f"{self.name}-{name or row}"
 
 
-class EntryFile(_JsonRows):
-    """Entries of pymatgen, one by one.
-
-    Values are those of `data`, `entry_id`, `run_type`, `parameters`, and energies of the
-    cell in eV: `uncorrected_energy`, `correction` and `corrected_energy`.
-    """
-
-    kind = "list of computed entries"
-    id_keys = ("entry_id", *ID_COLUMNS)
-
-    def _read(self, value: Any) -> tuple[Callable[[], Crystal], dict[str, Any]]:  # noqa: ANN401
-        if not _is_entry(value):
-            return partial(refuse, "not a ComputedStructureEntry (structure, energy)"), {}
-        structure = value["structure"]
-        if not isinstance(structure, Mapping):
-            given = f"structure is {str(structure)[:40]!r}, expected that of pymatgen"
-            return partial(refuse, given), _values_of(value)
-        return partial(crystal_from_any, structure), _values_of(value)
-
-
-class AseJson(_JsonRows):
+class AseJson(JsonRows):
     """ASE's JSON database: an object of rows by number, and some keys that are none.
 
     Values are as in an SQLite database of ASE.
     """
 
     kind = "ASE database"
-    _keys_are_ids = False
-    _row_text = re.compile(rb'\s*"\d+"\s*:')  # other keys count the rows
 
-    def _read(self, value: Any) -> tuple[Callable[[], Crystal], dict[str, Any]]:  # noqa: ANN401
+    def __init__(self, path: Path, name: str | None, outside: Outside) -> None:
+        super().__init__(path, name)
+        self._outside = outside
+
+    def _members(self, offset: int | None = None) -> Iterator[Member]:
+        members = iter_members(self.path, self._outside, offset)
+        return (each for each in members if each.fault or _ASE_ROW.match(each.text))
+
+    def _read(
+        self, member: Member, _row: int, _part: Mapping[str, Any]
+    ) -> tuple[str | None, Document]:
         from ase.db.row import AtomsRow
         from ase.io import jsonio
 
+        key, value = parse_member(member, "object")
         make: Any = AtomsRow  # neither is typed
         decode: Any = jsonio.decode
-        with parsing("a readable row of an ASE database"):
-            row = make(decode(json.dumps(value)))  # its arrays are objects in JSON
-            return partial(crystal_from_any, row.toatoms()), values_of_row(row)
+        try:
+            with parsing("a readable row of an ASE database"):
+                found = make(decode(json.dumps(value)))  # its arrays are objects in JSON
+                content = partial(crystal_from_any, found.toatoms())
+                return key, Document("", content, values_of_row(found))
+        except RecordError as error:
+            return key, Document("", partial(refuse, str(error)), {})
 
 
-def _is_entry(value: object) -> bool:
-    return isinstance(value, Mapping) and {"structure", "energy"} <= value.keys()
-
-
-def _is_ase_row(value: object) -> bool:
-    return isinstance(value, Mapping) and {"numbers", "positions"} <= value.keys()
-
-
-def _values_of(entry: Mapping[str, Any]) -> dict[str, Any]:
-    parameters = as_mapping(entry.get("parameters"))
-    energy, correction = entry["energy"], entry.get("correction")
-    own = {
-        "entry_id": entry.get("entry_id"),
-        "parameters": parameters,
-        "data": as_mapping(entry.get("data")),
-        "run_type": parameters.get("run_type"),
-        "uncorrected_energy": energy,
-        "correction": correction,
-        "corrected_energy": _sum_of(energy, correction),
-    }
-    return {**own["data"], **own}
-
-
-def _sum_of(energy: object, correction: object) -> float | None:
-    if not (isinstance(energy, int | float) and isinstance(correction, int | float)):
+def _ase_rows(path: Path) -> Outside | None:
+    """Return the object that holds the rows of an ASE database, if this is one."""
+    outside = outside_of(path)
+    if outside is None or outside.shape != "object":
         return None
-    try:
-        return energy + correction
-    except OverflowError:  # an integer of hundreds of digits, which is no energy
-        return None
+    for member in islice(iter_members(path, outside), _N_LOOKED_AT):
+        if not _ASE_ROW.match(member.text):
+            continue
+        with suppress(ValueError, RecursionError):
+            _, value = parse_member(member, "object")
+            if isinstance(value, Mapping) and {"numbers", "positions"} <= value.keys():
+                return outside
+    return None

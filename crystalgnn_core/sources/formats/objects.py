@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -16,19 +14,17 @@ from crystalgnn_core.records.crystal import (
     check_periodic,
     crystal_from_structure,
 )
+from crystalgnn_core.sources.formats.json_text import DuplicateKeyError, load_structure
 from crystalgnn_core.sources.formats.parsing import (
     atomic_number_of,
     describe_cause,
     parsing,
-    refuse,
     unreadable,
 )
 
 if TYPE_CHECKING:
     from ase import Atoms
     from numpy.typing import NDArray
-
-    from crystalgnn_core.sources.formats.structure_input import Content
 
 _SINGULAR_CELL = 1e-8  # cubic angstrom
 
@@ -74,36 +70,32 @@ def crystal_from_json(text: str) -> Crystal:
         RecordError: The text holds no usable structure.
     """
     try:
-        value = json.loads(text)
+        value = load_structure(text)
+    except DuplicateKeyError as error:
+        raise unreadable(str(error)) from error
     except (ValueError, RecursionError) as error:
-        raise unreadable(f"not valid JSON ({describe_cause(error)})") from error
+        written = "a Python dictionary, expected JSON; write it with json.dumps"
+        is_python = text.lstrip().startswith("{'")
+        cause = written if is_python else f"not valid JSON ({describe_cause(error)})"
+        raise unreadable(cause) from error
     return _crystal_from_mapping(value)
 
 
-def structures_of_json(text: str) -> list[tuple[str, Content]]:
-    """List the structures of a JSON text, one or a list, with a `jid` as the id."""
-    try:
-        value = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        return [("", partial(refuse, f"not valid JSON ({error})"))]
-    entries = value if isinstance(value, list) else [value]
-    if not entries:
-        return [("", partial(refuse, "the JSON list is empty"))]
-    return [
-        (str(entry.get("jid", "")), partial(crystal_from_any, entry))
-        if isinstance(entry, dict)
-        else ("", partial(refuse, f"JSON {type(entry).__name__} is no structure"))
-        for entry in entries
-    ]
+def is_structure(value: object) -> bool:
+    """Return whether this is the dictionary of a structure of pymatgen or JARVIS."""
+    if not isinstance(value, Mapping):
+        return False
+    return "lattice_mat" in value or ("sites" in value and "lattice" in value)
 
 
 def _crystal_from_mapping(value: Mapping[str, Any]) -> Crystal:
-    if isinstance(value.get("atoms"), Mapping):
-        return _crystal_from_mapping(value["atoms"])
-    if "lattice_mat" in value:
-        return _crystal_from_jarvis(value)
     if "sites" in value and "lattice" in value:
         return crystal_from_pymatgen_dict(value)
+    if "lattice_mat" in value:
+        return _crystal_from_jarvis(value)
+    for key in ("structure", "atoms"):
+        if isinstance(value.get(key), Mapping):
+            return _crystal_from_mapping(value[key])
     keys = ", ".join(str(key) for key in list(value)[:6]) or "none"
     raise unreadable(
         f"keys {keys} describe no structure; expected those of a pymatgen Structure "

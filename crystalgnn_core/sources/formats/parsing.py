@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from crystalgnn_core.errors import CrystalGNNError, RecordError
+from crystalgnn_core.errors import CrystalGNNError, RecordError, printable
 from crystalgnn_core.parallel import without_warnings
 from crystalgnn_core.records.elements import NUMBER_OF_SYMBOL
 from crystalgnn_core.records.schema import RawRecord
@@ -73,7 +73,29 @@ def _is_of_input(error: BaseException) -> bool:
 
 def _refusal_of(error: BaseException, what: str) -> RecordError:
     logger.debug("not %s", what, exc_info=error)
+    if isinstance(error, OSError) and error.errno is not None:
+        return _closed_file(error)
     return unreadable(f"not {what} ({describe_cause(error)})")
+
+
+@contextmanager
+def reading_file() -> Iterator[None]:
+    """Name what keeps a file from being read as the fault of its rows.
+
+    Raises:
+        RecordError: `unreadable_structure`, the system refuses to open or to read it.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise _closed_file(error) from error
+
+
+def _closed_file(error: OSError) -> RecordError:
+    return unreadable(
+        f"the file cannot be read ({error.strerror or describe_cause(error)}); make it "
+        "readable or remove it"
+    )
 
 
 def unreadable(message: str) -> RecordError:
@@ -83,7 +105,7 @@ def unreadable(message: str) -> RecordError:
 
 def refused_row(material_id: str, where: str, error: RecordError) -> RawRecord:
     """Return the record of a row that cannot be used; its message names id and place."""
-    message = ": ".join(filter(None, (material_id, where, str(error))))
+    message = ": ".join(filter(None, (material_id, printable(where), str(error))))
     return RawRecord(material_id, None, error=(error.reason, message))
 
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from crystalgnn_core.errors import RecordError, SourceError
+from crystalgnn_core.errors import RecordError, SourceError, printable
 from crystalgnn_core.sources.base import BATCH_SIZE, in_chunks
 from crystalgnn_core.sources.formats import (
     HEAD,
@@ -17,14 +16,27 @@ from crystalgnn_core.sources.formats import (
     known_patterns,
 )
 from crystalgnn_core.sources.formats.archives import opened, read_rest
-from crystalgnn_core.sources.formats.folders import find_files, matches, unpacked_name
-from crystalgnn_core.sources.formats.parsing import refuse, refused_row, unreadable
+from crystalgnn_core.sources.formats.folders import (
+    find_files,
+    matches,
+    printable_ids,
+    unpacked_name,
+)
+from crystalgnn_core.sources.formats.parsing import (
+    reading_file,
+    refuse,
+    refused_row,
+    unreadable,
+)
 from crystalgnn_core.sources.formats.sniffing import decode, look_at, other_text
 from crystalgnn_core.sources.formats.structure_input import StructureInput, read_structures
 from crystalgnn_core.storage.files import file_sha256
+from crystalgnn_core.storage.paths import local_path
+from crystalgnn_core.wording import describe_missing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from pathlib import Path
 
     from crystalgnn_core.records.schema import RawRecord
     from crystalgnn_core.sources.formats import Format
@@ -53,14 +65,14 @@ def structure_files(
 
 
 def existing(path: str) -> Path:
-    """Return a path that is there, its home folder written out.
+    """Return the path of a file or folder, its home folder written out.
 
     Raises:
-        SourceError: It is not there.
+        SourceError: It is not there, or something else, of which a read may never end.
     """
-    expanded = Path(path).expanduser()
-    if not expanded.exists():
-        raise SourceError(f"{expanded}: no such file or folder")
+    expanded = local_path(path)
+    if not (expanded.is_file() or expanded.is_dir()):
+        raise SourceError(describe_missing(expanded))
     return expanded
 
 
@@ -75,11 +87,12 @@ def unchanged(path: Path, sha256: str) -> Path:
     """Return a file that is as it was when the parts were listed.
 
     Raises:
-        SourceError: It is not.
+        RecordError: `unreadable_structure`, it is not, or cannot be read.
     """
-    if not path.is_file() or file_sha256(path) != sha256:
-        raise changed(path)
-    return path
+    with reading_file():
+        if path.is_file() and file_sha256(path) == sha256:
+            return path
+    raise unreadable("the file changed or vanished while it was read; read it again")
 
 
 def unique_ids(names: Sequence[str]) -> list[str]:
@@ -91,7 +104,7 @@ def unique_ids(names: Sequence[str]) -> list[str]:
     stems = [stem_of(name) for name in names]
     counts = Counter(stems)
     pairs = zip(names, stems, strict=True)
-    return [stem if counts[stem] == 1 else name for name, stem in pairs]
+    return printable_ids([stem if counts[stem] == 1 else name for name, stem in pairs])
 
 
 def iter_structure_file(path: Path, material_id: str | None = None) -> Iterator[RawRecord]:
@@ -110,10 +123,11 @@ def iter_structure_file(path: Path, material_id: str | None = None) -> Iterator[
 
 def inputs_of(path: Path, material_id: str | None = None) -> Iterator[StructureInput]:
     """Yield the structures of a file without reading them, see `iter_structure_file`."""
-    name = material_id or stem_of(path.name)
+    name = material_id or printable(stem_of(path.name))
     try:
-        yield from _inputs_of(path, name)
-    except (RecordError, SourceError, OSError) as error:
+        with reading_file():
+            yield from _inputs_of(path, name)
+    except (RecordError, SourceError) as error:
         fault = str(error).removeprefix(f"{path}: ")
         yield StructureInput(name, path.name, partial(refuse, fault))
 

@@ -9,12 +9,13 @@ from crystalgnn_core.sources.base import BATCH_SIZE, in_chunks
 from crystalgnn_core.sources.formats.columns import (
     ID_COLUMNS,
     STRUCTURE_COLUMNS,
+    named_columns,
     pick_column,
     read_id,
     structure_content,
 )
 from crystalgnn_core.sources.formats.structure_input import StructureInput, read_structures
-from crystalgnn_core.sources.formats.tables import open_table
+from crystalgnn_core.sources.formats.tables import FAULT, open_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -38,10 +39,15 @@ def table_inputs(
     rows = table.rows(part, list(dict.fromkeys(columns.values())))
     for number, row in enumerate(rows, start=part["row"] + 1):
         values = {name: row.get(column) for name, column in columns.items()}
-        content = structure_content(
-            values["structure"], columns["structure"], is_ragged=not row
-        )
+        fault = row.get(FAULT)
         material_id = read_id(values.get("material_id", number))
+        if "\ufffd" in material_id:
+            fault = "the id is no UTF-8 text; save the table in UTF-8"
+        content = structure_content(
+            values["structure"],
+            columns["structure"],
+            fault=None if fault is None else str(fault),
+        )
         yield StructureInput(
             material_id, f"{table.path.name} row {number}", content, values
         )
@@ -50,8 +56,8 @@ def table_inputs(
 def read_table(path: Path) -> Iterator[RawRecord]:
     """Yield a record for every row of a Parquet or CSV table.
 
-    The structure stands in a column `cif` or `structure`, the identifier in `material_id`,
-    `candidate_id` or `id`; in a table without one, rows are numbered from 1.
+    The structure stands in one of `STRUCTURE_COLUMNS`, the identifier in `material_id`,
+    `id` or another of `ID_COLUMNS`; in a table without one, rows are numbered from 1.
 
     Raises:
         SourceError: The table cannot be read, or has no rows.
@@ -59,8 +65,8 @@ def read_table(path: Path) -> Iterator[RawRecord]:
     """
     table = open_table(path)
     columns = {"structure": pick_column(table, None, STRUCTURE_COLUMNS)}
-    if ids := [name for name in ID_COLUMNS if name in table.columns]:
-        columns["material_id"] = ids[0]
+    if named_columns(table.columns, ID_COLUMNS, is_usual=True):
+        columns["material_id"] = pick_column(table, None, ID_COLUMNS)
     parts = table.slices(BATCH_SIZE)
     if not parts:
         raise SourceError(f"{path}: the table holds no rows; expected at least one")

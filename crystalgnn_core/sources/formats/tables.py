@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
+import re
 import sys
 from abc import ABC, abstractmethod
 from itertools import accumulate, islice
@@ -13,8 +15,7 @@ import pyarrow.parquet as pq
 
 from crystalgnn_core.errors import SourceError
 from crystalgnn_core.sources.formats import formats_of, head_of, known_patterns
-from crystalgnn_core.sources.formats.archives import opened
-from crystalgnn_core.sources.formats.row_file import merge_if_packed
+from crystalgnn_core.sources.formats.archives import merge_if_packed, opened
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -22,7 +23,14 @@ if TYPE_CHECKING:
 
 _BATCH_SIZE = 1024  # rows that are held at a time, with their CIF texts
 _BUFFER = 2**20  # bytes of a column that are read at a time, not all of a row group
+_HEAD = 2**16  # bytes of a CSV file that show how it is written
+LABEL_TABLE = "id_prop.csv"  # of CGCNN and ALIGNN, usually without names
+FAULT = "\0fault"  # key under which a row says why it cannot be read
 _LONG_GROUP, _MAX_SLICES = 50_000, 16  # rows of a row group, and ranges it is cut into
+
+
+_DELIMITERS = frozenset({",", ";", "\t"})
+_NOT_CLOSED = "a quote is opened in this row and not closed; the rest of the file is lost"
 
 
 class Table(ABC):
@@ -47,7 +55,7 @@ class Table(ABC):
     def rows(
         self, part: Mapping[str, Any], columns: list[str]
     ) -> Iterator[dict[str, object]]:
-        """Yield the wanted columns of each row of a range, nothing of a row that is none.
+        """Yield the wanted columns of each row of a range; of a bad row its `FAULT`.
 
         Raises:
             SourceError: The file is damaged.
@@ -60,7 +68,7 @@ class ParquetTable(Table):
     def __init__(self, path: Path) -> None:
         try:
             self._file = pq.ParquetFile(path, buffer_size=_BUFFER)
-        except (pa.ArrowException, OSError) as error:
+        except (pa.ArrowException, OSError, UnicodeEncodeError) as error:  # of the path
             raise SourceError(f"{path}: not a readable Parquet file ({error})") from error
         self.path = path
         self.columns = [str(name) for name in self._file.schema_arrow.names]
@@ -91,7 +99,7 @@ class ParquetTable(Table):
             except (pa.ArrowException, OSError) as error:
                 raise SourceError(f"{self.path}: damaged Parquet file ({error})") from error
             wanted = batch.slice(max(start - at, 0), stop - max(start, at))
-            yield from wanted.to_pylist()
+            yield from _rows_of(wanted)
             at += batch.num_rows
 
     def _groups_of(self, start: int, stop: int) -> tuple[int, list[int]]:
@@ -119,35 +127,58 @@ class CsvTable(Table):
         csv.field_size_limit(sys.maxsize)  # CIF texts pass the default of 128 KiB
         self.path = path
         self.has_names = has_names
-        first = next(self._records(0), None)
+        self._start, self._delimiter = _dialect_of(path)
+        first = next(self._records(self._start), None)
         if first is None:
             raise SourceError(f"{path}: the file is empty; expected a header line")
-        self._start = first[0] if has_names else 0
-        names = first[1] if has_names else map(str, range(len(first[1])))
-        self.columns = [name.strip().removeprefix("\ufeff") for name in names]
+        end, fields, fault = first
+        if fault is not None:
+            raise SourceError(f"{path}: the header is damaged ({fault})")
+        names = fields if has_names else map(str, range(len(fields)))
+        self.columns = [name.strip() for name in names]
+        if has_names:
+            self._start = end
 
-    def _records(self, offset: int) -> Iterator[tuple[int, list[str]]]:
-        """Yield the fields of each record and the byte at which the next one starts."""
+    def _records(self, offset: int) -> Iterator[tuple[int, list[str], str | None]]:
+        """Yield the byte behind each record, its fields, and why it is none."""
         with opened(self.path) as stream:
             stream.seek(offset)
             lines = (
                 line.decode("utf-8", errors="replace")
                 for line in iter(stream.readline, b"")
             )
-            try:
-                for fields in csv.reader(lines):
-                    if fields:
-                        yield stream.tell(), fields
-            except csv.Error as error:
-                raise SourceError(
-                    f"{self.path}: not a readable CSV file ({error})"
-                ) from error
+            begin = offset
+            held: tuple[int, list[str], str | None] | None = None
+            while True:
+                try:
+                    for fields in csv.reader(lines, delimiter=self._delimiter):
+                        if held is not None:
+                            yield held
+                            begin, held = held[0], None
+                        if fields:
+                            held = (stream.tell(), fields, None)
+                except csv.Error as error:  # of one record
+                    if held is not None:
+                        yield held
+                        begin = held[0]
+                    held = (stream.tell(), [], f"not a row of CSV ({error})")
+                    continue
+                break
+            if held is not None:
+                yield held if self._is_closed(begin, held[0]) else (*held[:2], _NOT_CLOSED)
+
+    def _is_closed(self, begin: int, end: int) -> bool:
+        """Return whether the last record ends, and not only the file within its quotes."""
+        with opened(self.path) as stream:
+            stream.seek(begin)
+            text = stream.read(end - begin).strip()
+        return b"\n" not in text or text.count(b'"') % 2 == 0
 
     def slices(self, size: int) -> list[dict[str, int]]:
         """List ranges of `size` rows, with the `offset` in bytes of the first."""
         parts: list[dict[str, int]] = []
         start = self._start
-        for row, (end, _) in enumerate(self._records(self._start)):
+        for row, (end, *_) in enumerate(self._records(self._start)):
             if row % size == 0:
                 parts.append({"row": row, "n_rows": 0, "offset": start})
             parts[-1]["n_rows"] += 1
@@ -159,14 +190,18 @@ class CsvTable(Table):
     ) -> Iterator[dict[str, object]]:
         """Yield the wanted columns of each row.
 
-        Of a row of the wrong length there is nothing, without names the first column.
+        Of a row of the wrong length there is its fault, without names the first column too.
         """
         places = {name: self.columns.index(name) for name in columns}
         first = {} if self.has_names else {n: at for n, at in places.items() if at == 0}
-        for _, fields in islice(self._records(part["offset"]), part["n_rows"]):
-            is_whole = len(fields) == len(self.columns)
-            found = places if is_whole else first
-            yield {name: fields[at] for name, at in found.items()}
+        n_columns = len(self.columns)
+        for _, fields, fault in islice(self._records(part["offset"]), part["n_rows"]):
+            if fault is None and len(fields) == n_columns:
+                yield {name: fields[at] for name, at in places.items()}
+                continue
+            length = f"the row has {len(fields)} cells, the first line {n_columns}"
+            known = {name: fields[at] for name, at in first.items() if fields}
+            yield {**known, FAULT: fault or length}
 
 
 def open_table(path: Path) -> Table:
@@ -181,3 +216,42 @@ def open_table(path: Path) -> Table:
             return table
     suffixes = (name.lstrip("*") for name in known_patterns("table"))
     raise SourceError(f"{path}: a table must be {' or '.join(suffixes)}")
+
+
+def _rows_of(batch: pa.RecordBatch) -> list[dict[str, object]]:
+    """Return the rows of a batch; of texts that are no UTF-8 the bytes."""
+    try:
+        rows: list[dict[str, object]] = batch.to_pylist()
+    except UnicodeDecodeError:
+        names = batch.schema.names
+        columns = [list(map(_cell_of, column)) for column in batch.columns]
+        rows = [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
+    return rows
+
+
+def _cell_of(scalar: pa.Scalar) -> object:
+    try:
+        return scalar.as_py()
+    except UnicodeDecodeError:
+        is_text = hasattr(scalar, "as_buffer")  # and no text in a list or structure
+        return scalar.as_buffer().to_pybytes() if is_text else b"\xff"
+
+
+def _dialect_of(path: Path) -> tuple[int, str]:
+    """Return the byte at which the first line of a CSV file begins, and the delimiter.
+
+    Raises:
+        SourceError: It is no text.
+    """
+    with opened(path) as stream:
+        head = stream.read(_HEAD)
+    if b"\0" in head:
+        raise SourceError(f"{path}: no text; save it as CSV in UTF-8")
+    start = len(codecs.BOM_UTF8) if head.startswith(codecs.BOM_UTF8) else 0
+    if stated := re.match(rb"sep=(.)\r?\n", head[start:]):  # of Excel
+        return start + stated.end(), stated[1].decode("ascii", errors="replace")
+    # the first one outside quotes; a decimal comma never stands in the first cell
+    unquoted = re.sub(rb'"[^"]*"', b"", head[start:].lstrip())
+    found = re.search(rb"[,;\t\r\n]", unquoted)
+    delimiter = "," if found is None else found[0].decode()
+    return start, delimiter if delimiter in _DELIMITERS else ","

@@ -9,13 +9,19 @@ import zlib
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
-import numpy as np
-
-from crystalgnn_core.errors import RecordError, SourceError
+from crystalgnn_core.errors import RecordError
 from crystalgnn_core.records.crystal import crystal_from_structure
-from crystalgnn_core.sources.formats.archives import opened
+from crystalgnn_core.sources.formats.archives import DamagedFileError, opened
 from crystalgnn_core.sources.formats.calculation import Calculation
 from crystalgnn_core.sources.formats.parsing import describe_cause, parsing, unreadable
+from crystalgnn_core.sources.formats.vasp_bands import band_gap
+from crystalgnn_core.sources.formats.vasp_settings import (
+    check_charge,
+    hubbards_of,
+    inputs_of,
+    read_atom_types,
+    run_type_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,16 +31,12 @@ if TYPE_CHECKING:
 
     from crystalgnn_core.records.crystal import Crystal
 
-_DAMAGE = (SyntaxError, EOFError, gzip.BadGzipFile, zlib.error)  # lxml's are SyntaxErrors
-_FAMILIES = {
-    "PAW_PBE": "GGA",
-    "PAW_GGA": "PW91",
-    "US_GGA": "PW91",
-    "PAW": "LDA",
-    "US": "LDA",
-}
-_NAMES = {"PBE": "GGA", "R2SCAN": "r2SCAN"}
+_DAMAGE = (  # lxml's are SyntaxErrors
+    *(SyntaxError, EOFError, gzip.BadGzipFile, zlib.error),
+    DamagedFileError,
+)
 _KBAR_PER_EV = 1602.1766  # an eV per cubic angstrom
+_ADDED = 1e-3  # eV per cell that may come to the energy of the last electronic step
 _HEAD = 2**22  # bytes in which the atoms of a run are listed
 _N_TYPES = re.compile(rb"<types>\s*(\d+)\s*</types>")
 
@@ -44,13 +46,15 @@ class VaspRun(NamedTuple):
 
     Attributes:
         calculation: Final structure and energy (smearing taken to zero), and settings.
-        band_gap: From the eigenvalues in eV, 0 for a metal; None if there are none.
+        band_gap: From the eigenvalues in eV, 0 for a metal; None if they show none.
         fermi_energy: In eV, as VASP states it; None if it does not.
+        no_gap: Why there is no band gap.
     """
 
     calculation: Calculation
     band_gap: float | None
     fermi_energy: float | None
+    no_gap: str = ""
 
 
 def read_vasp_run(path: Path) -> VaspRun:
@@ -58,14 +62,17 @@ def read_vasp_run(path: Path) -> VaspRun:
 
     Raises:
         RecordError: `unreadable_structure`, `not_converged`, or `incompatible_settings` for
-            a run whose energy is none of a relaxed or given structure.
+            a run whose energy is none of a relaxed or given, neutral structure.
     """
     with _reading():
+        types = read_atom_types(path)
         run = _open(path, with_bands=True)
         _check_kind(run)
         _check_convergence(run)
+        check_charge(run, types)
         fermi_energy = None if run.efermi is None else float(run.efermi)
-        return VaspRun(_calculation_of(run), _band_gap(run), fermi_energy)
+        gap, no_gap = _gap_of(run)
+        return VaspRun(_calculation_of(run), gap, fermi_energy, no_gap)
 
 
 def read_final_structure(path: Path) -> Crystal:
@@ -75,6 +82,7 @@ def read_final_structure(path: Path) -> Crystal:
         RecordError: The file is damaged, or its structure is not usable.
     """
     with _reading():
+        read_atom_types(path)  # refuses parts of atoms
         return crystal_from_structure(_open(path, with_bands=False).final_structure)
 
 
@@ -83,7 +91,7 @@ def is_of_one_element(path: Path) -> bool:
     try:
         with opened(path) as stream:
             head = stream.read(_HEAD)
-    except SourceError:
+    except DamagedFileError:
         return False
     found = _N_TYPES.search(head)
     return found is not None and int(found.group(1)) == 1
@@ -119,6 +127,11 @@ def _check_kind(run: Vasprun) -> None:
         raise RecordError(
             "incompatible_settings", "the last structure is a displaced one (IBRION 5 or 6)"
         )
+    if run.incar.get("IMAGES", 0):
+        raise RecordError(
+            "incompatible_settings",
+            "the structure is an image of a path (IMAGES), at no rest",
+        )
     if run.parameters.get("ICHARG", 0) >= 10:
         raise RecordError(
             "incompatible_settings",
@@ -145,50 +158,66 @@ def _check_convergence(run: Vasprun) -> None:
 
 
 def _calculation_of(run: Vasprun) -> Calculation:
-    energy = float(run.final_energy) - _pressure_times_volume(run)
-    if not math.isfinite(energy):
-        raise RecordError(
-            "incompatible_settings", "the run has no total energy; is it a GW run?"
-        )
+    energy, remark = _energy_of(run)
+    is_named = "vdW-" in (run_type := run_type_of(run))
     return Calculation(
-        crystal_from_structure(run.final_structure),
+        crystal_from_structure(run.ionic_steps[-1]["structure"] or run.final_structure),
         energy,
-        run_type=_run_type(run),
-        hubbards={str(key): float(value) for key, value in run.hubbards.items()},
+        run_type=f"{run_type}+vdW?" if remark and not is_named else run_type,
+        hubbards=hubbards_of(run),
         potcars=tuple(run.potcar_symbols),
+        inputs=inputs_of(run),
+        remark="" if is_named else remark,
     )
 
 
-def _pressure_times_volume(run: Vasprun) -> float:
-    """Return in eV what VASP adds to the energy of a step under PSTRESS, in kbar."""
-    pressure = float(run.parameters.get("PSTRESS", 0.0))
-    if pressure == 0.0:
-        return 0.0  # also for a cell that is not a number, which is refused as such
-    return pressure / _KBAR_PER_EV * float(run.final_structure.volume)
+def _energy_of(run: Vasprun) -> tuple[float, str]:
+    """Return the energy of the last step with the smearing taken to zero, without PV.
 
+    Dispersion comes to the energy of the last electronic step, as does PV under PSTRESS, in
+    kbar. VASP 5 does not name the first in the file.
 
-def _run_type(run: Vasprun) -> str:
-    """Name the functional as the Materials Project does.
-
-    Where no tag chooses one, it is that of the potentials, which pymatgen takes for a GGA.
+    Returns:
+        Energy in eV, and what was added to it that the pressure does not explain.
     """
-    base, *others = str(run.run_type).split("+")
-    if base == "GGA":
-        family = (run.potcar_symbols[0].split() or [""])[0]
-        base = _FAMILIES.get(family, f"of {family}")
-    extras = [name for name in others if name != "U"]
-    return "+".join([_NAMES.get(base, base), *(["U"] if run.is_hubbard else []), *extras])
+    step = run.ionic_steps[-1]
+    electronic = step["electronic_steps"]
+    # a step with all terms ends the cycle; those after it are of the response to a field
+    whole = [entry for entry in electronic if "ewald" in entry] or electronic
+    try:
+        total, last = step["e_fr_energy"], whole[-1]
+        smearing = last["e_0_energy"] - last["e_fr_energy"]
+        added = total - last["e_fr_energy"]
+    except (IndexError, KeyError):
+        added = math.nan
+    if not math.isfinite(added):
+        raise RecordError(
+            "incompatible_settings",
+            "the run has no total energy; is it a GW run, or one of a learned force field?",
+        )
+    pressure = float(run.parameters.get("PSTRESS", 0.0)) / _KBAR_PER_EV
+    if pressure and abs(added) > _ADDED:
+        work = pressure * float(run.final_structure.volume)
+        total, added = total - work, added - work
+    energy = round(total + smearing, 8)
+    if abs(added) <= _ADDED or _is_explained(run):
+        return energy, ""
+    return energy, (
+        f"the energy of the step ({total:.3f} eV) is not that of its last electronic step "
+        f"({last['e_fr_energy']:.3f} eV); no tag names what was added, such as dispersion"
+    )
 
 
-def _band_gap(run: Vasprun) -> float | None:
-    """Return the gap of the eigenvalues, which partial occupation does not close."""
-    if not run.eigenvalues or run.efermi is None:
-        return None
-    fermi = run.calculate_efermi()
-    bands = np.concatenate([spin[:, :, 0].T for spin in run.eigenvalues.values()])
-    is_above = bands > fermi
-    if is_above.all() or not is_above.any():
-        return None  # too few bands for a gap
-    if (is_above.any(axis=1) & ~is_above.all(axis=1)).any():
-        return 0.0
-    return float(bands[is_above].min() - bands[~is_above].max())
+def _is_explained(run: Vasprun) -> bool:
+    """Return whether the last electronic step is another, of a response or a potential."""
+    is_response = run.parameters.get("IBRION", -1) in {5, 6, 7, 8}
+    return is_response or str(run.incar.get("METAGGA", "")).strip().upper() == "MBJ"
+
+
+def _gap_of(run: Vasprun) -> tuple[float | None, str]:
+    """Return the gap of the eigenvalues, or None and why there is none."""
+    weights, ismear = run.actual_kpoints_weights, run.parameters.get("ISMEAR", 1)
+    try:
+        return band_gap(list((run.eigenvalues or {}).values()), weights, ismear), ""
+    except RecordError as error:
+        return None, str(error)

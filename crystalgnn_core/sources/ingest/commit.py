@@ -8,7 +8,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 import pyarrow.parquet as pq
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from crystalgnn_core.base import FrozenModel
 from crystalgnn_core.errors import IntegrityError
@@ -47,6 +47,7 @@ class IngestPlan(FrozenModel):
         folder: Where its parts are staged.
         reading: What to read.
         report: The earlier ingest; None when there is something to read.
+        engine: What computes the labels.
     """
 
     digest: str
@@ -54,6 +55,7 @@ class IngestPlan(FrozenModel):
     folder: str
     reading: SourcePlan
     report: IngestReport | None = None
+    engine: dict[str, str] = Field(default_factory=dict)
 
     @property
     def parts(self) -> tuple[SourcePart, ...]:
@@ -167,7 +169,7 @@ def _commit(
     write_text(_pending_path(store, name), pending.model_dump_json())
     remove_file(report_path(store, name))
     table, gate_log = RecordStore(store), GateLog(store, name, pending.gate)
-    with gate_log.committing():
+    with gate_log.committing(plan.engine):
         counts = table.replace_records(name, records.tables)
         table.replace_rejects(name, INGEST_STAGE, rejects)
         gate = gate_log.judge()

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from functools import cache
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from itertools import compress, starmap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,21 +27,27 @@ if TYPE_CHECKING:
     Beside = Callable[[Sequence[str]], Sequence[str]]
 
 SCHEMA = pa.schema([(name, pa.string()) for name in ("material_id", "file", "beside")])
-READERS = ("crystalgnn", "pymatgen", "gemmi", "ase")  # another release may read otherwise
+CHANGED = "changed"  # in place of the SHA-256 of a file that is not as it was planned
+# another release may read otherwise; not all have the last one, which holds pymatgen's code
+READERS = ("crystalgnn", "pymatgen", "gemmi", "ase", "pymatgen-core")
 
 
-def readers_digest(references: object = None) -> str:
+def readers_digest(references: object = None, engine: object = None) -> str:
     """Return a digest of what decides how all files are read, beside settings and labels.
 
     Args:
         references: What formation energies are taken against.
+        engine: What computes labels.
     """
-    return digest_of([_versions(), references])
+    return digest_of([_versions(), references, *([engine] if engine else [])])
 
 
 def origin_of(entry: Sequence[str], readers: str) -> str:
-    """Return a digest of name, id and SHA-256 of a file, and of how it is read."""
-    return digest_of([readers, *entry])
+    """Return a digest of name, id and SHA-256 of a file, and of how it is read.
+
+    There is none of a file that was not as planned, so that the next ingest reads it.
+    """
+    return "" if entry[-1] == CHANGED else digest_of([readers, *entry])
 
 
 def plan_by_file(
@@ -63,13 +70,20 @@ def plan_by_file(
     parts = tuple(starmap(source.make_part, enumerate(map(dict, payloads))))
     entries = [entry for payload in payloads for entry in payload[key]]
     shared = {name: value for name, value in payloads[0].items() if name != key}
-    readers = readers_digest(shared.get("references"))
+    readers = readers_digest(shared.get("references"), shared.get("engine"))
     files = [origin_of(entry, readers) for entry in entries]
-    rows = _clean_rows(stored, beside)
+    noted = _noted(stored)
+    # what changed under an ingest is read again, even if it is now as it was planned then
+    has_changed = pc.any(pc.equal(noted["file"], "")).as_py()
+    whole = tuple(part.digest for part in parts)
+    whole += (f"after {stored.last_digest}",) if has_changed else ()
+    rows = _clean_rows(noted, stored, beside)
     is_once = pc.equal(_counts_of(pa.array(files, pa.string())), 1)
     is_known = pc.and_(pc.is_in(pa.array(files), value_set=rows["file"]), is_once)
     if not is_known.true_count:
-        return SourcePlan(parts=parts, n_expected=len(entries))
+        return SourcePlan(
+            parts=parts, whole=whole if has_changed else (), n_expected=len(entries)
+        )
     kept = rows.filter(pc.is_in(rows["file"], value_set=pa.array(files).filter(is_known)))
     path = stored.folder / f"kept-{digest_of(kept['file'].to_pylist())}.parquet"
     write_table(path, kept)
@@ -81,7 +95,7 @@ def plan_by_file(
             for index, chunk in enumerate(chunks)
         ),
         kept=FileRef.of(path, n_rows=len(kept)),
-        whole=tuple(part.digest for part in parts),
+        whole=whole,
         n_expected=len(fresh),
     )
 
@@ -109,13 +123,12 @@ def forget_kept(reading: SourcePlan) -> None:
         remove_file(Path(reading.kept.path))
 
 
-def _clean_rows(stored: StoredSource, beside: Beside | None) -> pa.Table:
-    """Return the noted rows of files all of whose rows are stored under ids of their own.
+def _clean_rows(rows: pa.Table, stored: StoredSource, beside: Beside | None) -> pa.Table:
+    """Return of noted rows those of files all of whose rows are stored under their own ids.
 
     Rows of one id depend on each other, as the first is kept, so their files are read
     again; so are those with a row without an id, or whose labels beside it are others now.
     """
-    rows = _noted(stored)
     if not len(rows):
         return rows
     ids = rows["material_id"].combine_chunks()
@@ -154,4 +167,8 @@ def _path(folder: Path, digest: str) -> Path:
 
 @cache
 def _versions() -> dict[str, str]:
-    return {name: version(name) for name in READERS}
+    found = {}
+    for name in READERS:
+        with suppress(PackageNotFoundError):
+            found[name] = version(name)
+    return found

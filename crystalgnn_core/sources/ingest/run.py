@@ -104,6 +104,7 @@ def plan_ingest(store: Path, source: SourceConfig) -> IngestPlan:
         folder=str(folder),
         reading=reading,
         report=report if is_unchanged else None,
+        engine=source.label_engine(),
     )
 
 

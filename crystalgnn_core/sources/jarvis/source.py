@@ -28,6 +28,7 @@ from crystalgnn_core.sources.jarvis.releases import (
     fetch_release,
 )
 from crystalgnn_core.storage.files import file_sha256, read_json, write_json
+from crystalgnn_core.storage.paths import local_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -89,7 +90,7 @@ class JarvisSource(SourceConfig):
 
     def check_ready(self) -> None:
         """Check that the file exists, if one is named."""
-        if self.path is not None and not Path(self.path).expanduser().is_file():
+        if self.path is not None and not local_path(self.path).is_file():
             raise SourceError(f"{self.path}: no such file")
 
     def plan(self, stored: StoredSource) -> SourcePlan:
@@ -148,10 +149,10 @@ class JarvisSource(SourceConfig):
     def _file(self) -> Path:
         if self.path is not None:
             self.check_ready()
-            return Path(self.path).expanduser()
+            return local_path(self.path)
         folder = cache_folder() / "downloads" / "jarvis"
         if self.downloads is not None:
-            folder = Path(self.downloads).expanduser()
+            folder = local_path(self.downloads)
         release = self.release or DEFAULT_RELEASE
         return fetch_release(release, folder, api=self.api, policy=self.patience)
 

@@ -53,6 +53,27 @@ def test_a_card_of_another_format_is_refused(bundle):
         load_bundle(bundle)
 
 
+@pytest.mark.parametrize(
+    ("size", "words"),
+    [
+        ({"atom_width": 10**9}, "model.atom_width: must be at most 65536"),
+        ({"n_convolutions": 10**9}, "model.n_convolutions: must be at most 1000"),
+        ({"n_passes": 10**9}, "model.n_passes: must be at most 1000"),
+        ({"basis_step": 1e-9}, "basis_step 1e-09 makes 8000000001 Gaussians"),
+        ({"basis_stop": float("inf")}, "model.basis_stop: .*finite number"),
+        ({"atom_width": "many"}, "model.atom_width"),
+        # 65536 x 65536 numbers of 4 bytes are 16 GiB, which are not asked for
+        ({"hidden_width": 65536, "n_hidden": 2}, "has the shape .* the network"),
+    ],
+)
+def test_a_card_that_asks_for_more_than_its_weights_takes_no_memory(bundle, size, words):
+    model = json.loads((bundle / "card.json").read_text())["model"]
+    rewrite(bundle, model=model | size)
+    with pytest.raises(ModelError, match=words) as caught:
+        load_bundle(bundle)
+    assert "\n" not in str(caught.value)
+
+
 def test_an_unknown_key_in_a_card_is_refused_by_name(bundle):
     rewrite(bundle, flavour="sweet")
     with pytest.raises(ModelError, match="flavour"):

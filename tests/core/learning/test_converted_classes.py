@@ -5,6 +5,8 @@ The files themselves are not at hand; what is checked is what the codes compute.
 
 import json
 import shutil
+from argparse import Namespace
+from contextlib import suppress
 from typing import Any
 
 import h5py
@@ -131,6 +133,43 @@ def test_a_cgcnn_classifier_gives_the_probability_of_its_second_class(tmp_path):
     assert stated.classes.auc == pytest.approx(0.93)
 
 
+def state_of_two_devices():
+    state = state_of_a_classifier()
+    return {f"module.{name}": value for name, value in state.items()}
+
+
+FORKS: dict[str, dict[str, Any]] = {
+    # every classifier of main.py, and the authors' own; pytorch#138985
+    "numbers of numpy": {"best_mae_error": np.float64(0.93)},
+    "arguments as they are": {"args": Namespace(task="classification", val_size=40)},
+    "several devices": {"state_dict": state_of_two_devices()},
+    "compiled": {
+        "state_dict": {
+            f"_orig_mod.{name}": value for name, value in state_of_a_classifier().items()
+        }
+    },
+    "another name": {"model_state_dict": state_of_a_classifier(), "state_dict": None},
+}
+
+
+@pytest.mark.parametrize("is_old", [False, True], ids=["zip", "before torch 1.6"])
+@pytest.mark.parametrize("name", FORKS)
+def test_what_forks_of_the_code_write_is_read_the_same(tmp_path, name, is_old):
+    path = tmp_path / "semi-metal-classification.pth.tar"
+    write_checkpoint(path)
+    content = torch.load(path, weights_only=True) | FORKS[name]
+    content = {key: value for key, value in content.items() if value is not None}
+    torch.save(content, path, _use_new_zipfile_serialization=not is_old)
+    found = read_cgcnn(path)
+    state = state_of_a_classifier()
+    assert (found.target, found.kind) == ("is_metal", "classification")
+    assert found.error == pytest.approx(0.93)
+    assert found.n_rows["val"] == 40
+    difference = state["fc_out.weight"][1:] - state["fc_out.weight"][:1]
+    assert torch.equal(found.weights["fc_out.weight"], difference)
+    assert torch.equal(found.weights["embedding.weight"], state["embedding.weight"])
+
+
 def test_what_a_classifier_tells_apart_is_not_guessed(tmp_path):
     path = tmp_path / "model_best.pth.tar"
     write_checkpoint(path, args={"data_options": ["x.json", "classification", "band_gap"]})
@@ -226,6 +265,57 @@ def test_a_megnet_with_scaled_targets_and_older_names_is_read(megnet):
     assert values == pytest.approx(raw * 2.7 + 2.9, rel=1e-5)
     with pytest.raises(ModelError, match="values of a whole cell"):
         convert(megnet("Fermi energy", target_scaler=scaler | {"is_intensive": False}))
+
+
+def change_layers(path, change):
+    with h5py.File(path, "r+") as content:
+        settings = json.loads(content.attrs["model_config"])
+        change(settings["config"]["layers"])
+        content.attrs["model_config"] = json.dumps(settings)
+    return path
+
+
+def test_fidelities_and_molecules_are_refused_by_name(megnet):
+    """Of mf_2020, with an embedding of the fidelity, and of qm9, from molecules."""
+    layer = {"class_name": "Embedding", "name": "embedding_2", "config": {"output_dim": 16}}
+    path = change_layers(megnet("mf"), lambda layers: layers.append(layer))
+    with pytest.raises(ModelError, match="2 embeddings, of the elements and of a state"):
+        convert(path, target="band_gap", scheme="PBE")
+    graph = {"@class": "SimpleMolGraph", "bond_converter": {}}
+    with pytest.raises(ModelError, match=r"SimpleMolGraph, as of molecules \(qm9\)"):
+        convert(megnet("Internal energy at 0 K", graph_converter=graph))
+
+
+def test_weights_of_other_sizes_are_one_line(megnet):
+    def widen(layers):
+        [layer] = [one for one in layers if one["class_name"] == "Embedding"]
+        layer["config"]["output_dim"] = 32
+
+    with pytest.raises(ModelError, match="has the shape") as caught:
+        convert(change_layers(megnet("Band gap regressor"), widen))
+    assert "\n" not in str(caught.value)
+
+
+def test_arrays_larger_than_their_file_take_no_memory(megnet):
+    path = megnet("Band gap regressor")
+    name = "model_weights/dense_1/dense_1/kernel:0"
+    with h5py.File(path, "r+") as content:
+        del content[name]
+        content.create_dataset(name, (10**6, 10**5), "f4", chunks=(1000, 1000))  # 373 GiB
+    with pytest.raises(ModelError, match="declares an array of 400,000,000,000 bytes"):
+        convert(path)
+
+
+@pytest.mark.parametrize("odd", [None, 7, "text", [], [1], {"a": 1}, 1e308, float("nan")])
+def test_settings_of_wrong_types_are_one_line(megnet, odd):
+    for name in ("metadata", "target_scaler", "graph_converter"):
+        path = megnet("Band gap regressor", **{name: odd})
+        with suppress(ModelError):  # but no other error
+            convert(path, target="band_gap")
+    with h5py.File(path, "r+") as content:
+        content.attrs["model_config"] = json.dumps(odd)
+    with pytest.raises(ModelError, match="MEGNet"):
+        convert(path, target="band_gap")
 
 
 def test_other_functions_of_the_output_are_refused(megnet):

@@ -2,8 +2,8 @@
 
 import hashlib
 import json
-import shutil
 
+import numpy as np
 import pytest
 import torch
 from pymatgen.core.lattice import Lattice
@@ -33,6 +33,7 @@ from tests.core.learning.test_converted_classes import (
 from tests.core.models.alignn.test_published import write_archive
 from tests.core.web import running_site, send
 from tests.paths import WEIGHTS
+from tests.published import put_in_cache
 
 QUICK = RetryPolicy(connect_seconds=2, read_seconds=2, n_tries=2, first_pause=0.01)
 SALT = Structure.from_spacegroup(
@@ -104,19 +105,6 @@ def test_pinned_digests_are_those_of_the_files(entry):
         assert hashlib.sha256(content).hexdigest() == file.sha256
 
 
-def by_hand(name):
-    """Put the files of a model into the cache, as a user without a network does."""
-    entry = get_published(name)
-    folder = download_folder(entry)
-    folder.mkdir(parents=True, exist_ok=True)
-    for file in entry.files:
-        path = WEIGHTS / entry.network / file.name
-        if not path.is_file():
-            pytest.skip(f"published weights are not at hand: {path.name}")
-        shutil.copyfile(path, folder / file.name)
-    return entry
-
-
 @pytest.mark.parametrize(
     ("name", "low", "high"),
     [
@@ -125,7 +113,7 @@ def by_hand(name):
     ],
 )
 def test_files_placed_by_hand_are_used_without_a_network(tmp_path, name, low, high):
-    entry = by_hand(name)
+    entry = put_in_cache(name)
     assert is_in_cache(entry)
     bundle = Registry(tmp_path / "store").resolve(name)
     card = read_card(bundle)
@@ -140,7 +128,7 @@ def test_files_placed_by_hand_are_used_without_a_network(tmp_path, name, low, hi
 
 
 def test_a_wrong_file_placed_by_hand_is_refused():
-    entry = by_hand("cgcnn-mp2018-band-gap")
+    entry = put_in_cache("cgcnn-mp2018-band-gap")
     path = download_folder(entry) / entry.files[0].name
     path.write_bytes(b"x" * 791173)
     with pytest.raises(DownloadError, match=r"SHA-256 .*remove it, or put the file of"):
@@ -151,7 +139,9 @@ def test_a_classifier_by_name_predicts_probabilities(tmp_path):
     entry = get_published("cgcnn-mp2018-is-metal")
     folder = download_folder(entry)
     folder.mkdir(parents=True)
-    state = write_checkpoint(folder / entry.files[0].name)
+    # a number of numpy, as in every classifier of the authors' code
+    path = folder / entry.files[0].name
+    state = write_checkpoint(path, best_mae_error=np.float64(0.93))
     card = read_card(Registry(tmp_path / "store").resolve(entry.name))
     assert (card.model_id, card.scaler.targets) == (entry.name, ("is_metal",))
     assert card.label_schemes == {"is_metal": "MP legacy"}

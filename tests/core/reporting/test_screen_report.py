@@ -1,4 +1,5 @@
 import json
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -74,29 +75,28 @@ def test_a_screen_compared_with_another_one_has_a_new_page(screened, report):
     assert report_screen(store, SCREENING, result, STAGES).was_written
 
 
+def screen_withheld(store, name, **settings):
+    """Ingest candidates whose values are withheld; return source, settings and a screen."""
+    source = SyntheticSource(name=name, prefix=name[0], with_labels=False, **settings)
+    ingest(store, source)
+    config = SCREENING.model_copy(update={"name": name, "sources": (name,)})
+    model = next((store / "models").glob("cgcnn-*"))
+    return source, config, partial(screen, store, model, config)
+
+
 def test_withheld_values_are_not_judged(screened):
     store, _ = screened
-    source = SyntheticSource(
-        name="withheld", prefix="w", seed=7, n_structures=8, with_labels=False
-    )
-    ingest(store, source)
-    config = SCREENING.model_copy(update={"name": "w", "sources": ("withheld",)})
-    model = next((store / "models").glob("cgcnn-*"))
-    assert report_screen(store, config, screen(store, model, config), ()).quality is None
+    _, config, rank = screen_withheld(store, "withheld", seed=7, n_structures=8)
+    assert report_screen(store, config, rank(), ()).quality is None
 
 
 def test_labels_that_come_after_the_screen_are_shown_and_judged(screened):
     store, _ = screened
-    source = SyntheticSource(
-        name="later", prefix="l", seed=8, n_structures=12, with_labels=False
-    )
-    ingest(store, source)
-    config = SCREENING.model_copy(update={"name": "later", "sources": ("later",)})
-    model = next((store / "models").glob("cgcnn-*"))
-    assert report_screen(store, config, screen(store, model, config), ()).quality is None
+    source, config, rank = screen_withheld(store, "later", seed=8, n_structures=12)
+    assert report_screen(store, config, rank(), ()).quality is None
 
     ingest(store, source.model_copy(update={"with_labels": True}))
-    again = screen(store, model, config)
+    again = rank()
     assert not again.was_ranked
     report = report_screen(store, config, again, ())
     assert report.was_written

@@ -3,9 +3,9 @@ from collections import Counter
 import numpy as np
 import pandas as pd
 import pytest
+from pymatgen.analysis.structure_matcher import StructureMatcher
 from pymatgen.core.lattice import Lattice
 from pymatgen.core.structure import Structure
-from pymatgen.core.structure_matcher import StructureMatcher
 
 from crystalgnn_core.records.crystal import (
     crystal_from_structure,

@@ -8,11 +8,12 @@ import pyarrow as pa
 import pytest
 
 from crystalgnn_core.errors import InputError
+from crystalgnn_core.learning.cards import BaseReference
 from crystalgnn_core.records.label_schemes import MBJ
 from crystalgnn_core.records.schema import record_schema
 from crystalgnn_core.records.table.rows import content_digest
 from crystalgnn_core.records.table.store import RecordStore
-from crystalgnn_core.screening.own_labels import judge_by_own_labels
+from crystalgnn_core.screening.own_labels import _is_seen, judge_by_own_labels
 from crystalgnn_core.screening.prediction import predict
 from tests.core.worlds import in_memory, train
 
@@ -54,6 +55,46 @@ def test_other_rows_judge_by_the_difference_of_label_and_prediction(store, model
     assert energy.mae == pytest.approx(expected, rel=1e-9)
 
 
+@pytest.mark.parametrize(
+    ("n_seen", "seen"), [(0, {"d/NaCl"}), (3, {"a/NaCl", "a/KCl", "d/NaCl"})]
+)
+def test_rows_that_a_base_model_learned_from_do_not_judge_it(trained, n_seen, seen):
+    [facts] = trained.card.data.data_sources
+    learned = [facts.model_copy(update={"source": name}) for name in "ad"]
+    base = BaseReference(
+        model_id="base",
+        weights_sha256="",
+        label_schemes={},
+        targets=(GAP,),
+        n_seen={"test": n_seen},
+        data_sources=tuple(learned),
+    )
+    card = trained.card.model_copy(
+        update={
+            "base": base,
+            "data": trained.card.data.model_copy(update={"sources": ("a",)}),
+        }
+    )
+    given = {"a/NaCl": "test", "a/KCl": "test", "c/NaCl": "train", "d/NaCl": "test"}
+    assert names_seen(given, card) == seen
+
+
+def test_the_split_of_another_source_does_not_move_the_rows_of_a_model(trained):
+    sources = trained.card.data.model_copy(update={"sources": ("a",)})
+    card = trained.card.model_copy(update={"data": sources})
+    alone = names_seen({"a/NaCl": None}, card)
+    assert names_seen({"a/NaCl": None, "b/NaCl": "train"}, card) == alone
+    assert names_seen({"a/NaCl": None, "b/NaCl": "test"}, card) == alone
+
+
+def names_seen(given, card):
+    names = [name.split("/") for name in given]
+    frame = pd.DataFrame(names, columns=["source", "formula"])
+    frame["split"] = list(given.values())
+    marks = zip(given, _is_seen(frame, card), strict=True)
+    return {name for name, is_seen in marks if is_seen}
+
+
 def test_two_models_are_judged_on_the_same_rows(store, model):
     other = Path(train(store, epochs=1, seed=5, targets=(GAP,)).folder)
     found = judge_by_own_labels(store, [other, model], ["synthetic", "candidates"])
@@ -93,7 +134,7 @@ def test_rows_without_a_label_are_named_with_what_to_do(store, model):
     assert f"none of the 40 rows of candidates has a label of {ENERGY} or {GAP}" in message
     assert "`targets`" in message
     with pytest.raises(
-        InputError, match=r"no source 'candidate' .* did you mean candidates"
+        InputError, match=r"no records of source 'candidate' .* did you mean candidates"
     ):
         judge_by_own_labels(store, [model], ["candidate"])
     assert judge_by_own_labels(store, [model]).n_rows == 80  # of all sources

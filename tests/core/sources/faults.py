@@ -126,6 +126,17 @@ FAULTS: dict[str, Fault] = {
     "energy is a word": Fault(_label(formation_energy_per_atom="low"), "invalid_label"),
     "energy is a list": Fault(_label(formation_energy_per_atom=[-2.1]), "invalid_label"),
     "energy is true": Fault(_label(formation_energy_per_atom=True), "invalid_label"),
+    "energy with a comma": Fault(_label(formation_energy_per_atom="-2,1"), "invalid_label"),
+    "energy with an underscore": Fault(
+        _label(formation_energy_per_atom="-2_1"), "invalid_label"
+    ),
+    "energy in per cent": Fault(_label(formation_energy_per_atom="5 %"), "invalid_label"),
+    "energy with its unit": Fault(
+        _label(formation_energy_per_atom="-2.1 eV"), "invalid_label"
+    ),
+    "energy is an error of a spreadsheet": Fault(
+        _label(formation_energy_per_atom="#DIV/0!"), "invalid_label"
+    ),
     "energy is infinite": Fault(
         _label(formation_energy_per_atom=-INFINITY), "invalid_label"
     ),

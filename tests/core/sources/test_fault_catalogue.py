@@ -1,10 +1,14 @@
 """Every kind of bad row ends as a reject with its reason, whichever source it came from."""
 
+import csv
 import json
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 
 from crystalgnn_core.sources.files.source import FilesSource
 from crystalgnn_core.sources.formats.columns import TargetColumn
@@ -57,6 +61,57 @@ def test_a_table_of_pymatgen_structures(tmp_path):
     table = {"material_id": [row.material_id for _, row in rows], "structure": structures}
     pq.write_table(pa.table(table | labels), tmp_path / "rows.parquet")
     source = FilesSource(name="rows", path=str(tmp_path / "rows.parquet"), targets=TARGETS)
+    check_all_are_told(tmp_path / "store", source, rows, reasons_for(rows))
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+def test_a_table_for_spreadsheets(tmp_path, delimiter):
+    # a cell of such a table is a text
+    rows = rows_with(FAULTS, left_out=IN_NO_STRUCTURE)
+    with (tmp_path / "rows.csv").open("w", newline="", encoding="utf-8-sig") as stream:
+        writer = csv.writer(stream, delimiter=delimiter, quoting=csv.QUOTE_ALL)
+        writer.writerow(["Material ID", "structure", *TARGETS])
+        for _, row in rows:
+            structure = "" if row.is_empty else json.dumps(pymatgen_structure(row))
+            labels = [cell(row.labels[name]) for name in TARGETS]
+            writer.writerow([row.material_id, structure, *labels])
+    source = FilesSource(name="rows", path=str(tmp_path / "rows.csv"), targets=TARGETS)
+    check_all_are_told(tmp_path / "store", source, rows, reasons_for(rows))
+
+
+def split_frame(documents):
+    """Write documents as pandas writes a frame in the orient `split`."""
+    names = list(documents[0])
+    data = [None if row is None else list(row.values()) for row in documents]
+    return {"columns": names, "index": list(range(len(data))), "data": data}
+
+
+FORMS: dict[str, Callable[[Any], str]] = {
+    "a list": json.dumps,
+    "a wrapped list": lambda found: json.dumps({"structures": found}),
+    "a frame": lambda found: json.dumps(split_frame(found)),
+    "lines": lambda found: "\n".join(map(json.dumps, found)),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_documents_in_json(tmp_path, form):
+    # a document without an id is named by its file and place
+    left_out = {"id missing", "id empty", "id of blanks", "more coordinates than species"}
+    rows = rows_with(FAULTS, left_out=left_out | {"row is a text"})
+    documents = [
+        {
+            "material_id": row.material_id,
+            "structure": None if row.is_empty else pymatgen_structure(row),
+            **row.labels,
+        }
+        if row.content is None
+        else row.content[0]
+        for _, row in rows
+    ]
+    path = tmp_path / "rows.json"
+    path.write_text(FORMS[form](documents))
+    source = FilesSource(name="rows", path=str(path), targets=TARGETS, part_size=7)
     check_all_are_told(tmp_path / "store", source, rows, reasons_for(rows))
 
 

@@ -147,6 +147,40 @@ def test_functionals_are_accepted_by_name(runs):
         source(runs, run_types=[])
 
 
+def test_a_run_without_a_gap_keeps_its_other_labels_or_says_why(tmp_path):
+    put(tmp_path, "full/vasprun.xml", vasprun_text(SALT, -6.8, bands=[[-1.0], [-2.0]]))
+    [kept] = read(source(tmp_path))
+    assert kept.labels["band_gap"] is None
+    assert kept.labels["is_metal"] is None
+    assert kept.labels["formation_energy_per_atom"] == pytest.approx(-2.157)
+    gaps = {"band_gap": "PBE ours"}
+    for settings in (
+        {"formation_energy": None, "label_schemes": gaps},
+        {"require_labels": "all"},
+    ):
+        [refused] = read(source(tmp_path, **settings))
+        assert refused.error[0] == "missing_label"
+        assert "no band gap: all 1 bands are filled; raise NBANDS" in refused.error[1]
+
+
+def test_dispersion_without_a_name_is_refused_unless_it_is_named(tmp_path):
+    put(tmp_path, "d2/vasprun.xml", vasprun_text(SALT, -9.8, added=-3.47))
+    [refused] = read(source(tmp_path))
+    assert refused.error[0] == "incompatible_settings"
+    assert "run type is GGA+vdW? (the energy of the step (-9.800 eV)" in refused.error[1]
+    [kept] = read(source(tmp_path, formation_energy=None, run_types=["GGA+vdW?"]))
+    assert kept.run_type == "GGA+vdW?"
+
+
+def test_coarse_runs_are_not_corrected(tmp_path):
+    put(tmp_path, "coarse/vasprun.xml", vasprun_text(SALT, -6.8, ENMAX=400.0))
+    spin_orbit = vasprun_text(SALT, -6.8, LSORBIT=True)
+    put(tmp_path, "soc/vasprun.xml", spin_orbit)
+    messages = [record.error[1] for record in read(source(tmp_path))]
+    assert "the cut-off is 400 eV, below 520" in messages[0]
+    assert "spin-orbit coupling (LSORBIT)" in messages[1]
+
+
 def test_references_are_read_from_runs_of_the_elements(runs, tmp_path):
     elements = tmp_path / "elements"
     put(elements, "Na/vasprun.xml", vasprun_text(SODIUM, -1.3))
@@ -174,7 +208,7 @@ def test_references_are_read_from_runs_of_the_elements(runs, tmp_path):
 
 
 def test_references_that_are_not_there_are_one_error(runs, tmp_path):
-    for path, words in ((tmp_path / "none", "no file or folder"), (runs, "no usable")):
+    for path, words in ((tmp_path / "none", "no such file or folder"), (runs, "no usable")):
         references = {"path": str(path), "label_scheme": MP_2020}
         with pytest.raises(SourceError, match=words):
             parts_of(source(runs, formation_energy={"references": references}))
@@ -191,8 +225,8 @@ def test_parts_are_groups_of_runs_that_know_their_content(runs, tmp_path):
     moved = runs.rename(tmp_path / "moved")
     assert parts_of(source(moved, part_size=3)) == parts
     put(moved, "cut/vasprun.xml", vasprun_text(SALT, -6.9))
-    with pytest.raises(SourceError, match="changed"):
-        list(source(moved).read(parts[0]))
+    errors = {record.material_id: record.error for record in source(moved).read(parts[0])}
+    assert "changed or vanished" in errors["cut"][1]
 
 
 def test_folders_without_runs_are_clear_errors(tmp_path):

@@ -21,6 +21,7 @@ MP_TITLES = {
     "Fe": "PAW_PBE Fe_pv 02Aug2007",
     "O": "PAW_PBE O 08Apr2002",
 }
+VALENCES = {"Na": 7, "Cl": 7, "Fe": 14, "O": 6}  # of these potentials
 # one valence and one conduction band at two k-points: a gap of 3.5 eV
 BANDS = ((-1.0, 4.0), (-2.0, 2.5))
 PARAMETERS: dict[str, Any] = {
@@ -34,6 +35,7 @@ PARAMETERS: dict[str, Any] = {
     "LHFCALC": False,
     "AEXX": 0.0,
     "HFSCREEN": 0.0,
+    "ENMAX": 520.0,
 }
 
 
@@ -43,7 +45,9 @@ def vasprun_text(
     *,
     titles: Mapping[str, str] = MP_TITLES,
     bands: Sequence[Sequence[float]] = BANDS,
+    shares: Sequence[Sequence[float]] | None = None,
     fermi: float = 0.5,
+    added: float = 0.0,
     n_electronic: int = 12,
     n_ionic: int = 1,
     hubbard: Mapping[str, float] | None = None,
@@ -57,7 +61,9 @@ def vasprun_text(
         energy: Energy of the cell in eV in the last step.
         titles: Element to title of its potential.
         bands: For each k-point the energies of its bands in eV.
+        shares: How far each of them is filled; None fills those below the Fermi energy.
         fermi: Fermi energy in eV.
+        added: Part of the energy in eV that came after the electronic steps.
         n_electronic: Electronic steps of every ionic step.
         n_ionic: Ionic steps.
         hubbard: Element to U in eV.
@@ -68,11 +74,17 @@ def vasprun_text(
     given = dict(incar or {})
     if hubbard is not None:
         parameters["LDAU"] = given["LDAU"] = True
-        given["LDAUU"] = [hubbard.get(symbol, 0.0) for symbol in symbols]
-        given["LDAUJ"] = [0.0 for _ in symbols]
+        values = [hubbard.get(symbol, 0.0) for symbol in symbols]
+        given = {"LDAUU": values, "LDAUJ": [0.0 for _ in symbols]} | given
+    if shares is None:
+        shares = [[float(value < fermi) for value in values] for values in bands]
+    parameters.setdefault(
+        "NELECT", sum(float(VALENCES.get(site.specie.symbol, 1)) for site in structure)
+    )
+    ends = [""] * (n_ionic - 1) + [_eigenvalues(bands, shares, fermi)]
     steps = "".join(
-        _calculation(structure, energy, n_electronic, bands if is_last else None, fermi)
-        for is_last in [False] * (n_ionic - 1) + [True]
+        _calculation(structure, energy, energy - added, n_electronic, ending)
+        for ending in ends
     )
     return (
         '<?xml version="1.0" encoding="ISO-8859-1"?>\n<modeling>\n <generator>\n'
@@ -116,7 +128,7 @@ def _rows(name: str, rows: Any) -> str:
 def _kpoints(n_kpoints: int) -> str:
     return (
         ' <kpoints>\n <generation param="Gamma">\n'
-        '  <v type="int" name="divisions">       2        2        2 </v>\n'
+        '  <v type="int" name="divisions">       9        9        9 </v>\n'
         '  <v name="usershift">      0.00000000       0.00000000       0.00000000 </v>\n'
         " </generation>\n"
         f"{_rows('kpointlist', [[0.5 * k, 0.0, 0.0] for k in range(n_kpoints)])}"
@@ -132,7 +144,7 @@ def _atoms(structure: Structure, symbols: Sequence[str], titles: Mapping[str, st
     )
     types = "".join(
         f"<rc><c>{structure.composition[symbol]:4.0f}</c><c>{symbol:2}</c><c>1.0</c>"
-        f"<c>1.0</c><c>  {titles[symbol]:38}</c></rc>\n"
+        f"<c>{VALENCES.get(symbol, 1):11.8f}</c><c>  {titles[symbol]:38}</c></rc>\n"
         for symbol in symbols
     )
     return (
@@ -161,27 +173,29 @@ def _energies(energy: float) -> str:
 def _calculation(
     structure: Structure,
     energy: float,
+    electronic: float,
     n_electronic: int,
-    bands: Sequence[Sequence[float]] | None,
-    fermi: float,
+    ending: str,
 ) -> str:
-    steps = f" <scstep>\n{_energies(energy)} </scstep>\n" * n_electronic
+    steps = f" <scstep>\n{_energies(electronic)} </scstep>\n" * n_electronic
     zeros = np.zeros((len(structure), 3))
-    ending = "" if bands is None else _eigenvalues(bands, fermi)
     return (
         f" <calculation>\n{steps}{_structure(structure, None)}{_rows('forces', zeros)}"
         f"{_rows('stress', np.zeros((3, 3)))}{_energies(energy)}{ending} </calculation>\n"
     )
 
 
-def _eigenvalues(bands: Sequence[Sequence[float]], fermi: float) -> str:
+def _eigenvalues(
+    bands: Sequence[Sequence[float]], shares: Sequence[Sequence[float]], fermi: float
+) -> str:
     points = "".join(
         f'<set comment="kpoint {number}">\n'
         + "".join(
-            f"<r> {value:9.4f} {float(value < fermi):9.4f} </r>\n" for value in energies
+            f"<r> {value:9.4f} {share:9.4f} </r>\n"
+            for value, share in zip(*point, strict=True)
         )
         + "</set>\n"
-        for number, energies in enumerate(bands, start=1)
+        for number, point in enumerate(zip(bands, shares, strict=True), start=1)
     )
     grid = "".join(f"<r> {value:9.4f}  0.0 0.0 </r>\n" for value in (-5.0, 0.0, 5.0))
     return (

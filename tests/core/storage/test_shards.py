@@ -11,6 +11,7 @@ from filelock import FileLock
 from crystalgnn_core.errors import IntegrityError, TransientError
 from crystalgnn_core.storage import shards as module
 from crystalgnn_core.storage.files import read_spool
+from crystalgnn_core.storage.manifest import TOMBSTONES, Manifest
 from crystalgnn_core.storage.rows import rows_in_order
 from crystalgnn_core.storage.shards import KEY, Refusal, ShardSet
 
@@ -157,6 +158,15 @@ def test_rows_come_in_the_order_asked_for():
     assert rows["value"].to_pylist() == [2.0, 1.0, 1.0, 1.0]
     with pytest.raises(IntegrityError, match=r"here: 1 of 2 .* \(first: x\)"):
         rows_in_order(tables, ["a", "x"], where="here")
+
+
+@pytest.mark.parametrize("superseded", [[], ["a"]])
+def test_damaged_tombstones_are_written_again(tmp_path, superseded):
+    manifest = Manifest(tmp_path)
+    manifest.set_tombstones(["a", "b"])
+    (tmp_path / TOMBSTONES).write_bytes(b"PAR1")
+    manifest.set_tombstones(superseded)
+    assert manifest.tombstones() == set(superseded)
 
 
 def test_damaged_shard_is_discarded_and_a_sound_one_kept(tmp_path):

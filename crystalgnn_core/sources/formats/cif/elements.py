@@ -16,6 +16,7 @@ from crystalgnn_core.records.elements import (
     PLACE_OF_SYMBOL,
     SORTED_SYMBOLS,
 )
+from crystalgnn_core.records.formulas import MOST_CHARACTERS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 NUMBER_OF_RANK = np.array([NUMBER_OF_SYMBOL[name] for name in SORTED_SYMBOLS], np.int16)
 UNRANKED = 255  # ranks fit a byte
 
-_AMOUNT = re.compile(r"([A-Z][a-z]?)([1-9][0-9]*)?")
+_AMOUNT = re.compile(r"([A-Z][a-z]?)([1-9][0-9]{0,8})?")
 _WORD = re.compile(rf"(?:{_AMOUNT.pattern})+")
 _ION = re.compile(r"([A-Z][a-z]?)(?:[0-9]*[+-]|[+-][0-9]+|[0-9]+)?")
 
@@ -45,6 +46,8 @@ def rank_of(name: str) -> int:
 
 def whole_formula(text: str) -> dict[int, int] | None:
     """Count the atoms of a formula such as `Ga4 Te4`, or None if it is not that plain."""
+    if len(text) > MOST_CHARACTERS:
+        return None
     counts: dict[int, int] = {}
     for word in text.split(" "):
         terms = _terms_of(word)

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from pymatgen.core.composition import Composition
 from pymatgen.io.cif import CifParser
 
-from crystalgnn_core.errors import RecordError
 from crystalgnn_core.records.crystal import composition_of, crystal_from_structure
+from crystalgnn_core.records.elements import NUMBER_OF_SYMBOL
+from crystalgnn_core.records.formulas import read_formula
 from crystalgnn_core.sources.formats.cif.elements import is_multiple
-from crystalgnn_core.sources.formats.parsing import atomic_number_of, parsing, unreadable
+from crystalgnn_core.sources.formats.parsing import parsing, unreadable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -56,18 +55,14 @@ def _check_formula(stated: object, crystal: Crystal) -> None:
     if formula and not is_multiple(crystal.atomic_numbers.tolist(), formula):
         raise unreadable(
             f"the sites add up to {composition_of(crystal).formula}, but the CIF states "
-            f"{stated}; restore the missing sites or correct _chemical_formula_sum"
+            f"{str(stated)[:80]}; restore the missing sites or correct the formula "
+            "(_chemical_formula_sum)"
         )
 
 
-def _whole_formula(text: str) -> Counter[int]:
+def _whole_formula(text: str) -> dict[int, int]:
     """Read a formula as counts by atomic number; empty unless all are whole numbers."""
-    counts: Counter[int] = Counter()
-    try:
-        amounts = Composition(text).get_el_amt_dict()
-        for symbol, amount in amounts.items():  # deuterium and hydrogen add up
-            counts[atomic_number_of(symbol)] += round(amount)
-    except (ValueError, RecordError):
-        return Counter()
-    is_whole = all(amount == round(amount) for amount in amounts.values())
-    return counts if is_whole else Counter()
+    amounts = read_formula(text)
+    if not all(amount.is_integer() for amount in amounts.values()):
+        return {}
+    return {NUMBER_OF_SYMBOL[name]: int(amount) for name, amount in amounts.items()}

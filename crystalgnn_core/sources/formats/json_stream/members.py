@@ -6,16 +6,18 @@ checks nothing else: a broken member is one member, and those behind it are whol
 
 from __future__ import annotations
 
-import json
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from crystalgnn_core.errors import SourceError
 from crystalgnn_core.sources.formats.archives import DamagedFileError, read_blocks
+from crystalgnn_core.sources.formats.json_text import load_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from crystalgnn_core.sources.formats.archives import Packed
 
 _LONGEST_MEMBER = 2**28  # bytes; where quotes are missing all the rest would be one member
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
@@ -28,7 +30,7 @@ _CUT_OFF = (
     "the {} does not end in its {:,} bytes; the file is cut off, or a bracket or quote is "
     "missing"
 )
-_SHAPES: dict[bytes, Shape] = {b"[": "list", b"{": "object"}
+SHAPES: dict[bytes, Shape] = {b"[": "list", b"{": "object"}
 
 
 class Outside(NamedTuple):
@@ -37,10 +39,12 @@ class Outside(NamedTuple):
     Attributes:
         shape: A list or an object.
         offset: Byte of the unpacked text behind its bracket.
+        end: Byte behind its other bracket; None for the end of the file.
     """
 
     shape: Shape
     offset: int
+    end: int | None = None
 
 
 class Member(NamedTuple):
@@ -71,20 +75,29 @@ class Range(NamedTuple):
     offset: int
 
 
-def outside_of(path: Path) -> Outside | None:
+def outside_of(path: Packed) -> Outside | None:
     """Look up whether a file holds a list or an object; None for anything else."""
     offset = 0
     for block in read_blocks(path):
         rest = (block if offset else block.removeprefix(_BYTE_ORDER_MARK)).lstrip()
         offset += len(block)
         if rest:
-            shape = _SHAPES.get(rest[:1])
+            shape = SHAPES.get(rest[:1])
             return None if shape is None else Outside(shape, offset - len(rest) + 1)
     return None
 
 
+def blocks_within(path: Packed, outside: Outside, offset: int) -> Iterator[bytes]:
+    """Yield the text of a list or object from a byte on, in blocks."""
+    left = None if outside.end is None else outside.end - offset
+    for block in read_blocks(path, offset):
+        yield block[:left]
+        if left is not None and (left := left - len(block)) <= 0:
+            return
+
+
 def iter_members(
-    path: Path, outside: Outside, offset: int | None = None
+    path: Packed, outside: Outside, offset: int | None = None
 ) -> Iterator[Member]:
     """Yield the texts of the members, all or from a byte on, and what ails their end."""
     from crystalgnn_core.sources.formats.json_stream import scan
@@ -94,7 +107,7 @@ def iter_members(
     begin = at = outside.offset if offset is None else offset
     fault = None
     try:
-        for block in read_blocks(path, at):
+        for block in blocks_within(path, outside, at):
             start = 0
             for border in scan.scan(block, state).tolist():
                 text = b"".join([*held, block[start:border]])
@@ -119,6 +132,22 @@ def iter_members(
         yield from _ending(rest, outside.shape, is_only=begin == outside.offset)
 
 
+def iter_lines(path: Packed, offset: int = 0) -> Iterator[Member]:
+    """Yield the lines of a text from a byte on as members of a list, none that is blank."""
+    begin, held = offset, b""
+    for block in read_blocks(path, offset):
+        *lines, held = (held + block).split(b"\n")
+        for line in lines:
+            if line.strip():
+                yield Member(begin, line.removeprefix(_BYTE_ORDER_MARK))
+            begin += len(line) + 1
+        if len(held) > _LONGEST_MEMBER:
+            yield Member(begin, b"", "the line does not end; the file is no JSON lines")
+            return
+    if held.strip():
+        yield Member(begin, held.removeprefix(_BYTE_ORDER_MARK))
+
+
 def parse_member(member: Member, shape: Shape) -> tuple[str | None, Any]:
     """Return the key, None in a list, and the value of a member.
 
@@ -129,8 +158,8 @@ def parse_member(member: Member, shape: Shape) -> tuple[str | None, Any]:
     if member.fault is not None:
         raise ValueError(member.fault)
     if shape == "list":
-        return None, json.loads(member.text)
-    [found] = json.loads(b"{" + member.text + b"}").items()
+        return None, load_json(member.text)
+    [found] = load_json(b"{" + member.text + b"}").items()
     return found
 
 

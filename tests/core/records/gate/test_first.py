@@ -97,6 +97,13 @@ def test_labels_in_a_wrong_unit_are_suspicious_and_the_unit_is_named(target, cas
     assert hint in alarms(report)
 
 
+def test_a_column_of_zeros_is_suspicious_without_a_guess():
+    rows = oxides_and_others()
+    report = judge_first(converted(rows, ENERGY, lambda values, *_: 0.0 * values))
+    assert report.is_suspicious
+    assert "it looks like" not in alarms(report)
+
+
 def test_moduli_as_logarithms_are_named():
     rows = oxides_and_others()
     moduli = np.random.default_rng(0).gamma(3.0, 30.0, N) + 10.0

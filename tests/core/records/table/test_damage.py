@@ -2,11 +2,13 @@
 
 import shutil
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from deltalake import DeltaTable
 
 from crystalgnn_core.errors import CrystalGNNError, IntegrityError
+from crystalgnn_core.records.table import delta
 from crystalgnn_core.records.table.delta import files_of, remove_uncommitted
 from crystalgnn_core.records.table.store import RecordStore
 from crystalgnn_core.sources.ingest.run import ingest_source
@@ -142,6 +144,56 @@ def test_rows_of_an_interrupted_commit_are_removed_and_no_others(store):
     (folder / LIST).unlink()  # what is committed is known by the log, too
     remove_uncommitted(folder)
     assert sorted(path.name for path in folder.glob("*.parquet")) == before
+
+
+def test_rows_of_an_interrupted_commit_are_removed_beside_a_checkpoint(store):
+    folder = store / "records"
+    DeltaTable(folder).create_checkpoint()
+    RecordStore(store).version()  # so that the checkpoint is on the list
+    [path] = folder.glob("*.parquet")
+    rest = folder / "part-00000-of-a-killed-process.parquet"
+    shutil.copy(path, rest)
+    remove_uncommitted(folder)
+    assert list(folder.glob("*.parquet")) == [path]
+    shutil.copy(path, rest)
+    (folder / "_delta_log/00000000000000000000.json").unlink()
+    remove_uncommitted(folder)  # the log does not say any more what was committed
+    assert rest.is_file()
+
+
+def test_nothing_is_removed_beside_a_damaged_log(store):
+    as_of_an_older_version(store)
+    cut(store / "records" / NEWEST_LOG)
+    files = sorted((store / "records").glob("*.parquet"))
+    assert files
+    with pytest.raises(IntegrityError, match="is not valid JSON"):
+        RecordStore(store).replace_records("synthetic", None)
+    assert sorted((store / "records").glob("*.parquet")) == files
+
+
+def test_beside_a_damaged_list_rows_are_compared_with_their_own_digests(store, caplog):
+    folder = store / "records"
+    [path] = (folder / one.name for one in files_of(DeltaTable(folder)))
+    names, rows = pq.read_table(path), pq.read_table(path).to_pylist()
+    rows[0]["lattice"][0] += 0.5
+    pq.write_table(pa.Table.from_pylist(rows, names.schema), path)
+    with (folder / LIST).open("ab") as stream:
+        stream.write(b"\nrest of a line")
+    with pytest.raises(IntegrityError, match="1 rows differ from their digest"):
+        RecordStore(store).read(["synthetic"])
+    assert "1 damaged lines, so files of this folder are not compared" in caplog.text
+
+
+def test_rows_without_a_list_are_looked_at_once_where_nothing_can_be_noted(
+    store, monkeypatch
+):
+    as_of_an_older_version(store)
+    looked = []
+    monkeypatch.setattr(delta, "_list", lambda *_: None)
+    monkeypatch.setattr(delta, "wrong_rows", lambda path: looked.append(path) or [])
+    for _ in range(3):
+        assert RecordStore(store).version() == 1
+    assert len(looked) == 1
 
 
 def test_a_checkpoint_that_is_just_being_written_is_not_missed_later(store):

@@ -24,7 +24,7 @@ from crystalgnn_core.sources.energies.formation import (
     formation_energy_per_atom,
 )
 from crystalgnn_core.sources.energies.mp2020 import mp2020_correction
-from crystalgnn_core.sources.formats.calculation import Calculation
+from crystalgnn_core.sources.formats.calculation import Calculation, RunInputs
 
 SALT = Crystal(
     np.array([11, 17], dtype=np.int16),
@@ -117,6 +117,9 @@ INCOMPATIBLE: dict[str, tuple[dict[str, Any], str]] = {
     "too many": ({"potcars": (*TITLES, "PAW_PBE O 08Apr2002")}, "PAW_PBE O"),
     "functional": ({"run_type": "r2SCAN"}, "r2SCAN, expected GGA or GGA+U"),
     "unknown functional": ({"run_type": None}, "not stated"),
+    "cut-off": ({"inputs": RunInputs(cutoff=400.0)}, "cut-off is 400 eV, below 520"),
+    "k-points": ({"inputs": RunInputs(n_kpoints=27)}, "27 k-points, fewer than 308"),
+    "spin-orbit": ({"inputs": RunInputs(unusual=("LSORBIT",))}, "settings: LSORBIT;"),
     "hubbard": ({"hubbards": {"Na": 2.0}, "run_type": "GGA+U"}, "U value of 2.0 on Na"),
 }
 
@@ -130,6 +133,13 @@ def test_other_settings_are_not_corrected(name):
     assert reason == "incompatible_settings"
     assert words in message
     assert len(message) < 300
+
+
+def test_settings_no_coarser_than_those_of_the_materials_project_are_corrected():
+    """Its relaxations take 520 eV, and 7 x 7 x 7 k-points for this cell."""
+    for n_kpoints in (343, 308, None):
+        fine = RUN._replace(inputs=RunInputs(cutoff=520.0, n_kpoints=n_kpoints))
+        assert mp2020_correction(fine) == pytest.approx(-0.614)
 
 
 def test_an_oxide_that_lacks_its_u_is_not_corrected():

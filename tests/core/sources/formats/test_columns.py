@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from decimal import Decimal
 
 import pytest
 
@@ -51,24 +52,31 @@ def test_missing_column_is_an_error_that_lists_those_there_are(table, given, tar
 
 @pytest.mark.parametrize(
     ("value", "expected"),
-    [("007", "007"), (" a ", "a"), (7, "7"), (7.0, "7"), (math.nan, ""), (None, "")],
+    [
+        *(("007", "007"), (" a ", "a"), (7, "7"), (7.0, "7"), (1e6, "1000000")),
+        *((Decimal("7"), "7"), (Decimal("7.0"), "7"), (b"mp-1", "mp-1"), ("1.0", "1.0")),
+        *((math.nan, ""), (None, ""), ("nan", ""), ("None", ""), ("<NA>", "")),
+        *((Decimal("NaN"), ""), ({"a": 1}, ""), (math.inf, "")),
+    ],
 )
 def test_id_is_read_as_the_user_wrote_it(value, expected):
     assert read_id(value) == expected
 
 
 @pytest.mark.parametrize(
-    ("value", "is_ragged", "message"),
+    ("value", "fault", "message"),
     [
-        (None, False, "column cif is empty"),
-        (" ", False, "column cif is empty"),
-        (3.5, False, "column cif is empty"),
-        ("data_x", True, "as many fields"),
+        (None, None, "column cif is empty"),
+        (" ", None, "column cif is empty"),
+        (3.5, None, "column cif is empty"),
+        (b"data_\xff", None, "column cif holds bytes that are no UTF-8 text (byte 6)"),
+        ("{'lattice': 1}", None, "a Python dictionary, expected JSON"),
+        ("data_x", "the row has 3 cells", "the row has 3 cells"),
     ],
 )
-def test_cell_without_structure_is_refused(refused, value, is_ragged, message):
+def test_cell_without_structure_is_refused(refused, value, fault, message):
     def read(cell):
-        content = structure_content(cell, "cif", is_ragged=is_ragged)
+        content = structure_content(cell, "cif", fault=fault)
         assert callable(content)
         return content()
 

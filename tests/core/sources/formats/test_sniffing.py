@@ -176,7 +176,7 @@ def test_a_broken_line_of_json_is_one_reject(tmp_path):
     ids = ["a", "rows-2", "rows-3", "rows-4", "rows-5", "b"]
     assert [record.material_id for record in records] == ids
     assert [record.error is None for record in records] == [True, *[False] * 4, True]
-    assert "rows.jsonl line 2: not a line of JSON" in fault_of(records[1])[1]
+    assert "rows.jsonl row 2: not valid JSON" in fault_of(records[1])[1]
 
 
 def workbook():

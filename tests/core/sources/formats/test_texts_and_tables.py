@@ -83,13 +83,15 @@ def test_a_row_of_the_wrong_length_keeps_its_place(tmp_path):
     path.write_text("id,cif\na,b,c\n")
     [record] = read_table(path)
     assert record.error is not None
-    assert "row 1: the row has not as many fields as the header" in record.error[1]
+    assert "row 1: the row has 3 cells, the first line 2" in record.error[1]
 
 
 def test_tables_without_structures_are_refused(tmp_path):
     path = tmp_path / "t.csv"
     path.write_text("id,energy\na,1\n")
-    with pytest.raises(ConfigError, match="no column cif or structure; its columns are id"):
+    with pytest.raises(
+        ConfigError, match="no column cif or structure or atoms; its columns"
+    ):
         list(read_table(path))
     path.write_text("id,cif\n")
     with pytest.raises(SourceError, match="holds no rows"):

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import gzip
+import re
 from pathlib import Path
 from typing import Any
 
@@ -65,8 +66,15 @@ def test_the_energy_under_pressure_is_no_enthalpy(written):
     """The file ends with E + PV; E stands in its last electronic step."""
     energy = read_vasp_run(real("vasprun_pstress.xml")).calculation.energy
     assert energy == pytest.approx(-20.24720095, abs=1e-7)
-    pressed = read_vasp_run(written(PSTRESS=10.0)).calculation.energy  # 1 GPa
-    assert pressed == pytest.approx(-6.8 - SALT.volume / 160.21766, abs=1e-6)
+    work = SALT.volume / 160.21766  # at 1 GPa
+    pressed = read_vasp_run(written(-6.8 + work, added=work, PSTRESS=10.0)).calculation
+    assert pressed.energy == pytest.approx(-6.8, abs=1e-6)
+    assert pressed.run_type == "GGA"
+    # a dispersion that is named stays in it, whatever the pressure
+    both = written(-6.8 + work, added=work - 3.0, PSTRESS=10.0, incar={"IVDW": 11})
+    assert read_vasp_run(both).calculation.energy == pytest.approx(-6.8, abs=1e-6)
+    # not every file has the enthalpy
+    assert read_vasp_run(written(PSTRESS=10.0)).calculation.energy == -6.8
 
 
 def test_a_written_run_gives_back_what_was_written(written):
@@ -95,7 +103,36 @@ RUN_TYPES: dict[str, dict[str, Any]] = {
     "HSE06": {"HFSCREEN": 0.2, "LHFCALC": True, "AEXX": 0.25},
     "GGA+vdW-DFT-D3": {"incar": {"IVDW": 11}},
     "LDA": {"GGA": "--", "titles": {"Na": "PAW Na 1", "Cl": "PAW Cl 1"}},
+    "of PAW_PBE and PAW": {
+        "GGA": "--",
+        "titles": {"Na": "PAW_PBE Na 1", "Cl": "PAW Cl 1"},
+    },
+    "GGA+vdW-DFT-D2": {"incar": {"LVDW": True}},
+    "PBEsol+U+vdW-DFT-D3-BJ": {
+        "GGA": "PS",
+        "hubbard": {"Na": 4.0},
+        "incar": {"IVDW": 12},
+    },
+    "optB86b+rVV10": {"GGA": "MK", "LUSE_VDW": True},
+    "AM05": {"GGA": "AM"},
+    "PBEO or other Hybrid Functional": {"LHFCALC": True, "AEXX": 0.25},
+    "PBEO or other Hybrid Functional (AEXX=0.2)": {"LHFCALC": True, "AEXX": 0.2},
+    "B3LYP": {"LHFCALC": True, "AEXX": 0.2, "GGA": "B3"},
+    "HSE06 (AEXX=0.375)": {"HFSCREEN": 0.2, "LHFCALC": True, "AEXX": 0.375},
+    "HSE06 (GGA=PS)": {"HFSCREEN": 0.2, "LHFCALC": True, "AEXX": 0.25, "GGA": "PS"},
 }
+
+
+SAME: dict[str, dict[str, Any]] = {
+    "a screening without exchange": {"HFSCREEN": 0.2, "AEXX": 0.25},
+    "no dispersion": {"incar": {"IVDW": 0}},
+    "U of no orbital": {"hubbard": {"Na": 4.0}, "incar": {"LDAUL": [-1.0, -1.0]}},
+}
+
+
+@pytest.mark.parametrize("name", SAME)
+def test_idle_tags_leave_the_functional_as_it_is(written, name):
+    assert read_vasp_run(written(**SAME[name])).calculation.run_type == "GGA"
 
 
 @pytest.mark.parametrize("name", RUN_TYPES)
@@ -106,11 +143,90 @@ def test_functional_is_named_as_the_materials_project_does(written, name):
 def test_hubbard_u_is_read(written):
     run = read_vasp_run(written(hubbard={"Cl": 2.5}))
     assert run.calculation.hubbards == {"Na": 0.0, "Cl": 2.5}
+    negative = read_vasp_run(written(hubbard={"Cl": -1.0})).calculation
+    assert (negative.run_type, negative.hubbards["Cl"]) == ("GGA+U", -1.0)
 
 
-def test_a_band_across_the_fermi_energy_closes_the_gap(written):
+def test_bands_that_are_filled_at_some_points_only_close_the_gap(written):
     assert read_vasp_run(written(bands=[[-1, 1], [0.6, 2]])).band_gap == 0.0
-    assert read_vasp_run(written(bands=[[-1], [-2]])).band_gap is None
+
+
+def test_a_fermi_energy_within_a_band_does_not_close_the_gap(written):
+    """As VASP 6.1 and later place it with tetrahedra, pymatgen#2303."""
+    filled = [[1.0, 0.0], [1.0, 0.0]]
+    for fermi in (2.5018, -1.0005, 9.0):
+        assert read_vasp_run(written(shares=filled, fermi=fermi)).band_gap == 3.5
+
+
+def test_a_run_without_empty_bands_says_why_it_has_no_gap(written):
+    run = read_vasp_run(written(bands=[[-1], [-2]]))
+    assert run.band_gap is None
+    assert "raise NBANDS" in run.no_gap
+
+
+CASES = Path(__file__).parents[5] / "shared" / "faults" / "cases"
+
+
+def case(name):
+    [path] = CASES.glob(f"{name}-*/vasprun.xml.gz") if CASES.is_dir() else [None]
+    if path is None:
+        pytest.skip("the shared inputs are not at hand")
+    return path
+
+
+@pytest.mark.slow
+def test_gap_of_gallium_arsenide_is_that_of_its_occupations():
+    """VASP 6.3.1, PBEsol: 36 bands filled at 365 points, gap 0.084 eV; emmet's mp-2534."""
+    run = read_vasp_run(case("V01"))
+    assert run.band_gap == pytest.approx(0.0843)
+    assert run.fermi_energy is not None
+    assert run.fermi_energy > 3.4245  # the lowest empty band
+
+
+def test_a_charged_cell_is_refused(written, refused):
+    """Of pymatgen#2579: silicon with 9 electrons, pymatgen's vasprun.charged.xml."""
+    reason, message = refused(read_vasp_run, case("V03"))
+    assert (reason, "charged (-1): NELECT is 9, the atoms bring 8" in message) == (
+        "incompatible_settings",
+        True,
+    )
+    assert "charged (+1)" in refused(read_vasp_run, written(NELECT=13.0))[1]
+    assert read_vasp_run(written(NELECT=14.0005)).calculation.energy == -6.8
+
+
+def test_parts_of_hydrogen_at_a_surface_are_no_atoms(tmp_path, refused):
+    path = tmp_path / "vasprun.xml"
+    hydride = Structure(SALT.lattice, ["Na", "H"], SALT.frac_coords)
+    for name, is_atom in (("H", True), ("H_h", True), ("H.75", False), ("H1.25", False)):
+        titles = {"Na": "PAW_PBE Na 08Apr2002", "H": f"PAW_PBE {name} 07Jul2010"}
+        path.write_text(vasprun_text(hydride, -6.0, titles=titles))
+        for read in (read_vasp_run, read_final_structure):
+            if is_atom:
+                read(path)
+            else:
+                assert refused(read, path)[0] == "unknown_element"
+
+
+def test_the_structure_is_that_of_the_last_energy(written):
+    """A run that was asked to stop ends with the positions of the step to come."""
+    path = written()
+    before, after = path.read_text().rsplit("0.50000000       0.50000000 </v>", 1)
+    path.write_text(f"{before}0.60000000       0.60000000 </v>{after}")
+    found = read_vasp_run(path).calculation.crystal.frac_coords[1]
+    assert found.tolist() == [0.5, 0.5, 0.5]
+
+
+def test_dispersion_that_no_tag_names_is_part_of_the_run_type(written):
+    """CsCl by VASP 5.3.5 with DFT-D2, which names it nowhere; pymatgen#2370."""
+    calculation = read_vasp_run(case("V07")).calculation
+    assert calculation.run_type == "GGA+vdW?"
+    assert "(-9.783 eV)" in calculation.remark
+    assert "(-6.313 eV)" in calculation.remark
+    unnamed = read_vasp_run(written(added=-0.0011)).calculation
+    assert unnamed.run_type == "GGA+vdW?"
+    assert read_vasp_run(written(added=-0.0009)).calculation.run_type == "GGA"
+    for incar in ({"IVDW": 12}, {"METAGGA": "MBJ"}):
+        assert read_vasp_run(written(added=-3.0, incar=incar)).calculation.remark == ""
 
 
 REFUSED: dict[str, tuple[dict[str, Any], str, str]] = {
@@ -120,6 +236,12 @@ REFUSED: dict[str, tuple[dict[str, Any], str, str]] = {
     "displaced": ({"NSW": 1, "IBRION": 6}, "incompatible_settings", "displaced"),
     "bands": ({"ICHARG": 11}, "incompatible_settings", "ICHARG"),
     "infinite": ({"energy": float("inf")}, "incompatible_settings", "no total energy"),
+    "image": ({"incar": {"IMAGES": 5}}, "incompatible_settings", "image of a path"),
+    "U of types": (
+        {"hubbard": {"Na": 4.0}, "incar": {"LDAUU": [4.0]}},
+        "incompatible_settings",
+        "LDAUU has 1 values for 2 potentials",
+    ),
 }
 
 
@@ -141,6 +263,7 @@ DAMAGED = {
     "other": lambda _: b"<html><body>502</body></html>",
     "no numbers": lambda text: text.replace(b"-6.80000000", b"***********"),
     "junk": lambda _: bytes(range(256)) * 20,
+    "no position": lambda text: re.sub(rb"<v>( +0.50000000){3} </v>\n", b"", text),
 }
 
 

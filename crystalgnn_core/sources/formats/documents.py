@@ -1,0 +1,153 @@
+"""A JSON document of one material: where its structure stands, its id and its values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from crystalgnn_core.errors import RecordError
+from crystalgnn_core.sources.formats.columns import ID_COLUMNS, read_id, structure_content
+from crystalgnn_core.sources.formats.objects import crystal_from_any, is_structure
+from crystalgnn_core.sources.formats.parsing import as_mapping, refuse, unreadable
+
+if TYPE_CHECKING:
+    from crystalgnn_core.sources.formats.structure_input import Content
+
+STRUCTURE_KEYS = ("structure", "atoms", "cif", "computed_structure_entry", "entry")
+_OPTIMADE = "an answer of OPTIMADE; read its provider with --source optimade"
+
+
+class Document(NamedTuple):
+    """What a document says of a material.
+
+    Attributes:
+        material_id: Its identifier, empty if there is none.
+        content: What holds the structure.
+        values: What stands beside it.
+    """
+
+    material_id: str
+    content: Content
+    values: Mapping[str, Any]
+
+
+def read_document(value: object, structure_key: str | None = None) -> Document:
+    """Find structure, id and values of a material in a JSON value.
+
+    The structure is the value itself, or stands one level below it: under the given key,
+    under a usual one, or as the only structure there.
+    """
+    if isinstance(value, str) and structure_key is None:
+        return Document("", structure_content(value, "JSON"), {})
+    if not isinstance(value, Mapping):
+        message = f"JSON {type(value).__name__} is no structure"
+        return Document("", partial(refuse, message), {})
+    if structure_key is None and is_structure(value):
+        values = {**as_mapping(value.get("properties")), **value}
+        return Document(id_in(value), partial(crystal_from_any, value), values)
+    inner = _structure_in(value, structure_key)
+    values = {**inner.values, **value, **(_values_of(value) if is_entry(value) else {})}
+    material_id = id_in(value) or inner.material_id or id_in(values)
+    return Document(material_id, inner.content, values)
+
+
+def id_in(value: Mapping[str, Any]) -> str:
+    """Return the identifier in a document, empty if there is none."""
+    found = (read_id(value.get(key)) for key in ID_COLUMNS)
+    return next(filter(None, found), "")
+
+
+def has_structure(value: object) -> bool:
+    """Return whether a value is a structure or a document of one, readable or not."""
+    if not isinstance(value, Mapping):
+        return False
+    if is_structure(value) or _is_optimade(value):
+        return True
+    if any(_is_held(value.get(name)) for name in STRUCTURE_KEYS):
+        return True
+    # not so an object of structures by their ids, or a column of a frame
+    members = value.values()
+    has_scalars = not all(isinstance(held, Mapping | list) for held in members)
+    return has_scalars and any(is_structure(held) or is_entry(held) for held in members)
+
+
+def is_entry(value: object) -> bool:
+    """Return whether this is the dictionary of a `ComputedStructureEntry` of pymatgen."""
+    return isinstance(value, Mapping) and {"structure", "energy"} <= value.keys()
+
+
+def _structure_in(value: Mapping[str, Any], wanted: str | None) -> Document:
+    """Return what one member of a document says, that which holds the structure."""
+    try:
+        key = _key_of(value, wanted)
+    except RecordError as error:
+        return Document("", partial(refuse, str(error)), {})
+    held = value[key]
+    if isinstance(held, Mapping):
+        return read_document(held)
+    if isinstance(held, str):
+        return Document("", structure_content(held, key), {})
+    given = f"{key} is {str(held)[:40]!r}, expected a structure of pymatgen or JARVIS"
+    return Document("", partial(refuse, given), {})
+
+
+def _key_of(value: Mapping[str, Any], wanted: str | None) -> str:
+    names = STRUCTURE_KEYS if wanted is None else (wanted,)
+    given = [name for name in names if name in value]
+    for name in given:
+        if value[name] is not None:
+            return name
+    if given:
+        return given[0]
+    if _is_optimade(value):
+        raise unreadable(_OPTIMADE)
+    found = [name for name, held in value.items() if is_structure(held) or is_entry(held)]
+    if wanted is None and len(found) == 1:
+        return found[0]
+    if wanted is None and found:
+        raise unreadable(
+            f"{' and '.join(found)} hold structures; choose one with columns.structure"
+        )
+    keys = ", ".join(str(key) for key in list(value)[:6]) or "none"
+    expected = wanted or "structure, atoms or cif"
+    raise unreadable(
+        f"keys {keys} describe no structure; expected {expected}, or those of a pymatgen "
+        "Structure (lattice, sites) or of JARVIS atoms (lattice_mat, coords, elements)"
+    )
+
+
+def _is_optimade(value: Mapping[str, Any]) -> bool:
+    """Return whether this is an entry of OPTIMADE, or an answer with a single one."""
+    held = (value, as_mapping(value.get("data")))
+    return any({"id", "type", "attributes"} <= each.keys() for each in held)
+
+
+def _is_held(value: object) -> bool:
+    if isinstance(value, str):  # of a CIF or of JSON, and no name
+        return any(part in value for part in ("\n", "\\n", "{"))
+    return is_structure(value) or is_entry(value)
+
+
+def _values_of(entry: Mapping[str, Any]) -> dict[str, Any]:
+    parameters = as_mapping(entry.get("parameters"))
+    energy, correction = entry["energy"], entry.get("correction")
+    own = {
+        "entry_id": entry.get("entry_id"),
+        "parameters": parameters,
+        "data": as_mapping(entry.get("data")),
+        "run_type": parameters.get("run_type"),
+        "uncorrected_energy": energy,
+        "correction": correction,
+        "corrected_energy": _sum_of(energy, correction),
+    }
+    return {**own["data"], **own}
+
+
+def _sum_of(energy: object, correction: object) -> float | None:
+    if not (isinstance(energy, int | float) and isinstance(correction, int | float)):
+        return None
+    try:
+        return energy + correction
+    except OverflowError:  # an integer of hundreds of digits, which is no energy
+        return None

@@ -1,0 +1,47 @@
+"""Paths as users write them, and those where a store may be."""
+
+from __future__ import annotations
+
+import re
+from contextlib import suppress
+from pathlib import Path
+
+from crystalgnn_core.errors import InputError
+
+# what the library of the record tables refuses, or decodes into the name of another folder
+_NOT_IN_STORES = re.compile(r"[\x00-\x1f\x7f\[\\\]^|\ud800-\udfff]|%[0-9A-Fa-f]{2}")
+
+
+def local_path(path: str | Path) -> Path:
+    """Return a path as users write it with its home folder written out.
+
+    One like `run:1` becomes absolute, as libraries take it for an address.
+    """
+    given = Path(path)
+    with suppress(RuntimeError):  # `~name` of nobody is a name
+        given = given.expanduser()
+    return given.absolute() if ":" in str(given) else given
+
+
+def whole_path(path: Path) -> Path:
+    """Return a path with the links in it resolved, unless they lead in a circle."""
+    try:
+        return path.resolve()
+    except (RuntimeError, ValueError):  # ValueError: a NUL, which leads nowhere
+        return path.absolute()
+
+
+def require_store_name(folder: Path) -> Path:
+    """Return the whole path of a folder that may be, or be in, a store.
+
+    Raises:
+        InputError: The path holds what the library of the record tables cannot open.
+    """
+    path = whole_path(folder).as_posix()
+    found = _NOT_IN_STORES.search(path)
+    if found is not None:
+        raise InputError(
+            f"{path}: no store can be in a folder whose path holds {found[0]!r}; choose "
+            "another one"
+        )
+    return Path(path)
