@@ -69,7 +69,9 @@ def read_inputs(structures: Any) -> Iterator[RawRecord]:  # noqa: ANN401  see pr
     elif isinstance(structures, Iterable) and not _is_single(structures):
         named = ((None, structure) for structure in structures)
     else:
-        named = iter([(None, structures)])
+        for group in _groups_of(0, None, structures):
+            yield from group.records
+        return
     yield from with_distinct_ids(
         group._replace(place=index)
         for index, (name, structure) in enumerate(named)

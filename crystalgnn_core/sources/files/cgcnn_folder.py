@@ -6,14 +6,9 @@ from bisect import bisect_left
 from itertools import takewhile
 from typing import TYPE_CHECKING
 
-from crystalgnn_core.sources.formats.columns import (
-    ID_COLUMNS,
-    LABEL_TABLE,
-    named_columns,
-    read_id,
-)
+from crystalgnn_core.sources.formats.columns import ID_COLUMNS, named_columns, read_id
 from crystalgnn_core.sources.formats.folders import find_files
-from crystalgnn_core.sources.formats.tables import CsvTable, Table, open_table
+from crystalgnn_core.sources.formats.tables import LABEL_TABLE, CsvTable, Table, open_table
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

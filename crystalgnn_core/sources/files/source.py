@@ -65,8 +65,7 @@ class FilesSource(SourceConfig):
 
     Attributes:
         path: A folder, one structure file, a `.parquet` or `.csv` table, or a file of many
-            structures with values beside them: extended XYZ, JSON, JSON lines or an ASE
-            database.
+            structures with values beside them: extended XYZ, an ASE database, or JSON.
         pattern: File names that count as structures in a folder, any letter case, packed
             or not.
         labels: Table that holds the labels of a folder's structures; a folder with CGCNN's

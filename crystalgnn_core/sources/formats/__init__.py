@@ -50,7 +50,7 @@ class Format(NamedTuple):
         return getattr(import_module(module, __name__), name)(*given)
 
 
-_JSON = ("*.json", "*.json.gz")
+_JSON = ("*.json", "*.json.gz", "*.jsonl", "*.ndjson")
 _POSCAR = ("POSCAR*", "CONTCAR*", "*.vasp", "*.poscar")
 _RUN = ("vasprun*.xml", "vasprun*.xml.gz")
 CIF = Format("CIF", ("*.cif", "*.mcif"), "text", ".cif.reader:structures_of_cif")
@@ -59,7 +59,6 @@ JSON_ROWS = Format(
     "JSON of ComputedStructureEntry", _JSON, "rows", ".json_rows:open_json_rows"
 )
 JSON = Format("JSON", _JSON, "text", ".json_rows:structures_of_json")
-JSON_LINES = Format("JSON lines", ("*.jsonl", "*.ndjson"), "rows", ".json_lines:JsonLines")
 VASP_RUN = Format(
     "VASP run", _RUN, "structure", ".vasprun:read_final_structure", in_folders=False
 )
@@ -70,7 +69,6 @@ FORMATS: tuple[Format, ...] = (
     VASP_RUN,
     Format("Parquet", ("*.parquet",), "table", ".tables:ParquetTable", in_folders=False),
     Format("CSV", ("*.csv",), "table", ".tables:CsvTable", in_folders=False),
-    JSON_LINES,
 )
 _SNIFFED = frozenset(kind.name for kind in FORMATS)
 STRUCTURE_PATTERNS = tuple(
@@ -106,8 +104,6 @@ def formats_of(name: str, head: bytes) -> list[Format]:
         return tables  # whose cells may hold the text of any other format
     if look.what:
         return own if look.what == EMPTY else []
-    if JSON_LINES in own and "JSON" in look.formats and _is_whole_line(head):
-        return [JSON_LINES]
     return [kind for name in look.formats for kind in FORMATS if kind.name == name] or own
 
 
@@ -126,12 +122,6 @@ def is_table(path: Path) -> bool:
         return any(kind.holds == "table" for kind in _named(path.name))
     kinds = formats_of(path.name, head_of(path)) or _named(path.name)
     return any(kind.holds == "table" for kind in kinds)
-
-
-def _is_whole_line(head: bytes) -> bool:
-    """Return whether a JSON object ends in its line, or a line is longer than all this."""
-    line, end, _ = head.lstrip().partition(b"\n")
-    return line.rstrip().endswith(b"}") or not end
 
 
 def _named(name: str) -> list[Format]:

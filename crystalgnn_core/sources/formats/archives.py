@@ -10,13 +10,13 @@ import zipfile
 import zlib
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, cast
+from typing import IO, TYPE_CHECKING, Any, cast
 
 from crystalgnn_core.errors import SourceError
 from crystalgnn_core.sources.formats.sniffing import decode, encoding_of, is_binary
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from _typeshed import WriteableBuffer
 
@@ -29,6 +29,7 @@ _EXCEL = "xl/workbook.xml"
 _LARGEST_RATIO = 200  # of an unpacked text to its archive; texts of structures have 3 to 30
 _ALWAYS_UNPACKED = 2**24  # bytes, whatever the ratio
 LARGEST_TEXT = 2**28  # bytes of a text that is held in memory whole
+_MAX_SLICES = 16  # of an archive
 _DAMAGE = (
     zipfile.BadZipFile,
     gzip.BadGzipFile,
@@ -73,11 +74,15 @@ def opened(source: Packed) -> Iterator[IO[bytes]]:
         ) from error
 
 
-def is_packed(path: Path) -> bool:
-    """Return whether a file is unpacked from its beginning to get at any place in it."""
-    with path.open("rb") as file:
-        start = file.read(6)
-    return start.startswith((*_ZIPS, *(magic for magic, _ in _PACKED)))
+def merge_if_packed(path: Path, parts: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Join ranges of rows of an archive, which is unpacked from its beginning for each."""
+    if len(parts) <= _MAX_SLICES or not _is_packed(path):
+        return list(parts)
+    n_each = -(-len(parts) // _MAX_SLICES)
+    return [
+        parts[at] | {"n_rows": sum(part["n_rows"] for part in parts[at : at + n_each])}
+        for at in range(0, len(parts), n_each)
+    ]
 
 
 def read_blocks(path: Packed, offset: int = 0) -> Iterator[bytes]:
@@ -127,6 +132,12 @@ def reading(path: Path) -> Iterator[None]:
         raise SourceError(f"{path}: a folder, expected a file") from error
     except OSError as error:
         raise SourceError(f"{path}: cannot be read ({error})") from error
+
+
+def _is_packed(path: Path) -> bool:
+    with path.open("rb") as file:
+        start = file.read(6)
+    return start.startswith((*_ZIPS, *(magic for magic, _ in _PACKED)))
 
 
 class _Expanding(io.RawIOBase):

@@ -20,6 +20,7 @@ from crystalgnn_core.sources.formats.objects import (
     is_json,
 )
 from crystalgnn_core.sources.formats.parsing import refuse, unreadable
+from crystalgnn_core.sources.formats.tables import LABEL_TABLE
 from crystalgnn_core.targets import get_target
 from crystalgnn_core.wording import did_you_mean
 
@@ -35,7 +36,6 @@ ID_COLUMNS = (
     *("structure_id", "cod_id", "icsd_id"),
 )
 STRUCTURE_COLUMNS = ("cif", "structure", "atoms", "computed_structure_entry", "entry")
-LABEL_TABLE = "id_prop.csv"  # of CGCNN and ALIGNN, usually without names
 _NO_IDS = frozenset({"nan", "None", "<NA>", "NaT"})  # as pandas writes a missing value
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from crystalgnn_core.errors import RecordError
 from crystalgnn_core.records.crystal import OCCUPANCY_TOLERANCE
 from crystalgnn_core.records.elements import NUMBER_OF_SYMBOL
-from crystalgnn_core.sources.formats.archives import opened
+from crystalgnn_core.sources.formats.archives import merge_if_packed, opened
 from crystalgnn_core.sources.formats.objects import crystal_from_any
 from crystalgnn_core.sources.formats.parsing import (
     parsing,
@@ -21,7 +21,7 @@ from crystalgnn_core.sources.formats.parsing import (
     refuse,
     unreadable,
 )
-from crystalgnn_core.sources.formats.row_file import RowFile, cut, merge_if_packed
+from crystalgnn_core.sources.formats.row_file import RowFile, cut
 from crystalgnn_core.sources.formats.structure_input import StructureInput
 
 if TYPE_CHECKING:

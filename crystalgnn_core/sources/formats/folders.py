@@ -113,8 +113,6 @@ def count_left_out(names: Collection[str]) -> str:
 
 def _looks_like(path: Path) -> str:
     """Say in a half sentence what the content of a file looks like, if that is plain."""
-    if not path.is_file():
-        return ""
     try:
         with opened(path) as stream:
             head = stream.read(2**13)

@@ -7,10 +7,11 @@ from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
+from crystalgnn_core.sources.formats.archives import merge_if_packed
 from crystalgnn_core.sources.formats.documents import Document
 from crystalgnn_core.sources.formats.json_text import DuplicateKeyError
 from crystalgnn_core.sources.formats.parsing import describe_cause, refuse
-from crystalgnn_core.sources.formats.row_file import RowFile, cut, merge_if_packed
+from crystalgnn_core.sources.formats.row_file import RowFile, cut
 from crystalgnn_core.sources.formats.structure_input import StructureInput
 
 if TYPE_CHECKING:

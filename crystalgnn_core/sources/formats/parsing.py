@@ -73,6 +73,8 @@ def _is_of_input(error: BaseException) -> bool:
 
 def _refusal_of(error: BaseException, what: str) -> RecordError:
     logger.debug("not %s", what, exc_info=error)
+    if isinstance(error, OSError) and error.errno is not None:
+        return _closed_file(error)
     return unreadable(f"not {what} ({describe_cause(error)})")
 
 
@@ -86,10 +88,14 @@ def reading_file() -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise unreadable(
-            f"the file cannot be read ({error.strerror or describe_cause(error)}); make it "
-            "readable or remove it"
-        ) from error
+        raise _closed_file(error) from error
+
+
+def _closed_file(error: OSError) -> RecordError:
+    return unreadable(
+        f"the file cannot be read ({error.strerror or describe_cause(error)}); make it "
+        "readable or remove it"
+    )
 
 
 def unreadable(message: str) -> RecordError:

@@ -6,17 +6,15 @@ from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from crystalgnn_core.errors import printable
-from crystalgnn_core.sources.formats.archives import is_packed
 from crystalgnn_core.sources.formats.columns import ID_COLUMNS, read_id
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
     from crystalgnn_core.sources.formats.structure_input import StructureInput
 
 _SLICE = 10_000  # rows whose places are noted at a time
-_MAX_SLICES = 16  # of an archive
 
 
 class RowFile(ABC):
@@ -99,17 +97,6 @@ def cut(places: Iterable[tuple[str, int | None]], size: int) -> list[dict[str, A
         parts[-1]["n_rows"] += 1
         n_all += 1
     return [{**part, "n_all": n_all} for part in parts]
-
-
-def merge_if_packed(path: Path, parts: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Join ranges of rows of an archive, which is unpacked from its beginning for each."""
-    if len(parts) <= _MAX_SLICES or not is_packed(path):
-        return list(parts)
-    n_each = -(-len(parts) // _MAX_SLICES)
-    return [
-        parts[at] | {"n_rows": sum(part["n_rows"] for part in parts[at : at + n_each])}
-        for at in range(0, len(parts), n_each)
-    ]
 
 
 def values_of_row(row: Any) -> dict[str, Any]:  # noqa: ANN401  ASE's are not typed

@@ -62,7 +62,6 @@ _CIF_LINE = re.compile(
     r"^[ \t]*(?:data_\S*|loop_|_(?:cell|atom_site)[_.]\S*)[ \t]*(?:\n|[^\n,]*$)",
     re.MULTILINE | re.IGNORECASE,
 )
-_JSON_LINES = re.compile(r"\{[^\n]*\}[ \t]*\n\s*\{")
 _OTHERS = (
     (r"(?:CRYST1|ATOM  |HETATM|HEADER )", "a PDB file"),
     (r"\s*&(?:control|system)\b", "an input of Quantum ESPRESSO"),
@@ -145,8 +144,7 @@ def _look_at_text(text: str) -> Look:
     if _XYZ.match(begin):
         return Look(("extended XYZ",))
     if begin.startswith(("{", "[")):
-        lines = ("JSON lines",) if _JSON_LINES.match(begin) else ()
-        return Look((*lines, "JSON of ComputedStructureEntry", "JSON"))
+        return Look(("JSON of ComputedStructureEntry", "JSON"))
     if begin.startswith("<"):
         return _look_at_markup(begin[:4096].lower())
     return Look(tuple(_formats_by_line(text, begin)))

@@ -15,8 +15,7 @@ import pyarrow.parquet as pq
 
 from crystalgnn_core.errors import SourceError
 from crystalgnn_core.sources.formats import formats_of, head_of, known_patterns
-from crystalgnn_core.sources.formats.archives import opened
-from crystalgnn_core.sources.formats.row_file import merge_if_packed
+from crystalgnn_core.sources.formats.archives import merge_if_packed, opened
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -24,6 +23,8 @@ if TYPE_CHECKING:
 
 _BATCH_SIZE = 1024  # rows that are held at a time, with their CIF texts
 _BUFFER = 2**20  # bytes of a column that are read at a time, not all of a row group
+_HEAD = 2**16  # bytes of a CSV file that show how it is written
+LABEL_TABLE = "id_prop.csv"  # of CGCNN and ALIGNN, usually without names
 FAULT = "\0fault"  # key under which a row says why it cannot be read
 _LONG_GROUP, _MAX_SLICES = 50_000, 16  # rows of a row group, and ranges it is cut into
 
@@ -242,9 +243,10 @@ def _dialect_of(path: Path) -> tuple[int, str]:
     Raises:
         SourceError: It is no text.
     """
-    head = head_of(path)
+    with opened(path) as stream:
+        head = stream.read(_HEAD)
     if b"\0" in head:
-        raise SourceError(f"{path}: holds no text; save it as CSV in UTF-8")
+        raise SourceError(f"{path}: no text; save it as CSV in UTF-8")
     start = len(codecs.BOM_UTF8) if head.startswith(codecs.BOM_UTF8) else 0
     if stated := re.match(rb"sep=(.)\r?\n", head[start:]):  # of Excel
         return start + stated.end(), stated[1].decode("ascii", errors="replace")

@@ -10,6 +10,7 @@ import pytest
 from pymatgen.core.structure import Structure
 
 from crystalgnn_core.screening.inputs import read_inputs
+from tests.core.sources.raw_records import fault_of
 
 SALT = Structure(np.eye(3) * 3.3, ["Na", "Cl"], [[0.0] * 3, [0.5] * 3])
 POSCAR, CIF = SALT.to(fmt="poscar"), SALT.to(fmt="cif")
@@ -66,7 +67,7 @@ def test_a_refusal_is_told_by_its_new_id(runs):
     (runs / "run2" / "CONTCAR").write_text("")
     good, bad = read_inputs(["run1/CONTCAR", "run2/CONTCAR"])
     assert (good.material_id, good.error) == ("run1/CONTCAR", None)
-    assert bad.error[1].startswith("run2/CONTCAR: CONTCAR: ")
+    assert fault_of(bad)[1].startswith("run2/CONTCAR: CONTCAR: ")
 
 
 def test_folders_in_folders_keep_their_way(runs):

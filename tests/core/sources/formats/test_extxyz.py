@@ -8,6 +8,7 @@ from ase.io import write
 
 from crystalgnn_core.sources.formats.extxyz import XyzFile
 from crystalgnn_core.sources.formats.structure_input import read_structures
+from tests.core.sources.raw_records import crystal_of
 
 FRAME = (
     '2\nLattice="4.0 0 0 0 4.0 0 0 0 4.0" Properties=species:S:1:pos:R:3 '
@@ -169,10 +170,10 @@ NOTATIONS = {
 @pytest.mark.parametrize("name", NOTATIONS)
 def test_other_notations_are_the_same_crystal(file, name):
     [record] = read_structures(list(file(NOTATIONS[name]).inputs()))
-    assert record.error is None
-    assert record.crystal.atomic_numbers.tolist() == [11, 17]
-    assert np.allclose(record.crystal.lattice, np.diag([5, 5, 6]))
-    assert np.allclose(record.crystal.frac_coords, [[0.0] * 3, [0.5] * 3])
+    crystal = crystal_of(record)
+    assert crystal.atomic_numbers.tolist() == [11, 17]
+    assert np.allclose(crystal.lattice, np.diag([5, 5, 6]))
+    assert np.allclose(crystal.frac_coords, np.array([[0.0] * 3, [0.5] * 3]))
 
 
 REFUSED = {

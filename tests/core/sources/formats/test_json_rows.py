@@ -10,7 +10,7 @@ from monty.json import MontyEncoder
 from pymatgen.core.structure import Structure
 from pymatgen.entries.computed_entries import ComputedStructureEntry
 
-from crystalgnn_core.sources.formats import row_file
+from crystalgnn_core.sources.formats import archives
 from crystalgnn_core.sources.formats.json_rows import open_json_rows
 from crystalgnn_core.sources.formats.structure_input import read_structures
 
@@ -93,7 +93,7 @@ def test_ranges_of_entries_add_up(tmp_path, name, make):
 
 
 def test_an_archive_is_cut_into_few_ranges(tmp_path, monkeypatch):
-    monkeypatch.setattr(row_file, "_MAX_SLICES", 3)
+    monkeypatch.setattr(archives, "_MAX_SLICES", 3)
     path = put(tmp_path / "e.json.gz", [entry(number) for number in range(10)])
     rows = rows_of(path)
     parts = rows.slices(1)

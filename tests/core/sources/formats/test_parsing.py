@@ -11,8 +11,10 @@ from pymatgen.core.structure import Structure
 from crystalgnn_core.errors import RecordError, SourceError, TransientError
 from crystalgnn_core.screening.inputs import read_inputs
 from crystalgnn_core.sources.formats import structure_input
+from crystalgnn_core.sources.formats.cif.reader import crystals_from_cifs
 from crystalgnn_core.sources.formats.parsing import parsing, read_row
 from crystalgnn_core.sources.formats.structure_input import StructureInput, read_structures
+from tests.core.sources.raw_records import fault_of
 
 SALT = Structure(np.eye(3) * 3.3, ["Na", "Cl"], [[0.0] * 3, [0.5] * 3])
 CIF = SALT.to(fmt="cif")
@@ -86,7 +88,7 @@ def test_a_refusal_keeps_its_reason_also_where_errors_are_let_through():
 
 
 def test_one_text_that_breaks_the_reader_of_many_is_one_reject(monkeypatch):
-    read = structure_input.crystals_from_cifs
+    read = crystals_from_cifs
 
     def brittle(texts):
         if any("boom" in text for text in texts):
@@ -98,7 +100,7 @@ def test_one_text_that_breaks_the_reader_of_many_is_one_reject(monkeypatch):
     rows = [StructureInput(f"m{at}", "t.csv", text) for at, text in enumerate(texts)]
     records = read_structures(rows)
     assert [record.error is None for record in records] == [True, False, True, True]
-    assert "not a readable CIF (IndexError" in records[1].error[1]
+    assert "not a readable CIF (IndexError" in fault_of(records[1])[1]
     assert [record.material_id for record in records] == ["m0", "m1", "m2", "m3"]
 
 
@@ -118,4 +120,6 @@ def test_an_ase_row_without_numbers_is_one_reject(tmp_path):
     (tmp_path / "ase.json").write_text(text)
     records = list(read_inputs(tmp_path / "ase.json"))
     assert [record.error is None for record in records] == [True, False, True]
-    assert "ase.json row 2: not a readable row of an ASE database" in records[1].error[1]
+    assert (
+        "ase.json row 2: not a readable row of an ASE database" in fault_of(records[1])[1]
+    )

@@ -12,6 +12,7 @@ import json
 import lzma
 import pickle
 import zipfile
+from typing import TYPE_CHECKING
 
 import ase.db
 import numpy as np
@@ -26,8 +27,16 @@ from crystalgnn_core.sources.formats.sniffing import decode
 from crystalgnn_core.sources.formats.structures import open_row_file, read_text
 from crystalgnn_core.sources.formats.tables import open_table
 from tests.core.sources.plans import parts_of
+from tests.core.sources.raw_records import crystal_of, fault_of
 
-PACK = {"gz": gzip.compress, "bz2": bz2.compress, "xz": lzma.compress}
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+PACK: dict[str, Callable[[bytes], bytes]] = {
+    "gz": gzip.compress,
+    "bz2": bz2.compress,
+    "xz": lzma.compress,
+}
 A = 5.64
 SALT = Structure(
     A / 2 * np.array([[0, 1, 1], [1, 0, 1], [1, 1, 0]]),
@@ -52,11 +61,9 @@ def crystals(path):
     """Return the records of a path, all of which must be the salt."""
     records = list(read_inputs(path))
     for record in records:
-        assert record.error is None, record.error
-        assert sorted(record.crystal.atomic_numbers.tolist()) == [11, 17]
-        assert abs(np.linalg.det(record.crystal.lattice)) == pytest.approx(
-            A**3 / 4, rel=1e-5
-        )
+        crystal = crystal_of(record)
+        assert sorted(crystal.atomic_numbers.tolist()) == [11, 17]
+        assert abs(np.linalg.det(crystal.lattice)) == pytest.approx(A**3 / 4, rel=1e-5)
     return [record.material_id for record in records]
 
 
@@ -141,14 +148,21 @@ def test_packed_rows_are_read_in_few_ranges(kind, tmp_path):
     for name, text in texts.items():
         path = tmp_path / f"{name}.{kind}"
         path.write_bytes(PACK[kind](text.encode()))
-        file = open_table(path) if name == "a.csv" else open_row_file(path)
-        parts = file.slices(2)
+        parts, found = rows_of(path)
         assert 1 < len(parts) <= 16
-        given = [file.rows(part, ["id"] if name == "a.csv" else "id") for part in parts]
-        found = [
-            row["id"] if name == "a.csv" else row.material_id for n in given for row in n
-        ]
         assert [each.lstrip("x") for each in found] == [str(n) for n in range(100)]
+
+
+def rows_of(path):
+    """Return the ranges of a file, and the ids of the rows in them."""
+    if ".csv" in path.name:
+        table = open_table(path)
+        parts = table.slices(2)
+        return parts, [str(row["id"]) for part in parts for row in table.rows(part, ["id"])]
+    file = open_row_file(path)
+    assert file is not None
+    ranges = file.slices(2)
+    return ranges, [row.material_id for part in ranges for row in file.rows(part, "id")]
 
 
 def test_a_broken_line_of_json_is_one_reject(tmp_path):
@@ -162,7 +176,7 @@ def test_a_broken_line_of_json_is_one_reject(tmp_path):
     ids = ["a", "rows-2", "rows-3", "rows-4", "rows-5", "b"]
     assert [record.material_id for record in records] == ids
     assert [record.error is None for record in records] == [True, *[False] * 4, True]
-    assert "rows.jsonl row 2: not valid JSON" in records[1].error[1]
+    assert "rows.jsonl row 2: not valid JSON" in fault_of(records[1])[1]
 
 
 def workbook():
@@ -218,8 +232,7 @@ def test_junk_is_named_and_never_printed(name, file, tmp_path):
     (tmp_path / file).write_bytes(content)
     record, *others = read_inputs(tmp_path / file)
     assert not others or file == "a.jsonl"
-    assert record.crystal is None
-    reason, message = record.error
+    reason, message = fault_of(record)
     assert reason == "unreadable_structure"
     assert message.isprintable()
     assert len(message) < 300
@@ -269,21 +282,21 @@ def test_a_bomb_stops_at_a_limit(kind, start, tmp_path, monkeypatch):
     else:
         path.write_bytes(PACK[kind](content))
     [record] = read_inputs(path)
-    assert "no text of structures does" in record.error[1]
+    assert "no text of structures does" in fault_of(record)[1]
 
 
 def test_a_text_that_fills_the_memory_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(archives, "LARGEST_TEXT", 2**20)
     (tmp_path / "a.cif").write_text(CIF + "#" * 2**20)
     [record] = read_inputs(tmp_path / "a.cif")
-    assert "more than 1 MiB of text; split it" in record.error[1]
+    assert "more than 1 MiB of text; split it" in fault_of(record)[1]
 
 
 def test_texts_of_other_kinds_are_named():
     [record] = read_inputs(StructureText(XYZ, "stdin"))
-    assert "the text is extended XYZ; give it as a file" in record.error[1]
+    assert "the text is extended XYZ; give it as a file" in fault_of(record)[1]
     [record] = read_inputs(StructureText("no structure", "stdin"))
-    assert "text that is no CIF" in record.error[1]
+    assert "text that is no CIF" in fault_of(record)[1]
 
 
 def test_standard_input_is_unpacked_and_decoded():
@@ -306,4 +319,4 @@ def test_a_damaged_database_costs_no_other_file(tmp_path):
     good, bad = read_inputs([tmp_path / "a.cif", tmp_path / "b.db"])
     assert good.error is None
     assert bad.material_id == "b"
-    assert "not a readable ASE database" in bad.error[1]
+    assert "not a readable ASE database" in fault_of(bad)[1]
