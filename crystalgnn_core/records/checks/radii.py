@@ -56,7 +56,11 @@ def radii() -> Radii:
     bond[list(_ALKALI_METALS)] *= _ALKALI_SHARE
     charge = np.zeros(_N_ELEMENTS + 1)
     for element in map(Element.from_Z, range(1, _N_ELEMENTS + 1)):
-        states = (*element.oxidation_states, *element.icsd_oxidation_states)
+        states = (
+            *element.oxidation_states,
+            *element.icsd_oxidation_states,
+            *element.common_oxidation_states,
+        )
         is_known = states or element.Z <= _LAST_ACTINIDE
         charge[element.Z] = max((0, *states)) if is_known else _HIGHEST_CHARGE
     is_noble = np.isin(np.arange(_N_ELEMENTS + 1), _NOBLE_GASES)
