@@ -138,7 +138,10 @@ class ScreeningConfig(FrozenModel):
 
     * `rare_element`: an element occurs in fewer than 5 training rows of a model;
     * `extrapolation`: a prediction that is wanted low or high without a bound, such as the
-      formation energy, lies outside the range of the training labels.
+      formation energy, lies outside the range of the training labels;
+    * `close_atoms`, `dense_cell`, `sparse_cell`: a distance or the volume is unusual for
+      the elements, though it may be real;
+    * `impossible_charge`: more fluorine or oxygen than the other atoms can bind.
 
     Attributes:
         name: Name of this recurring screen; a re-screen is compared with the last of it.

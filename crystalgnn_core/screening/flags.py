@@ -8,8 +8,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 from pymatgen.core.periodic_table import Element
 
+from crystalgnn_core.records.checks.fast import find_flags
+from crystalgnn_core.records.table.crystals import CRYSTAL_COLUMNS, flat_crystals
+from crystalgnn_core.records.table.store import RecordStore
+from crystalgnn_core.storage.shards import KEY
+
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     import pandas as pd
 
@@ -21,16 +27,21 @@ SEPARATOR = ";"
 
 
 def flag_candidates(
-    predicted: pd.DataFrame, cards: Sequence[ModelCard], criteria: Sequence[Criterion]
+    predicted: pd.DataFrame,
+    cards: Sequence[ModelCard],
+    criteria: Sequence[Criterion],
+    unusual: Mapping[str, Sequence[str]],
 ) -> list[str]:
     """Raise the flags that `ScreeningConfig` describes; the score stays as it is.
 
     A card that does not hold the counts or the range raises no flag.
 
     Args:
-        predicted: Columns `chemsys` (symbols joined by `-`) and what the criteria judge.
+        predicted: Columns `chemsys` (symbols joined by `-`), `structure_digest`, and what
+            the criteria judge.
         cards: The models.
         criteria: The criteria of the score.
+        unusual: Further flags by digest, see `find_unusual`.
 
     Returns:
         Flags of each row joined by `;`, empty where there is none.
@@ -50,6 +61,15 @@ def flag_candidates(
             is_outside |= (values < low) | (values > high)
     names = ("rare_element", "extrapolation")
     return [
-        SEPARATOR.join(compress(names, is_set))
-        for is_set in zip(is_rare, is_outside, strict=True)
+        SEPARATOR.join([*compress(names, is_set), *unusual.get(digest, ())])
+        for *is_set, digest in zip(is_rare, is_outside, predicted[KEY], strict=True)
     ]
+
+
+def find_unusual(store: Path, sources: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """Return the flags of the candidates whose geometry is unusual, by structure digest."""
+    found: dict[str, tuple[str, ...]] = {}
+    for table in RecordStore(store).scan(sources, CRYSTAL_COLUMNS):
+        flags = zip(table[KEY].to_pylist(), find_flags(flat_crystals(table)), strict=True)
+        found.update((digest, names) for digest, names in flags if names)
+    return found

@@ -19,7 +19,9 @@ from crystalgnn_core.learning.cards import read_card
 from crystalgnn_core.learning.checkpoints import choose_device, load_bundle
 from crystalgnn_core.learning.fitting import predict_dataset
 from crystalgnn_core.learning.registry import Registry
+from crystalgnn_core.records.checks.fast import FLAGS, find_flags
 from crystalgnn_core.records.checks.validation import validate
+from crystalgnn_core.records.table.crystals import flat_crystals
 from crystalgnn_core.screening.inputs import read_inputs
 from crystalgnn_core.storage.rows import rows_in_order
 from crystalgnn_core.storage.shards import KEY, Refusal, ShardSet, ShardState
@@ -127,7 +129,8 @@ def predict(
 
     Returns:
         One row per input, in order: `material_id`, `formula`, each target, `status` (`ok`
-        or a reject reason) and `message`.
+        or a reject reason) and `message`, which also says what is unusual about the
+        geometry of a predicted structure.
 
     Raises:
         InputError: The input or the model reference cannot be used at all.
@@ -156,6 +159,7 @@ def _check(raws: list[RawRecord]) -> tuple[list[dict[str, Any]], list[Crystal], 
     """Begin a row for every input; return also the valid crystals and their rows."""
     checked = validate(raws, source="predict", targets=(), require_labels="none")
     formulas = iter(checked.records["formula"].to_pylist())
+    flags = iter(find_flags(flat_crystals(checked.records)))
     rejects = iter(checked.rejects)
     rows: list[dict[str, Any]] = []
     crystals: list[Crystal] = []
@@ -163,7 +167,8 @@ def _check(raws: list[RawRecord]) -> tuple[list[dict[str, Any]], list[Crystal], 
     for raw, is_kept in zip(raws, checked.is_kept, strict=True):
         row: dict[str, Any] = {"material_id": raw.material_id, "formula": None}
         if is_kept and raw.crystal is not None:
-            row |= {"formula": next(formulas), "status": "ok", "message": ""}
+            remarks = "; ".join(f"{name}: {FLAGS[name]}" for name in next(flags))
+            row |= {"formula": next(formulas), "status": "ok", "message": remarks}
             owners.append(len(rows))
             crystals.append(raw.crystal)
         else:

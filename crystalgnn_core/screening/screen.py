@@ -18,7 +18,7 @@ from crystalgnn_core.screening.candidates import (
 )
 from crystalgnn_core.screening.cifs import write_cifs
 from crystalgnn_core.screening.duplicates import find_duplicates
-from crystalgnn_core.screening.flags import flag_candidates
+from crystalgnn_core.screening.flags import find_unusual, flag_candidates
 from crystalgnn_core.screening.joining import join_predictions
 from crystalgnn_core.screening.outcome import write_outcome
 from crystalgnn_core.screening.prescreening import KEPT, read_prescreened
@@ -118,7 +118,8 @@ def _rank(
     duplicates = find_duplicates(predicted, targets, load)
     unique = predicted.drop(index=duplicates)
     score = score_candidates(unique, criteria)
-    flags = flag_candidates(unique, cards, criteria)
+    unusual = find_unusual(store, config.sources)
+    flags = flag_candidates(unique, cards, criteria, unusual)
     ranking = rank_candidates(unique.assign(score=score, flags=flags))
     n_out = len(ranking) + len(rejects) + len(duplicates)
     if len(kept) != n_out:

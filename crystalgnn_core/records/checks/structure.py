@@ -9,10 +9,12 @@ from crystalgnn_core.records.checks.fast import (
     DENSE,
     DILUTE,
     LONG,
+    LOOSE,
+    MAX_BOND,
     MAX_LATTICE_ENTRY,
     MAX_VOLUME_PER_ATOM,
+    MIN_BOND,
     MIN_DISTANCE,
-    MIN_VOLUME_PER_ATOM,
     NOT_FINITE,
     OVERLAP,
     UNDECIDED,
@@ -21,6 +23,7 @@ from crystalgnn_core.records.checks.fast import (
     find_faults,
 )
 from crystalgnn_core.records.checks.overlap import find_overlap
+from crystalgnn_core.records.checks.radii import radii
 from crystalgnn_core.records.crystal import Crystal
 
 if TYPE_CHECKING:
@@ -35,14 +38,22 @@ _LONG = (
     f"{MAX_LATTICE_ENTRY:g}; check the units of the cell"
 )
 _VOLUME = (
-    "the cell has {{value:.3g}} cubic angstrom per atom, expected at {} {:g}; check the "
+    "the cell has {{value:.3g}} cubic angstrom per atom, expected at {} {}; check the "
     "lattice vectors and their units"
 )
-_DENSE = _VOLUME.format("least", MIN_VOLUME_PER_ATOM)
-_DILUTE = _VOLUME.format("most", MAX_VOLUME_PER_ATOM) + ", and leave out molecules in a box"
+_DENSE = _VOLUME.format("least", "{limit:.2g} for these elements")
+_DILUTE = (
+    _VOLUME.format("most", f"{MAX_VOLUME_PER_ATOM:g}")
+    + ", and leave out molecules in a box"
+)
+_LOOSE = (
+    "no two atoms are within "
+    f"{MAX_BOND} times the sum of their covalent radii, in a cell of {{value:.3g}} cubic "
+    "angstrom per atom; check the units of the cell, and whether atoms are missing"
+)
 _OVERLAP = (
-    "atom {first} is {value:.3f} angstrom from {whom}, expected at least "
-    f"{MIN_DISTANCE}; remove the duplicate or correct the cell"
+    "atom {first} is {value:.3f} angstrom from {whom}, expected at least {limit:.2g} for "
+    "{pair}; remove the duplicate or correct the cell"
 )
 _FAULTS: dict[int, tuple[RejectReason, str]] = {
     UNKNOWN_ELEMENT: ("unknown_element", _NUMBER),
@@ -51,6 +62,7 @@ _FAULTS: dict[int, tuple[RejectReason, str]] = {
     DENSE: ("degenerate_cell", _DENSE),
     DILUTE: ("degenerate_cell", _DILUTE),
     OVERLAP: ("overlapping_atoms", _OVERLAP),
+    LOOSE: ("degenerate_cell", _LOOSE),
 }
 
 
@@ -87,12 +99,21 @@ def _check_shapes(crystal: Crystal | None) -> Crystal | RecordError:
 
 
 def _check_finding(crystal: Crystal, found: Finding | None) -> Crystal | RecordError:
+    numbers = crystal.atomic_numbers
     if found is not None and found.code == UNDECIDED:
-        found = find_overlap(crystal, MIN_DISTANCE)
+        found = find_overlap(crystal, MIN_DISTANCE, MIN_BOND * radii().bond[numbers])
     if found is None:
         return crystal
     reason, text = _FAULTS[found.code]
     is_image = found.first == found.second
     whom = "its own periodic image" if is_image else f"atom {found.second}"
-    number = crystal.atomic_numbers[found.first]
-    return RecordError(reason, text.format(**found._asdict(), whom=whom, number=number))
+    number = numbers[found.first]
+    pair = _pair(number, numbers[found.second]) if found.code == OVERLAP else ""
+    words = {"whom": whom, "number": number, "pair": pair}
+    return RecordError(reason, text.format(**found._asdict(), **words))
+
+
+def _pair(first: int, second: int) -> str:
+    from pymatgen.core.periodic_table import Element
+
+    return " and ".join(Element.from_Z(int(number)).symbol for number in (first, second))

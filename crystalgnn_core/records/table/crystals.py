@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from crystalgnn_core.records.crystal import Crystal
+from crystalgnn_core.records.crystal import Crystal, FlatCrystals
 from crystalgnn_core.records.table.store import RecordStore
 from crystalgnn_core.storage.manifest import KEY
 
@@ -39,6 +39,20 @@ def stream_crystals(
             if key not in found:
                 found.add(key)
                 yield key, _crystal(chosen, index)
+
+
+def flat_crystals(table: pa.Table) -> FlatCrystals:
+    """Return the structures of rows with `CRYSTAL_COLUMNS`, laid end to end."""
+    numbers, lattices, coords = (
+        table[name].combine_chunks() for name in CRYSTAL_COLUMNS[1:]
+    )
+    lengths = numbers.value_lengths().to_numpy(zero_copy_only=False)
+    return FlatCrystals(
+        numbers.flatten().to_numpy().astype(np.int16),
+        lattices.flatten().to_numpy().reshape(-1, 3, 3),
+        coords.flatten().to_numpy().reshape(-1, 3),
+        np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)]),
+    )
 
 
 def _crystal(table: pa.Table, index: int) -> Crystal:

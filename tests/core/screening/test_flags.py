@@ -7,9 +7,11 @@ ENERGY = "formation_energy_per_atom"
 LOW = Below(column=ENERGY, midpoint=-1.0, width=0.5)
 
 
-def flags(card, *rows):
+def flags(card, *rows, unusual=None):
     predicted = pd.DataFrame(rows, columns=["chemsys", ENERGY])
-    return flag_candidates(predicted, card if isinstance(card, list) else [card], [LOW])
+    predicted["structure_digest"] = [f"digest {row}" for row in range(len(rows))]
+    cards = card if isinstance(card, list) else [card]
+    return flag_candidates(predicted, cards, [LOW], unusual or {})
 
 
 def card_with(trained, **changes):
@@ -51,6 +53,18 @@ def test_every_model_is_asked(trained):
 def test_what_is_wanted_in_a_window_is_not_called_extrapolated(trained):
     # a gap that is predicted slightly below 0 lies outside all labels and means 0
     card = card_with(trained, label_range={"band_gap": (0.0, 6.0)})
-    predicted = pd.DataFrame({"chemsys": ["O"], "band_gap": [-0.01]})
+    predicted = pd.DataFrame(
+        {"chemsys": ["O"], "band_gap": [-0.01], "structure_digest": ["a"]}
+    )
     window = Window(column="band_gap", low=1, high=3, width=0.5)
-    assert flag_candidates(predicted, [card], [window]) == [""]
+    assert flag_candidates(predicted, [card], [window], {}) == [""]
+
+
+def test_an_unusual_geometry_is_named_last(trained):
+    unusual = {"digest 1": ("sparse_cell",)}
+    rows = [("Na", -1.0), ("Na", -1.0), ("O", -1.0)]
+    assert flags(card_with(trained), *rows, unusual=unusual) == [
+        "rare_element",
+        "rare_element;sparse_cell",
+        "",
+    ]

@@ -112,6 +112,10 @@ FAULTS: dict[str, Fault] = {
     "cell in nanometres": Fault(_scaled(0.1), "degenerate_cell"),
     "cell in picometres": Fault(_scaled(100.0), "degenerate_cell"),
     "cell of micrometres": Fault(_scaled(1e4), "degenerate_cell"),
+    "cell in bohr, named angstrom": Fault(_scaled(1 / 0.529177), "degenerate_cell"),
+    "sodium within chlorine": Fault(  # 0.98 angstrom
+        _set(coords=((0.0, 0.0, 0.0), (0.1, 0.1, 0.1))), "overlapping_atoms"
+    ),
     "atoms on top of each other": Fault(
         _set(coords=((0.0, 0.0, 0.0), (0.01, 0.0, 0.0))), "overlapping_atoms"
     ),

@@ -6,8 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crystalgnn_core.records.checks import fast
-from crystalgnn_core.records.checks.fast import find_faults
+from crystalgnn_core.records.checks.fast import MIN_BOND, find_faults
 from crystalgnn_core.records.checks.overlap import find_overlap
+from crystalgnn_core.records.checks.radii import radii
 from crystalgnn_core.records.crystal import Crystal
 
 CUBIC = np.eye(3) * 3.0
@@ -15,7 +16,7 @@ CUBIC = np.eye(3) * 3.0
 
 def crystal(lattice, *coords, numbers=None):
     places = np.array(coords, dtype=float).reshape(-1, 3)
-    given_ = np.full(len(places), 6) if numbers is None else np.array(numbers)
+    given_ = np.full(len(places), 13) if numbers is None else np.array(numbers)
     return Crystal(given_.astype(np.int16), np.array(lattice, dtype=float), places)
 
 
@@ -25,8 +26,9 @@ def test_an_intact_crystal_has_no_overlap(seed, n_atoms, size):
     lattice = np.eye(3) * size + random.normal(0, 0.5, (3, 3))
     structure = crystal(lattice, *random.uniform(-2, 2, (n_atoms, 3)))
     [found] = find_faults([structure])
+    reach = MIN_BOND * radii().bond[structure.atomic_numbers]
     if found is None:
-        assert find_overlap(structure, 0.5) is None
+        assert find_overlap(structure, 0.5, reach) is None
     assert found is not None or abs(np.linalg.det(lattice)) >= n_atoms
 
 
@@ -39,7 +41,7 @@ def test_plain_crystals_pass():
 
 MANY = np.arange(1503).reshape(-1, 3) / 1503
 FAULTS = {
-    "number": (crystal(CUBIC, [0] * 3, [0.5] * 3, numbers=[6, 119]), "UNKNOWN_ELEMENT", 1),
+    "number": (crystal(CUBIC, [0] * 3, [0.5] * 3, numbers=[13, 119]), "UNKNOWN_ELEMENT", 1),
     "dummy": (crystal(CUBIC, [0, 0, 0], numbers=[0]), "UNKNOWN_ELEMENT", 0),
     "NaN in the cell": (crystal(CUBIC * np.nan, [0, 0, 0]), "NOT_FINITE", 0),
     "NaN": (crystal(CUBIC, [0, 0, np.nan]), "NOT_FINITE", 0),
@@ -71,6 +73,7 @@ def test_the_first_fault_is_found_with_its_atom_among_plain_crystals(name):
 
 
 def test_only_atoms_below_the_smallest_distance_are_searched_for_an_overlap():
-    for place, code in ((0.125, None), (0.1249999, fast.UNDECIDED)):
+    limit = MIN_BOND * 2 * 1.21 / 4  # of aluminium
+    for place, code in ((limit * 1.0001, None), (limit * 0.9999, fast.UNDECIDED)):
         [found] = find_faults([crystal(np.eye(3) * 4, [0, 0, 0], [place, 0, 0])])
         assert (found and found.code) == code

@@ -132,7 +132,7 @@ def test_one_atom_and_very_skewed_cells_are_kept():
 
 
 def test_atoms_at_the_smallest_distance_are_kept():
-    half = 0.5 / 3.905
+    half = 0.76 / 3.905  # half of a single bond of carbon
     assert isinstance(check(raw(crystal(CUBIC, [0, 0, 0], [half * 1.0001, 0, 0]))), dict)
     assert not isinstance(
         check(raw(crystal(CUBIC, [0, 0, 0], [half * 0.9999, 0, 0]))), dict

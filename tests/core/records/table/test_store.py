@@ -17,7 +17,7 @@ from tests.core.worlds import in_memory
 
 
 def rows(source, **gaps):
-    crystal = Crystal(np.array([14], np.int16), 5.0 * np.eye(3), np.zeros((1, 3)))
+    crystal = Crystal(np.array([14], np.int16), 2.5 * np.eye(3), np.zeros((1, 3)))
     raws = [
         RawRecord(name, crystal, {"band_gap": gap}, {"band_gap": "test"})
         for name, gap in gaps.items()
