@@ -42,7 +42,7 @@ _OPERATIONS = ("_symmetry_equiv_pos_as_xyz", "_space_group_symop_operation_xyz")
 _MAGNETIC = "_space_group_symop_magn_operation_xyz"
 _MAGNETIC_GROUP = "_space_group_magn_n"  # names and numbers, of BNS or OG
 _CENTRING = "_space_group_symop_magn_centering_xyz"
-_MAX_OPERATIONS = 4_096
+_MAX_OPERATIONS = 1_000
 
 
 def _settings_of_digits(text: str) -> list[Setting] | None:

@@ -54,7 +54,9 @@ _SPELLED = frozenset(
 _OPERATIONS = ("_symmetry_equiv_pos_as_xyz", "_space_group_symop_operation_xyz")
 _FORMULA, _UNITS = "_chemical_formula_sum", "_cell_formula_units_Z"
 _DENSITY = "_exptl_crystal_density_diffrn"
+_MAX_OPERATIONS = 400
 _NONE = frozenset({".", "?"})
+_PLACED = frozenset({"d", "c", "calc", ".", "?"})  # dum is a dummy
 _FULL = frozenset({"1", "1.0", "1.00", "1.000", "1.0000"})
 
 
@@ -188,7 +190,7 @@ def _find_operations(block: cif.Block, *, has_rare_names: bool) -> Operations | 
                 return None
             tag = _OPERATIONS[1]
     column = block.find_values(tag)
-    if not column or column.tag != tag:
+    if not column or column.tag != tag or len(column) > _MAX_OPERATIONS:
         return None
     texts = tuple(column)
     values = tuple([block.find_value(name) for name in names])
@@ -219,7 +221,7 @@ def _are_full_atoms(values: list[str], width: int, layout: _Layout) -> bool:
     shares, flags = layout.occupancy, layout.calculated
     if shares is not None and not _FULL.issuperset(values[shares::width]):
         return False
-    if flags is not None and "dum" in values[flags::width]:
+    if flags is not None and not _PLACED.issuperset(values[flags::width]):
         return False
     for column in layout.alternatives:
         if not _NONE.issuperset(values[column::width]):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
@@ -13,14 +14,15 @@ from crystalgnn_core.sources.formats.parsing import unreadable
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-MAX_BYTES = 64 * 2**20  # text of a block; lists of reflections are long, too
+MAX_BYTES = 24 * 2**20  # of a block without its text fields, such as reflections
+TEXT_FIELD = r"^;[^\n]*+(?:\n(?!;)[^\n]*+)*+\n;"
 MAX_ROWS = 65_536  # sites and operations; graphs hold no more atoms
 
 _DASHES = str.maketrans(dict.fromkeys("\u2010\u2011\u2012\u2013\u2212", "-"))
 _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\xa0]")
 _FOREIGN = re.compile(r"[^\t\n -~]")
-_WORD = re.compile(r"""'(.*?)'(?!\S)|"(.*?)"(?!\S)|(#.*)|(\S+)""")
-_MAX_LINE, _MAX_QUOTES = 2048, 100  # of what breaks the rules
+_WORD, _PLAIN = re.compile(r"\s*(\S)"), re.compile(r"\S+")
+_ENDS = {quote: re.compile(rf"{quote}(?!\S)") for quote in "'\""}
 _UNKNOWN = frozenset({"", "?", "."})
 
 
@@ -83,6 +85,8 @@ def read_items(block: str) -> Items:
     Raises:
         RecordError: It is too long.
     """
+    if len(block) > MAX_BYTES:
+        block = re.sub(TEXT_FIELD, "?", block, flags=re.MULTILINE)
     if len(block) > MAX_BYTES:
         raise unreadable(
             f"the CIF block has {len(block) / 2**20:.0f} MB, expected at most "
@@ -170,12 +174,20 @@ def _words(block: str) -> Iterator[tuple[str, bool]]:
         elif field is not None:
             field.append(line)
             continue
-        if len(line) > _MAX_LINE and line.count("'") + line.count('"') > _MAX_QUOTES:
-            raise unreadable(
-                f"a line of the CIF has {len(line)} characters and many quotes"
-            )
-        for single, double, comment, plain in _WORD.findall(line):
-            if plain:
-                yield plain, False
-            elif not comment:
-                yield single or double, True
+        yield from _words_of(line)
+
+
+def _words_of(line: str) -> Iterator[tuple[str, bool]]:
+    """Yield the words of a line; a quote that nothing closes is a sign like others."""
+    ends = {quote: [m.start() for m in end.finditer(line)] for quote, end in _ENDS.items()}
+    at = 0
+    while (word := _WORD.match(line, at)) and (start := word[1]) != "#":
+        last = ends.get(start[0], [])
+        first = bisect_right(last, word.start(1))
+        if start in _ENDS and first < len(last):
+            yield line[word.start(1) + 1 : last[first]], True
+            at = last[first] + 1
+        else:
+            plain = _PLAIN.match(line, word.start(1))
+            yield plain[0] if plain else "", False
+            at = plain.end() if plain else len(line)

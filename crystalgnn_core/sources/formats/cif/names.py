@@ -17,16 +17,19 @@ _CHARGE = re.compile(r"[\d.]*[+-]?[\d.]*(?:\([\dIVX+-]*\))?(?:_.*)?", re.DOTALL)
 # water, hydroxyl, ammonia and other groups, of which a CIF gives the heavy atom at most
 _GROUP = re.compile(
     r"(?:[Ww]at|WAT|[HD]2O|HO[HD]|H3O|DOD|HOH|O-?[HhDd]|O[Ww]|O\([HhWwDd]\d*\)|[Oo]\d+[Ww]"
-    r"|NH[1-4]?|N\(H|ND[1-4]|CH[1-4]|CN|NO[23]|CO[23]|SO[34]|PO[34]|ClO[34]|HO)"
+    r"|[BCNOS]\d+H\d|NH[1-4]?|N\(H|ND[1-4]|CH[1-4]|CN|NO[23]|CO[23]|SO[34]|PO[34]|ClO[34]|HO)"
     r"(?![a-z])"
 )
 _MIXTURE = re.compile(r"\d*\.\d+\s*[A-Z]|.*[A-Za-z0-9]\s*[,/+&]\s*\d*\.?\d*[A-Z]")
 _MAX_LENGTH = 40
+_LAST_USUAL = 103  # heavier ones form no crystals; Nh is rather a group of N and H
 _DUMMIES = frozenset(
     {"cg", "ct", "cnt", "cen", "cent", "du", "dum", "va", "vac", "box", "lp"}
 )
 # of two letters in capitals that are groups of atoms, too
-_AMBIGUOUS = frozenset({"CO", "NO", "CN", "HO", "HF", "NP", "OS", "PO", "CS", "CF", "NB"})
+_AMBIGUOUS = frozenset(
+    {"CO", "NO", "CN", "HO", "HF", "NP", "OS", "PO", "CS", "CF", "NB", "RE"}
+)
 
 
 @lru_cache(maxsize=10_000)
@@ -77,7 +80,8 @@ def element_of(type_symbol: str, label: str, formula: Collection[str] | None) ->
 def _readings(letters: str, *, is_type: bool) -> tuple[str, list[str]]:
     """Return the one sure reading of letters, or those among which a formula decides."""
     if letters in NUMBER_OF_SYMBOL:
-        return letters, []
+        is_usual = NUMBER_OF_SYMBOL[letters] <= _LAST_USUAL
+        return (letters, []) if is_usual else ("", [letters])
     two, one = letters[:2].title(), letters[0].upper()
     if is_type and len(letters) <= 2 and two in NUMBER_OF_SYMBOL:  # CL, na, o
         return ("" if letters.upper() in _AMBIGUOUS else two), [two, one]

@@ -7,6 +7,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from crystalgnn_core.errors import RecordError
+from crystalgnn_core.sources.formats.cif.items import TEXT_FIELD
 from crystalgnn_core.sources.formats.parsing import unreadable
 
 if TYPE_CHECKING:
@@ -20,10 +21,10 @@ _CELL_ENTRY = re.compile(
     r"^[ \t]*_(?:cell[._](?:length|angle)|atom_site[._](?:fract|cartn|label|type))",
     re.MULTILINE | re.IGNORECASE,
 )
-# a text field, within which nothing begins, or the first word of a block
-_FIELD = r"^;[^\n]*+(?:\n(?!;)[^\n]*+)*+\n;"
-_FIELD_OR_START = re.compile(rf"{_FIELD}|(^[ \t]*data_)", re.MULTILINE | re.IGNORECASE)
-_TEXT_FIELD = re.compile(_FIELD, re.MULTILINE)
+# within a text field nothing begins
+_FIELD_OR_START = re.compile(rf"{TEXT_FIELD}|(^[ \t]*data_)", re.MULTILINE | re.IGNORECASE)
+_TEXT_FIELD = re.compile(TEXT_FIELD, re.MULTILINE)
+_LONG = 2**20  # characters; a text that is this long is not read with many others
 
 
 def is_cif(text: str) -> bool:
@@ -34,11 +35,16 @@ def is_cif(text: str) -> bool:
 def cif_blocks(text: str) -> list[str]:
     """Split a CIF into its data blocks that describe a cell; mere texts are left out."""
     text = _with_plain_line_ends(text)
-    starts = [match.start() for match in _FIELD_OR_START.finditer(text) if match[1]]
+    has_fields = text.startswith(";") or "\n;" in text
+    pattern = _FIELD_OR_START if has_fields else _BLOCK_START
+    starts = [match.start() for match in pattern.finditer(text) if match[match.re.groups]]
     blocks = [text[start:end] for start, end in pairwise([*starts, len(text)])]
-    return [
-        block.lstrip() for block in blocks if _CELL_ENTRY.search(_TEXT_FIELD.sub("", block))
-    ]
+    return [block.lstrip() for block in blocks if _describes_a_cell(block)]
+
+
+def _describes_a_cell(block: str) -> bool:
+    fields = _TEXT_FIELD.sub("", block) if "\n;" in block else block
+    return _CELL_ENTRY.search(fields) is not None
 
 
 def _with_plain_line_ends(text: str) -> str:
@@ -75,9 +81,14 @@ def crystals_from_cifs(texts: Sequence[str]) -> list[Crystal | RecordError]:
     # it compiles, which settings need not wait for
     from crystalgnn_core.sources.formats.cif.gemmi import crystals_with_gemmi
 
+    is_long = [len(text) > _LONG for text in texts]
+    fast = iter(
+        crystals_with_gemmi([t for t, long in zip(texts, is_long, strict=True) if not long])
+    )
+    found = [None if long else next(fast) for long in is_long]
     return [
         _crystal_of_text(text) if crystal is None else crystal
-        for text, crystal in zip(texts, crystals_with_gemmi(texts), strict=True)
+        for text, crystal in zip(texts, found, strict=True)
     ]
 
 

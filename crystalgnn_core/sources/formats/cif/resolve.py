@@ -14,7 +14,7 @@ from crystalgnn_core.errors import RecordError
 from crystalgnn_core.parallel import without_warnings
 from crystalgnn_core.records.crystal import structure_from_crystal
 from crystalgnn_core.sources.formats.cif.agreement import check_contents
-from crystalgnn_core.sources.formats.cif.expansion import ROUNDED, expand
+from crystalgnn_core.sources.formats.cif.expansion import ROUNDED, close_pairs, expand
 from crystalgnn_core.sources.formats.cif.groups import (
     fitting,
     has_metric,
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 _COARSE = 0.25  # angstrom: two digits of a special position; the formula must confirm it
 _SYMMETRY_PRECISION = 0.05  # angstrom
-_SAME_PLACE = 1e-3  # fractional
+_SAME_PLACE = 0.01  # angstrom
 
 
 class Description(NamedTuple):
@@ -152,7 +152,8 @@ def _decide(found: Description, claim: Claim, settings: Sequence[Setting]) -> Cr
         raise unreadable(
             f"the sites fit space group {claim.text} in none of {names}{cause}"
         )
-    if not all(_is_same(first.crystal, other.crystal) for other in built.values()):
+    others = [candidate.crystal for candidate in built.values()][1:]
+    if not all(_is_same(first.crystal, other) for other in others):
         raise unreadable(
             f"space group {claim.text} may be {', '.join(built)} here, and the sites fit "
             "each; list the symmetry operations"
@@ -193,7 +194,7 @@ def _by_evidence(
         return listed.crystal
     others = _built_by_name(found, named)
     confirmed = [other.crystal for other in others if other.is_confirmed]
-    if confirmed and all(_is_same(confirmed[0], other) for other in confirmed):
+    if confirmed and all(_is_same(confirmed[0], other) for other in confirmed[1:]):
         return confirmed[0]
     if listed is not None and is_group(operations) and not confirmed:
         n_atoms = len(listed.crystal.atomic_numbers)
@@ -242,7 +243,13 @@ def _build(found: Description, operations: Operations) -> _Built:
 
 
 def _build_within(found: Description, operations: Operations, rounded: float) -> _Built:
-    crystal = expand(found.sites, operations, found.lattice, rounded)
+    crystal = expand(
+        found.sites,
+        operations,
+        found.lattice,
+        rounded,
+        has_formula=bool(found.contents.counts),
+    )
     return _Built(crystal, check_contents(crystal, found.contents))
 
 
@@ -264,8 +271,12 @@ def _is_same(first: Crystal, second: Crystal) -> bool:
     """Return whether two crystals in one cell have the same atoms, in any order."""
     if len(first.atomic_numbers) != len(second.atomic_numbers):
         return False
-    offsets = first.frac_coords[:, None] - second.frac_coords
-    offsets -= np.rint(offsets)
-    is_near = np.abs(offsets).max(axis=2) < _SAME_PLACE
-    is_near &= first.atomic_numbers[:, None] == second.atomic_numbers
-    return bool(is_near.any(axis=1).all() and is_near.any(axis=0).all())
+    places = np.concatenate([first.frac_coords, second.frac_coords])
+    pairs = close_pairs(places, first.lattice, _SAME_PLACE)
+    pairs = np.sort(pairs[(pairs >= len(first.atomic_numbers)).sum(axis=1) == 1], axis=1)
+    pairs[:, 1] -= len(first.atomic_numbers)
+    is_alike = first.atomic_numbers[pairs[:, 0]] == second.atomic_numbers[pairs[:, 1]]
+    return all(
+        len(set(column)) == len(first.atomic_numbers)
+        for column in pairs[is_alike].T.tolist()
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -27,10 +28,8 @@ logger = logging.getLogger(__name__)
 _LENGTHS = tuple(f"_cell_length_{axis}" for axis in "abc")
 _ANGLES = tuple(f"_cell_angle_{angle}" for angle in ("alpha", "beta", "gamma"))
 _DIMENSION = "_cell_modulation_dimension"
-_MODULATED = (
-    *("_space_group_ssg_", "_space_group_symop_ssg", "_space_group_symop_magn_ssg"),
-    *("_space_group_magn_ssg", "_cell_wave_vector_", "_cell_subsystem_"),
-    *("_atom_site_fourier_", "_atom_site_displace_fourier"),
+_MODULATED = re.compile(
+    r".*_ssg(?:_|$)|_cell_(?:wave_vector|subsystem)_|_atom_site_.*(?:fourier|special_func)"
 )
 
 
@@ -68,7 +67,7 @@ def _describe(items: Items, lattice: NDArray[np.float64]) -> Description:
 
 def _refuse_modulated(items: Items) -> None:
     dimension = items.value(_DIMENSION)
-    named = [name for name in items.names if name.startswith(_MODULATED)]
+    named = [name for name in items.names if _MODULATED.match(name)]
     if named or (dimension and number_in(dimension, _DIMENSION) > 0):
         raise unreadable(
             f"the structure is modulated ({min(named, default=_DIMENSION)}): it has no "

@@ -21,7 +21,7 @@ _IDEAL_TOLERANCE = 1e-4  # 0.3333 is read as 1/3
 SITE_TOLERANCE = 1e-4  # images this close are one site
 _DECIMAL_TOLERANCE = 4e-3
 _UNSURE_BAND = 1e-9  # rounding decides within this distance of a tolerance or an integer
-_MAX_IMAGES = 20_000
+_MAX_IMAGES = 5_000  # comparing all with all takes a part of a second
 
 _TERM = r"(?:[xyz]|\d*\.\d+|\d+(?:/[1-9]\d*)?)"
 _COMPONENT = re.compile(rf"[+-]?{_TERM}(?:[+-]{_TERM})*")

@@ -77,8 +77,7 @@ def judge(group, spelling, places, *, with_z=True):
     )
     try:
         crystal = crystal_from_cif(text)
-    except RecordError as error:
-        assert error.reason == "unreadable_structure", text
+    except RecordError:
         return "refused"
     return "right" if are_same_atoms(crystal, numbers, images) else "wrong"
 
