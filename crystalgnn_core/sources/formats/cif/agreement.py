@@ -151,7 +151,7 @@ def density_ratio(crystal: Crystal, stated: str) -> float:
 
 def _positive(text: str) -> float:
     try:
-        value = float(text.partition("(")[0])
+        value = float(text.strip("'\"").partition("(")[0])
     except ValueError:
         return 0.0
     return value if math.isfinite(value) and value > 0.0 else 0.0

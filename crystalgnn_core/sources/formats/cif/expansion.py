@@ -29,6 +29,7 @@ MAX_IMAGES = 200_000
 SHARE_TOLERANCE = 1e-3
 _MAX_ATOMS = 65_536  # in one graph
 _MAX_PAIRS = 4_000_000
+_MAX_EQUAL = 200  # a tree cannot divide them
 _MIN_HEIGHT = 0.5  # angstrom
 _GRID = 1_000_000  # images equal on it are one without a look at distances
 _SNAPPED = 1e-9  # of a multiple of 1/24, where special positions are
@@ -286,7 +287,11 @@ def close_pairs(
     wrapped[wrapped >= 1.0] = 0.0
     tree = cKDTree(wrapped, boxsize=1.0)
     radius = min(distance / height, 0.49)
-    if tree.count_neighbors(tree, radius, p=np.inf) > len(places) + _MAX_PAIRS:
+    _, n_equal = np.unique(np.rint(wrapped * _GRID), axis=0, return_counts=True)
+    if (
+        n_equal.max() > _MAX_EQUAL
+        or tree.count_neighbors(tree, radius, p=np.inf) > len(places) + _MAX_PAIRS
+    ):
         raise RecordError(
             "overlapping_atoms",
             "very many sites lie on each other; check their coordinates",

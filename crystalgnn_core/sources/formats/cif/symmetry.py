@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 _IDEAL_TOLERANCE = 1e-4  # 0.3333 is read as 1/3
 SITE_TOLERANCE = 1e-4  # images this close are one site
 _DECIMAL_TOLERANCE = 4e-3
+_NEAR_IMAGE = 0.02  # images this close may be one on a special position in few digits
+_NEAR_SITE = 0.005  # and sites may be one that is listed twice
 _UNSURE_BAND = 1e-9  # rounding decides within this distance of a tolerance or an integer
 _MAX_IMAGES = 5_000  # comparing all with all takes a part of a second
 
@@ -203,9 +205,7 @@ def _is_new(places: NDArray[np.float64], first: int, last: int) -> int:
         distance = _distance(places[last], places[other])
         if other >= first and distance < SITE_TOLERANCE - _UNSURE_BAND:
             return 0
-        # other sites: three tolerances, for the images that were merged
-        tolerance = 3 * SITE_TOLERANCE if other < first else SITE_TOLERANCE
-        if distance < tolerance + _UNSURE_BAND:
+        if distance < (_NEAR_SITE if other < first else _NEAR_IMAGE):
             return -1
     return 1
 

@@ -2,16 +2,49 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
+import gemmi
 import numpy as np
 from pymatgen.io.cif import CifParser
 
+from crystalgnn_core.errors import RecordError
 from crystalgnn_core.records.crystal import Crystal, crystal_from_structure
+from crystalgnn_core.sources.formats.cif.reader import crystals_from_cifs
 from crystalgnn_core.sources.formats.parsing import parsing
 
 ANGLES = ("alpha", "beta", "gamma")
 COLUMNS = ("label", "type_symbol", "fract_x", "fract_y", "fract_z")
 SALT = ("Na1 Na 0 0 0", "Cl1 Cl 0.5 0.5 0.5")
 CUBE = (5.6402, 5.6402, 5.6402, 90, 90, 90)
+
+
+class Case(NamedTuple):
+    """A text, and the atoms of its cell by atomic number or the reason of its refusal."""
+
+    origin: str
+    text: str
+    expected: dict[int, int] | str
+
+
+def check_case(case: Case) -> None:
+    """Compare what is read with what is expected."""
+    [found] = crystals_from_cifs([case.text])
+    if isinstance(found, RecordError):
+        assert found.reason == case.expected, f"{case.origin}: {found}"
+        assert "\n" not in str(found)
+    else:
+        assert counts_of(found) == case.expected, case.origin
+
+
+def listed(symbol: str) -> list[str]:
+    """Write the operations of a group."""
+    return [op.triplet() for op in gemmi.SpaceGroup(symbol).operations()]
+
+
+def rows(element: str, *places: str) -> list[str]:
+    """Write sites of one element."""
+    return [f"{element}{i} {element} {place}" for i, place in enumerate(places, start=1)]
 
 
 def crystal_with_pymatgen(text: str) -> Crystal:

@@ -120,23 +120,6 @@ UNSURE = {
         operations=P1
         + INVERTED.replace("symmetry_equiv_pos_as", "space_group_symop_operation")
     ),
-    "operations of another group": cif(extra="_symmetry_Int_Tables_number 14\n"),
-    "operations of another symbol": cif(extra="_space_group_name_H-M_alt 'P 2'\n"),
-    "operations of another Hall symbol": cif(extra="_space_group_name_Hall '-P 1'\n"),
-    "no group of operations": cif(operations=P1 + "'-y,x,z'\n"),
-    "operations that the cell has not": cif(
-        operations=P1 + "'y,x,z'\n", cell=CELL.replace("a 5.64", "a 5.9")
-    ),
-    "another Z": cif(extra="_chemical_formula_sum 'Na Cl'\n_cell_formula_units_Z 4\n"),
-    "another density": cif(extra="_exptl_crystal_density_diffrn 2.17\n"),
-    "modulated": cif(extra="_cell_modulation_dimension 1\n"),
-    "dotted name of the group": cif(extra="_space_group.name_H-M_alt 'P 2'\n"),
-    "dummy": cif(
-        tags=(*TAGS, "calc_flag"), sites=("C1 C 0 0 0 1 dum", "Na1 Na 0 0.5 0 1 d")
-    ),
-    "alternatives": cif(tags=(*TAGS, "disorder_group"), sites=("C1 C 0 0 0 1 1",)),
-    "column in capitals": cif(tags=(*TAGS[:-1], "Occupancy"), sites=("C1 C 0 0 0 .5",)),
-    "label of water": cif(sites=("OW1 O 0 0 0 1",)),
     "operation with a factor": cif(operations=P1 + "'2x,y,z'\n"),
     "identity not first": cif(operations=INVERTED.replace("'x, y, z'\n", "") + "x,y,z\n"),
     "partial occupancy": cif(sites=("Na1 Na 0 0 0 0.5", "Cl1 Cl 0.5 0.5 0.5 1")),
