@@ -30,12 +30,12 @@ from crystalgnn_core.records.formulas import name_composition
 from crystalgnn_core.sources.base import BATCH_SIZE
 from crystalgnn_core.sources.files.source import FilesSource
 from crystalgnn_core.sources.formats.cif.gemmi import crystals_with_gemmi
-from crystalgnn_core.sources.formats.cif.pymatgen import crystal_with_pymatgen
 from crystalgnn_core.sources.formats.cif.reader import crystals_from_cifs
 from crystalgnn_core.sources.formats.columns import TargetColumn
 from crystalgnn_core.sources.formats.structure_input import StructureInput, read_structures
 from crystalgnn_core.sources.ingest.run import read_part
 from deployments.tables import show_line, show_rows
+from tests.core.sources.formats.cif.peers import crystal_with_pymatgen
 from tests.core.sources.plans import parts_of
 from tests.paths import DATA
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import re
-from collections import Counter
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -58,11 +57,16 @@ def whole_formula(text: str) -> dict[int, int] | None:
     return counts
 
 
-def is_multiple(numbers: Sequence[int], formula: Mapping[int, int]) -> bool:
-    """Return whether atoms are a whole multiple of a formula, counts by atomic number."""
-    units = len(numbers) // sum(formula.values())
-    whole = Counter({number: units * n for number, n in formula.items()})
-    return units > 0 and Counter(numbers) == whole
+def n_formula_units(numbers: Sequence[int], formula: Mapping[int, int]) -> int:
+    """Return how many formulas atoms make, 0 if no whole number; counts by element."""
+    n_atoms = sum(formula.values())
+    units = len(numbers) // n_atoms
+    if units * n_atoms != len(numbers):
+        return 0
+    for number, n in formula.items():
+        if numbers.count(number) != units * n:
+            return 0
+    return units
 
 
 @lru_cache(maxsize=10_000)

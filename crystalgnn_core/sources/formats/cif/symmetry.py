@@ -18,9 +18,12 @@ if TYPE_CHECKING:
 
 # pymatgen's tolerances, in fractional coordinates
 _IDEAL_TOLERANCE = 1e-4  # 0.3333 is read as 1/3
-_SITE_TOLERANCE = 1e-4  # images this close are one site
+SITE_TOLERANCE = 1e-4  # images this close are one site
+_DECIMAL_TOLERANCE = 4e-3
+_NEAR_IMAGE = 0.02  # images this close may be one on a special position in few digits
+_NEAR_SITE = 0.005  # and sites may be one that is listed twice
 _UNSURE_BAND = 1e-9  # rounding decides within this distance of a tolerance or an integer
-_MAX_IMAGES = 20_000
+_MAX_IMAGES = 5_000  # comparing all with all takes a part of a second
 
 _TERM = r"(?:[xyz]|\d*\.\d+|\d+(?:/[1-9]\d*)?)"
 _COMPONENT = re.compile(rf"[+-]?{_TERM}(?:[+-]{_TERM})*")
@@ -46,19 +49,26 @@ def read_operations(texts: tuple[str, ...]) -> Operations | None:
     Returns:
         The operations, or None unless all are plain and the first is the identity.
     """
-    read = [_read_operation(text) for text in texts]
+    read = [read_operation(text) for text in texts]
     rows = [row for row in read if row is not None]
     if not rows or len(rows) < len(read):
         return None
-    stacked = np.array(rows)
-    rotations = np.ascontiguousarray(stacked[:, :, :3])
-    translations = np.ascontiguousarray(stacked[:, :, 3])
-    if translations[0].any() or not np.array_equal(rotations[0], np.eye(3)):
+    operations = operations_of(rows)
+    first = operations.rotations[0]
+    if operations.translations[0].any() or not np.array_equal(first, np.eye(3)):
         return None
-    return Operations(rotations, translations)
+    return operations
 
 
-def _read_operation(text: str) -> NDArray[np.float64] | None:
+def operations_of(rows: Sequence[NDArray[np.float64]]) -> Operations:
+    """Stack operations, each a rotation with its translation as fourth column."""
+    stacked = np.array(rows)
+    return Operations(
+        np.ascontiguousarray(stacked[:, :, :3]), np.ascontiguousarray(stacked[:, :, 3])
+    )
+
+
+def read_operation(text: str) -> NDArray[np.float64] | None:
     """Return the rotation and, as fourth column, the translation; None if not plain."""
     is_quoted = text[:1] in {"'", '"'}
     words = text[1:-1] if is_quoted else text
@@ -79,7 +89,11 @@ def _value_of(term: str) -> float:
     if term in "xyz":
         return 1.0
     numerator, slash, denominator = term.partition("/")
-    return float(numerator) / float(denominator) if slash else float(numerator)
+    if slash:
+        return float(numerator) / float(denominator)
+    exact = round(24 * float(numerator)) / 24  # 0.3333 is a third
+    is_rounded = abs(float(numerator) - exact) < _DECIMAL_TOLERANCE
+    return exact if is_rounded else float(numerator)
 
 
 def expand_sites(
@@ -189,11 +203,9 @@ def _is_new(places: NDArray[np.float64], first: int, last: int) -> int:
     """
     for other in range(last):
         distance = _distance(places[last], places[other])
-        if other >= first and distance < _SITE_TOLERANCE - _UNSURE_BAND:
+        if other >= first and distance < SITE_TOLERANCE - _UNSURE_BAND:
             return 0
-        # other sites: three tolerances, for the images that were merged
-        tolerance = 3 * _SITE_TOLERANCE if other < first else _SITE_TOLERANCE
-        if distance < tolerance + _UNSURE_BAND:
+        if distance < (_NEAR_SITE if other < first else _NEAR_IMAGE):
             return -1
     return 1
 

@@ -15,8 +15,8 @@ from pymatgen.io.cif import CifWriter
 
 from crystalgnn_core.errors import RecordError
 from crystalgnn_core.sources.formats.cif.gemmi import crystals_with_gemmi
-from crystalgnn_core.sources.formats.cif.pymatgen import crystal_with_pymatgen
 from crystalgnn_core.sources.formats.cif.reader import crystal_from_cif
+from tests.core.sources.formats.cif.peers import crystal_with_pymatgen
 from tests.paths import DATA
 
 CELL = """_cell_length_a 5.64
@@ -77,10 +77,6 @@ FAST = {
     ),
     "operation outside a loop": cif(operations="_symmetry_equiv_pos_as_xyz 'x,y,z'\n"),
     "operations in capitals": cif(operations=P1 + "'1/2+X, -Y, Z+.5'\n"),
-    "both operation tags": cif(
-        operations=P1
-        + INVERTED.replace("symmetry_equiv_pos_as", "space_group_symop_operation")
-    ),
     "thirds": cif(sites=("Na1 Na 0.3333 0.6667 -0.333333 1", "Cl1 Cl 0 0 0.66666 1")),
     "outside the cell": cif(sites=("Na1 Na -0.1 1.2 -1e-18 1", "Cl1 Cl 7 -0.0 0.5 1")),
     "uncertainties": cif(
@@ -120,6 +116,10 @@ def test_plain_cif_is_read_as_by_pymatgen(name):
 UNSURE = {
     "only a space group": cif(operations="_symmetry_space_group_name_H-M 'F m -3 m'\n"),
     "no symmetry at all": cif(operations=""),
+    "both operation tags": cif(
+        operations=P1
+        + INVERTED.replace("symmetry_equiv_pos_as", "space_group_symop_operation")
+    ),
     "operation with a factor": cif(operations=P1 + "'2x,y,z'\n"),
     "identity not first": cif(operations=INVERTED.replace("'x, y, z'\n", "") + "x,y,z\n"),
     "partial occupancy": cif(sites=("Na1 Na 0 0 0 0.5", "Cl1 Cl 0.5 0.5 0.5 1")),
@@ -148,6 +148,16 @@ UNSURE = {
     "mixed site in words": cif(sites=("M 'Na + K' 0 0 0 1",)),
     "oxidation numbers": cif(
         extra="loop_\n_atom_type_symbol\n_atom_type_oxidation_number\nNa 1\nCl -1\n"
+    ),
+    "equal electronegativity and charges": cif(
+        extra="loop_\n_atom_type_symbol\n_atom_type_oxidation_number\n"
+        "Fe2+ 2\nFe3+ 3\nO2- -2\n",
+        sites=(
+            "Fe1 Fe3+ 0 0 0 1",
+            "O1 O2- .5 .5 0 1",
+            "Fe2 Fe2+ 0 .5 0 1",
+            "O2 O2- .5 0 0 1",
+        ),
     ),
     "moments": cif(extra="loop_\n_atom_site_moment_label\nNa1\n"),
     "two blocks": cif() + cif().replace("data_x", "data_y"),
@@ -180,14 +190,13 @@ UNSURE = {
     "control character": cif(extra="_x 'a\x0cb'\n"),
     "frame": cif(extra="save_a\n_b 1\nsave_\n"),
     "stop": cif(extra="loop_\n_b\n1\nstop_\n"),
-    "end mark": cif(extra="_eof 1\n"),
     "empty loop": cif(extra="loop_\n_b\n"),
     "cut in a row": cif().rstrip()[:-9],
 }
 
 
 @pytest.mark.parametrize("name", UNSURE)
-def test_what_is_not_plain_is_left_to_pymatgen(name):
+def test_what_is_not_plain_is_left_to_the_strict_reader(name):
     assert read_one(UNSURE[name]) is None
 
 
@@ -208,8 +217,16 @@ def test_a_block_that_another_text_lacks_is_not_taken_for_its_own():
     assert crystals_with_gemmi([double, FAST["plain"].replace("data_x", "")]) == [None] * 2
 
 
-def test_pymatgen_reads_what_was_left_to_it():
-    for name in ("only a space group", "deuterium", "oxidation numbers", "not ASCII"):
+def test_what_pymatgen_reads_rightly_is_read_alike_to_the_bit():
+    for name in (
+        "only a space group",
+        "deuterium",
+        "oxidation numbers",
+        "not ASCII",
+        "helium",
+        "equal electronegativity and charges",
+        "three terms, whose sum has no order",
+    ):
         expected = crystal_with_pymatgen(UNSURE[name])
         assert is_equal(crystal_from_cif(UNSURE[name]), expected)
 

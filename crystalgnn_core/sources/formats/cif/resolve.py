@@ -1,0 +1,282 @@
+"""Which crystal a CIF describes, if its symmetry and its contents agree on one.
+
+Where it leaves several open, such as a group of two origins, the atoms decide: formula, Z
+and density must fit in one of them alone.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from crystalgnn_core.errors import RecordError
+from crystalgnn_core.parallel import without_warnings
+from crystalgnn_core.records.crystal import structure_from_crystal
+from crystalgnn_core.sources.formats.cif.agreement import check_contents
+from crystalgnn_core.sources.formats.cif.expansion import ROUNDED, close_pairs, expand
+from crystalgnn_core.sources.formats.cif.groups import (
+    fitting,
+    has_metric,
+    in_pymatgens_order,
+    is_group,
+    keys_of,
+    number_of,
+)
+from crystalgnn_core.sources.formats.cif.order import with_noble_gases_in_order
+from crystalgnn_core.sources.formats.cif.symbols import Setting, settings_of_number
+from crystalgnn_core.sources.formats.parsing import unreadable
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from crystalgnn_core.records.crystal import Crystal
+    from crystalgnn_core.sources.formats.cif.agreement import Contents
+    from crystalgnn_core.sources.formats.cif.claims import Claim
+    from crystalgnn_core.sources.formats.cif.sites import Site
+    from crystalgnn_core.sources.formats.cif.symmetry import Operations
+
+_COARSE = 0.25  # angstrom: two digits of a special position; the formula must confirm it
+_SYMMETRY_PRECISION = 0.05  # angstrom
+_SAME_PLACE = 0.01  # angstrom
+
+
+class Description(NamedTuple):
+    """What a data block says of a crystal.
+
+    Attributes:
+        sites: In pymatgen's order.
+        lattice: Row vectors in angstrom, shape (3, 3).
+        contents: Formula, Z and density.
+        claims: Names of the space group.
+        operations: Those that are listed, None without any.
+        has_angles: Whether all angles of the cell are stated.
+    """
+
+    sites: list[Site]
+    lattice: NDArray[np.float64]
+    contents: Contents
+    claims: list[Claim]
+    operations: Operations | None
+    has_angles: bool
+
+
+class _Built(NamedTuple):
+    """A crystal, and whether Z or the density confirm the number of its atoms."""
+
+    crystal: Crystal
+    is_confirmed: bool
+
+
+def resolve(found: Description) -> Crystal:
+    """Build the crystal that a data block describes.
+
+    Raises:
+        RecordError: There is none, or more than one.
+    """
+    if found.operations is None:
+        crystal = _by_name(found)
+    else:
+        crystal = _by_list(found, found.operations)
+    return with_noble_gases_in_order(crystal)
+
+
+def _by_name(found: Description) -> Crystal:
+    """Take the operations from the table of groups."""
+    known = [claim for claim in found.claims if claim.settings]
+    if found.claims and not any(not claim.is_trivial for claim in known):
+        unknown = [claim.text for claim in found.claims if not claim.settings]
+        if unknown:
+            raise unreadable(
+                f"space group {unknown[0]} is not known, and no symmetry operations are "
+                "listed; list them, or give another symbol"
+            )
+    if not found.claims or all(claim.is_trivial for claim in known):
+        if not found.has_angles:
+            raise unreadable("the CIF states neither all angles of the cell nor a group")
+        [identity] = settings_of_number(1) or []
+        return _build(found, identity.operations).crystal
+    _refuse_contradictions(known)
+    settings = fitting(_common(known), found.lattice)
+    if not settings:
+        raise unreadable(
+            f"space group {known[0].text} does not fit the cell; correct either, or list "
+            "the symmetry operations"
+        )
+    return _decide(found, known[0], settings)
+
+
+def _refuse_contradictions(known: Sequence[Claim]) -> None:
+    for claim in known[1:]:
+        if (
+            0 not in known[0].numbers | claim.numbers
+            and not known[0].numbers & claim.numbers
+        ):
+            raise unreadable(
+                f"space group {known[0].text} is not that of {claim.text}, and no symmetry "
+                "operations are listed; correct one of them"
+            )
+
+
+def _common(known: Sequence[Claim]) -> list[Setting]:
+    """Return the settings that all names share, or all if symbols name different ones."""
+    settings = known[0].settings
+    for claim in known[1:]:
+        halls = {setting.hall for setting in claim.settings}
+        narrowed = [setting for setting in settings if setting.hall in halls]
+        if not narrowed and not claim.is_number:
+            narrowed = [*settings, *claim.settings]
+        settings = narrowed or settings
+    return settings
+
+
+def _decide(found: Description, claim: Claim, settings: Sequence[Setting]) -> Crystal:
+    """Take the one setting in which the atoms make sense."""
+    built: dict[str, _Built] = {}
+    errors = []
+    for setting in settings:
+        try:
+            built[setting.name] = _build(found, in_pymatgens_order(setting))
+        except RecordError as error:
+            errors.append(error)
+    if any(candidate.is_confirmed for candidate in built.values()):
+        built = {name: one for name, one in built.items() if one.is_confirmed}
+    first = next(iter(built.values()), None)
+    names = ", ".join(setting.name for setting in settings)
+    if first is None:
+        if len(settings) == 1:
+            raise errors[0]
+        cause = f": {errors[0]}" if errors else ", because atoms would overlap"
+        raise unreadable(
+            f"the sites fit space group {claim.text} in none of {names}{cause}"
+        )
+    others = [candidate.crystal for candidate in built.values()][1:]
+    if not all(_is_same(first.crystal, other) for other in others):
+        raise unreadable(
+            f"space group {claim.text} may be {', '.join(built)} here, and the sites fit "
+            "each; list the symmetry operations"
+        )
+    return first.crystal
+
+
+def _by_list(found: Description, operations: Operations) -> Crystal:
+    """Take the listed operations, if they are those of the named group or complete."""
+    if not has_metric(operations, found.lattice):
+        raise unreadable(
+            "the listed symmetry operations do not fit the lengths and angles of the cell; "
+            "correct either"
+        )
+    if not found.has_angles and len(operations.rotations) == 1:
+        raise unreadable("the CIF states neither all angles of the cell nor a group")
+    named = [c for c in found.claims if c.settings and not c.is_trivial]
+    keys = keys_of(operations)
+    if is_group(operations) and (
+        not named
+        or any(keys == keys_of(s.operations) for claim in named for s in claim.settings)
+        or any(number_of(operations) in claim.numbers for claim in named)
+    ):
+        return _build(found, operations).crystal
+    return _by_evidence(found, operations, named)
+
+
+def _by_evidence(
+    found: Description, operations: Operations, named: Sequence[Claim]
+) -> Crystal:
+    """Decide between listed operations and a named group that contradict each other."""
+    listed = error = None
+    try:
+        listed = _build(found, operations)
+    except RecordError as refusal:
+        error = refusal
+    if listed is not None and listed.is_confirmed:
+        return listed.crystal
+    others = _built_by_name(found, named)
+    confirmed = [other.crystal for other in others if other.is_confirmed]
+    if confirmed and all(_is_same(confirmed[0], other) for other in confirmed[1:]):
+        return confirmed[0]
+    if listed is not None and is_group(operations) and not confirmed:
+        n_atoms = len(listed.crystal.atomic_numbers)
+        if any(len(other.crystal.atomic_numbers) == n_atoms for other in others):
+            return listed.crystal
+        if any(_number_of(listed.crystal) in claim.numbers for claim in named):
+            return listed.crystal
+    n_listed = len(operations.rotations)
+    if not named:
+        raise unreadable(
+            f"the {n_listed} listed symmetry operations are no group: some are missing or "
+            "wrong; list all of them"
+        )
+    n_named = len(named[0].settings[0].operations.rotations)
+    raise unreadable(
+        f"the CIF lists {n_listed} symmetry operations, but its space group "
+        f"{named[0].text} has others ({n_named} on usual axes)"
+        + (f"; {error}" if error else "; list all of them, or correct the space group")
+    )
+
+
+def _built_by_name(found: Description, named: Sequence[Claim]) -> list[_Built]:
+    built = []
+    for setting in fitting(
+        {setting: None for claim in named for setting in claim.settings}, found.lattice
+    ):
+        try:
+            built.append(_build(found, setting.operations))
+        except RecordError:
+            continue
+    return built
+
+
+def _build(found: Description, operations: Operations) -> _Built:
+    """Expand the sites and compare what comes of it with the stated contents."""
+    try:
+        return _build_within(found, operations, ROUNDED)
+    except RecordError:
+        if not found.contents.counts:
+            raise
+        try:
+            return _build_within(found, operations, _COARSE)
+        except RecordError:
+            pass
+        raise
+
+
+def _build_within(found: Description, operations: Operations, rounded: float) -> _Built:
+    crystal = expand(
+        found.sites,
+        operations,
+        found.lattice,
+        rounded,
+        has_formula=bool(found.contents.counts),
+    )
+    return _Built(crystal, check_contents(crystal, found.contents))
+
+
+def _number_of(crystal: Crystal) -> int:
+    """Return the number of the space group that the atoms have."""
+    from pymatgen.symmetry.analyzer import SpacegroupAnalyzer, SymmetryUndeterminedError
+
+    with without_warnings():
+        try:
+            structure = structure_from_crystal(crystal)
+            return SpacegroupAnalyzer(
+                structure, _SYMMETRY_PRECISION
+            ).get_space_group_number()
+        except (SymmetryUndeterminedError, ValueError, TypeError):
+            return 0
+
+
+def _is_same(first: Crystal, second: Crystal) -> bool:
+    """Return whether two crystals in one cell have the same atoms, in any order."""
+    if len(first.atomic_numbers) != len(second.atomic_numbers):
+        return False
+    places = np.concatenate([first.frac_coords, second.frac_coords])
+    pairs = close_pairs(places, first.lattice, _SAME_PLACE)
+    pairs = np.sort(pairs[(pairs >= len(first.atomic_numbers)).sum(axis=1) == 1], axis=1)
+    pairs[:, 1] -= len(first.atomic_numbers)
+    is_alike = first.atomic_numbers[pairs[:, 0]] == second.atomic_numbers[pairs[:, 1]]
+    return all(
+        len(set(column)) == len(first.atomic_numbers)
+        for column in pairs[is_alike].T.tolist()
+    )

@@ -1,0 +1,107 @@
+"""Read any CIF that describes one crystal, or say why it does not."""
+
+from __future__ import annotations
+
+import logging
+import re
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from crystalgnn_core.errors import RecordError
+from crystalgnn_core.sources.formats.cif.agreement import read_contents
+from crystalgnn_core.sources.formats.cif.cell import lattices_from_parameters
+from crystalgnn_core.sources.formats.cif.claims import listed_operations, read_claims
+from crystalgnn_core.sources.formats.cif.items import Items, read_items
+from crystalgnn_core.sources.formats.cif.order import in_order
+from crystalgnn_core.sources.formats.cif.resolve import Description, resolve
+from crystalgnn_core.sources.formats.cif.sites import number_in, read_sites
+from crystalgnn_core.sources.formats.parsing import parsing, unreadable
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from crystalgnn_core.records.crystal import Crystal
+
+logger = logging.getLogger(__name__)
+
+_LENGTHS = tuple(f"_cell_length_{axis}" for axis in "abc")
+_ANGLES = tuple(f"_cell_angle_{angle}" for angle in ("alpha", "beta", "gamma"))
+_DIMENSION = "_cell_modulation_dimension"
+_MODULATED = re.compile(
+    r".*_ssg(?:_|$)|_cell_(?:wave_vector|subsystem)_|_atom_site_.*(?:fourier|special_func)"
+)
+
+
+def crystal_of_block(block: str) -> Crystal:
+    """Read one CIF data block, the cell as given.
+
+    Raises:
+        RecordError: The block is damaged, contradicts itself, or describes no ordered
+            crystal whose atoms all have places.
+    """
+    with parsing("a readable CIF"):
+        items = read_items(block)
+        _refuse_modulated(items)
+        errors = []
+        for lattice in _lattices(items):
+            try:
+                return resolve(_describe(items, lattice))
+            except RecordError as error:
+                errors.append(error)
+    raise errors[0]
+
+
+def _describe(items: Items, lattice: NDArray[np.float64]) -> Description:
+    contents = read_contents(items)
+    sites = read_sites(items, lattice, contents.elements)
+    return Description(
+        sites=in_order(sites, items),
+        lattice=lattice,
+        contents=contents,
+        claims=read_claims(items),
+        operations=listed_operations(items),
+        has_angles=items.names.issuperset(_ANGLES),
+    )
+
+
+def _refuse_modulated(items: Items) -> None:
+    dimension = items.value(_DIMENSION)
+    named = [name for name in items.names if _MODULATED.match(name)]
+    if named or (dimension and number_in(dimension, _DIMENSION) > 0):
+        raise unreadable(
+            f"the structure is modulated ({min(named, default=_DIMENSION)}): it has no "
+            "unit cell of its own; give a commensurate approximant"
+        )
+    if any(name.startswith("_atom_site_moment") for name in items.names):
+        logger.info("the moments of a magnetic CIF were left out")
+
+
+def _lattices(items: Items) -> list[NDArray[np.float64]]:
+    """Return the cell as row vectors; without its last angle, the two that it may be.
+
+    CIF defines that an angle that is not stated is 90 degrees; files of hexagonal groups
+    leave their 120 degrees out, too.
+    """
+    values = items.values([*_LENGTHS, *_ANGLES])
+    for name in _LENGTHS:
+        if name not in values:
+            raise unreadable(f"the CIF states no {name}; export it with its cell")
+    numbers = {name: number_in(text, name) for name, text in values.items()}
+    cells = [
+        [numbers.get(name, 90.0) for name in (*_LENGTHS, *_ANGLES[:2])]
+        + [numbers.get(_ANGLES[2], gamma)]
+        for gamma in ((90.0,) if _ANGLES[2] in numbers else (90.0, 120.0))
+    ]
+    lattices = [
+        lattice
+        for lattice in lattices_from_parameters(np.array(cells))
+        if lattice is not None
+    ]
+    if not lattices or min(cells[0][:3]) <= 0.0:
+        cell = " ".join(f"{value:g}" for value in cells[0])
+        raise unreadable(
+            f"there is no cell with the lengths and angles {cell}; correct _cell_length_* "
+            "and _cell_angle_*"
+        )
+    return lattices
