@@ -107,7 +107,7 @@ class GateLog:
                 if profile.n_rows:
                     entries = (entry_of_stored_rows(profile, table_id),)
             given = None if engine is None else dict(engine)
-            self._write(entries, is_pending=True, engine=given)
+            self._write(history, entries=entries, is_pending=True, pending_engine=given)
 
     def judge(self) -> GateReport:
         """Judge the rows in the table by the last version that is accepted, and keep that.
@@ -145,7 +145,7 @@ class GateLog:
             elif last is not None:  # of another engine, but the same rows
                 same = last.model_copy(update={"engine": engine})
                 entries = (*entries[:-1], same)
-            self._write(entries, is_pending=False)
+            self._write(history, entries=entries, is_pending=False, pending_engine=None)
         return report
 
     def current_report(self) -> GateReport | None:
@@ -180,10 +180,7 @@ class GateLog:
                 reason=reason,
             )
             accepted = last.model_copy(update={"acceptance": acceptance})
-            entries = (*history.entries[:-1], accepted)
-            self._write(
-                entries, is_pending=history.is_pending, engine=history.pending_engine
-            )
+            self._write(history, entries=(*history.entries[:-1], accepted))
         return accepted.report
 
     def mark_announced(self) -> None:
@@ -191,10 +188,7 @@ class GateLog:
         with self._changing() as history:
             if history.entries:
                 last = history.entries[-1].model_copy(update={"is_announced": True})
-                entries = (*history.entries[:-1], last)
-                self._write(
-                    entries, is_pending=history.is_pending, engine=history.pending_engine
-                )
+                self._write(history, entries=(*history.entries[:-1], last))
 
     def _profile(self) -> tuple[RecordProfile, str | None]:
         """Profile the rows as they are in the newest version."""
@@ -244,20 +238,8 @@ class GateLog:
         with locked(lock, timeout=LOCK_SECONDS):
             yield self._read()
 
-    def _write(
-        self,
-        entries: tuple[GateEntry, ...],
-        *,
-        is_pending: bool,
-        engine: dict[str, str] | None = None,
-    ) -> None:
-        history = GateHistory(
-            source=self.source,
-            entries=entries,
-            is_pending=is_pending,
-            pending_engine=engine,
-        )
-        history = history.without_old_profiles()
+    def _write(self, history: GateHistory, **changes: object) -> None:
+        history = history.model_copy(update=changes).without_old_profiles()
         write_text(self.path, history.model_dump_json(indent=1) + "\n")
         write_text(self.page, describe_history(history))
 

@@ -102,10 +102,11 @@ def test_a_store_of_an_older_version_is_asked_about_what_moves(source, tmp_path,
     store = tmp_path / "store"
     ingest_source(store, source)
     log = GateLog(store, "runs")
-    known = log.history().entries[-1].engine
+    history = log.history()
+    known = history.entries[-1].engine
     assert set(known) >= {"pymatgen", "MP2020 tables", "reader of runs"}
-    old = log.history().entries[-1].model_copy(update={"engine": {}})
-    log._write((old,), is_pending=False)
+    old = history.entries[-1].model_copy(update={"engine": {}})
+    log._write(history, entries=(old,))
     upgrade(-0.4)
     report = ingest_source(store, source)
     assert report.gate is not None
