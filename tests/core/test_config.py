@@ -128,8 +128,8 @@ def test_the_place_that_gave_a_bad_value_is_named(write):
     message = refuse(file, [window], options={"screening": {"name": "x"}})
     assert message.startswith(f"--set '{window}': screening")
     column = {"column": "gap", "label_scheme": "x", "at_most": 0}
-    entry = {"kind": "files", "name": "t", "path": "t.csv", "targets": {"band_gap": column}}
-    assert refuse(file, options={"sources": [entry]}).startswith("--source: band_gap is")
+    table = {"kind": "files", "name": "t", "path": "t.csv", "targets": {"band_gap": column}}
+    assert refuse(file, options={"sources": [table]}).startswith("--source: band_gap is")
 
 
 def test_items_of_a_list_are_set_by_position(write):

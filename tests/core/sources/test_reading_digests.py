@@ -1,6 +1,8 @@
 """Digests by which stored rows are recognised stay what they were in the first release.
 
-`reading_digests.json` was written by commit 3fd403b, before `NOT_CONTENT` replaced lists.
+`reading_digests.json` was written by commit 3fd403b, before `NOT_CONTENT` replaced lists; the
+digests of files and VASP runs were renewed when these came to be read strictly, so that a
+store reads them once more.
 """
 
 import json
