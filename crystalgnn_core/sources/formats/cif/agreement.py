@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
+from collections import defaultdict
 from typing import TYPE_CHECKING, NamedTuple
 
 import gemmi
@@ -163,7 +163,7 @@ def _amounts(formula: str) -> dict[str, float]:
         return {}
     from pymatgen.core.composition import Composition
 
-    amounts: Counter[str] = Counter()
+    amounts: defaultdict[str, float] = defaultdict(float)
     try:
         for symbol, amount in (
             Composition(formula.replace(",", " ")).get_el_amt_dict().items()
