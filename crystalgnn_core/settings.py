@@ -144,8 +144,8 @@ def split_override(override: str) -> tuple[list[str], Any]:
         value = _parse(text)
     except _NOT_YAML as error:
         raise ConfigError(
-            f"--set {override[:200]!r}: the value is not valid YAML ({_reason(error)}); put "
-            "text with special characters in quotes"
+            f"--set {override[:200]!r}: the value is not valid YAML ({_reason(error)}); "
+            "put text with special characters in quotes"
         ) from error
     rest = text[0 if node is None else node.end_mark.index :].strip()
     if rest.startswith("#"):
