@@ -85,7 +85,7 @@ def test_values_are_read_as_yaml(override, expected):
 
 
 @pytest.mark.parametrize(
-    "store", ["/x #1/s", "2026-11-25", "no", "null", "007", "a: b", "[x]", "*x", "!x", "#1"]
+    "store", ["/x #1/s", "2026-11-25", "no", "null", "007", "a: b", "{x}", "*x", "!x", "#1"]
 )
 def test_the_option_store_is_a_path_and_no_yaml(store):
     config = load_config(overrides=["store=other"], store=store)
