@@ -121,7 +121,7 @@ def _draft(text: str, *, has_rare_names: bool) -> _Draft | None:
     try:
         block = cif.read_string(text).sole_block()
         block.check_empty_loops("")
-    except (RuntimeError, ValueError):
+    except (RuntimeError, ValueError, IndexError):  # the last without a block
         return None
     cell = _find_cell(block)
     sites = _find_sites(block, text)

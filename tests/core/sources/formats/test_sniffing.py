@@ -247,6 +247,7 @@ def test_a_note_of_one_comment_is_one_reject(tmp_path):
     (tmp_path / "salt.cif").write_text(CIF)
     records = {record.material_id: record for record in read_inputs(tmp_path)}
     assert {name for name, record in records.items() if record.error} == {"note", "b"}
+    assert "0 CIF data blocks describe a cell" in fault_of(records["note"])[1]
 
 
 def test_a_folder_reads_packed_files_and_names_the_others(tmp_path):
