@@ -32,8 +32,10 @@ CHA_SITES: tuple[str, ...] = (
     "O3 O .1203 .2405 .1315",
 )
 CHA_SITES = (*CHA_SITES, "O4 O 0 .2577 0", "Si5 Si .9997 .2264 .1051")
-ALUNITE: tuple[str, ...] = ("K1 K 0 0 0", "Al1 Al .1667 -.1667 -.1667", "S1 S 0 0 .303")
-ALUNITE = (*ALUNITE, "O1 O 0 0 .388", "O2 O .218 -.218 -.0588")
+ALUNITE = (
+    *("K1 K 0 0 0", "Al1 Al .1667 -.1667 -.1667", "S1 S 0 0 .303"),
+    *("O1 O 0 0 .388", "O2 O .218 -.218 -.0588"),
+)
 R3M = listed("R -3 m:H")
 
 CASES = {
