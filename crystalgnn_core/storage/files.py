@@ -119,9 +119,8 @@ def atomic_directory(target: Path) -> Iterator[Path]:
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     hold_store_of(target)
-    temporary = Path(
-        tempfile.mkdtemp(prefix=f"{TEMPORARY}{target.name}-", dir=target.parent)
-    )
+    name = tempfile.mkdtemp(prefix=f"{TEMPORARY}{target.name}-", dir=target.parent)
+    temporary = Path(name)
     temporary.chmod(0o755)
     try:
         yield temporary
@@ -137,8 +136,7 @@ def require_writable(target: Path) -> None:
     """Check that a file or folder can be written at a place, as far as that can be seen.
 
     Raises:
-        InputError: The nearest folder above that exists may not be written, or is a file;
-            or the path is no Unicode.
+        InputError: The nearest folder may not be written, or is a file; or no Unicode.
     """
     path = local_path(target).absolute()
     if printable(str(path)) != str(path):

@@ -173,6 +173,8 @@ def _atoms_of(frame: _Frame) -> Atoms:
     columns = properties.split(":") if properties else _PLAIN
     if not {"pos", "positions"} & set(columns[::3]):
         raise unreadable(f"Properties name no column pos: {quoted(properties)}")
+    if properties and rows:
+        _check_width(properties, columns, rows[0])
     with parsing(f"a {_READABLE}"):
         atoms = next(
             read_xyz(io.StringIO("\n".join([count, comment, *rows])), index=slice(0, 1))
@@ -199,6 +201,16 @@ def _with_known_keys(comment: str) -> tuple[str, str]:
         pieces += [comment[end : match.start(1)], key]
         end = match.end(1)
     return "".join([*pieces, comment[end:]]), found.get("Properties", "")
+
+
+def _check_width(properties: str, columns: Sequence[str], row: str) -> None:
+    """Refuse more columns than an atom has words; ASE takes memory for what is stated."""
+    stated = sum(float(width) for width in columns[2::3] if width.isdecimal())
+    if stated > (found := len(row.split())):
+        raise unreadable(
+            f"Properties name more columns than the {found} of the first atom: "
+            f"{quoted(properties)}"
+        )
 
 
 def _check_columns(atoms: Atoms, columns: Sequence[str], rows: Sequence[str]) -> None:

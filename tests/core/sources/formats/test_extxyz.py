@@ -195,6 +195,10 @@ REFUSED = {
         SALT.replace("R:3\n", "R:3:pos:R:3\n").replace("0 0 0\n", "0 0 0 1 1 1\n"),
         "not a readable frame",
     ),
+    "columns without end": (
+        SALT.replace("R:3\n", f"R:3{'0' * 400}\n"),
+        "more columns than the 4 of the first atom",
+    ),
     "fractions in place of positions": (SALT.replace(":pos", ":frac"), "no column pos"),
     "element and number disagree": (
         SALT.replace("S:1:", "S:1:Z:I:1:").replace("Na", "Na 11").replace("Cl", "Cl 19"),
