@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
 
 
 Keys = tuple[str, ...]
+MOST_VALUES, MOST_BYTES = 100_000, 2**20  # of a file of settings
+# behind the first: of dates and numbers that are none, and of brackets without end
+_NOT_YAML = (yaml.YAMLError, ValueError, OverflowError, RecursionError)
 
 
 class Given(NamedTuple):
@@ -53,7 +57,20 @@ class Given(NamedTuple):
 
 
 class _Loader(yaml.SafeLoader):
-    """Refuses a key that is no text, or given twice: YAML readers keep the last."""
+    """Refuses a key that is no text, or given twice: YAML readers keep the last.
+
+    Aliases may stand for `MOST_VALUES` values in all: a few lines can name more of them
+    than memory holds, or themselves.
+    """
+
+    def get_single_node(self) -> yaml.Node | None:
+        node = super().get_single_node()
+        if node is not None and _count_values(node, {}) > MOST_VALUES:
+            raise yaml.MarkedYAMLError(
+                problem=f"aliases stand for more than {MOST_VALUES:,} values",
+                problem_mark=node.start_mark,
+            )
+        return node
 
     def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:  # noqa: ANN401  as the base has it
         node = super().compose_mapping_node(anchor)
@@ -74,6 +91,19 @@ class _Loader(yaml.SafeLoader):
         return node
 
 
+def _count_values(node: yaml.Node, known: dict[int, float]) -> float:
+    """Count the values that a node stands for, infinitely many if it holds itself."""
+    if id(node) not in known:
+        known[id(node)] = math.inf
+        below: list[Any] = [] if isinstance(node, yaml.ScalarNode) else node.value
+        known[id(node)] = 1 + sum(
+            _count_values(one, known)
+            for entry in below
+            for one in (entry if isinstance(entry, tuple) else (entry,))
+        )
+    return known[id(node)]
+
+
 def read_yaml(path: Path) -> dict[str, Any]:
     """Read a file of settings; an empty one holds none.
 
@@ -81,6 +111,8 @@ def read_yaml(path: Path) -> dict[str, Any]:
         ConfigError: It cannot be read, or does not hold keys and values.
     """
     try:
+        if path.stat().st_size > MOST_BYTES:
+            raise ConfigError(f"{path}: more than {MOST_BYTES:,} bytes; no settings are")
         content = _parse(path.read_bytes().decode("utf-8"))
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read ({error.strerror})") from error
@@ -88,7 +120,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
         raise ConfigError(
             f"{path}: not UTF-8 text (byte {error.start + 1}); save it as UTF-8"
         ) from error
-    except (yaml.YAMLError, ValueError) as error:
+    except _NOT_YAML as error:
         raise ConfigError(f"{path}: not valid YAML ({_reason(error)})") from error
     if content is None:
         return {}
@@ -110,10 +142,10 @@ def split_override(override: str) -> tuple[list[str], Any]:
     try:
         node = yaml.compose(text, Loader=_Loader)
         value = _parse(text)
-    except (yaml.YAMLError, ValueError) as error:
+    except _NOT_YAML as error:
         raise ConfigError(
-            f"--set {override!r}: the value is not valid YAML ({_reason(error)}); put text "
-            "with special characters in quotes"
+            f"--set {override[:200]!r}: the value is not valid YAML ({_reason(error)}); "
+            "put text with special characters in quotes"
         ) from error
     rest = text[0 if node is None else node.end_mark.index :].strip()
     if rest.startswith("#"):
@@ -178,11 +210,13 @@ def _parse(text: str) -> Any:  # noqa: ANN401  any YAML
 
 
 def _reason(error: Exception) -> str:
+    if isinstance(error, RecursionError):
+        return "nested too deeply"
     if isinstance(error, yaml.reader.ReaderError):
         return f"character {error.position + 1} is not allowed in YAML"
     problem, mark = getattr(error, "problem", None), getattr(error, "problem_mark", None)
     if problem is None or mark is None:
-        return " ".join(str(error).split())
+        return " ".join(str(error).partition("; use sys")[0].split())
     said = re.sub(r"'<([a-z ]+)>'", r"the \1", problem.removeprefix("but "))
     return f"line {mark.line + 1}, column {mark.column + 1}: {said}"
 

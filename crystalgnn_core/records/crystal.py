@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pymatgen.core.periodic_table import Element
     from pymatgen.core.structure import Structure
 
-OCCUPANCY_TOLERANCE = 1e-6
+OCCUPANCY_TOLERANCE = 1e-3  # shares are written in few digits
 
 
 class Crystal(NamedTuple):

@@ -28,6 +28,12 @@ PART, RECORD = ".part", ".origin.json"  # beside the file
 _CHUNK = 2**20
 
 
+# the name of a file in a folder: it leads nowhere else, whatever a host says
+FileName = Annotated[
+    str, Field(pattern=r"^[^/\\\x00-\x1f]*[^/\\\x00-\x1f.][^/\\\x00-\x1f]*$")
+]
+
+
 class RemoteFile(FrozenModel):
     """A file on another machine and what is known of it.
 
@@ -40,8 +46,8 @@ class RemoteFile(FrozenModel):
     """
 
     url: str
-    name: str
-    n_bytes: int | None = None
+    name: FileName
+    n_bytes: Annotated[int, Field(ge=0)] | None = None
     md5: str = ""
     sha256: str = ""
 
@@ -139,7 +145,7 @@ def _seconds(policy: RetryPolicy) -> tuple[float, float]:
 
 
 def _receive(file: RemoteFile, part: Path, policy: RetryPolicy) -> None:
-    receive(file.url, part, _seconds(policy))
+    receive(file.url, part, _seconds(policy), file.n_bytes)
     n_bytes = part.stat().st_size
     if file.n_bytes is not None and n_bytes < file.n_bytes:
         part.unlink()  # it counts as whole, so the rest would not be asked for

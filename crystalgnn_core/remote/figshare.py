@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
+import re
+from typing import Annotated, TypeVar
 
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
 from crystalgnn_core.errors import DownloadError
 from crystalgnn_core.remote.downloads import (
@@ -17,7 +18,7 @@ from crystalgnn_core.wording import plain_words
 
 API = "https://api.figshare.com/v2"
 T = TypeVar("T")
-_PAGE = 100  # files per answer
+_PAGE, _MOST_PAGES = 100, 100  # files per answer, and answers
 
 
 class _Entry(BaseModel):
@@ -25,7 +26,7 @@ class _Entry(BaseModel):
 
     id: int
     name: str
-    size: int
+    size: Annotated[int, Field(ge=0)]
     download_url: str
     computed_md5: str = ""
     supplied_md5: str = ""
@@ -72,14 +73,22 @@ def article_files(
         for entry in entries:
             files[entry.id] = RemoteFile(
                 url=entry.download_url,
-                name=entry.name,
+                name=_own_name(entry),
                 n_bytes=entry.size,
                 md5=entry.computed_md5 or entry.supplied_md5,
             )
+        if page == _MOST_PAGES:
+            raise DownloadError(f"{url}: the list of files goes on; no article has as many")
         # a short page is the last; a service that knows no pages repeats the first
         if len(entries) < _PAGE or len(files) == n_known:
             return files
         page += 1
+
+
+def _own_name(entry: _Entry) -> str:
+    """Return a name that leads to no other folder, whatever the host calls the file."""
+    name = re.split(r"[/\\\x00-\x1f]", entry.name)[-1]
+    return name if name.strip(".") else str(entry.id)
 
 
 def article_file(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import time
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from functools import cache
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 _RETRYABLE = {408, 425, 429, 500, 502, 503, 504}
 _IDENTITY = {"Accept-Encoding": "identity", "User-Agent": "crystalgnn"}
+MOST_BYTES = 2**28  # of an answer that is held in memory
+SLOWEST = 1024  # bytes per second on average
 _EXCERPT = 200  # characters of what a busy host says that a message repeats
 
 
@@ -62,10 +65,10 @@ def receive_json(url: str, seconds: tuple[float, float]) -> Any:  # noqa: ANN401
     """
     with open_answer(url, seconds, {}) as response:
         refuse_failures(url, response)
-        content = response.read()
+        content = _read(response, seconds[1])
     try:
         return json.loads(content)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DownloadError(f"{url}: the answer is no JSON ({error})") from error
 
 
@@ -81,13 +84,56 @@ def receive_answer(url: str, seconds: tuple[float, float]) -> Answer:
         DownloadError: The address is none, or its answer cannot be decompressed.
     """
     with open_answer(url, seconds, {"Accept-Encoding": "gzip, deflate"}) as response:
-        content = response.read()
+        content = _read(response, seconds[1])
     kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
     if response.status_code in _RETRYABLE:
         said = "" if kind == "text/html" else _excerpt(content)
         message = f"{_status(response)}{': ' if said else ''}{said}"
         raise RetryableError(message, _retry_after(response))
     return Answer(str(response.url), response.status_code, kind, content)
+
+
+def _read(response: httpx.Response, seconds: float) -> bytes:
+    """Return the body of an answer, unpacked, in bounded memory and time.
+
+    Raises:
+        RetryableError: It comes in drops.
+        DownloadError: It is longer than any answer needs to be.
+    """
+    content = bytearray()
+    pace = Pace(seconds)
+    for piece in response.iter_bytes():
+        content += piece
+        pace.see(len(content))
+        if len(content) > MOST_BYTES:
+            raise DownloadError(
+                f"{response.url}: the answer has more than {MOST_BYTES:,} bytes and is not "
+                "read; ask for fewer rows (page_limit of OPTIMADE)"
+            )
+    return bytes(content)
+
+
+class Pace:
+    """How fast an answer comes, of which each piece may come in time.
+
+    Args:
+        seconds: Longest time between two pieces; ten of these pass before it is looked at.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self._start, self._patience = time.monotonic(), 10.0 * seconds
+
+    def see(self, n_bytes: int) -> None:
+        """See that the bytes so far came at a speed that leads somewhere.
+
+        Raises:
+            RetryableError: They come in drops.
+        """
+        passed = time.monotonic() - self._start
+        if passed > self._patience and n_bytes < SLOWEST * passed:
+            raise RetryableError(
+                f"{n_bytes:,} bytes came in {passed:.0f} s, too slowly to end"
+            )
 
 
 @contextlib.contextmanager

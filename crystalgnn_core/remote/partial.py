@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from http import HTTPStatus
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from crystalgnn_core.base import FrozenModel
 from crystalgnn_core.errors import DownloadError
-from crystalgnn_core.remote.http import RetryableError, open_answer, refuse_failures
+from crystalgnn_core.remote.http import Pace, RetryableError, open_answer, refuse_failures
 from crystalgnn_core.storage.files import atomic_path
 
 if TYPE_CHECKING:
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 
     import httpx
 
+MOST_OF_FILE = 2**36  # bytes of a file whose size nobody states
+_SURPLUS = 2**20  # bytes of a wrong file that are received for its checksum
 STATE = ".json"  # of a part: what it is a part of
 _HTML = (b"<!doctype html", b"<html")
 _BYTES_LOOKED_AT = 512
@@ -35,7 +38,9 @@ class _PartState(FrozenModel):
     n_bytes: int | None = None
 
 
-def receive(url: str, part: Path, seconds: tuple[float, float]) -> None:
+def receive(
+    url: str, part: Path, seconds: tuple[float, float], n_bytes: int | None = None
+) -> None:
     """Write the whole file to `part`, continuing what is there of the same file.
 
     A part is continued only if the host answers with the wanted range of a file with the
@@ -45,10 +50,11 @@ def receive(url: str, part: Path, seconds: tuple[float, float]) -> None:
         url: Address.
         part: Local file; beside it `<part>.json` says what it is a part of.
         seconds: To connect, and between two pieces of the answer.
+        n_bytes: Size of the file where it is known; more is not written.
 
     Raises:
         RetryableError: The connection was cut, or the host is busy; the part remains.
-        DownloadError: The host has no such file, or sends a page in its place.
+        DownloadError: The host has no such file, or sends a page or more in its place.
     """
     state = _read_state(part, url)
     start = part.stat().st_size if state is not None else 0
@@ -68,10 +74,11 @@ def receive(url: str, part: Path, seconds: tuple[float, float]) -> None:
             _require_same(part, state, found, response, start)
         else:
             start = 0
-        _write(part, found, response, start)
-    n_bytes = part.stat().st_size
-    if found.n_bytes is not None and n_bytes != found.n_bytes:
-        raise RetryableError(f"{n_bytes} of {found.n_bytes} bytes arrived")
+        most = MOST_OF_FILE if n_bytes is None else n_bytes + _SURPLUS
+        _write(part, found, response, start, (most, Pace(seconds[1])))
+    arrived = part.stat().st_size
+    if found.n_bytes is not None and arrived != found.n_bytes:
+        raise RetryableError(f"{arrived} of {found.n_bytes} bytes arrived")
     return _forget(part)
 
 
@@ -104,16 +111,28 @@ def _require_same(
     raise RetryableError("the file changed, or another part of it came; it starts again")
 
 
-def _write(part: Path, state: _PartState, response: httpx.Response, start: int) -> None:
+def _write(
+    part: Path,
+    state: _PartState,
+    response: httpx.Response,
+    start: int,
+    bounds: tuple[int, Pace],
+) -> None:
     """Append the answer to the part, or replace the part by it."""
+    most, pace = bounds
     pieces = response.iter_raw()
     first = next(pieces, b"")
     if not start and first[:_BYTES_LOOKED_AT].lstrip().lower().startswith(_HTML):
         raise DownloadError(f"{state.url}: the host sends an HTML page, not the file")
     with part.open("ab" if start else "wb") as stream:
         write_note(part.with_name(part.name + STATE), state.model_dump())
-        stream.write(first)
-        for piece in pieces:
+        n_new = 0
+        for piece in chain((first,), pieces):
+            n_new += len(piece)
+            pace.see(n_new)
+            if start + n_new > most:
+                stream.truncate(0)
+                raise DownloadError(f"{state.url}: more than {most:,} bytes came; stopped")
             stream.write(piece)
 
 

@@ -85,7 +85,7 @@ def test_values_are_read_as_yaml(override, expected):
 
 
 @pytest.mark.parametrize(
-    "store", ["/x #1/s", "2026-11-25", "no", "null", "007", "a: b", "[x]", "*x", "!x", "#1"]
+    "store", ["/x #1/s", "2026-11-25", "no", "null", "007", "a: b", "{x}", "*x", "!x", "#1"]
 )
 def test_the_option_store_is_a_path_and_no_yaml(store):
     config = load_config(overrides=["store=other"], store=store)
@@ -128,8 +128,8 @@ def test_the_place_that_gave_a_bad_value_is_named(write):
     message = refuse(file, [window], options={"screening": {"name": "x"}})
     assert message.startswith(f"--set '{window}': screening")
     column = {"column": "gap", "label_scheme": "x", "at_most": 0}
-    entry = {"kind": "files", "name": "t", "path": "t.csv", "targets": {"band_gap": column}}
-    assert refuse(file, options={"sources": [entry]}).startswith("--source: band_gap is")
+    table = {"kind": "files", "name": "t", "path": "t.csv", "targets": {"band_gap": column}}
+    assert refuse(file, options={"sources": [table]}).startswith("--source: band_gap is")
 
 
 def test_items_of_a_list_are_set_by_position(write):

@@ -90,6 +90,7 @@ def test_nothing_is_trained_on_a_suspicious_source_until_it_is_accepted(tiny_con
     from flows.screening import rescreen
 
     first = pipeline(tiny_config)
+    assert first.screened is not None
     fewer = with_rows(tiny_config, synthetic=60)
     for flow in (retrain, pipeline, train):
         with pytest.raises(SuspiciousDataError, match="records accept synthetic"):

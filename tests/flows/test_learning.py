@@ -98,6 +98,7 @@ def test_models_without_a_common_test_row_are_a_verdict_and_the_run_goes_on(tiny
     settings["training"] |= {"sources": ["fresh"]}
     elsewhere = PipelineConfig.model_validate(settings)
     done = pipeline(elsewhere)
+    assert done.screened is not None
     other = done.trained.model_id
     assert (done.decision.is_promoted, done.decision.champion) == (False, first)
     assert f"no row of the test split of {first} can judge {other}" in done.decision.reason
@@ -120,6 +121,7 @@ def test_a_model_below_its_floor_is_not_promoted_and_every_place_says_so(tiny_co
 
     config = PipelineConfig.model_validate(tiny_config.model_dump() | {"retraining": {}})
     done = pipeline(config)
+    assert done.screened is not None
     assert not done.decision.is_promoted
     for text in (done.decision.reason, Path(done.screened.report.page.path).read_text()):
         assert "worse than trees that see the composition alone" in text
@@ -207,6 +209,7 @@ def test_rescreen_scores_only_what_changed(tiny_config):
     from flows.screening import rescreen
 
     first = pipeline(tiny_config)
+    assert first.screened is not None
     more = _with_new_data(tiny_config, n_candidates=57)
     second = rescreen(more)
     refused = [sum(run.result.rejected.values()) for run in (first.screened, second)]

@@ -34,6 +34,7 @@ def test_nothing_of_an_older_store_is_made_again(config):
     stored = {path: path.read_bytes() for path in config.store_path.rglob("*.parquet")}
     before = ranking.read_bytes()
     done = pipeline(config)
+    assert done.screened is not None
     assert not any(report.was_read for report in done.ingested.reports)
     assert done.built.n_shards == 0
     assert (done.trained.model_id, done.trained.was_trained) == (MODEL, False)

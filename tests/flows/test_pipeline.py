@@ -32,6 +32,7 @@ def test_pipeline_makes_a_report_and_a_second_run_reuses_all(tiny_config):
     from flows.screening import screen
 
     first = pipeline(tiny_config)
+    assert first.screened is not None
     folder = Path(first.screened.result.folder)
     page = (folder / "report.html").read_text()
     ranking = pd.read_parquet(folder / "ranking.parquet")
@@ -52,6 +53,7 @@ def test_pipeline_makes_a_report_and_a_second_run_reuses_all(tiny_config):
 
     before = (folder / "ranking.csv").read_bytes()
     second = pipeline(tiny_config)
+    assert second.screened is not None
     assert not any(report.was_read for report in second.ingested.reports)
     assert second.built.n_shards == 0
     assert not second.trained.was_trained

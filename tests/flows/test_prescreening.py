@@ -31,6 +31,7 @@ def test_a_pre_screen_spares_the_champion_most_candidates(tiny_config):
     screening = tiny_config.screening.model_dump(exclude_unset=True)
     config = changed(tiny_config, screening=screening | {"prescreen": prescreen})
     first = pipeline(config)
+    assert first.screened is not None
     result = first.screened.result
     assert result.n_in == 50
     assert result.prescreened is not None
@@ -49,5 +50,6 @@ def test_a_pre_screen_spares_the_champion_most_candidates(tiny_config):
     assert len(ranking) == result.n_scored <= n_kept
 
     second = pipeline(config)
+    assert second.screened is not None
     assert not second.screened.result.was_ranked
     assert second.screened.n_predicted == 0

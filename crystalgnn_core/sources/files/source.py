@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from functools import cached_property, partial
 from itertools import starmap
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from crystalgnn_core.base import ADDED_LATER, DIGEST_LENGTH, NOT_CONTENT
+from crystalgnn_core.base import ADDED_LATER, DIGEST_LENGTH, NOT_CONTENT, digest_of
 from crystalgnn_core.sources.base import (
     BATCH_SIZE,
     SourceConfig,
@@ -77,6 +77,8 @@ class FilesSource(SourceConfig):
         license: Licence of the rows.
         source_version: Release of the data; None takes the digest of the file.
     """
+
+    reading_version: ClassVar[int] = 1  # groups, sites and tables are read strictly
 
     kind: Literal["files"] = "files"
     path: Annotated[
@@ -178,7 +180,8 @@ class FilesSource(SourceConfig):
         Settings of a column that came later count only where they are used.
         """
         unused = {name: target.unused_settings() for name, target in self.targets.items()}
-        return self.settings_digest(exclude=not_content(self) | {"targets": unused})
+        digest = self.settings_digest(exclude=not_content(self) | {"targets": unused})
+        return digest_of([self.reading_version, digest])
 
     def _read_table(self, path: Path, payload: Mapping[str, Any]) -> Iterator[RawRecord]:
         table = open_table(path)

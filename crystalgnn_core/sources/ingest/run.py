@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from crystalgnn_core.sources.ingest.reports import IngestReport
 
 logger = logging.getLogger(__name__)
-VALIDATION_VERSION = 3  # raise it when validation changes: sources are then read again
+VALIDATION_VERSION = 2  # raise it when validation changes: sources are then read again
 
 
 def ingest_source(

@@ -64,7 +64,13 @@ def read_release(endpoint: str, policy: RetryPolicy) -> Release:
             f"{endpoint}heartbeat names no db_version; expected the address of the "
             "Materials Project or of a mirror in endpoint"
         )
-    return Release(version, frozenset(answer.get("access_controlled_batch_ids") or ()))
+    listed = answer.get("access_controlled_batch_ids") or []
+    if not isinstance(listed, list) or not all(isinstance(one, str) for one in listed):
+        raise SourceError(
+            f"{endpoint}heartbeat: access_controlled_batch_ids is no list of names, so it "
+            "is not known which rows are under terms of their own"
+        )
+    return Release(version, frozenset(listed))
 
 
 class MaterialsClient:
@@ -96,7 +102,8 @@ class MaterialsClient:
     def count(self, criteria: Mapping[str, Any]) -> int:
         """Return how many materials fit, given parameters of the route."""
         given = {**criteria, "_fields": _SORTED, "_limit": 1}
-        return int(self._ask("summary", lambda: self._routes["summary"].count(dict(given))))
+        # a wrong type is a damaged answer, which may pass
+        return self._ask("summary", lambda: int(self._routes["summary"].count(dict(given))))
 
     def summary_page(
         self, query: Mapping[str, Any], fields: Sequence[str], *, page: int, size: int

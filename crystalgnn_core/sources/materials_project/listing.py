@@ -95,7 +95,7 @@ def fetch_listing(
     """
     pages = path.with_suffix("")
     n_rows = client.count(source.filter.route_parameters())
-    if n_rows == 0:
+    if n_rows <= 0:
         raise SourceError("no material of the Materials Project fits; see filter")
     if is_as_written(path) and _is_recent(path):
         listing = read_table(path)
@@ -112,6 +112,8 @@ def fetch_listing(
             documents = client.summary_page(arguments, fields, page=number, size=PAGE_SIZE)
             write_table(file, _listed(client, documents, source.thermo_type, release))
         tables.append(read_table(file))
+        if not len(tables[-1]):
+            break  # fewer than announced
     listing = pa.concat_tables(tables)
     _check_pages(listing, n_rows, pages)
     write_table(path, listing)

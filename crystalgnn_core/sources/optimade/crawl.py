@@ -7,11 +7,11 @@ import uuid
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import AwareDatetime, ValidationError
 
-from crystalgnn_core.base import FrozenModel, digest_of, short_digest
+from crystalgnn_core.base import ADDED_LATER, FrozenModel, digest_of, short_digest
 from crystalgnn_core.errors import IntegrityError, SourceError, TransientError
 from crystalgnn_core.storage.checksums import remove_file
 from crystalgnn_core.storage.files import read_json, write_text
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 MEMORY = "crawl.json"
 LONGEST = timedelta(days=1)  # pages that are older may no longer fit together
+MOST_PAGES = 10_000  # that are followed where their number is not known beforehand
 
 
 class Crawl(FrozenModel):
@@ -60,6 +61,8 @@ class CrawlCursor(FrozenModel):
         content: Digest of the ids of an earlier page, which must not come again; empty
             where they say nothing.
         longest: Rows of the longest page so far.
+        n_pages: Pages before it.
+        n_first: Rows that the first page announced for all of them; 0 for none.
     """
 
     crawl: str
@@ -73,6 +76,8 @@ class CrawlCursor(FrozenModel):
     reach: int = 1
     content: str = ""
     longest: int = 0
+    n_pages: Annotated[int, ADDED_LATER] = 0
+    n_first: Annotated[int, ADDED_LATER] = 0
 
     def after(self, page: Page) -> CrawlCursor:
         """Return the cursor behind a page.
@@ -89,7 +94,10 @@ class CrawlCursor(FrozenModel):
             "n_seen": self.n_seen + len(page.entries),
             "n_rows": max(counts, default=None),
             "longest": max(self.longest, len(page.entries)),
+            "n_pages": self.n_pages + 1,
         }
+        if self.n_pages == 0:
+            changes["n_first"] = max(page.n_rows or 0, page.n_stored or 0)
         if page.next_url is None:
             return self.model_copy(update=changes)
         content = _digest_of_ids(page)
@@ -113,14 +121,20 @@ class CrawlCursor(FrozenModel):
     def _require_bound(self, page: Page) -> None:
         """See that pages which go on are not without end.
 
-        Databases grow during a crawl, and some count the rows of a page alone; such a
-        count bounds nothing.
+        Databases grow during a crawl, and some count the rows of a page alone, or what
+        came so far; such a count bounds nothing, so the number of pages is bounded then.
         """
         announced = max(self.n_rows or 0, page.n_stored or 0)
         if announced > self.longest and self.n_seen > 2 * announced:
             raise SourceError(
                 f"{page.url}: {self.n_seen} rows came and more follow, but {announced} are "
                 "announced; the provider leads in a circle or miscounts"
+            )
+        if self.n_pages >= MOST_PAGES and self.n_seen > 2 * self.n_first:
+            raise SourceError(
+                f"{page.url}: {self.n_pages:,} pages came and more follow, but the first "
+                f"one announced {self.n_first or 'no number of'} rows; ask for more rows "
+                "per page (page_limit), or narrow the filter"
             )
 
 

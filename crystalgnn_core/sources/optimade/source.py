@@ -183,7 +183,7 @@ class OptimadeSource(SourceConfig):
         return new_crawl(self.reading_digest(), url, database.license, probe.n_rows)
 
     def _part(self, index: int, cursor: CrawlCursor) -> SourcePart:
-        payload = cursor.model_dump(mode="json")
+        payload = cursor.model_dump(mode="json", exclude=cursor.unused_fields())
         content = {name: value for name, value in payload.items() if name != "memory"}
         digest = digest_of([self.reading_digest(), self.part_size, content])
         return SourcePart(index=index, digest=digest, payload=payload)

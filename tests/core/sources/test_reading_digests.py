@@ -1,6 +1,7 @@
 """Digests by which stored rows are recognised stay what they were in the first release.
 
 `reading_digests.json` was written by commit 3fd403b, before `NOT_CONTENT` replaced lists.
+Those of files and VASP runs are newer: a store reads these once more, as some were wrong.
 """
 
 import json

@@ -182,13 +182,12 @@ def _find_cell(block: cif.Block) -> list[str] | None:
 
 
 def _find_operations(block: cif.Block, *, has_rare_names: bool) -> Operations | None:
-    names, tag = COMMON_NAMES, _OPERATIONS[0]
-    if has_rare_names:
-        names = NAMES
-        if block.find_values(_OPERATIONS[1]):
-            if block.find_values(tag):  # two lists
-                return None
-            tag = _OPERATIONS[1]
+    names: tuple[str, ...] = NAMES if has_rare_names else COMMON_NAMES
+    tag = _OPERATIONS[0]
+    if has_rare_names and block.find_values(_OPERATIONS[1]):
+        if block.find_values(tag):  # two lists
+            return None
+        tag = _OPERATIONS[1]
     column = block.find_values(tag)
     if not column or column.tag != tag or len(column) > _MAX_OPERATIONS:
         return None

@@ -9,6 +9,7 @@ import gemmi
 import numpy as np
 
 from crystalgnn_core.parallel import without_warnings
+from crystalgnn_core.records.crystal import structure_from_crystal
 from crystalgnn_core.sources.formats.cif.symbols import Setting, settings_of_hall
 from crystalgnn_core.sources.formats.cif.symmetry import Operations
 
@@ -17,8 +18,11 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from crystalgnn_core.records.crystal import Crystal
+
 _METRIC_TOLERANCE = 0.02  # relative, of the products of cell vectors
 _EXACT_TOLERANCE = 1e-3
+_SYMMETRY_PRECISION = 0.05  # angstrom
 _PARTS = 120  # translations are multiples of 1/120 of a cell vector
 _MAX_COMPARED = 400  # operations of which all products are formed
 
@@ -64,6 +68,20 @@ def number_of(operations: Operations) -> int:
         except spglib.SpglibError:
             return 0
     return found.number if found is not None else 0
+
+
+def number_of_atoms(crystal: Crystal) -> int:
+    """Return the number of the space group that the atoms have."""
+    from pymatgen.symmetry.analyzer import SpacegroupAnalyzer, SymmetryUndeterminedError
+
+    with without_warnings():
+        try:
+            structure = structure_from_crystal(crystal)
+            return SpacegroupAnalyzer(
+                structure, _SYMMETRY_PRECISION
+            ).get_space_group_number()
+        except (SymmetryUndeterminedError, ValueError, TypeError):
+            return 0
 
 
 def has_metric(operations: Operations, lattice: NDArray[np.float64]) -> bool:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from collections import defaultdict
-from typing import TYPE_CHECKING
+from itertools import chain
+from typing import TYPE_CHECKING, cast
 
 from gemmi import cif
 
@@ -97,10 +98,12 @@ def read_items(block: str) -> Items:
         document = cif.read_string(block, 0)
     except (RuntimeError, ValueError):
         return _read_loosely(block)
-    pairs, loops = [], []
-    for entry in (entry for found in document for entry in found):
-        if entry.pair:
-            pairs.append((entry.pair[0], _unquoted(entry.pair[1])))
+    pairs: list[tuple[str, str]] = []
+    loops: list[tuple[list[str], cif.Loop]] = []
+    for entry in chain.from_iterable(document):
+        pair = cast("Sequence[str] | None", entry.pair)
+        if pair:
+            pairs.append((pair[0], _unquoted(pair[1])))
         elif entry.loop:
             loops.append((entry.loop.tags, entry.loop))
     return Items(pairs, loops)

@@ -8,13 +8,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-import numpy as np
-
 from crystalgnn_core.errors import RecordError
-from crystalgnn_core.parallel import without_warnings
-from crystalgnn_core.records.crystal import structure_from_crystal
 from crystalgnn_core.sources.formats.cif.agreement import check_contents
-from crystalgnn_core.sources.formats.cif.expansion import ROUNDED, close_pairs, expand
+from crystalgnn_core.sources.formats.cif.closeness import are_same
+from crystalgnn_core.sources.formats.cif.expansion import expand
 from crystalgnn_core.sources.formats.cif.groups import (
     fitting,
     has_metric,
@@ -22,7 +19,9 @@ from crystalgnn_core.sources.formats.cif.groups import (
     is_group,
     keys_of,
     number_of,
+    number_of_atoms,
 )
+from crystalgnn_core.sources.formats.cif.merging import ROUNDED
 from crystalgnn_core.sources.formats.cif.order import with_noble_gases_in_order
 from crystalgnn_core.sources.formats.cif.symbols import Setting, settings_of_number
 from crystalgnn_core.sources.formats.parsing import unreadable
@@ -30,6 +29,7 @@ from crystalgnn_core.sources.formats.parsing import unreadable
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    import numpy as np
     from numpy.typing import NDArray
 
     from crystalgnn_core.records.crystal import Crystal
@@ -39,8 +39,6 @@ if TYPE_CHECKING:
     from crystalgnn_core.sources.formats.cif.symmetry import Operations
 
 _COARSE = 0.25  # angstrom: two digits of a special position; the formula must confirm it
-_SYMMETRY_PRECISION = 0.05  # angstrom
-_SAME_PLACE = 0.01  # angstrom
 
 
 class Description(NamedTuple):
@@ -153,7 +151,7 @@ def _decide(found: Description, claim: Claim, settings: Sequence[Setting]) -> Cr
             f"the sites fit space group {claim.text} in none of {names}{cause}"
         )
     others = [candidate.crystal for candidate in built.values()][1:]
-    if not all(_is_same(first.crystal, other) for other in others):
+    if not all(are_same(first.crystal, other) for other in others):
         raise unreadable(
             f"space group {claim.text} may be {', '.join(built)} here, and the sites fit "
             "each; list the symmetry operations"
@@ -194,13 +192,13 @@ def _by_evidence(
         return listed.crystal
     others = _built_by_name(found, named)
     confirmed = [other.crystal for other in others if other.is_confirmed]
-    if confirmed and all(_is_same(confirmed[0], other) for other in confirmed[1:]):
+    if confirmed and all(are_same(confirmed[0], other) for other in confirmed[1:]):
         return confirmed[0]
     if listed is not None and is_group(operations) and not confirmed:
         n_atoms = len(listed.crystal.atomic_numbers)
         if any(len(other.crystal.atomic_numbers) == n_atoms for other in others):
             return listed.crystal
-        if any(_number_of(listed.crystal) in claim.numbers for claim in named):
+        if any(number_of_atoms(listed.crystal) in claim.numbers for claim in named):
             return listed.crystal
     n_listed = len(operations.rotations)
     if not named:
@@ -251,32 +249,3 @@ def _build_within(found: Description, operations: Operations, rounded: float) ->
         has_formula=bool(found.contents.counts),
     )
     return _Built(crystal, check_contents(crystal, found.contents))
-
-
-def _number_of(crystal: Crystal) -> int:
-    """Return the number of the space group that the atoms have."""
-    from pymatgen.symmetry.analyzer import SpacegroupAnalyzer, SymmetryUndeterminedError
-
-    with without_warnings():
-        try:
-            structure = structure_from_crystal(crystal)
-            return SpacegroupAnalyzer(
-                structure, _SYMMETRY_PRECISION
-            ).get_space_group_number()
-        except (SymmetryUndeterminedError, ValueError, TypeError):
-            return 0
-
-
-def _is_same(first: Crystal, second: Crystal) -> bool:
-    """Return whether two crystals in one cell have the same atoms, in any order."""
-    if len(first.atomic_numbers) != len(second.atomic_numbers):
-        return False
-    places = np.concatenate([first.frac_coords, second.frac_coords])
-    pairs = close_pairs(places, first.lattice, _SAME_PLACE)
-    pairs = np.sort(pairs[(pairs >= len(first.atomic_numbers)).sum(axis=1) == 1], axis=1)
-    pairs[:, 1] -= len(first.atomic_numbers)
-    is_alike = first.atomic_numbers[pairs[:, 0]] == second.atomic_numbers[pairs[:, 1]]
-    return all(
-        len(set(column)) == len(first.atomic_numbers)
-        for column in pairs[is_alike].T.tolist()
-    )

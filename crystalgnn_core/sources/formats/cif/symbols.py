@@ -209,7 +209,7 @@ def _full_parts(number: int, parts: list[str]) -> Iterator[tuple[str, ...]]:
     if number < 75:
         if not all(is_centric_mirror):
             return
-        axes = [("2/", "21/")] * 3
+        axes: list[tuple[str, ...]] = [("2/", "21/")] * 3
     elif number < 195:
         has_mirrors = "/" in parts[0] or parts[0] == "-3"
         axes = [
@@ -219,7 +219,9 @@ def _full_parts(number: int, parts: list[str]) -> Iterator[tuple[str, ...]]:
     else:
         if "-3" not in parts:
             return
-        first = ("2/", "21/") if len(parts) == 2 else ("4/", "41/", "42/", "43/")
+        first: tuple[str, ...] = (
+            ("2/", "21/") if len(parts) == 2 else ("4/", "41/", "42/", "43/")
+        )
         axes = [first, ("",), ("2/", "21/")][: len(parts)]
     for signs in product(*axes):
         yield tuple(sign + part for sign, part in zip(signs, parts, strict=True))

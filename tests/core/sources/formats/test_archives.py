@@ -99,3 +99,16 @@ def test_a_missing_file_is_named(tmp_path):
     path = tmp_path / "gone.json"
     with pytest.raises(SourceError, match=r"gone\.json: no such file"), reading(path):
         find_ranges(path, 5)
+
+
+def test_only_a_json_member_is_read_wherever_its_name_leads(tmp_path):
+    """Nothing is unpacked to disk: names such as ../../x.json are mere names."""
+    path = tmp_path / "inner" / "a.zip"
+    path.parent.mkdir()
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("../../x.json", TEXT)
+        archive.writestr("inner.zip", b"PK")
+        for number in range(1000):
+            archive.writestr(f"/etc/{number}.txt", b"")
+    assert b"".join(read_blocks(path)) == TEXT
+    assert sorted(tmp_path.rglob("*")) == [path.parent, path]

@@ -17,6 +17,7 @@ from crystalgnn_core.sources.ingest.run import ingest_source, plan_ingest, read_
 from crystalgnn_core.sources.materials_project.session import open_client
 from tests.core.sources.materials_project.service import KEY, cut, fault, running_service
 from tests.core.sources.materials_project.world import QUICK, fill, source, stored
+from tests.core.web import send
 
 
 @pytest.fixture
@@ -168,6 +169,54 @@ def test_the_key_is_in_no_file_setting_or_reference(service, tmp_path, caplog):
     files = [path for path in tmp_path.rglob("*") if path.is_file()]
     assert len(files) > 3
     assert not [path for path in files if KEY.encode() in path.read_bytes()]
+
+
+def answering(content):
+    body = json.dumps(content).encode()
+    return lambda request: send(request, 200, body, Content_Type="application/json")
+
+
+@pytest.mark.parametrize(
+    "batches", [5, "gnome_r2scan_statics", {"a": 1}, [1], [["a"]], [None], True]
+)
+def test_batches_of_the_wrong_type_are_refused_as_they_decide_about_licences(
+    service, tmp_path, batches
+):
+    service.restricted = batches
+    with pytest.raises(SourceError, match="access_controlled_batch_ids is no list"):
+        plan_ingest(tmp_path, source(service))
+
+
+@pytest.mark.parametrize("total", [None, "many", -3, 1.5, [], {}, True, 10**7, 10**30])
+def test_a_count_that_is_none_or_lies_ends_in_an_error_of_ours(service, tmp_path, total):
+    honest = service.site.answers["/materials/summary/"]
+
+    def miscount(request):
+        if "_limit=1&" in f"{request.path}&":
+            wrong = {"data": [{"material_id": "mp-1"}], "meta": {"total_doc": total}}
+            answering(wrong)(request)
+        else:
+            honest(request)
+
+    service.site.answers["/materials/summary/"] = miscount
+    with pytest.raises((SourceError, TransientError)):
+        plan_ingest(tmp_path, source(service))
+    assert len(service.site.asked) < 40
+
+
+@pytest.mark.parametrize(
+    "data",
+    [5, "mp-1", {"mp-1": {}}, [5], ["mp-1"], [None], [[]], [{"material_id": 5}], [{}]],
+)
+def test_documents_of_the_wrong_type_are_rejects_or_errors_of_ours(service, tmp_path, data):
+    wanted = source(service)
+    plan = plan_ingest(tmp_path, wanted)
+    wrong = answering({"data": data, "meta": {"total_doc": 12}})
+    service.site.answers["/materials/summary/"] = wrong
+    with pytest.raises((SourceError, TransientError)):
+        read_part(wanted, plan.parts[0], Path(plan.folder))
+    with pytest.raises((SourceError, TransientError)):
+        plan_ingest(tmp_path / "other", wanted)
 
 
 def test_a_redirection_does_not_carry_the_key_away(service, tmp_path):

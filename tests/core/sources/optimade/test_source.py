@@ -12,6 +12,7 @@ from crystalgnn_core.errors import SourceError, TransientError
 from crystalgnn_core.records.table.store import RecordStore
 from crystalgnn_core.sources.formats.columns import TargetColumn
 from crystalgnn_core.sources.ingest.run import ingest_source, plan_ingest, read_part
+from crystalgnn_core.sources.optimade import crawl
 from crystalgnn_core.sources.optimade.providers import PROVIDERS
 from crystalgnn_core.sources.optimade.source import OptimadeSource
 from crystalgnn_core.storage.files import write_text
@@ -321,6 +322,47 @@ def test_new_rows_without_end_are_bounded_by_what_is_announced(
     with pytest.raises(SourceError, match="33 rows came and more follow, but 15 are"):
         ingest_source(tmp_path, provider.source(part_size=part_size))
     assert len(provider.pages) == 11
+
+
+def ever_more(number):
+    """Announce one row more than came so far."""
+    return {"data_returned": number + 2}
+
+
+@pytest.mark.parametrize(
+    ("rows_of", "meta_of"),
+    [
+        (lambda number: [entry(f"n-{number}")], lambda _: {}),
+        (lambda number: [entry(f"n-{number}")], lambda _: {"data_returned": 1}),
+        (lambda number: [entry(f"n-{number}")], ever_more),
+        (lambda _: [entry("same")], lambda _: {"data_returned": "many"}),
+        (lambda _: [entry("same")], lambda _: {"data_returned": -1}),
+        (lambda _: [None], lambda _: {"more_data_available": True}),
+    ],
+)
+def test_pages_without_end_and_count_are_followed_to_a_bound(
+    provider, tmp_path, monkeypatch, rows_of, meta_of
+):
+    """A server whose every page names a new next page was asked 22,325 times."""
+    monkeypatch.setattr(crawl, "MOST_PAGES", 20)
+
+    def rows(number):
+        provider.meta = meta_of(number)
+        return rows_of(number)
+
+    serve_for_ever(provider, rows)
+    with pytest.raises(SourceError, match="20 pages came and more follow, but the first"):
+        ingest_source(tmp_path, provider.source(part_size=7))
+    assert len(provider.pages) == 20
+    assert not crawl_file(tmp_path).exists()
+
+
+def test_many_pages_are_followed_as_far_as_the_first_one_announces(
+    provider, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(crawl, "MOST_PAGES", 2)
+    report = ingest_source(tmp_path, provider.source(page_limit=1))
+    assert report.n_kept == len(provider.entries)
 
 
 def test_a_page_of_one_row_that_comes_twice_is_a_duplicate(provider, tmp_path):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import gemmi
 import numpy as np
@@ -57,10 +57,10 @@ def crystal_with_pymatgen(text: str) -> Crystal:
 
 def cif_text(
     *sites: str,
-    cell: tuple[float, ...] = CUBE,
-    columns: tuple[str, ...] = COLUMNS,
-    operations: list[str] | None = None,
-    **entries: object,
+    cell: Any = CUBE,
+    columns: Any = COLUMNS,
+    operations: Any = None,
+    **entries: Any,
 ) -> str:
     """Write a CIF: entries `symbol`, `hall`, `number`, `formula`, `z`, `density`.
 

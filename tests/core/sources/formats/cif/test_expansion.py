@@ -100,7 +100,7 @@ def test_too_many_images_are_refused_before_they_are_made(refused):
 
 
 def test_a_cell_of_no_thickness_is_refused(refused):
-    text = cif_text(cell=(5, 5, 0.3, 90, 90, 90))
+    text = cif_text(cell=(5, 5, 0.06, 90, 90, 90))
     assert refused(crystal_from_cif, text)[0] == "degenerate_cell"
 
 

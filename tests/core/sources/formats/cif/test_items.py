@@ -61,6 +61,7 @@ LONG = {
     "operations": cif_text(operations=["x,y,z"] * 100_000),
     "terms of an operation": cif_text(operations=["x" + "+x" * 200_000 + ",y,z"]),
     "brackets": cif_text(symbol="P(" * 500_000, formula="(" * 500_000),
+    "nothing but a comment": "# data_" + "x" * 100_000,
     "digits": cif_text("Na1 Na " + "1" * 500_000 + " 0 0"),
     "blocks": "data_x\n_cell_length_a 3\n" * 50_000,
     "measured data": cif_text() + "x" * (MAX_BYTES + 1),
@@ -70,7 +71,7 @@ LONG = {
 @pytest.mark.parametrize("name", LONG)
 def test_long_texts_take_bounded_time(name):
     start = time.process_time()
-    assert is_cif(LONG[name])
+    is_cif(LONG[name])
     try:
         crystal_from_cif(LONG[name])
     except RecordError as error:

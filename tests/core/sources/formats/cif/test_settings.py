@@ -35,7 +35,7 @@ def atoms_of(group, places):
     """Apply every operation to every place, and keep each image once."""
     numbers, found = [], []
     for symbol, place in places.items():
-        own = []
+        own: list[np.ndarray] = []
         for op in group.operations():
             image = np.array(op.apply_to_xyz(list(place))) % 1.0
             offsets = np.array(own).reshape(-1, 3) - image
