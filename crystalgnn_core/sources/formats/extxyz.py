@@ -32,7 +32,8 @@ if TYPE_CHECKING:
 
 _HEADER_MARKS = (b"lattice=", b"properties=")
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-_LONGEST_COUNT, _LONGEST_LINE = 10, 2**24  # digits and bytes
+_LONGEST_COUNT, _LONGEST_LINE = 10, 2**20  # digits and bytes
+_MAX_ATOMS = 2**18  # four times as many as a graph may have
 _KEY_AND_TEXT = re.compile(
     r"""(?<![^\s="'])([^\s="']+)\s*=\s*(?:"([^"]*)"|'([^']*)'|(\S+))"""
 )
@@ -96,6 +97,11 @@ def _frames(stream: IO[bytes]) -> Iterator[_Frame]:
         n_atoms = _count_of(line)
         if n_atoms is None:
             yield _Frame(offset, [], f"the frame begins with {_quote(line)}, not a count")
+            lines.skip_to_header()
+            continue
+        if n_atoms > _MAX_ATOMS:
+            fault = f"the frame counts {n_atoms} atoms, expected {_MAX_ATOMS} at most"
+            yield _Frame(offset, [], fault)
             lines.skip_to_header()
             continue
         found = [line]

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from crystalgnn_core.sources.formats.structure_input import Content
 
+_BLANKS = re.compile(r"\n(?:[ \t]*+\n){2,}+")
 _FRAME = re.compile(r"\s*(?:direct|cartesian)\s+configuration\s*=", re.IGNORECASE)
 _FLAG = re.compile(r"\.?(?:[TF]|TRUE|FALSE)\.?", re.IGNORECASE)
 _LABEL = re.compile(r"([A-Z][a-z]?)(?:\d+[+-]?|[+-])?")  # Na, Na1, Na+, O2-
@@ -30,18 +31,21 @@ _LABEL = re.compile(r"([A-Z][a-z]?)(?:\d+[+-]?|[+-])?")  # Na, Na1, Na+, O2-
 
 def structures_of_poscar(text: str) -> list[tuple[str, Content]]:
     """Return what reads the structures of a text: one, or the frames of an XDATCAR."""
-    lines = text.splitlines()
+    lines = _BLANKS.sub("\n\n", text).splitlines()
     marks = [at for at, line in enumerate(lines) if _FRAME.match(line)]
     if len(marks) < 2:
         return [("", partial(_crystal_of, lines, ()))]
     head = lines[: marks[0]]
+    n_atoms = _n_atoms(head)
     found: list[tuple[str, Content]] = []
     for mark, end in zip(marks, [*marks[1:], len(lines)], strict=True):
         frame = lines[mark:end]
-        size = _end_of(frame, 1, _n_atoms(head))
+        size = _end_of(frame, 1, n_atoms)
         has_head = end < len(lines) and _has_head(frame[size:])
         found.append(("", partial(_crystal_of, head, frame[:size] if has_head else frame)))
-        head = frame[size:] if has_head else head
+        if has_head:
+            head = frame[size:]
+            n_atoms = _n_atoms(head)
     return found
 
 
@@ -52,10 +56,10 @@ def crystal_from_poscar(text: str) -> Crystal:
         RecordError: The text is damaged, names no elements, lists more or fewer coordinates
             than it counts, or holds several structures.
     """
-    found = structures_of_poscar(text)
-    if len(found) > 1:
-        raise unreadable(f"{len(found)} frames, expected one structure")
-    return _crystal_of(text.splitlines(), ())
+    [(_, content), *others] = structures_of_poscar(text)
+    if others or isinstance(content, str):
+        raise unreadable(f"{len(others) + 1} frames, expected one structure")
+    return content()
 
 
 def _has_head(lines: Sequence[str]) -> bool:
@@ -157,12 +161,12 @@ def _check_rest(lines: Sequence[str], end: int, n_atoms: int) -> None:
     Velocities, of which there are as many, follow a blank line or one that names their
     kind; the grid of a charge density begins with three integers.
     """
-    n_more = _n_coordinates(lines, end)
+    n_more = _n_coordinates(lines, end, n_atoms)
     if n_more == 0:
         start = next((at for at in range(end, len(lines)) if lines[at].strip()), len(lines))
         numbers, _ = leading_numbers(lines[start]) if start < len(lines) else ([], [])
         is_grid = len(numbers) == 3 and all(number > 1 for number in numbers)
-        found = _n_coordinates(lines, start)
+        found = _n_coordinates(lines, start, n_atoms)
         n_more = found if found < n_atoms and not is_grid else 0
     if n_more:
         raise unreadable(
@@ -185,6 +189,6 @@ def _begins_poscar(lines: Sequence[str]) -> bool:
     return sizes == [1, 3, 3, 3] and is_named
 
 
-def _n_coordinates(lines: Sequence[str], start: int) -> int:
-    rows = (leading_numbers(line)[0] for line in lines[start:])
+def _n_coordinates(lines: Sequence[str], start: int, most: int) -> int:
+    rows = (leading_numbers(line)[0] for line in lines[start : start + most])
     return sum(1 for _ in takewhile(lambda numbers: len(numbers) == 3, rows))

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+MAX_ATOMS = 2**18  # four times as many as a graph may have
+_LONGEST_LINE = 1000  # letters in which the numbers of a line stand
 _NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eEdD][+-]?\d+)?")
 _GLUED = re.compile(r"(?<=[\d.])(?=-[\d.])")  # of a fixed format: -0.5-0.5-0.5
 _REMARK = re.compile(r"[!#].*")
@@ -70,7 +72,7 @@ def leading_numbers(line: str) -> tuple[list[float], list[str]]:
 
     Remarks behind `!` and `#` are left out, negative numbers that touch are taken apart.
     """
-    words = _REMARK.sub("", line).split()
+    words = _REMARK.sub("", line[:_LONGEST_LINE]).split()
     if not all(map(_NUMBER.fullmatch, words[:3])) or len(words) < 3:
         words = _GLUED.sub(" ", " ".join(words)).split()
     numbers: list[float] = []
@@ -145,6 +147,8 @@ def _all_counts(
     total = sum(counts)
     if min(counts) < 0 or total == 0:
         raise RecordError("no_atoms", f"the atom counts of the POSCAR are {counts[:9]}")
+    if total > MAX_ATOMS:
+        raise unreadable(f"the POSCAR counts {total} atoms, expected {MAX_ATOMS} at most")
     if total > len(lines):  # before memory is taken for them
         raise unreadable(f"the POSCAR counts {total} atoms in {len(lines)} lines")
     return counts, at
@@ -155,7 +159,8 @@ def _counts_of(line: str) -> tuple[list[int], bool]:
     words = _REMARK.sub("", line).split()
     found: list[int] = []
     for word in words:
-        if not re.fullmatch(r"[+-]?\d{1,12}", word):
+        digits = word.removeprefix("-")
+        if len(digits) > 12 or not (digits.isascii() and digits.isdigit()):
             break
         found.append(int(word))
     return found, len(found) == len(words)

@@ -34,7 +34,7 @@ _BINARY = (
     (b"version https://git-lfs", "", "a Git LFS pointer; fetch it with git lfs pull"),
     *((bytes([128, n]), "", "a pickle, which is never opened") for n in range(2, 6)),
 )
-EMPTY = "empty, or nothing but blanks"
+EMPTY = "empty, or begins with nothing but blanks"
 _TAR = (257, b"ustar")
 _BOMS = (
     (codecs.BOM_UTF32_LE, "utf-32"),

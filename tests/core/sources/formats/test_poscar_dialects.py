@@ -62,6 +62,7 @@ SAME = {
     "blank lines in the head": SALT.replace("Na Cl", "\n\nNa Cl\n").replace(
         "Direct", "\n  \nDirect"
     ),
+    "a million blank lines": SALT.replace("Direct\n", "Direct\n" + "  \n" * 10**6),
     "blank comment": SALT.replace("NaCl", "", 1),
     "blank line before the comment": "\n" + SALT,
     "negative scale is the volume": with_lines(
@@ -128,7 +129,12 @@ REFUSED = {
     "fewer symbols than counts": (with_lines(_6="Na"), "names 1 elements"),
     "no counts": (with_lines(_7="a b", _9="x", _10="y"), "no line of atom counts"),
     "a negative count": (with_lines(_7="1 -1"), "counts of the POSCAR are [1, -1]"),
-    "counts beyond memory": (with_lines(_7="1 99999999999"), "in 10 lines"),
+    "counts beyond the lines": (with_lines(_7="1 9999"), "counts 10000 atoms in 10 lines"),
+    "counts beyond memory": (with_lines(_7="1 99999999999"), "expected 262144 at most"),
+    "a line of a million numbers": (
+        with_lines(_10="0" + "-0.5" * 10**6),
+        "expected three coordinates",
+    ),
     "counts beyond all numbers": (with_lines(_7="1 " + "9" * 5000), "names 2 elements"),
     "no mode": (SALT.replace("Direct\n", ""), "expected Direct or Cartesian"),
     "a symbol that contradicts the head": (

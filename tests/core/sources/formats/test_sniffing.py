@@ -212,7 +212,7 @@ JUNK = {
     "no gzip": (b"\x1f\x8bjunk" * 9, "damaged or cut off"),
     "random": (bytes(range(256)) * 9, "binary data that begins with the bytes 00 01 02 03"),
     "nothing": (b"", "empty"),
-    "blanks": (b" \n" * 40_000, "empty, or nothing but blanks"),
+    "blanks": (b" \n" * 40_000, "begins with nothing but blanks"),
     "PDB": (
         b"CRYST1   5.640   5.640   5.640  90.00  90.00  90.00 F m -3 m\n",
         "a PDB file",
