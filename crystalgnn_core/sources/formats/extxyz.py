@@ -100,8 +100,8 @@ def _frames(stream: IO[bytes]) -> Iterator[_Frame]:
             lines.skip_to_header()
             continue
         if n_atoms > _MAX_ATOMS:
-            fault = f"the frame counts {n_atoms} atoms, expected {_MAX_ATOMS} at most"
-            yield _Frame(offset, [], fault)
+            most = f"the frame counts {n_atoms} atoms, expected {_MAX_ATOMS} at most"
+            yield _Frame(offset, [], most)
             lines.skip_to_header()
             continue
         found = [line]
