@@ -177,7 +177,7 @@ def require_table_name(output: Path | None) -> None:
     """
     if output is None:
         return
-    from crystalgnn_core.storage.files import require_writable
+    from crystalgnn_core.storage.paths import require_writable
 
     if output.suffix.lower() not in TABLE_SUFFIXES:
         given = f"--output {output}"

@@ -9,7 +9,7 @@ from crystalgnn_core.learning.cards import read_card
 from crystalgnn_core.learning.registry import Registry
 from crystalgnn_core.records.table.store import RecordStore
 from crystalgnn_core.screening.ranking import check_targets
-from crystalgnn_core.storage.files import require_writable
+from crystalgnn_core.storage.paths import require_writable
 from crystalgnn_core.wording import did_you_mean
 
 if TYPE_CHECKING:

@@ -18,10 +18,9 @@ import pyarrow.parquet as pq
 from pydantic import ValidationError
 
 from crystalgnn_core.base import FrozenModel
-from crystalgnn_core.errors import InputError, IntegrityError, printable
+from crystalgnn_core.errors import IntegrityError
 from crystalgnn_core.storage.checksums import LIST, is_listed, list_file
 from crystalgnn_core.storage.moved import in_place
-from crystalgnn_core.storage.paths import local_path
 from crystalgnn_core.storage.usage import TEMPORARY, hold_store_of
 
 if TYPE_CHECKING:
@@ -130,22 +129,6 @@ def atomic_directory(target: Path) -> Iterator[Path]:
     finally:
         shutil.rmtree(f"{temporary}-old", ignore_errors=True)
         shutil.rmtree(temporary, ignore_errors=True)
-
-
-def require_writable(target: Path) -> None:
-    """Check that a file or folder can be written at a place, as far as that can be seen.
-
-    Raises:
-        InputError: The nearest folder may not be written, or is a file; or no Unicode.
-    """
-    path = local_path(target).absolute()
-    if printable(str(path)) != str(path):
-        raise InputError(f"{target}: the path is no Unicode; choose another place")
-    there = path if path.is_dir() else next(p for p in path.parents if p.exists())
-    if not there.is_dir():
-        raise InputError(f"{target}: {there} is a file; choose another place")
-    if not os.access(there, os.W_OK | os.X_OK):
-        raise InputError(f"{target}: {there} may not be written; choose another place")
 
 
 def write_text(target: Path, text: str) -> None:

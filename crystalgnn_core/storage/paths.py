@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
 from contextlib import suppress
 from pathlib import Path
 
-from crystalgnn_core.errors import InputError
+from crystalgnn_core.errors import InputError, printable
 
 # what the library of the record tables refuses, or decodes into the name of another folder
 _NOT_IN_STORES = re.compile(r"[\x00-\x1f\x7f\[\\\]^|\ud800-\udfff]|%[0-9A-Fa-f]{2}")
@@ -45,3 +46,20 @@ def require_store_name(folder: Path) -> Path:
             "another one"
         )
     return Path(path)
+
+
+def require_writable(target: Path) -> None:
+    """Check that a file or folder can be written at a place, as far as that can be seen.
+
+    Raises:
+        InputError: The nearest folder above that exists may not be written, or is a file;
+            or the path is no Unicode.
+    """
+    path = local_path(target).absolute()
+    if printable(str(path)) != str(path):
+        raise InputError(f"{target}: the path is no Unicode; choose another place")
+    there = path if path.is_dir() else next(p for p in path.parents if p.exists())
+    if not there.is_dir():
+        raise InputError(f"{target}: {there} is a file; choose another place")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise InputError(f"{target}: {there} may not be written; choose another place")

@@ -9,6 +9,8 @@ from crystalgnn_core.errors import SourceError
 from crystalgnn_core.records.table.store import RecordStore
 from crystalgnn_core.sources.textbook.source import textbook_structure
 from tasks.records import list_source
+from tests.core.sources.materials_project.service import KEY, fault, running_service
+from tests.core.sources.materials_project.world import fill, source
 
 if TYPE_CHECKING:
     from prefect.client.schemas.objects import Artifact as StoredArtifact
@@ -101,3 +103,27 @@ def test_a_source_that_fails_does_not_keep_the_others_out(tmp_path, caplog):
     assert RecordStore(config.store_path).source_counts() == {"there": 3}
     assert "source lost failed" in caplog.text
     assert "the other sources were ingested: there: 3 rows" in caplog.text
+
+
+def test_the_key_of_a_service_is_in_no_row_of_the_server_and_no_file(tmp_path, monkeypatch):
+    """Looks at parameters, results, states and logs, also of a run that fails."""
+    from prefect.settings import PREFECT_HOME
+
+    from flows.records import ingest
+
+    monkeypatch.setenv("MP_API_KEY", KEY)
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    with running_service() as service:
+        fill(service, 5)
+        settings = source(service).model_dump(mode="json")
+        config = config_of(tmp_path, **settings)
+        assert ingest(config).reports[0].n_in == 5
+        echo = fault(418, f'{{"detail": "{KEY} cannot do this"}}'.encode())
+        service.faults["summary"] += [echo] * 20
+        service.release = "2026.02"
+        with pytest.raises(SourceError):
+            ingest(config)
+    folders = (tmp_path, PREFECT_HOME.value())
+    files = [p for folder in folders for p in folder.rglob("*") if p.is_file()]
+    assert any(path.name == "prefect.db" for path in files)
+    assert not [path for path in files if KEY.encode() in path.read_bytes()]

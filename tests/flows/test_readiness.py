@@ -14,7 +14,7 @@ from crystalgnn_core.records.schema import RejectedRecord
 from crystalgnn_core.records.table.store import RecordStore
 from crystalgnn_core.reporting.screen import report_screen
 from crystalgnn_core.screening.config import ScoreConfig
-from crystalgnn_core.storage.files import require_writable
+from crystalgnn_core.storage.paths import require_writable
 from deployments.options import require_stored
 from flows.readiness import check_screening, check_training
 from tests.core.worlds import SCREENING, screen, train
