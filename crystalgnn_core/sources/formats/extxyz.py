@@ -179,7 +179,7 @@ def _atoms_of(frame: _Frame) -> Atoms:
     columns = properties.split(":") if properties else _PLAIN
     if not {"pos", "positions"} & set(columns[::3]):
         raise unreadable(f"Properties name no column pos: {quoted(properties)}")
-    if properties and rows:
+    if properties and rows and rows[0].strip():
         _check_width(properties, columns, rows[0])
     with parsing(f"a {_READABLE}"):
         atoms = next(

@@ -149,6 +149,37 @@ FAULTS: dict[str, Fault] = {
     ),
     "gap below zero": Fault(_label(band_gap=-0.4), "implausible_label"),
     "gap in meV": Fault(_label(band_gap=5000.0), "implausible_label"),
+    "coordinate is missing": Fault(
+        _set(coords=((0.0, 0.0, 0.0), (0.5, None, 0.5))), "unreadable_structure"
+    ),
+    "coordinates in four dimensions": Fault(
+        _set(coords=((0.0,) * 4, (0.5,) * 4)), "unreadable_structure"
+    ),
+    "lattice of four vectors": Fault(
+        _set(lattice=(*PRIMITIVE, PRIMITIVE[0])), "unreadable_structure"
+    ),
+    "lattice vector of two numbers": Fault(
+        _set(lattice=(*PRIMITIVE[:2], PRIMITIVE[2][:2])), "unreadable_structure"
+    ),
+    "lattice entry is infinite": Fault(
+        _set(lattice=((INFINITY, 1.0, 1.0), *PRIMITIVE[1:])), "unreadable_structure"
+    ),
+    "lattice entry is missing": Fault(
+        _set(lattice=((None, 1.0, 1.0), *PRIMITIVE[1:])), "unreadable_structure"
+    ),
+    "element is a hydroxyl": Fault(_sites({"OH": 1.0}, {"Cl": 1.0}), "unknown_element"),
+    "element is water": Fault(_sites({"Wat": 1.0}, {"Cl": 1.0}), "unknown_element"),
+    "element is a ligand": Fault(_sites({"NH3": 1.0}, {"Cl": 1.0}), "unknown_element"),
+    "element beyond the table": Fault(_sites({"Uue": 1.0}, {"Cl": 1.0}), "unknown_element"),
+    "energy is a mapping": Fault(
+        _label(formation_energy_per_atom={"value": -2.1}), "invalid_label"
+    ),
+    "energy is a sum": Fault(_label(formation_energy_per_atom="-2+1"), "invalid_label"),
+    "gap is a word": Fault(_label(band_gap="wide"), "invalid_label"),
+    "gap is a list": Fault(_label(band_gap=[5.0, 4.0]), "invalid_label"),
+    "gap is true": Fault(_label(band_gap=True), "invalid_label"),
+    "gap is infinite": Fault(_label(band_gap=INFINITY), "invalid_label"),
+    "gap with its unit": Fault(_label(band_gap="5.0 eV"), "invalid_label"),
     "both labels missing": Fault(
         _label(formation_energy_per_atom=None, band_gap=None), "missing_label"
     ),

@@ -31,6 +31,10 @@ TARGETS = {
 # files and frames without an id of their own are named by file and place
 NAMED_BY_FILE = {"id missing", "id empty", "id of blanks"}
 NO_ROWS = {"row is null", "row is a text"}  # what holds a structure is a text
+NO_ELEMENTS = (
+    *("element_unknown", "element_is_a_hydroxyl", "element_is_water"),
+    *("element_is_a_ligand", "element_beyond_the_table"),
+)
 # a frame lists three numbers and one symbol an atom, under a lattice of nine numbers
 NOT_IN_A_FRAME = {"site is partly empty", "site is mixed"}
 
@@ -63,17 +67,17 @@ def position(lattice, coords):
 
 @pytest.mark.filterwarnings("ignore:invalid value:RuntimeWarning")
 def test_frames_of_extended_xyz(tmp_path):
-    # an atom too many is the beginning of the next frame, so that it is told as its own row
-    left_out = NAMED_BY_FILE | NO_ROWS | NOT_IN_A_FRAME | {"more coordinates than species"}
+    # an atom too many is the beginning of the next frame, so it is told as its own row;
+    # a fourth number of an atom stands behind the columns that are named
+    left_out = NAMED_BY_FILE | NO_ROWS | NOT_IN_A_FRAME
+    left_out |= {"more coordinates than species", "coordinates in four dimensions"}
     rows = rows_with(FAULTS, left_out=left_out)
     path = tmp_path / "rows.extxyz"
     path.write_text("".join(frame_of(row) for _, row in rows))
     # ASE refuses such a symbol with the rest of the frame, and skips an underscore
-    reasons = reasons_for(
-        rows,
-        element_unknown="unreadable_structure",
-        energy_with_an_underscore="implausible_label",
-    )
+    refused = dict.fromkeys(NO_ELEMENTS, "unreadable_structure")
+    refused["energy_with_an_underscore"] = "implausible_label"
+    reasons = reasons_for(rows, **refused)
     source = FilesSource(name="rows", path=str(path), targets=TARGETS, part_size=7)
     check_all_are_told(tmp_path / "store", source, rows, reasons)
 
@@ -83,9 +87,12 @@ def test_rows_of_an_ase_database(tmp_path):
     wrong_shape = {
         *("more coordinates than species", "coordinates in two dimensions"),
         *("coordinate is a word", "lattice entry is a word", "lattice of two vectors"),
+        *("coordinate is missing", "lattice entry is missing", "lattice of four vectors"),
+        *("coordinates in four dimensions", "lattice vector of two numbers"),
     }
     left_out = NAMED_BY_FILE | NO_ROWS | wrong_shape | NOT_IN_A_FRAME
-    rows = rows_with(FAULTS, left_out=left_out | {"element unknown", "structure missing"})
+    left_out |= {name.replace("_", " ") for name in NO_ELEMENTS} | {"structure missing"}
+    rows = rows_with(FAULTS, left_out=left_out)
     path = tmp_path / "rows.db"
     with np.errstate(invalid="ignore"), connect(path) as database:
         for _, row in rows:
@@ -141,7 +148,8 @@ def test_a_folder_of_cgcnn(tmp_path):
     left_out = (
         NAMED_BY_FILE | NO_ROWS | {"id of another row", "more coordinates than species"}
     )
-    left_out |= {"lattice of two vectors", "energy is a list"}
+    left_out |= {"lattice of two vectors", "lattice of four vectors", "energy is a list"}
+    left_out |= {"lattice vector of two numbers"}
     rows = rows_with(FAULTS, left_out=left_out)
     folder = tmp_path / "folder"
     folder.mkdir()
@@ -173,6 +181,9 @@ def test_runs_of_vasp(tmp_path):
         *("cell is flat", "cell is zero", "cell in nanometres", "cell in picometres"),
         *("cell of micrometres", "atoms on top of each other", "atom meets its image"),
         *("energy is infinite", "energy is a word", "energy of the whole crystal"),
+        *("coordinate is missing", "coordinates in four dimensions"),
+        *("lattice of four vectors", "lattice vector of two numbers"),
+        *("lattice entry is infinite", "lattice entry is missing"),
     }
     rows = rows_with(FAULTS, left_out=FAULTS.keys() - expressible)
     for _, row in rows:
