@@ -136,19 +136,33 @@ def compare_with_previous(
     """Compare a screen with the one before it.
 
     A screen that is the latest of its name already keeps its comparison, also when it had
-    to be made again because a file was damaged, or when the name of the latest is lost.
+    to be made again because a file was damaged, or when the name of the latest is lost; if
+    that is lost, too, it is compared with the newest other screen of the name.
     """
     if is_lost(_pointer(store, name)) or _latest_id(store, name) == result.screen_id:
-        kept = _read_manifest(Path(result.folder)) or result
-        changes, previous = kept.changes, kept.previous
+        kept = _read_manifest(Path(result.folder))
+        if kept is not None:
+            update = {"changes": kept.changes, "previous": kept.previous}
+            return result.model_copy(update=update)
+        earlier = _newest_other(store, name, result.screen_id)
     else:
-        changes, previous = None, None
         earlier = previous_screen(store, name)
-        if earlier is not None:
-            before = pd.read_parquet(Path(earlier.folder) / CANDIDATES)
-            changes = compare_contents(_contents(before), _contents(candidates))
-            previous = earlier.screen_id
-    return result.model_copy(update={"changes": changes, "previous": previous})
+    if earlier is None:
+        return result.model_copy(update={"changes": None, "previous": None})
+    before = pd.read_parquet(Path(earlier.folder) / CANDIDATES)
+    changes = compare_contents(_contents(before), _contents(candidates))
+    update = {"changes": changes, "previous": earlier.screen_id}
+    return result.model_copy(update=update)
+
+
+def _newest_other(store: Path, name: str, screen_id: str) -> ScreenResult | None:
+    folders = [
+        path.parent
+        for path in (store / "screens").glob(f"{name}-*/{MANIFEST}")
+        if path.parent.name.rpartition("-")[0] == name and path.parent.name != screen_id
+    ]
+    newest = max(folders, key=lambda one: (one / MANIFEST).stat().st_mtime, default=None)
+    return None if newest is None else finished_screen(newest)
 
 
 def compare_contents(

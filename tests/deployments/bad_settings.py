@@ -58,7 +58,7 @@ FILES = (
         "training:\n  epochs: 5\n  seed: 1\n  epochs: 6",
         "line 4, column 3: epochs is given twice, first in line 2",
     ),
-    _file("3: a", "job.yaml: 3: a key must be text"),
+    _file("3: a", "line 1, column 1: 3 is no text as a key; put it in quotes"),
     _file("sauces: []", "job.yaml: sauces: unknown key", "sources"),
     _file("epochs: 5", "job.yaml: epochs: unknown key", "training.epochs"),
     _file("training: {epoch: 5}", "job.yaml: training.epoch: unknown key", "epochs"),
@@ -165,14 +165,15 @@ FILES = (
         "'textbook' holds unlabelled examples",
     ),
     _file(
-        "sources: [{kind: synthetic}]\ntraining: {sources: [sinthetic]}",
-        "training.sources: no source 'sinthetic' in store .*, which does not exist",
+        "sources: [{kind: synthetic}]\ntraining: {sources: [sinthetic]}\n"
+        "screening: {sources: [synthetic]}",
+        "training.sources names 'sinthetic', which is neither among `sources` nor in",
         "synthetic",
     ),
     _file(
         "sources: [{kind: synthetic}]\ntraining: {sources: [synthetic]}\n"
         "screening: {sources: [synthetics]}",
-        "screening.sources: no source 'synthetics'",
+        "screening.sources names 'synthetics', which is neither among",
         "synthetic",
     ),
     _file("sources: [{kind: synthetic}]", "nothing to work on: set training.sources"),
