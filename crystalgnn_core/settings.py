@@ -59,15 +59,15 @@ class Given(NamedTuple):
 class _Loader(yaml.SafeLoader):
     """Refuses a key that is no text, or given twice: YAML readers keep the last.
 
-    Aliases may stand for `MOST_VALUES` values in all: a few lines can name more of them
-    than memory holds, or themselves.
+    There may be `MOST_VALUES` values, aliases written out: a few lines can name more than
+    memory holds, or themselves.
     """
 
     def get_single_node(self) -> yaml.Node | None:
         node = super().get_single_node()
         if node is not None and _count_values(node, {}) > MOST_VALUES:
             raise yaml.MarkedYAMLError(
-                problem=f"aliases stand for more than {MOST_VALUES:,} values",
+                problem=f"there are more than {MOST_VALUES:,} values, aliases written out",
                 problem_mark=node.start_mark,
             )
         return node

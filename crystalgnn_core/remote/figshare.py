@@ -77,11 +77,11 @@ def article_files(
                 n_bytes=entry.size,
                 md5=entry.computed_md5 or entry.supplied_md5,
             )
-        if page == _MOST_PAGES:
-            raise DownloadError(f"{url}: the list of files goes on; no article has as many")
         # a short page is the last; a service that knows no pages repeats the first
         if len(entries) < _PAGE or len(files) == n_known:
             return files
+        if page == _MOST_PAGES:
+            raise DownloadError(f"{url}: the list of files goes on; no article has as many")
         page += 1
 
 

@@ -7,7 +7,7 @@ from crystalgnn_core.errors import ConfigError
 
 LEVELS = (f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]" for i in range(1, 12))
 BOMB = "\n".join(["a0: &a0 [x, x]", *LEVELS])  # 9 to the 11th values
-MANY = "aliases stand for more than 100,000 values"
+MANY = "there are more than 100,000 values, aliases written out"
 
 
 @pytest.mark.parametrize(

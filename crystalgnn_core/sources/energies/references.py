@@ -92,13 +92,13 @@ def _lowest_energies(file: Path, config: FormationEnergy) -> dict[str, float]:
 
 def _calculations(file: Path) -> Iterator[tuple[str, Calculation]]:
     """Yield the readable calculations of a file with the name of each."""
-    if matches(file.name, JSON_ROWS.patterns):
-        yield from _entries(file)
-    elif is_of_one_element(file):
-        try:
+    try:
+        if matches(file.name, JSON_ROWS.patterns):
+            yield from _entries(file)
+        elif is_of_one_element(file):
             yield str(file), read_vasp_run(file).calculation
-        except RecordError as error:
-            logger.warning("reference %s: left out, %s", file, error)
+    except (RecordError, SourceError, OSError) as error:
+        logger.warning("reference %s: left out, %s", file, error)
 
 
 def _entries(file: Path) -> Iterator[tuple[str, Calculation]]:

@@ -76,7 +76,7 @@ def opened(source: Packed) -> Iterator[IO[bytes]]:
 
 def merge_if_packed(path: Path, parts: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """Join ranges of rows of an archive, which is unpacked from its beginning for each."""
-    if len(parts) <= _MAX_SLICES or not _is_packed(path):
+    if len(parts) <= _MAX_SLICES or not is_packed(path):
         return list(parts)
     n_each = -(-len(parts) // _MAX_SLICES)
     return [
@@ -134,7 +134,8 @@ def reading(path: Path) -> Iterator[None]:
         raise SourceError(f"{path}: cannot be read ({error})") from error
 
 
-def _is_packed(path: Path) -> bool:
+def is_packed(path: Path) -> bool:
+    """Return whether a file is an archive, by its first bytes."""
     with path.open("rb") as file:
         start = file.read(6)
     return start.startswith((*_ZIPS, *(magic for magic, _ in _PACKED)))

@@ -103,6 +103,8 @@ def run_type_of(run: Vasprun) -> str:
     extras = [name for name in others if name not in {"U", "vdW-no-correction"}]
     if run.incar.get("LVDW") is True and not extras:  # of VASP 5.2 and 5.3
         extras = ["vdW-DFT-D2"]
+    if run.parameters.get("LSORBIT"):
+        extras.append("SOC")
     return "+".join([_NAMES.get(base, base), *["U"] * has_u, *extras])
 
 
@@ -123,6 +125,8 @@ def _hybrid(name: str, run: Vasprun) -> str:
         return name
     name = _OTHER_HYBRID if name == "B3LYP" else name
     details = [f"AEXX={share:g}"] * (not math.isclose(share, 0.25))
+    screening = float(run.parameters.get("HFSCREEN") or 0.0)
+    details += [f"HFSCREEN={screening:g}"] * (name == _OTHER_HYBRID and screening != 0.0)
     details += [f"GGA={tag}"] * (tag not in {"PE", "--", ""})
     details += [f"METAGGA={meta}"] * (str(meta) not in {"--", "None"})
     return f"{name} ({', '.join(details)})" if details else name

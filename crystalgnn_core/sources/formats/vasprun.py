@@ -5,13 +5,16 @@ from __future__ import annotations
 import gzip
 import math
 import re
+import shutil
 import zlib
 from contextlib import contextmanager
+from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import TYPE_CHECKING, NamedTuple
 
 from crystalgnn_core.errors import RecordError, SourceError
 from crystalgnn_core.records.crystal import crystal_from_structure
-from crystalgnn_core.sources.formats.archives import DamagedFileError, opened
+from crystalgnn_core.sources.formats.archives import is_packed, opened
 from crystalgnn_core.sources.formats.calculation import Calculation
 from crystalgnn_core.sources.formats.parsing import describe_cause, parsing, unreadable
 from crystalgnn_core.sources.formats.vasp_bands import band_gap
@@ -25,7 +28,6 @@ from crystalgnn_core.sources.formats.vasp_settings import (
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from pymatgen.io.vasp.outputs import Vasprun
 
@@ -97,9 +99,22 @@ def is_of_one_element(path: Path) -> bool:
 def _open(path: Path, *, with_bands: bool) -> Vasprun:
     from pymatgen.io.vasp.outputs import Vasprun
 
-    return Vasprun(
-        path, parse_dos=with_bands, parse_eigen=with_bands, parse_potcar_file=False
-    )
+    with _as_plain_file(path) as plain:
+        return Vasprun(
+            plain, parse_dos=with_bands, parse_eigen=with_bands, parse_potcar_file=False
+        )
+
+
+@contextmanager
+def _as_plain_file(path: Path) -> Iterator[Path]:
+    """Give a run unpacked: pymatgen goes by the end of the name, and has no limit."""
+    if path.suffix.lower() == ".xml" and not is_packed(path):
+        yield path
+        return
+    with opened(path) as stream, NamedTemporaryFile(suffix=".xml") as file:
+        shutil.copyfileobj(stream, file)
+        file.flush()
+        yield Path(file.name)
 
 
 @contextmanager
@@ -107,7 +122,7 @@ def _reading() -> Iterator[None]:
     with parsing("a readable vasprun.xml"):
         try:
             yield
-        except (*_DAMAGE, DamagedFileError) as error:
+        except (*_DAMAGE, SourceError) as error:
             raise unreadable(
                 f"not a whole vasprun.xml ({describe_cause(error)}); was the run cut off?"
             ) from error
@@ -194,6 +209,12 @@ def _energy_of(run: Vasprun) -> tuple[float, str]:
         )
     pressure = float(run.parameters.get("PSTRESS", 0.0)) / _KBAR_PER_EV
     if pressure and abs(added) > _ADDED:
+        if "vdW-" in run_type_of(run):
+            raise RecordError(
+                "incompatible_settings",
+                "under PSTRESS with dispersion it is not known how much of the energy is "
+                "pressure times volume; repeat the last step without PSTRESS",
+            )
         work = pressure * float(run.final_structure.volume)
         total, added = total - work, added - work
     energy = round(total + smearing, 8)
