@@ -10,7 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from crystalgnn_core.errors import InputError, RecordError, printable
+from crystalgnn_core.errors import (
+    ConfigError,
+    InputError,
+    RecordError,
+    SourceError,
+    printable,
+)
 from crystalgnn_core.records.schema import RawRecord
 from crystalgnn_core.screening.input_ids import InputGroup, with_distinct_ids
 from crystalgnn_core.sources.formats import STRUCTURE_PATTERNS, is_table
@@ -75,8 +81,26 @@ def read_inputs(structures: Any) -> Iterator[RawRecord]:  # noqa: ANN401  see pr
     yield from with_distinct_ids(
         group._replace(place=index)
         for index, (name, structure) in enumerate(named)
-        for group in _groups_of(index, name, structure)
+        for group in _or_reject(_groups_of(index, name, structure), structure)
     )
+
+
+def _or_reject(groups: Iterator[InputGroup], given: object) -> Iterator[InputGroup]:
+    """Make what keeps one of several paths from being read a reject of it."""
+    own = printable(str(given))
+
+    def until_fault(records: Iterable[RawRecord]) -> Iterator[RawRecord]:
+        try:
+            yield from records
+        except (ConfigError, SourceError) as error:
+            yield RawRecord(own, None, error=("unreadable_structure", str(error)))
+
+    try:
+        for group in groups:
+            yield group._replace(records=until_fault(group.records))
+    except (ConfigError, SourceError) as error:
+        fault = ("unreadable_structure", str(error))
+        yield InputGroup(None, own, [RawRecord(own, None, error=fault)])
 
 
 def _groups_of(index: int, name: str | None, structure: Any) -> Iterator[InputGroup]:  # noqa: ANN401  see predict

@@ -68,7 +68,8 @@ def has_structure(value: object) -> bool:
         return True
     # not so an object of structures by their ids, or a column of a frame
     members = value.values()
-    has_scalars = not all(isinstance(held, Mapping | list) for held in members)
+    nested = Mapping | list | None  # a structure may be missing
+    has_scalars = not all(isinstance(held, nested) for held in members)
     return has_scalars and any(is_structure(held) or is_entry(held) for held in members)
 
 

@@ -37,6 +37,7 @@ _MAX_ATOMS = 2**18  # four times as many as a graph may have
 _KEY_AND_TEXT = re.compile(
     r"""(?<![^\s="'])([^\s="']+)\s*=\s*(?:"([^"]*)"|'([^']*)'|(\S+))"""
 )
+_ATOM = re.compile(rb"\s*[A-Za-z]\w*(?:\s+[-+]?\.?\d[-+.\deEdD]*){3}")
 _PLAIN = ["species", "S", "1", "pos", "R", "3"]
 _KEYS = {"lattice": "Lattice", "properties": "Properties", "pbc": "pbc"}
 _OCCUPANCIES = ("occupancy", "occupancies", "occ")
@@ -113,10 +114,12 @@ def _frames(stream: IO[bytes]) -> Iterator[_Frame]:
                 break
             found.append(following[1])
         n_found = max(len(found) - 2, 0)
-        is_short = n_found < n_atoms or len(found) < 2
-        fault = (
-            f"the frame counts {n_atoms} atoms but lists {n_found}" if is_short else None
-        )
+        fault = None
+        if n_found < n_atoms or len(found) < 2:
+            fault = f"the frame counts {n_atoms} atoms but lists {n_found}"
+        elif lines.goes_on():
+            fault = f"the frame counts {n_atoms} atoms but lists more"
+            lines.skip_to_header()
         yield _Frame(offset, found, fault)
 
 
@@ -139,6 +142,11 @@ class _Lines:
             return False
         self._look(2)
         return len(self._ahead) > 1 and _is_comment(self._ahead[1][1])
+
+    def goes_on(self) -> bool:
+        """Return whether an atom is next: a word and three numbers."""
+        self._look(1)
+        return bool(self._ahead) and _ATOM.match(self._ahead[0][1]) is not None
 
     def skip_to_header(self) -> None:
         """Leave out lines until a header comes next, or the end."""
@@ -197,9 +205,13 @@ def _with_known_keys(comment: str) -> tuple[str, str]:
     """
     found: dict[str, str] = {}
     pieces, end = [], 0
+    others: dict[str, str] = {}
     for match in _KEY_AND_TEXT.finditer(comment):
         key = _KEYS.get(match.group(1).lower())
         if key is None:
+            name, value = match.group(1), "".join(filter(None, match.groups()[1:]))
+            if others.setdefault(name, value) != value:
+                raise unreadable(f"the line of keys gives {name} twice; correct it")
             continue
         if key in found:
             raise unreadable(f"the line of keys gives {key} twice; correct it")

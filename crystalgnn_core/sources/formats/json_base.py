@@ -7,10 +7,11 @@ from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
+from crystalgnn_core.errors import RecordError
 from crystalgnn_core.sources.formats.archives import merge_if_packed
 from crystalgnn_core.sources.formats.documents import Document
 from crystalgnn_core.sources.formats.json_text import DuplicateKeyError
-from crystalgnn_core.sources.formats.parsing import describe_cause, refuse
+from crystalgnn_core.sources.formats.parsing import describe_cause, read_row, refuse
 from crystalgnn_core.sources.formats.row_file import RowFile, cut
 from crystalgnn_core.sources.formats.structure_input import StructureInput
 
@@ -35,14 +36,21 @@ class JsonRows(RowFile):
         """Yield the rows of a range."""
         members = self._members(part["offset"])
         for row, member in enumerate(islice(members, part["n_rows"]), part["row"] + 1):
-            key = None
-            try:
-                key, document = self._read(member, row, part)
-            except (ValueError, RecursionError) as error:
-                document = Document("", partial(refuse, invalid(error)), {})
+            found = read_row(partial(self._document, member, row, part), "a document")
+            if isinstance(found, RecordError):
+                found = None, Document("", partial(refuse, found), {})
+            key, document = found
             name = self._name_of(part, row, key, document, id_key)
             where = f"{self.path.name} row {row}"
             yield StructureInput(name, where, document.content, document.values)
+
+    def _document(
+        self, member: Member, row: int, part: Mapping[str, Any]
+    ) -> tuple[str | None, Document]:
+        try:
+            return self._read(member, row, part)
+        except (ValueError, RecursionError) as error:
+            return None, Document("", partial(refuse, invalid(error)), {})
 
     @abstractmethod
     def _members(self, offset: int | None = None) -> Iterator[Member]:

@@ -105,7 +105,10 @@ def _layout_of(source: Packed, wanted: str | None) -> Layout | None:
 
 def _whole(source: Packed, outside: Outside, spans: list[Span]) -> object:
     """Return the content of a file that is one document, else None."""
-    if not spans or spans[-1].end - outside.offset > _LONGEST:
+    is_long = len(spans) == _MAX_COLUMNS or (
+        bool(spans) and spans[-1].end - outside.offset > _LONGEST
+    )
+    if not spans or is_long:
         return None
     keys = [span.key for span in spans]
     try:

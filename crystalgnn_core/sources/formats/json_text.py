@@ -62,7 +62,10 @@ def _object(pairs: list[tuple[str, Any]]) -> Any:  # noqa: ANN401  any JSON
         return _of_monty(value)
     if len(value) == 1 and pairs[0][0] in _MONGO:
         key, given = pairs[0]
-        return _MONGO[key](given)
+        try:
+            return _MONGO[key](given)
+        except TypeError as error:
+            raise ValueError(f"{key} holds {str(given)[:40]!r}") from error
     return value
 
 

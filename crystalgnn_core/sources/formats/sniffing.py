@@ -44,7 +44,8 @@ _BOMS = (
 )
 _TEXT_BYTES = bytes({*b"\t\n\v\f\r\x1a", *range(0x20, 0x7F), *range(0x80, 0x100)})
 
-_NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eEdD][+-]?\d+)?"
+# possessive, so that no text takes more than linear time
+_NUMBER = r"[+-]?(?:\d++\.?\d*+|\.\d++)(?:[eEdD][+-]?\d++)?"
 _GAP = r"(?:[ \t]+|(?=-))"
 _VECTOR = rf"[ \t]*{_NUMBER}{_GAP}{_NUMBER}{_GAP}{_NUMBER}(?![\d.])[^\n]*\n"
 _BLANK = r"(?:[ \t]*\n)*"
@@ -59,18 +60,18 @@ _XYZ = re.compile(
 _FIRST_LINE = re.compile(r"^[ \t]*([^\s#][^\n]*)", re.MULTILINE)  # that is no comment
 _CIF_START = re.compile(r"(?:data_|global_|loop_\s|save_|_[a-z])", re.IGNORECASE)
 _CIF_LINE = re.compile(
-    r"^[ \t]*(?:data_\S*|loop_|_(?:cell|atom_site)[_.]\S*)[ \t]*(?:\n|[^\n,]*$)",
+    r"^[ \t]*+(?:data_\S*+|loop_|_(?:cell|atom_site)[_.]\S*+)[ \t]*+(?:\n|[^\n,]*$)",
     re.MULTILINE | re.IGNORECASE,
 )
 _OTHERS = (
     (r"(?:CRYST1|ATOM  |HETATM|HEADER )", "a PDB file"),
-    (r"\s*&(?:control|system)\b", "an input of Quantum ESPRESSO"),
-    (r"\s*lattice_vector\s", "a geometry of FHI-aims"),
-    (r"\s*(?:CRYSTAL|SLAB|PRIMVEC)\s*$", "an XSF file"),
+    (r"[ \t]*+&(?:control|system)\b", "an input of Quantum ESPRESSO"),
+    (r"[ \t]*+lattice_vector\s", "a geometry of FHI-aims"),
+    (r"[ \t]*+(?:CRYSTAL|SLAB|PRIMVEC)\s*$", "an XSF file"),
     (r"TITL\b", "a SHELX file"),
     (r"/annex/objects/", "a git-annex pointer; fetch it with git annex get"),
     (r"ITEM: TIMESTEP", "a dump of LAMMPS"),
-    (r"\s*%block\s+lattice", "an input of CASTEP or SIESTA"),
+    (r"[ \t]*+%block\s+lattice", "an input of CASTEP or SIESTA"),
 )
 _OTHER_TEXTS = [
     (re.compile(f"^{pattern}", re.MULTILINE | re.IGNORECASE), name)

@@ -23,6 +23,7 @@ from crystalgnn_core.sources.formats.folders import (
     unpacked_name,
 )
 from crystalgnn_core.sources.formats.parsing import (
+    read_row,
     reading_file,
     refuse,
     refused_row,
@@ -124,12 +125,21 @@ def iter_structure_file(path: Path, material_id: str | None = None) -> Iterator[
 def inputs_of(path: Path, material_id: str | None = None) -> Iterator[StructureInput]:
     """Yield the structures of a file without reading them, see `iter_structure_file`."""
     name = material_id or printable(stem_of(path.name))
+    step = partial(_next_of, _inputs_of(path, name))
+    while (given := step()) is not None:
+        if isinstance(given, RecordError):
+            fault = str(given).removeprefix(f"{path}: ")
+            yield StructureInput(name, path.name, partial(refuse, fault))
+            return
+        yield given
+
+
+def _next_of(inputs: Iterator[StructureInput]) -> StructureInput | RecordError | None:
+    """Return the next structure, None at the end, or why the file cannot be read."""
     try:
-        with reading_file():
-            yield from _inputs_of(path, name)
-    except (RecordError, SourceError) as error:
-        fault = str(error).removeprefix(f"{path}: ")
-        yield StructureInput(name, path.name, partial(refuse, fault))
+        return read_row(partial(next, inputs, None), "a readable file")
+    except SourceError as error:
+        return unreadable(str(error))
 
 
 def _inputs_of(path: Path, name: str) -> Iterator[StructureInput]:
@@ -187,7 +197,7 @@ def read_structure_text(text: str, name: str) -> list[RawRecord]:
         text: The text; its content shows the format.
         name: Identifier, as `material_id` of `iter_structure_file`.
     """
-    head = text[:HEAD].encode()
+    head = text[:HEAD].encode(errors="replace")
     kinds = [kind for kind in formats_of(name, head) if kind.holds == "text"]
     if kinds:
         return read_structures(_numbered(kinds[0].read(text), name, name))

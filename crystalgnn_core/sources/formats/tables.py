@@ -5,7 +5,6 @@ from __future__ import annotations
 import codecs
 import csv
 import re
-import sys
 from abc import ABC, abstractmethod
 from itertools import accumulate, islice
 from typing import TYPE_CHECKING, Any
@@ -15,7 +14,7 @@ import pyarrow.parquet as pq
 
 from crystalgnn_core.errors import SourceError
 from crystalgnn_core.sources.formats import formats_of, head_of, known_patterns
-from crystalgnn_core.sources.formats.archives import merge_if_packed, opened
+from crystalgnn_core.sources.formats.archives import LARGEST_TEXT, merge_if_packed, opened
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -124,7 +123,7 @@ class CsvTable(Table):
     """
 
     def __init__(self, path: Path, *, has_names: bool = True) -> None:
-        csv.field_size_limit(sys.maxsize)  # CIF texts pass the default of 128 KiB
+        csv.field_size_limit(LARGEST_TEXT)  # CIF texts pass the default of 128 KiB
         self.path = path
         self.has_names = has_names
         self._start, self._delimiter = _dialect_of(path)

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from pymatgen.core.structure import Structure
 
+from crystalgnn_core.errors import SourceError
 from crystalgnn_core.screening.inputs import read_inputs
 from tests.core.sources.raw_records import fault_of
 
@@ -82,3 +83,18 @@ def test_one_path_given_twice_and_names_of_the_user_stay(runs):
     assert ids("run1/CONTCAR", "run1/CONTCAR") == ["CONTCAR", "CONTCAR"]
     named = read_inputs({"a": "run1/CONTCAR", "b": "run2/CONTCAR", "CONTCAR": SALT})
     assert [record.material_id for record in named] == ["a", "b", "CONTCAR"]
+
+
+def test_a_path_among_others_that_cannot_be_read_is_a_reject(tmp_path):
+    SALT.to(str(tmp_path / "good.cif"))
+    (tmp_path / "empty.csv").write_text("")
+    (tmp_path / "folder").mkdir()
+    names = ("good.cif", "empty.csv", "folder")
+    good, empty, folder = read_inputs([tmp_path / name for name in names])
+    assert good.crystal is not None
+    assert empty.error is not None
+    assert "empty" in empty.error[1]
+    assert folder.error is not None
+    assert "no structure files" in folder.error[1]
+    with pytest.raises(SourceError, match="no structure files"):
+        list(read_inputs(tmp_path / "folder"))

@@ -137,7 +137,8 @@ def cif_of(row):
 def cell_of(lattice):
     """Return lengths and angles of a cell, words where the lattice holds words."""
     try:
-        cell = Cell(np.array(lattice, dtype=float)).cellpar()
+        with np.errstate(invalid="ignore"):
+            cell = Cell(np.array(lattice, dtype=float)).cellpar()
     except (TypeError, ValueError):
         return ("long", 4.0, 4.0), (60.0, 60.0, 60.0)
     return cell[:3], cell[3:]

@@ -178,7 +178,7 @@ def test_coarse_runs_are_not_corrected(tmp_path):
     put(tmp_path, "soc/vasprun.xml", spin_orbit)
     messages = [record.error[1] for record in read(source(tmp_path))]
     assert "the cut-off is 400 eV, below 520" in messages[0]
-    assert "spin-orbit coupling (LSORBIT)" in messages[1]
+    assert "the run type is GGA+SOC, expected GGA or GGA+U" in messages[1]
 
 
 def test_references_are_read_from_runs_of_the_elements(runs, tmp_path):

@@ -159,8 +159,10 @@ def parse_member(member: Member, shape: Shape) -> tuple[str | None, Any]:
         raise ValueError(member.fault)
     if shape == "list":
         return None, load_json(member.text)
-    [found] = load_json(b"{" + member.text + b"}").items()
-    return found
+    found = load_json(b"{" + member.text + b"}")
+    if not isinstance(found, dict) or len(found) != 1:  # a wrapped value such as an id
+        raise ValueError("a member of the object has no value of its own")
+    return next(iter(found.items()))
 
 
 def find_ranges(path: Path, size: int) -> list[Range]:

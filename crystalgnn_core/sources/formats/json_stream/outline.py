@@ -28,14 +28,12 @@ class Span(NamedTuple):
         offset: Byte of the unpacked text at which its value begins.
         end: Byte behind its value.
         inside: The list or object that it is; None for anything else.
-        is_text: Whether it is a text.
     """
 
     key: str | None
     offset: int
     end: int
     inside: Outside | None
-    is_text: bool = False
 
 
 def outline(path: Packed, outside: Outside, limit: int) -> list[Span]:
@@ -79,4 +77,4 @@ def _span(head: bytes, begin: int, end: int, shape: str) -> Span:
     offset = begin + found.end()
     first = head[found.end() : found.end() + 1]
     inside = Outside(SHAPES[first], offset + 1, end) if first in SHAPES else None
-    return Span(key, offset, end, inside, first == b'"')
+    return Span(key, offset, end, inside)

@@ -80,6 +80,7 @@ def test_ranges_of_frames_add_up(file):
 BROKEN = {
     "lists fewer": FRAME.format(gap=0).replace("Cl 2.0 2.0 2.0\n", ""),
     "counts more": FRAME.format(gap=0).replace("2\nL", "7\nL"),
+    "lists more": FRAME.format(gap=0) + "Cl 1.0 1.0 1.0\n",
     "no count": FRAME.format(gap=0).replace("2\nL", "two\nL"),
     "no numbers": FRAME.format(gap=0).replace("Cl 2.0 2.0", "Cl 2.0 x"),
     "no element": FRAME.format(gap=0).replace("Cl", "Qq"),

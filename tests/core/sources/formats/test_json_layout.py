@@ -17,6 +17,7 @@ from crystalgnn_core.screening.inputs import StructureText, read_inputs
 from crystalgnn_core.sources.formats.columns import ID_COLUMNS
 from crystalgnn_core.sources.formats.json_rows import open_json_rows
 from crystalgnn_core.sources.formats.structure_input import read_structures
+from crystalgnn_core.sources.formats.structures import iter_structure_file
 from tests.paths import DATA
 
 SALT = Structure(2.82 * (1 - np.eye(3)), ["Na", "Cl"], np.array([[0.0] * 3, [0.5] * 3]))
@@ -314,3 +315,35 @@ def test_rows_of_a_frame_that_are_short_are_rejects(tmp_path):
     short, whole = records_of(list(open_rows(path).inputs()))
     assert "the row has not the 3 values of columns" in short.error[1]
     assert whole.material_id == "mp-2"
+
+
+def test_a_missing_structure_is_the_row_of_its_id(tmp_path):
+    by_id = {"mp-1": SALT.as_dict(), "mp-2": None}
+    frame = {"structure": {"a": SALT.as_dict(), "b": None}, "gap": {"a": 1.0, "b": 2.0}}
+    for number, (content, names) in enumerate(
+        [(by_id, ["mp-1", "mp-2"]), (frame, ["a", "b"])]
+    ):
+        path = tmp_path / f"{number}.json"
+        path.write_text(json.dumps(content))
+        kept, refused = list(iter_structure_file(path))
+        assert [kept.material_id, refused.material_id] == names
+        assert kept.crystal is not None
+        assert refused.error is not None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"x": {"$numberInt": null}}',
+        '{"x": {"$numberDouble": [1]}}',
+        '[{"structure": {"lattice": 1, "sites": []}, "x": {"$numberInt": null}}]',
+        '{"$oid": "a"}',
+        '{"structure": {"a": {}}, "x": {"@module": "numpy", "@class": "array", "data": []}}',
+    ],
+)
+def test_wrapped_values_of_a_wrong_kind_are_rejects(tmp_path, text):
+    path = tmp_path / "x.json"
+    path.write_text(text)
+    records = list(iter_structure_file(path))
+    assert records
+    assert all(record.error is not None for record in records)

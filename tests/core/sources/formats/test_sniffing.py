@@ -23,7 +23,7 @@ from pymatgen.core.structure import Structure
 from crystalgnn_core.screening.inputs import StructureText, read_inputs
 from crystalgnn_core.sources.files.source import FilesSource
 from crystalgnn_core.sources.formats import archives
-from crystalgnn_core.sources.formats.sniffing import decode
+from crystalgnn_core.sources.formats.sniffing import decode, look_at
 from crystalgnn_core.sources.formats.structures import open_row_file, read_text
 from crystalgnn_core.sources.formats.tables import open_table
 from tests.core.sources.plans import parts_of
@@ -321,3 +321,18 @@ def test_a_damaged_database_costs_no_other_file(tmp_path):
     assert good.error is None
     assert bad.material_id == "b"
     assert "not a readable ASE database" in fault_of(bad)[1]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "x\n" + "1" * 60_000 + "x\n",
+        "hello" + "\n" * 60_000 + "x",
+        "hello\ndata_" + "a" * 60_000 + " b,c",
+        "hello\n" + " " * 60_000 + "&x",
+    ],
+    ids=["digits", "blank lines", "a block name", "blanks"],
+)
+def test_long_texts_are_looked_at_without_going_back(text):
+    """Patterns that go back over such a text take minutes."""
+    assert "POSCAR" not in look_at(text.encode()).formats

@@ -3,6 +3,7 @@ from __future__ import annotations
 import bz2
 import gzip
 import re
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 from pymatgen.core.structure import Structure
 
+from crystalgnn_core.errors import RecordError
 from crystalgnn_core.sources.formats.vasprun import (
     is_of_one_element,
     read_final_structure,
@@ -111,7 +113,7 @@ def test_an_archive_of_other_things_and_one_that_expands_are_refused(written, tm
     path = tmp_path / "vasprun.xml"
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("notes.txt", "x")
-    with pytest.raises(RecordError, match="not a whole vasprun.xml"):
+    with pytest.raises(RecordError, match="not a whole vasprun"):
         read_vasp_run(path)
     head, end, rest = text.partition(b"</atominfo>")
     path.write_bytes(gzip.compress(head + end + b" " * 2**25 + rest))
@@ -317,8 +319,6 @@ def test_a_cut_archive_is_refused(written, refused):
     path = written()
     damaged = path.with_name("vasprun.xml.gz")
     damaged.write_bytes(gzip.compress(path.read_bytes())[:-200])
-    assert refused(read_vasp_run, damaged)[0] == "unreadable_structure"
-    damaged.write_bytes(path.read_bytes())
     assert refused(read_vasp_run, damaged)[0] == "unreadable_structure"
     assert not is_of_one_element(damaged)
 
