@@ -338,7 +338,7 @@ def test_a_missing_structure_is_the_row_of_its_id(tmp_path):
         '{"x": {"$numberDouble": [1]}}',
         '[{"structure": {"lattice": 1, "sites": []}, "x": {"$numberInt": null}}]',
         '{"$oid": "a"}',
-        '{"structure": {"a": {}}, "x": {"@module": "numpy", "@class": "array", "data": []}}',
+        '{"structure": {"a": {}}, "x": {"@module": "numpy", "@class": "array", "data": 1}}',
     ],
 )
 def test_wrapped_values_of_a_wrong_kind_are_rejects(tmp_path, text):
