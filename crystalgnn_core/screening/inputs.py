@@ -89,18 +89,20 @@ def _or_reject(groups: Iterator[InputGroup], given: object) -> Iterator[InputGro
     """Make what keeps one of several paths from being read a reject of it."""
     own = printable(str(given))
 
+    def refused(error: Exception) -> RawRecord:
+        return RawRecord(own, None, error=("unreadable_structure", str(error)))
+
     def until_fault(records: Iterable[RawRecord]) -> Iterator[RawRecord]:
         try:
             yield from records
         except (ConfigError, SourceError) as error:
-            yield RawRecord(own, None, error=("unreadable_structure", str(error)))
+            yield refused(error)
 
     try:
         for group in groups:
             yield group._replace(records=until_fault(group.records))
     except (ConfigError, SourceError) as error:
-        fault = ("unreadable_structure", str(error))
-        yield InputGroup(None, own, [RawRecord(own, None, error=fault)])
+        yield InputGroup(None, own, [refused(error)])
 
 
 def _groups_of(index: int, name: str | None, structure: Any) -> Iterator[InputGroup]:  # noqa: ANN401  see predict

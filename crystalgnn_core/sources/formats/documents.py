@@ -68,8 +68,8 @@ def has_structure(value: object) -> bool:
         return True
     # not so an object of structures by their ids, or a column of a frame
     members = value.values()
-    nested = Mapping | list | None  # a structure may be missing
-    has_scalars = not all(isinstance(held, nested) for held in members)
+    # a structure may be missing
+    has_scalars = any(not isinstance(held, Mapping | list | None) for held in members)
     return has_scalars and any(is_structure(held) or is_entry(held) for held in members)
 
 
