@@ -17,6 +17,7 @@ from crystalgnn_core.sources.formats.parsing import unreadable
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from crystalgnn_core.errors import RecordError
     from crystalgnn_core.records.crystal import Crystal
     from crystalgnn_core.sources.formats.cif.items import Items
 
@@ -82,20 +83,26 @@ def check_contents(crystal: Crystal, contents: Contents) -> bool:
     """
     n_units = _count_units(crystal, contents)
     of_density = density_ratio(crystal, contents.density)
-    if n_units and _positive(contents.units):
-        if has_units(contents.counts, n_units, contents.units) or of_density == 1.0:
+    units = _positive(contents.units)
+    if n_units and units:
+        if n_units == units or of_density == 1.0:
             return True
-        raise unreadable(
-            f"the operations and sites make {n_units} formula units of {contents.formula} "
-            f"in the cell, but the CIF states Z = {contents.units}; correct the symmetry "
-            "operations, the space group or Z"
-        )
+        if not has_units(contents.counts, n_units, contents.units):
+            raise _other_units(n_units, contents)
     if of_density and of_density != 1.0:
         raise unreadable(
             f"the density is {of_density:.3g} times the {contents.density} g/cm3 that the "
             "CIF states; correct the symmetry operations, the space group or the cell"
         )
     return of_density == 1.0
+
+
+def _other_units(n_units: int, contents: Contents) -> RecordError:
+    return unreadable(
+        f"the operations and sites make {n_units} formula units of {contents.formula} "
+        f"in the cell, but the CIF states Z = {contents.units}; correct the symmetry "
+        "operations, the space group or Z"
+    )
 
 
 def _count_units(crystal: Crystal, contents: Contents) -> int:
@@ -114,9 +121,10 @@ def _count_units(crystal: Crystal, contents: Contents) -> int:
 
 
 def has_units(counts: Mapping[int, int], n_units: int, stated: str) -> bool:
-    """Return whether a number of formulas is the stated one (Z), or none is stated.
+    """Return whether a number of formulas does not contradict the stated one (Z).
 
-    The formula may also be that of the whole cell, as programs write it.
+    The formula may also be that of the whole cell, as programs write it; then Z says
+    nothing of the number of atoms, and does not confirm it.
     """
     units = _positive(stated)
     return (

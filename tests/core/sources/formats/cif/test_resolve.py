@@ -21,6 +21,10 @@ ALL_SALT = [
     *rows("Cl", ".5 .5 .5", "0 0 .5", "0 .5 0", ".5 0 0"),
 ]
 PRIMITIVE = (3.988, 3.988, 3.988, 60, 60, 60)
+HALF = (
+    *rows("Na", ".1 .1 .2", ".3 .4 .1"),
+    *rows("Cl", ".2 .7 .3", ".4 .1 .4"),
+)
 
 READ = {
     "complete operations under a wrong name, confirmed by Z": (
@@ -53,6 +57,10 @@ READ = {
     ),
     "formula of the whole cell beside Z": (
         cif_text(symbol="F m -3 m", formula="Na4 Cl4", z=4),
+        8,
+    ),
+    "half of the atoms, formula of the half beside Z": (
+        cif_text(*HALF, symbol="P -1", operations=ONE, formula="Na2 Cl2", z=2),
         8,
     ),
     "unknown symbol, number of one setting": (cif_text(symbol="Fm3barm", number=225), 8),
@@ -117,6 +125,10 @@ REFUSED = {
     ),
     "Z": (cif_text(symbol="P m -3 m", formula="Cl Na", z=4), "states Z = 4"),
     "density": (cif_text(symbol="P m -3 m", density=2.16), "0.25 times the 2.16 g/cm3"),
+    "density of twice the atoms beside a formula of half of them": (
+        cif_text(*HALF, operations=ONE, formula="Na2 Cl2", z=2, density=2.164),
+        "0.5 times the 2.164 g/cm3",
+    ),
     "magnetic group without operations": (
         cif_text(**{"space_group_magn.name_BNS": "Pn'ma'"}),
         "magnetic space group",
