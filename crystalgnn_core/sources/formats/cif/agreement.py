@@ -27,6 +27,7 @@ _DENSITY = "_exptl_crystal_density_diffrn"
 _GRAMS = 1.66053907  # g/cm3 of one atomic mass unit per cubic angstrom
 _DENSITY_TOLERANCE = 0.1  # relative; stated densities include what has no place
 _WEIGHTS = np.array([gemmi.Element(number).weight for number in range(119)])
+_AMOUNT_TOLERANCE = 0.05  # relative, of an element in a formula with fractions
 _TRACE = 0.05  # of a formula unit, which dopants may be
 
 
@@ -110,14 +111,29 @@ def _count_units(crystal: Crystal, contents: Contents) -> int:
     if not contents.amounts:
         return 0
     numbers = crystal.atomic_numbers.tolist()
-    stated = {NUMBER_OF_SYMBOL[s] for s, n in contents.amounts.items() if n >= _TRACE}
     n_units = n_formula_units(numbers, contents.counts) if contents.counts else 0
-    if not (n_units or (not contents.counts and stated <= set(numbers))):
+    if not (n_units or (not contents.counts and _has_amounts(crystal, contents))):
         raise unreadable(
             f"the sites add up to {composition_of(crystal).formula}, but the CIF states "
             f"{contents.formula}; restore the missing sites or correct {_FORMULA}"
         )
     return n_units
+
+
+def _has_amounts(crystal: Crystal, contents: Contents) -> bool:
+    """Return whether atoms have the shares of a formula, its traces left out."""
+    found = np.bincount(crystal.atomic_numbers, minlength=119).astype(np.float64)
+    stated = np.zeros(len(found))
+    for symbol, amount in contents.amounts.items():
+        stated[NUMBER_OF_SYMBOL[symbol]] = amount
+    is_trace = (stated > 0.0) & (stated < _TRACE)
+    if found[is_trace].sum() > _AMOUNT_TOLERANCE * found.sum():
+        return False
+    stated[is_trace] = found[is_trace] = 0.0
+    if not (stated.any() and found.any()):
+        return False
+    stated, found = stated / stated.sum(), found / found.sum()
+    return bool((np.abs(found - stated) <= _AMOUNT_TOLERANCE * stated).all())
 
 
 def has_units(counts: Mapping[int, int], n_units: int, stated: str) -> bool:
