@@ -54,15 +54,21 @@ def crystal_of_block(block: str) -> Crystal:
 
 def _describe(items: Items, lattice: NDArray[np.float64]) -> Description:
     contents = read_contents(items)
-    sites = read_sites(items, lattice, contents.elements)
+    sites = read_sites(items, lattice, contents.elements, is_checked=bool(contents.counts))
     return Description(
         sites=in_order(sites, items),
         lattice=lattice,
         contents=contents,
         claims=read_claims(items),
         operations=listed_operations(items),
-        has_angles=items.names.issuperset(_ANGLES),
+        unknown_angles=_unknown_angles(items),
     )
+
+
+def _unknown_angles(items: Items) -> tuple[int, ...]:
+    """Return which of alpha, beta and gamma are not stated."""
+    known = items.values(_ANGLES)
+    return tuple(place for place, name in enumerate(_ANGLES) if name not in known)
 
 
 def _refuse_modulated(items: Items) -> None:
@@ -81,7 +87,7 @@ def _lattices(items: Items) -> list[NDArray[np.float64]]:
     """Return the cell as row vectors; without its last angle, the two that it may be.
 
     CIF defines that an angle that is not stated is 90 degrees; files of hexagonal groups
-    leave their 120 degrees out, too.
+    leave their 120 degrees out, too. Where the group leaves it open it is refused later.
     """
     values = items.values([*_LENGTHS, *_ANGLES])
     for name in _LENGTHS:

@@ -81,6 +81,18 @@ READ = {
         ),
         3,
     ),
+    "unknown angles that a cubic group fixes": (
+        cif_text(symbol="F m -3 m", cell=(5.64, 5.64, 5.64, "?", "?", "?")),
+        8,
+    ),
+    "unknown angles that a monoclinic group fixes": (
+        cif_text(
+            "Na1 Na .1 .2 .3",
+            symbol="P 1 21/c 1",
+            cell=(5, 6, 7, "?", 100, "?"),
+        ),
+        4,
+    ),
     "no gamma in a hexagonal cell": (
         cif_text(
             "Mg1 Mg .3333 .6667 .25", symbol="P 63/m m c", cell=(3.2, 3.2, 5.2, 90, 90, 0)
@@ -135,6 +147,26 @@ REFUSED = {
     ),
     "no angles and no group": (
         cif_text().replace("_cell_angle", "_x"),
+        "all angles of the cell",
+    ),
+    "unknown angle of a triclinic group": (
+        cif_text(symbol="P -1", cell=(5, 6, 7, 90, "?", 90)),
+        "all angles of the cell",
+    ),
+    "unknown angle of a monoclinic group": (
+        cif_text(
+            symbol="P 1 21/c 1",
+            operations=listed("P 1 21/c 1"),
+            cell=(5, 6, 7, 90, "?", 90),
+        ),
+        "all angles of the cell",
+    ),
+    "unknown angle and one operation": (
+        cif_text(operations=ONE, cell=(5, 6, 7, "?", 90, 90)),
+        "all angles of the cell",
+    ),
+    "unknown angle of a number of three axes": (
+        cif_text(number=14, cell=(5, 6, 7, 90, "?", 90)),
         "all angles of the cell",
     ),
     "value given twice": (
