@@ -151,7 +151,7 @@ def _check_arrays(
 @compiled
 def _is_thin(heights: NDArray[np.float64]) -> bool:
     """Return whether too many images of an atom lie near it to look at each."""
-    return min(heights[0], heights[1], heights[2]) < 2 * MIN_DISTANCE
+    return bool(min(heights[0], heights[1], heights[2]) < 2 * MIN_DISTANCE)
 
 
 @compiled
