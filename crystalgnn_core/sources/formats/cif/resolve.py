@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from crystalgnn_core.errors import RecordError
 from crystalgnn_core.sources.formats.cif.agreement import check_contents
+from crystalgnn_core.sources.formats.cif.claims import doubted_symbol
 from crystalgnn_core.sources.formats.cif.closeness import are_same
 from crystalgnn_core.sources.formats.cif.expansion import expand
 from crystalgnn_core.sources.formats.cif.groups import (
@@ -97,6 +98,7 @@ def _by_name(found: Description) -> Crystal:
         _refuse_open_angles(found, identity.operations)
         return _build(found, identity.operations).crystal
     _refuse_contradictions(known)
+    doubted = doubted_symbol(found.claims)
     settings = fitting(_common(known), found.lattice)
     if not settings:
         raise unreadable(
@@ -105,7 +107,14 @@ def _by_name(found: Description) -> Crystal:
         )
     for setting in settings:
         _refuse_open_angles(found, setting.operations)
-    return _decide(found, known[0], settings)
+    crystal = _decide(found, known[0], settings)
+    contents = found.contents
+    if doubted and not (contents.counts or check_contents(crystal, contents)):
+        raise unreadable(
+            f"space group {doubted.text} is not known, and nothing confirms "
+            f"{known[0].text} beside it; list the symmetry operations, or state the formula"
+        )
+    return crystal
 
 
 def _refuse_open_angles(found: Description, operations: Operations) -> None:
@@ -134,7 +143,7 @@ def _common(known: Sequence[Claim]) -> list[Setting]:
     for claim in known[1:]:
         halls = {setting.hall for setting in claim.settings}
         narrowed = [setting for setting in settings if setting.hall in halls]
-        if not narrowed and not claim.is_number:
+        if not narrowed and claim.names_axes:
             narrowed = [*settings, *claim.settings]
         settings = narrowed or settings
     return settings

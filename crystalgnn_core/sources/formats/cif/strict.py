@@ -11,7 +11,11 @@ import numpy as np
 from crystalgnn_core.errors import RecordError
 from crystalgnn_core.sources.formats.cif.agreement import read_contents
 from crystalgnn_core.sources.formats.cif.cell import lattices_from_parameters
-from crystalgnn_core.sources.formats.cif.claims import listed_operations, read_claims
+from crystalgnn_core.sources.formats.cif.claims import (
+    listed_operations,
+    read_claims,
+    refuse_other_names,
+)
 from crystalgnn_core.sources.formats.cif.items import Items, read_items
 from crystalgnn_core.sources.formats.cif.order import in_order
 from crystalgnn_core.sources.formats.cif.resolve import Description, resolve
@@ -54,13 +58,16 @@ def crystal_of_block(block: str) -> Crystal:
 
 def _describe(items: Items, lattice: NDArray[np.float64]) -> Description:
     contents = read_contents(items)
+    claims, operations = read_claims(items), listed_operations(items)
+    if operations is None:
+        refuse_other_names(items, claims)
     sites = read_sites(items, lattice, contents.elements, is_checked=bool(contents.counts))
     return Description(
         sites=in_order(sites, items),
         lattice=lattice,
         contents=contents,
-        claims=read_claims(items),
-        operations=listed_operations(items),
+        claims=claims,
+        operations=operations,
         unknown_angles=_unknown_angles(items),
     )
 

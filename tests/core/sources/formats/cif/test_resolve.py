@@ -63,7 +63,39 @@ READ = {
         cif_text(*HALF, symbol="P -1", operations=ONE, formula="Na2 Cl2", z=2),
         8,
     ),
-    "unknown symbol, number of one setting": (cif_text(symbol="Fm3barm", number=225), 8),
+    "unknown symbol, number confirmed by the formula": (
+        cif_text(symbol="Fm3barm", number=225, formula="Na Cl"),
+        8,
+    ),
+    "unknown symbol, number confirmed by the density": (
+        cif_text(symbol="Fm3barm", number=225, density=2.16),
+        8,
+    ),
+    "symbol on standard axes": (cif_text(**{"space_group_name_H-M_ref": "F m -3 m"}), 8),
+    "symbol on other axes beside that on standard ones": (
+        cif_text(
+            "Na1 Na .1 .2 .3",
+            symbol="P 1 21/n 1",
+            cell=(5, 6, 7, 90, 100, 90),
+            **{"space_group.name_H-M_ref": "P 1 21/c 1"},
+        ),
+        4,
+    ),
+    "change of axes in both symbols": (
+        cif_text(
+            "Na1 Na .1 .2 .3",
+            symbol="P 1 21/c 1 (x-z,y,z)",
+            hall="-P 2ybc (x-z,y,z)",
+            cell=(5, 6, 7, 90, 100, 90),
+        ),
+        4,
+    ),
+    "another name beside a symbol": (
+        cif_text(symbol="F m -3 m", space_group_name_Schoenflies="O_h^5"),
+        8,
+    ),
+    "another name of no symmetry": (cif_text(space_group_name_Schoenflies="C1^1"), 2),
+    "many equal operations": (cif_text(operations=[*FM3M, *FM3M, *FM3M, *FM3M]), 8),
     "unknown Hall symbol": (cif_text(symbol="F m -3 m", hall="Fm-3m"), 8),
     "operations of another origin": (
         cif_text(
@@ -148,6 +180,22 @@ REFUSED = {
     "no angles and no group": (
         cif_text().replace("_cell_angle", "_x"),
         "all angles of the cell",
+    ),
+    "unknown symbol beside a number": (
+        cif_text(symbol="Fm3barm", number=225),
+        "nothing confirms number '225'",
+    ),
+    "change of axes beside a number": (
+        cif_text(symbol="P m -3 m (2*a,2*b,2*c)", number=221, formula="Na Cl"),
+        "has other axes",
+    ),
+    "name that is not read": (
+        cif_text(symbol="P 1", space_group_name_Schoenflies="O_h^5"),
+        "_space_group_name_schoenflies 'O_h^5' only",
+    ),
+    "too many operations": (
+        cif_text(operations=[f"x+{i}/500,y,z" for i in range(500)]),
+        "500 different symmetry operations",
     ),
     "unknown angle of a triclinic group": (
         cif_text(symbol="P -1", cell=(5, 6, 7, 90, "?", 90)),
