@@ -149,6 +149,12 @@ def _check_arrays(
 
 
 @compiled
+def _is_thin(heights: NDArray[np.float64]) -> bool:
+    """Return whether too many images of an atom lie near it to look at each."""
+    return bool(min(heights[0], heights[1], heights[2]) < 2 * MIN_DISTANCE)
+
+
+@compiled
 def _check_distances(
     lattice: NDArray[np.float64],
     coords: NDArray[np.float64],
@@ -162,8 +168,7 @@ def _check_distances(
     lowest = max(MIN_VOLUME_PER_ATOM, MIN_FILLING * spheres)
     if not lowest <= volume <= MAX_VOLUME_PER_ATOM:
         return (DENSE if volume < lowest else DILUTE), volume, lowest
-    is_thin = min(heights[0], heights[1], heights[2]) < 2 * MIN_DISTANCE
-    if is_far or is_thin:
+    if is_far or _is_thin(heights):
         return UNDECIDED, 0.0, 0.0
     if not are_apart(lattice, heights, coords, MIN_BOND * bond, MIN_DISTANCE):
         return UNDECIDED, 0.0, 0.0
@@ -183,12 +188,14 @@ def _flag_all(crystals: FlatCrystals, table: Radii, masks: NDArray[np.int64]) ->
         volume, heights = volume_and_heights(lattice)
         bond = table.bond[numbers]
         spheres = _SPHERE * _sum_of_cubes(bond)
-        is_close = len(numbers) <= _MAX_ATOMS and not are_apart(
+        is_quick = len(numbers) <= _MAX_ATOMS and not _is_thin(heights)
+        is_close = is_quick and not are_apart(
             lattice, heights, coords, UNUSUAL_BOND * bond, 0.0
         )
         is_dense = volume < UNUSUAL_FILLING * spheres
         is_sparse = volume > UNUSUAL_ROOM * _SPHERE * _sum_of_cubes(table.room[numbers])
-        if volume > UNUSUAL_DISTANCE**3 * spheres and not table.is_noble[numbers].any():
+        is_roomy = volume > UNUSUAL_DISTANCE**3 * spheres
+        if is_quick and is_roomy and not table.is_noble[numbers].any():
             reach = UNUSUAL_DISTANCE * bond
             is_sparse |= are_apart(lattice, heights, coords, reach, 0.0)
         is_charged = _lacks_charge(numbers, table.charge)

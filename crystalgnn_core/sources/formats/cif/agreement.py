@@ -17,6 +17,7 @@ from crystalgnn_core.sources.formats.parsing import unreadable
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from crystalgnn_core.errors import RecordError
     from crystalgnn_core.records.crystal import Crystal
     from crystalgnn_core.sources.formats.cif.items import Items
 
@@ -26,6 +27,7 @@ _DENSITY = "_exptl_crystal_density_diffrn"
 _GRAMS = 1.66053907  # g/cm3 of one atomic mass unit per cubic angstrom
 _DENSITY_TOLERANCE = 0.1  # relative; stated densities include what has no place
 _WEIGHTS = np.array([gemmi.Element(number).weight for number in range(119)])
+_AMOUNT_TOLERANCE = 0.05  # relative, of an element in a formula with fractions
 _TRACE = 0.05  # of a formula unit, which dopants may be
 
 
@@ -82,14 +84,12 @@ def check_contents(crystal: Crystal, contents: Contents) -> bool:
     """
     n_units = _count_units(crystal, contents)
     of_density = density_ratio(crystal, contents.density)
-    if n_units and _positive(contents.units):
-        if has_units(contents.counts, n_units, contents.units) or of_density == 1.0:
+    units = _positive(contents.units)
+    if n_units and units:
+        if n_units == units or of_density == 1.0:
             return True
-        raise unreadable(
-            f"the operations and sites make {n_units} formula units of {contents.formula} "
-            f"in the cell, but the CIF states Z = {contents.units}; correct the symmetry "
-            "operations, the space group or Z"
-        )
+        if not has_units(contents.counts, n_units, contents.units):
+            raise _other_units(n_units, contents)
     if of_density and of_density != 1.0:
         raise unreadable(
             f"the density is {of_density:.3g} times the {contents.density} g/cm3 that the "
@@ -98,14 +98,21 @@ def check_contents(crystal: Crystal, contents: Contents) -> bool:
     return of_density == 1.0
 
 
+def _other_units(n_units: int, contents: Contents) -> RecordError:
+    return unreadable(
+        f"the operations and sites make {n_units} formula units of {contents.formula} "
+        f"in the cell, but the CIF states Z = {contents.units}; correct the symmetry "
+        "operations, the space group or Z"
+    )
+
+
 def _count_units(crystal: Crystal, contents: Contents) -> int:
     """Return the formula units, 0 without a whole formula; refuse what does not add up."""
     if not contents.amounts:
         return 0
     numbers = crystal.atomic_numbers.tolist()
-    stated = {NUMBER_OF_SYMBOL[s] for s, n in contents.amounts.items() if n >= _TRACE}
     n_units = n_formula_units(numbers, contents.counts) if contents.counts else 0
-    if not (n_units or (not contents.counts and stated <= set(numbers))):
+    if not (n_units or (not contents.counts and _has_amounts(crystal, contents))):
         raise unreadable(
             f"the sites add up to {composition_of(crystal).formula}, but the CIF states "
             f"{contents.formula}; restore the missing sites or correct {_FORMULA}"
@@ -113,10 +120,27 @@ def _count_units(crystal: Crystal, contents: Contents) -> int:
     return n_units
 
 
-def has_units(counts: Mapping[int, int], n_units: int, stated: str) -> bool:
-    """Return whether a number of formulas is the stated one (Z), or none is stated.
+def _has_amounts(crystal: Crystal, contents: Contents) -> bool:
+    """Return whether atoms have the shares of a formula, its traces left out."""
+    found = np.bincount(crystal.atomic_numbers, minlength=119).astype(np.float64)
+    stated = np.zeros(len(found))
+    for symbol, amount in contents.amounts.items():
+        stated[NUMBER_OF_SYMBOL[symbol]] = amount
+    is_trace = (stated > 0.0) & (stated < _TRACE)
+    if found[is_trace].sum() > _AMOUNT_TOLERANCE * found.sum():
+        return False
+    stated[is_trace] = found[is_trace] = 0.0
+    if not (stated.any() and found.any()):
+        return False
+    stated, found = stated / stated.sum(), found / found.sum()
+    return bool((np.abs(found - stated) <= _AMOUNT_TOLERANCE * stated).all())
 
-    The formula may also be that of the whole cell, as programs write it.
+
+def has_units(counts: Mapping[int, int], n_units: int, stated: str) -> bool:
+    """Return whether a number of formulas does not contradict the stated one (Z).
+
+    The formula may also be that of the whole cell, as programs write it; then Z says
+    nothing of the number of atoms, and does not confirm it.
     """
     units = _positive(stated)
     return (

@@ -11,6 +11,7 @@ from gemmi import cif
 from crystalgnn_core.sources.formats.cif.groups import is_group, keys_of
 from crystalgnn_core.sources.formats.cif.symbols import (
     Setting,
+    changes_axes,
     settings_of_hall,
     settings_of_name,
     settings_of_number,
@@ -24,6 +25,8 @@ from crystalgnn_core.sources.formats.cif.symmetry import (
 from crystalgnn_core.sources.formats.parsing import unreadable
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from crystalgnn_core.sources.formats.cif.items import Items
 
 _SYMBOLS = (
@@ -36,13 +39,19 @@ _SYMBOLS = (
 _HALLS = ("_symmetry_space_group_name_hall", "_space_group_name_hall")
 _NUMBERS = ("_symmetry_int_tables_number", "_space_group_it_number")
 COMMON_NAMES = (_SYMBOLS[0], _NUMBERS[0])  # of most programs
-NAMES = (*_SYMBOLS, *_HALLS, *_NUMBERS)
+# of the group on standard axes, whichever the cell has
+_REFERENCES = ("_space_group_name_h-m_ref",)
+NAMES = (*_SYMBOLS, *_HALLS, *_REFERENCES, *_NUMBERS)
+_ANY_NAME = ("_space_group_name_", "_symmetry_space_group_name_")
+_NO_SYMMETRY = frozenset({"c1", "c1^1", "c_1^1", "c1.1"})  # as Schoenflies wrote it
 _COORDINATE_SYSTEM = "_space_group_it_coordinate_system_code"
 _OPERATIONS = ("_symmetry_equiv_pos_as_xyz", "_space_group_symop_operation_xyz")
 _MAGNETIC = "_space_group_symop_magn_operation_xyz"
 _MAGNETIC_GROUP = "_space_group_magn_n"  # names and numbers, of BNS or OG
 _CENTRING = "_space_group_symop_magn_centering_xyz"
 _MAX_OPERATIONS = 1_000
+_MAX_DISTINCT = 400  # of a cubic group 192, of a doubled cell of it 384
+_PARTS = 10_000  # of a cell vector, by which translations differ
 
 
 def _settings_of_digits(text: str) -> list[Setting] | None:
@@ -55,6 +64,7 @@ def _settings_of_digits(text: str) -> list[Setting] | None:
 _KINDS = (
     ("symbol", _SYMBOLS, settings_of_name),
     ("Hall symbol", _HALLS, settings_of_hall),
+    ("reference symbol", _REFERENCES, settings_of_name),
     ("number", _NUMBERS, _settings_of_digits),
 )
 
@@ -65,12 +75,14 @@ class Claim(NamedTuple):
     Attributes:
         text: As the CIF gives it, for messages.
         settings: What it may stand for; empty if it is not known.
-        is_number: Whether it is the number of the group.
+        names_axes: Whether it names axes, unlike a number or the symbol for standard ones.
+        is_moved: Whether it is a symbol with a change of axes, which is not known.
     """
 
     text: str
     settings: list[Setting]
-    is_number: bool = False
+    names_axes: bool = True
+    is_moved: bool = False
 
     @property
     def is_trivial(self) -> bool:
@@ -84,7 +96,7 @@ class Claim(NamedTuple):
 
 
 def read_claims(items: Items) -> list[Claim]:
-    """List the names of the space group: symbols, then Hall symbols, then numbers."""
+    """List the names of the space group: symbols, Hall symbols, then those without axes."""
     claims = []
     choice = (items.value(_COORDINATE_SYSTEM) or "")[:1].upper()
     for what, names, look_up in _KINDS:
@@ -94,8 +106,47 @@ def read_claims(items: Items) -> list[Claim]:
                 found = settings or []
                 chosen = [setting for setting in found if setting.choice == choice != ""]
                 words = f"{what} {text[:60]!r}"
-                claims.append(Claim(words, chosen or found, what == "number"))
+                names_axes = names not in (_REFERENCES, _NUMBERS)
+                is_moved = not found and changes_axes(text)
+                claims.append(Claim(words, chosen or found, names_axes, is_moved))
     return claims
+
+
+def refuse_other_names(items: Items, claims: list[Claim]) -> None:
+    """Refuse a group that is named only in ways that are not read, such as Schoenflies's.
+
+    Raises:
+        RecordError: There is such a name, and no other that says more than `P 1`.
+    """
+    if any(claim.settings and not claim.is_trivial for claim in claims):
+        return
+    others = (name for name in items.names if name.startswith(_ANY_NAME))
+    for name in sorted(set(others).difference(NAMES)):
+        text = items.value(name) or ""
+        is_name = not name.endswith("_description") and text.strip("?. ")
+        if is_name and text.strip().lower() not in _NO_SYMMETRY:
+            raise unreadable(
+                f"the space group is given as {name} {text[:60]!r} only, and no symmetry "
+                "operations are listed; list them, or give _space_group_name_H-M_alt"
+            )
+
+
+def doubted_symbol(claims: Sequence[Claim]) -> Claim | None:
+    """Return a symbol that is not known where no other symbol is.
+
+    Raises:
+        RecordError: It names other axes, and no Hall symbol does so in a known way.
+    """
+    known = [claim for claim in claims if claim.names_axes and claim.settings]
+    unknown = [claim for claim in claims if claim.names_axes and not claim.settings]
+    is_moved_too = any(c.text.startswith("Hall") and "(" in c.text for c in known)
+    for claim in unknown:
+        if claim.is_moved and not is_moved_too:
+            raise unreadable(
+                f"space group {claim.text} has other axes, and no symmetry operations are "
+                "listed; list them"
+            )
+    return unknown[0] if unknown and not known else None
 
 
 @lru_cache(maxsize=10_000)
@@ -176,9 +227,26 @@ def _read_list(texts: list[str], *, is_magnetic: bool = False) -> Operations | N
         np.abs(operations.translations - np.rint(operations.translations)).max(axis=1)
         < 1e-6
     )
-    if is_identity.any():
-        return operations
-    return operations_of([np.eye(3, 4), *rows])
+    if not is_identity.any():
+        operations = operations_of([np.eye(3, 4), *rows])
+    return _distinct(operations)
+
+
+def _distinct(operations: Operations) -> Operations:
+    """Keep the first of operations that are equal up to whole cells.
+
+    Raises:
+        RecordError: So many are left that no cell of a crystal has them.
+    """
+    parts = np.rint(operations.translations * _PARTS) % _PARTS
+    rows = np.hstack([operations.rotations.reshape(-1, 9), parts])
+    kept = np.sort(np.unique(rows, axis=0, return_index=True)[1])
+    if len(kept) > _MAX_DISTINCT:
+        raise unreadable(
+            f"the CIF lists {len(kept)} different symmetry operations, expected at most "
+            f"{_MAX_DISTINCT}; give a smaller cell"
+        )
+    return Operations(operations.rotations[kept], operations.translations[kept])
 
 
 def _product(operations: Operations, centring: Operations | None) -> Operations:
@@ -187,7 +255,9 @@ def _product(operations: Operations, centring: Operations | None) -> Operations:
         return operations
     n_shifts = len(centring.translations)
     shifted = operations.translations[:, None] + centring.translations
-    return Operations(
-        np.repeat(operations.rotations, n_shifts, axis=0),
-        (shifted - np.floor(shifted)).reshape(-1, 3),
+    return _distinct(
+        Operations(
+            np.repeat(operations.rotations, n_shifts, axis=0),
+            (shifted - np.floor(shifted)).reshape(-1, 3),
+        )
     )

@@ -254,5 +254,8 @@ def _has_stated_contents(draft: _Draft, crystal: Crystal) -> bool:
         if not counts or not n_units:
             return False
         if draft.units is not None:
-            return draft.units == str(n_units) or has_units(counts, n_units, draft.units)
+            if draft.units == str(n_units):
+                return True
+            if not has_units(counts, n_units, draft.units):
+                return False
     return draft.density is None or density_ratio(crystal, draft.density) in {0.0, 1.0}

@@ -22,6 +22,11 @@ if TYPE_CHECKING:
 
 _METRIC_TOLERANCE = 0.02  # relative, of the products of cell vectors
 _EXACT_TOLERANCE = 1e-3
+# of two cells without symmetry and with nothing in common
+_UNRELATED_METRICS = (
+    np.array([[4.0, 0.7, -0.9], [0.7, 9.0, 1.9], [-0.9, 1.9, 15.0]]),
+    np.array([[11.0, -2.3, 1.3], [-2.3, 5.0, -0.4], [1.3, -0.4, 7.0]]),
+)
 _SYMMETRY_PRECISION = 0.05  # angstrom
 _PARTS = 120  # translations are multiples of 1/120 of a cell vector
 _MAX_COMPARED = 400  # operations of which all products are formed
@@ -87,6 +92,18 @@ def number_of_atoms(crystal: Crystal) -> int:
 def has_metric(operations: Operations, lattice: NDArray[np.float64]) -> bool:
     """Return whether operations keep the lengths and angles of a cell."""
     return _metric_error(operations, lattice) <= _METRIC_TOLERANCE
+
+
+def fixed_angles(operations: Operations) -> frozenset[int]:
+    """Return which of alpha, beta and gamma operations fix, as 0, 1 and 2."""
+    rotations = operations.rotations
+    means = [
+        (np.swapaxes(rotations, 1, 2) @ gram @ rotations).mean(axis=0)
+        for gram in _UNRELATED_METRICS
+    ]
+    cosines = [mean / np.sqrt(np.outer(np.diag(mean), np.diag(mean))) for mean in means]
+    is_fixed = np.abs(cosines[0] - cosines[1]) < _EXACT_TOLERANCE
+    return frozenset(angle for angle in range(3) if is_fixed[angle - 2, angle - 1])
 
 
 def _metric_error(operations: Operations, lattice: NDArray[np.float64]) -> float:

@@ -20,6 +20,7 @@ _GROUP = re.compile(
     r"|[BCNOS]\d+H\d|NH[1-4]?|N\(H|ND[1-4]|CH[1-4]|CN|NO[23]|CO[23]|SO[34]|PO[34]|ClO[34]|HO)"
     r"(?![a-z])"
 )
+_WITHOUT_HYDROGEN = re.compile(r"(?:CN|NO[23]|CO[23]|SO[34]|PO[34]|ClO[34])(?![a-z])")
 _MIXTURE = re.compile(r"\d*\.\d+\s*[A-Z]|.*[A-Za-z0-9]\s*[,/+&]\s*\d*\.?\d*[A-Z]")
 _MAX_LENGTH = 40
 _LAST_USUAL = 103  # heavier ones form no crystals; Nh is rather a group of N and H
@@ -36,6 +37,12 @@ _AMBIGUOUS = frozenset(
 def is_group_of_atoms(name: str) -> bool:
     """Return whether a name is that of water, a hydroxyl or another group of atoms."""
     return _GROUP.match(name) is not None
+
+
+@lru_cache(maxsize=10_000)
+def is_group_with_hydrogen(name: str) -> bool:
+    """Return whether a name is that of water, a hydroxyl or an ammonium, not a nitrate."""
+    return is_group_of_atoms(name) and not _WITHOUT_HYDROGEN.match(name)
 
 
 def element_of(type_symbol: str, label: str, formula: Collection[str] | None) -> str:

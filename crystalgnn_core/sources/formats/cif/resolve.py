@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from crystalgnn_core.errors import RecordError
 from crystalgnn_core.sources.formats.cif.agreement import check_contents
+from crystalgnn_core.sources.formats.cif.claims import doubted_symbol
 from crystalgnn_core.sources.formats.cif.closeness import are_same
 from crystalgnn_core.sources.formats.cif.expansion import expand
 from crystalgnn_core.sources.formats.cif.groups import (
     fitting,
+    fixed_angles,
     has_metric,
     in_pymatgens_order,
     is_group,
@@ -50,7 +52,7 @@ class Description(NamedTuple):
         contents: Formula, Z and density.
         claims: Names of the space group.
         operations: Those that are listed, None without any.
-        has_angles: Whether all angles of the cell are stated.
+        unknown_angles: Which of alpha, beta and gamma are not stated, as 0, 1 and 2.
     """
 
     sites: list[Site]
@@ -58,7 +60,7 @@ class Description(NamedTuple):
     contents: Contents
     claims: list[Claim]
     operations: Operations | None
-    has_angles: bool
+    unknown_angles: tuple[int, ...]
 
 
 class _Built(NamedTuple):
@@ -92,18 +94,35 @@ def _by_name(found: Description) -> Crystal:
                 "listed; list them, or give another symbol"
             )
     if not found.claims or all(claim.is_trivial for claim in known):
-        if not found.has_angles:
-            raise unreadable("the CIF states neither all angles of the cell nor a group")
         [identity] = settings_of_number(1) or []
+        _refuse_open_angles(found, identity.operations)
         return _build(found, identity.operations).crystal
     _refuse_contradictions(known)
+    doubted = doubted_symbol(found.claims)
     settings = fitting(_common(known), found.lattice)
     if not settings:
         raise unreadable(
             f"space group {known[0].text} does not fit the cell; correct either, or list "
             "the symmetry operations"
         )
-    return _decide(found, known[0], settings)
+    for setting in settings:
+        _refuse_open_angles(found, setting.operations)
+    crystal = _decide(found, known[0], settings)
+    contents = found.contents
+    if doubted and not (contents.counts or check_contents(crystal, contents)):
+        raise unreadable(
+            f"space group {doubted.text} is not known, and nothing confirms "
+            f"{known[0].text} beside it; list the symmetry operations, or state the formula"
+        )
+    return crystal
+
+
+def _refuse_open_angles(found: Description, operations: Operations) -> None:
+    if not set(found.unknown_angles).issubset(fixed_angles(operations)):
+        raise unreadable(
+            "the CIF states neither all angles of the cell nor a group that fixes them; "
+            "state _cell_angle_alpha, _beta and _gamma"
+        )
 
 
 def _refuse_contradictions(known: Sequence[Claim]) -> None:
@@ -124,7 +143,7 @@ def _common(known: Sequence[Claim]) -> list[Setting]:
     for claim in known[1:]:
         halls = {setting.hall for setting in claim.settings}
         narrowed = [setting for setting in settings if setting.hall in halls]
-        if not narrowed and not claim.is_number:
+        if not narrowed and claim.names_axes:
             narrowed = [*settings, *claim.settings]
         settings = narrowed or settings
     return settings
@@ -166,8 +185,7 @@ def _by_list(found: Description, operations: Operations) -> Crystal:
             "the listed symmetry operations do not fit the lengths and angles of the cell; "
             "correct either"
         )
-    if not found.has_angles and len(operations.rotations) == 1:
-        raise unreadable("the CIF states neither all angles of the cell nor a group")
+    _refuse_open_angles(found, operations)
     named = [c for c in found.claims if c.settings and not c.is_trivial]
     keys = keys_of(operations)
     if is_group(operations) and (
@@ -219,6 +237,7 @@ def _built_by_name(found: Description, named: Sequence[Claim]) -> list[_Built]:
     for setting in fitting(
         {setting: None for claim in named for setting in claim.settings}, found.lattice
     ):
+        _refuse_open_angles(found, setting.operations)
         try:
             built.append(_build(found, setting.operations))
         except RecordError:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from crystalgnn_core.errors import RecordError
-from crystalgnn_core.sources.formats.cif.names import element_of, is_group_of_atoms
+from crystalgnn_core.sources.formats.cif.names import element_of, is_group_with_hydrogen
 from crystalgnn_core.sources.formats.parsing import unreadable
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ _CARTESIAN = tuple(f"_atom_site_cartn_{axis}" for axis in "xyz")
 _BRACKET = re.compile(r"\([^()]*\)?$")
 _THIRDS, _THIRD_TOLERANCE = (1 / 3, 2 / 3), 1e-4  # 0.3333 is read as 1/3, as by pymatgen
 _RIGHT_ANGLE = 1e-6
+_BOUND_TO_HYDROGEN = frozenset({"B", "C", "N", "O", "S"})  # in groups of one name
 
 
 class Site(NamedTuple):
@@ -45,7 +46,11 @@ class Site(NamedTuple):
 
 
 def read_sites(
-    items: Items, lattice: NDArray[np.float64], formula: Collection[str] | None
+    items: Items,
+    lattice: NDArray[np.float64],
+    formula: Collection[str] | None,
+    *,
+    is_checked: bool,
 ) -> list[Site]:
     """Read the sites of a block; dummies and sites that are stated as empty are left out.
 
@@ -53,6 +58,7 @@ def read_sites(
         items: The entries of the block.
         lattice: Row vectors in angstrom, shape (3, 3).
         formula: Elements of the stated formula, None without one.
+        is_checked: The number of atoms will be compared with a formula.
 
     Raises:
         RecordError: A site has no place or no element, or hydrogen atoms without places
@@ -60,7 +66,7 @@ def read_sites(
     """
     labels, types = _names(items)
     places = _places(items, lattice, labels)
-    shares = _shares(items, labels, is_checked=formula is not None)
+    shares = _shares(items, labels, is_checked=is_checked)
     flags = _column(items, "calc_flag", labels)
     sites = []
     for label, kind, place, share, flag in zip(
@@ -163,14 +169,15 @@ def _shares(items: Items, labels: Sequence[str], *, is_checked: bool) -> list[fl
     Args:
         items: The entries of the block.
         labels: Of the sites.
-        is_checked: A formula is stated, with which the atoms will be compared.
+        is_checked: The number of atoms will be compared with a formula.
     """
     words = _column(items, "occupancy", labels)
     known = [word not in {"?", "."} for word in words]
     if any(known) and not all(known) and not is_checked:
         label = labels[known.index(False)]
         raise unreadable(
-            f"site {label} has no occupancy, others have; state it, or the formula"
+            f"site {label} has no occupancy, others have; state it, or the "
+            "formula in whole numbers"
         )
     return [
         number_in(word, f"the occupancy of site {label}") if is_known else 1.0
@@ -188,12 +195,17 @@ def _refuse_hydrogens_without_places(
                 f"hydrogen atoms are attached to site {label} without places of their own; "
                 "give them coordinates"
             )
-    named = next((site.label for site in sites if is_group_of_atoms(site.label)), None)
+    named = next((site.label for site in sites if _lacks_hydrogen(site)), None)
     if named and not any(site.element in {"H", "D"} for site in sites):
         raise unreadable(
             f"site {named} is called water or a hydroxyl, but the CIF places no hydrogen; "
             "give the hydrogen atoms coordinates"
         )
+
+
+def _lacks_hydrogen(site: Site) -> bool:
+    """Return whether a site is named after a group with hydrogen, such as water."""
+    return site.element in _BOUND_TO_HYDROGEN and is_group_with_hydrogen(site.label)
 
 
 def _refuse_alternatives(items: Items, labels: Sequence[str]) -> None:

@@ -11,7 +11,11 @@ import numpy as np
 from crystalgnn_core.errors import RecordError
 from crystalgnn_core.sources.formats.cif.agreement import read_contents
 from crystalgnn_core.sources.formats.cif.cell import lattices_from_parameters
-from crystalgnn_core.sources.formats.cif.claims import listed_operations, read_claims
+from crystalgnn_core.sources.formats.cif.claims import (
+    listed_operations,
+    read_claims,
+    refuse_other_names,
+)
 from crystalgnn_core.sources.formats.cif.items import Items, read_items
 from crystalgnn_core.sources.formats.cif.order import in_order
 from crystalgnn_core.sources.formats.cif.resolve import Description, resolve
@@ -54,15 +58,24 @@ def crystal_of_block(block: str) -> Crystal:
 
 def _describe(items: Items, lattice: NDArray[np.float64]) -> Description:
     contents = read_contents(items)
-    sites = read_sites(items, lattice, contents.elements)
+    claims, operations = read_claims(items), listed_operations(items)
+    if operations is None:
+        refuse_other_names(items, claims)
+    sites = read_sites(items, lattice, contents.elements, is_checked=bool(contents.counts))
     return Description(
         sites=in_order(sites, items),
         lattice=lattice,
         contents=contents,
-        claims=read_claims(items),
-        operations=listed_operations(items),
-        has_angles=items.names.issuperset(_ANGLES),
+        claims=claims,
+        operations=operations,
+        unknown_angles=_unknown_angles(items),
     )
+
+
+def _unknown_angles(items: Items) -> tuple[int, ...]:
+    """Return which of alpha, beta and gamma are not stated."""
+    known = items.values(_ANGLES)
+    return tuple(place for place, name in enumerate(_ANGLES) if name not in known)
 
 
 def _refuse_modulated(items: Items) -> None:
@@ -81,7 +94,7 @@ def _lattices(items: Items) -> list[NDArray[np.float64]]:
     """Return the cell as row vectors; without its last angle, the two that it may be.
 
     CIF defines that an angle that is not stated is 90 degrees; files of hexagonal groups
-    leave their 120 degrees out, too.
+    leave their 120 degrees out, too. Where the group leaves it open it is refused later.
     """
     values = items.values([*_LENGTHS, *_ANGLES])
     for name in _LENGTHS:

@@ -82,9 +82,9 @@ def settings_of_name(text: str) -> list[Setting] | None:
         return []
     if words.isdigit():
         return settings_of_number(int(words))
-    notes = " ".join(_BRACKETS.findall(words))
-    if _BASIS.search(notes):  # a change of axes, as in P 1 21/c 1 (a-c,b,c)
+    if changes_axes(words):
         return None
+    notes = " ".join(_BRACKETS.findall(words))
     words = _NUMBERED.sub("", _BRACKETS.sub(" ", words))
     symbol, _, suffix = words.partition(":")
     key = _NOISE.sub("", symbol).lower()
@@ -97,6 +97,11 @@ def settings_of_name(text: str) -> list[Setting] | None:
         return _chosen(found, choice)
     tabulated = _by_hall().get(" ".join(symbol.split()).lower())
     return [tabulated] if tabulated else None
+
+
+def changes_axes(text: str) -> bool:
+    """Return whether a symbol has a change of axes, as in `P 1 21/c 1 (a-c,b,c)`."""
+    return _BASIS.search(" ".join(_BRACKETS.findall(text))) is not None
 
 
 def settings_of_hall(text: str) -> list[Setting] | None:

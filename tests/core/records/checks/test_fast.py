@@ -1,15 +1,17 @@
 from __future__ import annotations
 
+import time
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from crystalgnn_core.records.checks import fast
-from crystalgnn_core.records.checks.fast import MIN_BOND, find_faults
+from crystalgnn_core.records.checks.fast import MIN_BOND, find_faults, find_flags
 from crystalgnn_core.records.checks.overlap import find_overlap
 from crystalgnn_core.records.checks.radii import radii
-from crystalgnn_core.records.crystal import Crystal
+from crystalgnn_core.records.crystal import Crystal, lay_out
 
 CUBIC = np.eye(3) * 3.0
 
@@ -77,3 +79,15 @@ def test_only_atoms_below_the_smallest_distance_are_searched_for_an_overlap():
     for place, code in ((limit * 1.0001, None), (limit * 0.9999, fast.UNDECIDED)):
         [found] = find_faults([crystal(np.eye(3) * 4, [0, 0, 0], [place, 0, 0])])
         assert (found and found.code) == code
+
+
+def test_flags_of_a_thin_cell_take_no_time():
+    # its atom stands far from its images, but tens of millions of them are to be looked at
+    sheared = [[4.0, 0, 0], [9996.0, 4.0, 0], [9996.0, 9996.0, 4.0]]
+    started = time.perf_counter()
+    assert find_flags(lay_out([crystal(sheared, [0, 0, 0], numbers=[84])])) == [
+        ("sparse_cell",)
+    ]
+    large = crystal(np.eye(3) * 60, *MANY)
+    assert "sparse_cell" in find_flags(lay_out([large]))[0]
+    assert time.perf_counter() - started < 20.0

@@ -36,6 +36,16 @@ DECLINED = {
     ),
     "another Z": cif_text(operations=PAIR, formula="Na Cl", z=4),
     "another density": cif_text(operations=PAIR, density=2.164),
+    "unknown Z and another density": cif_text(
+        operations=PAIR, formula="Na Cl", z="?", density=2.164
+    ),
+    "formula of the cell and another density": cif_text(
+        symbol="F m -3 m",
+        operations=listed("F m -3 m"),
+        formula="Na4 Cl4",
+        z=4,
+        density=4.33,
+    ),
     "modulated": cif_text(operations=PAIR, cell_modulation_dimension=1),
     "wave vector": cif_text(operations=PAIR, cell_wave_vector_x=0.3),
     "superspace group": cif_text(operations=PAIR, space_group_ssg_name="P"),

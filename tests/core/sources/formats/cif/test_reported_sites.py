@@ -49,6 +49,55 @@ CASES = {
         cif_text("Mg 0 0 0", "OH .3333 .6667 .2216", columns=LABELS, operations=["x,y,z"]),
         "unknown_element",
     ),
+    "sodium cobaltate with all of its sodium": Case(
+        "battery materials",
+        cif_text(
+            *("Na1 Na 0 0 .5", "Co1 Co 0 0 0", "O1 O .3 .3 .2", "O2 O .7 .7 .8"),
+            operations=["x,y,z"],
+            formula="Na0.7 Co O2",
+        ),
+        "unreadable_structure",
+    ),
+    "a third of the oxygen missing": Case(
+        "iron oxides",
+        cif_text("Fe1 Fe 0 0 0", "O1 O .5 .5 .5", operations=["x,y,z"], formula="Fe O1.5"),
+        "unreadable_structure",
+    ),
+    "formula with a dopant": Case(
+        "ruby",
+        cif_text(
+            *(*rows("Al", "0 0 0", ".5 .5 0"), *rows("O", ".5 0 0", "0 .5 0", ".5 .5 .5")),
+            operations=["x,y,z"],
+            formula="Al1.98 Cr0.02 O3",
+        ),
+        {13: 2, 8: 3},
+    ),
+    "an unknown occupancy beside a formula with fractions": Case(
+        "battery materials",
+        cif_text(
+            *("Na1 Na 0 0 0 ?", "Cl1 Cl .5 .5 .5 1"),
+            columns=("label", "type_symbol", *LABELS[1:], "occupancy"),
+            operations=["x,y,z"],
+            formula="Na0.98 Cl",
+        ),
+        "unreadable_structure",
+    ),
+    "labels of neodymium, holmium and cobalt": Case(
+        "ICSD",
+        cif_text(
+            *("ND1 Nd 0 0 0", "HO1 Ho .5 .5 0", "CO2 Co .5 0 .5", "CO3 Co 0 .5 .5"),
+            operations=["x,y,z"],
+        ),
+        {60: 1, 67: 1, 27: 2},
+    ),
+    "labels of nitrate, sulfate and cyanide": Case(
+        "ICSD",
+        cif_text(*("NO3 O 0 0 0", "SO4 S .5 .5 0", "CN1 C .5 0 .5"), operations=["x,y,z"]),
+        {8: 1, 16: 1, 6: 1},
+    ),
+    "label of an ammonium": Case(
+        "ICSD", cif_text("NH4 N 0 0 0", operations=["x,y,z"]), "unreadable_structure"
+    ),
     "attached hydrogens": Case(
         "COD 2006998",
         cif_text(

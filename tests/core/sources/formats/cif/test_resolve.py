@@ -21,6 +21,10 @@ ALL_SALT = [
     *rows("Cl", ".5 .5 .5", "0 0 .5", "0 .5 0", ".5 0 0"),
 ]
 PRIMITIVE = (3.988, 3.988, 3.988, 60, 60, 60)
+HALF = (
+    *rows("Na", ".1 .1 .2", ".3 .4 .1"),
+    *rows("Cl", ".2 .7 .3", ".4 .1 .4"),
+)
 
 READ = {
     "complete operations under a wrong name, confirmed by Z": (
@@ -55,7 +59,43 @@ READ = {
         cif_text(symbol="F m -3 m", formula="Na4 Cl4", z=4),
         8,
     ),
-    "unknown symbol, number of one setting": (cif_text(symbol="Fm3barm", number=225), 8),
+    "half of the atoms, formula of the half beside Z": (
+        cif_text(*HALF, symbol="P -1", operations=ONE, formula="Na2 Cl2", z=2),
+        8,
+    ),
+    "unknown symbol, number confirmed by the formula": (
+        cif_text(symbol="Fm3barm", number=225, formula="Na Cl"),
+        8,
+    ),
+    "unknown symbol, number confirmed by the density": (
+        cif_text(symbol="Fm3barm", number=225, density=2.16),
+        8,
+    ),
+    "symbol on standard axes": (cif_text(**{"space_group_name_H-M_ref": "F m -3 m"}), 8),
+    "symbol on other axes beside that on standard ones": (
+        cif_text(
+            "Na1 Na .1 .2 .3",
+            symbol="P 1 21/n 1",
+            cell=(5, 6, 7, 90, 100, 90),
+            **{"space_group.name_H-M_ref": "P 1 21/c 1"},
+        ),
+        4,
+    ),
+    "change of axes in both symbols": (
+        cif_text(
+            "Na1 Na .1 .2 .3",
+            symbol="P 1 21/c 1 (x-z,y,z)",
+            hall="-P 2ybc (x-z,y,z)",
+            cell=(5, 6, 7, 90, 100, 90),
+        ),
+        4,
+    ),
+    "another name beside a symbol": (
+        cif_text(symbol="F m -3 m", space_group_name_Schoenflies="O_h^5"),
+        8,
+    ),
+    "another name of no symmetry": (cif_text(space_group_name_Schoenflies="C1^1"), 2),
+    "many equal operations": (cif_text(operations=[*FM3M, *FM3M, *FM3M, *FM3M]), 8),
     "unknown Hall symbol": (cif_text(symbol="F m -3 m", hall="Fm-3m"), 8),
     "operations of another origin": (
         cif_text(
@@ -72,6 +112,18 @@ READ = {
             cell=(4, 4, 9, 90, 90, 120),
         ),
         3,
+    ),
+    "unknown angles that a cubic group fixes": (
+        cif_text(symbol="F m -3 m", cell=(5.64, 5.64, 5.64, "?", "?", "?")),
+        8,
+    ),
+    "unknown angles that a monoclinic group fixes": (
+        cif_text(
+            "Na1 Na .1 .2 .3",
+            symbol="P 1 21/c 1",
+            cell=(5, 6, 7, "?", 100, "?"),
+        ),
+        4,
     ),
     "no gamma in a hexagonal cell": (
         cif_text(
@@ -117,12 +169,52 @@ REFUSED = {
     ),
     "Z": (cif_text(symbol="P m -3 m", formula="Cl Na", z=4), "states Z = 4"),
     "density": (cif_text(symbol="P m -3 m", density=2.16), "0.25 times the 2.16 g/cm3"),
+    "density of twice the atoms beside a formula of half of them": (
+        cif_text(*HALF, operations=ONE, formula="Na2 Cl2", z=2, density=2.164),
+        "0.5 times the 2.164 g/cm3",
+    ),
     "magnetic group without operations": (
         cif_text(**{"space_group_magn.name_BNS": "Pn'ma'"}),
         "magnetic space group",
     ),
     "no angles and no group": (
         cif_text().replace("_cell_angle", "_x"),
+        "all angles of the cell",
+    ),
+    "unknown symbol beside a number": (
+        cif_text(symbol="Fm3barm", number=225),
+        "nothing confirms number '225'",
+    ),
+    "change of axes beside a number": (
+        cif_text(symbol="P m -3 m (2*a,2*b,2*c)", number=221, formula="Na Cl"),
+        "has other axes",
+    ),
+    "name that is not read": (
+        cif_text(symbol="P 1", space_group_name_Schoenflies="O_h^5"),
+        "_space_group_name_schoenflies 'O_h^5' only",
+    ),
+    "too many operations": (
+        cif_text(operations=[f"x+{i}/500,y,z" for i in range(500)]),
+        "500 different symmetry operations",
+    ),
+    "unknown angle of a triclinic group": (
+        cif_text(symbol="P -1", cell=(5, 6, 7, 90, "?", 90)),
+        "all angles of the cell",
+    ),
+    "unknown angle of a monoclinic group": (
+        cif_text(
+            symbol="P 1 21/c 1",
+            operations=listed("P 1 21/c 1"),
+            cell=(5, 6, 7, 90, "?", 90),
+        ),
+        "all angles of the cell",
+    ),
+    "unknown angle and one operation": (
+        cif_text(operations=ONE, cell=(5, 6, 7, "?", 90, 90)),
+        "all angles of the cell",
+    ),
+    "unknown angle of a number of three axes": (
+        cif_text(number=14, cell=(5, 6, 7, 90, "?", 90)),
         "all angles of the cell",
     ),
     "value given twice": (
