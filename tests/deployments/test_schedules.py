@@ -144,7 +144,8 @@ def test_served_schedule_fires_and_leaves_no_process(tiny_config, tmp_path):
     first, *_ = scheduled_runs(tiny_config)
     for log in (log_of(first), all_of(logs)):
         assert "ingest: synthetic: unchanged, 120 records (skipped); candidates: 55" in log
-        assert "screen: 55 candidates = " in log
+    # the last lines may not have reached the server when it is stopped
+    assert "screen: 55 candidates = " in all_of(logs)
 
 
 @pytest.mark.usefixtures("prefect_api", "_interruptible")

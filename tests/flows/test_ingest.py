@@ -6,6 +6,7 @@ import pytest
 
 from crystalgnn_core.config import PipelineConfig
 from crystalgnn_core.errors import SourceError
+from crystalgnn_core.parallel import close_pool
 from crystalgnn_core.records.table.store import RecordStore
 from crystalgnn_core.sources.textbook.source import textbook_structure
 from tasks.records import list_source
@@ -113,6 +114,7 @@ def test_the_key_of_a_service_is_in_no_row_of_the_server_and_no_file(tmp_path, m
 
     monkeypatch.setenv("MP_API_KEY", KEY)
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    close_pool()  # the workers of other tests do not know the key
     with running_service() as service:
         fill(service, 5)
         settings = source(service).model_dump(mode="json")
