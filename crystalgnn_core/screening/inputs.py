@@ -64,6 +64,8 @@ class StructureText:
 def read_inputs(structures: Any) -> Iterator[RawRecord]:  # noqa: ANN401  see predict
     """Yield one raw record per input structure; a file may hold several."""
     named: Iterator[tuple[str | None, Any]]
+    if isinstance(structures, list | tuple) and len(structures) == 1:
+        [structures] = structures  # what keeps the only path from being read is an error
     if isinstance(structures, pd.DataFrame):
         yield from _from_frame(structures)
         return
