@@ -148,6 +148,7 @@ def test_served_schedule_fires_and_leaves_no_process(tiny_config, tmp_path):
     assert "screen: 55 candidates = " in all_of(logs)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("prefect_api", "_interruptible")
 def test_folders_named_like_our_packages_in_the_working_directory_do_no_harm(
     own_store, tmp_path

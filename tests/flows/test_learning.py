@@ -133,7 +133,7 @@ def test_a_model_below_its_floor_is_not_promoted_and_every_place_says_so(tiny_co
     screening = config.screening.model_copy(update={"models": ("champion",)})
     waiting = config.model_copy(update={"screening": screening})
     done = pipeline(waiting)
-    assert (done.screened, retrain(waiting).screened) == (None, None)
+    assert done.screened is None
     assert done.stages[-1].note == (
         "no champion yet (champions: none); nothing is screened (skipped)"
     )
