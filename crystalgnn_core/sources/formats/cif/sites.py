@@ -10,6 +10,7 @@ import numpy as np
 
 from crystalgnn_core.errors import RecordError
 from crystalgnn_core.sources.formats.cif.names import element_of, is_group_with_hydrogen
+from crystalgnn_core.sources.formats.cif.symmetry import ideal
 from crystalgnn_core.sources.formats.parsing import unreadable
 
 if TYPE_CHECKING:
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 _FRACTIONS = tuple(f"_atom_site_fract_{axis}" for axis in "xyz")
 _CARTESIAN = tuple(f"_atom_site_cartn_{axis}" for axis in "xyz")
 _BRACKET = re.compile(r"\([^()]*\)?$")
-_THIRDS, _THIRD_TOLERANCE = (1 / 3, 2 / 3), 1e-4  # 0.3333 is read as 1/3, as by pymatgen
 _RIGHT_ANGLE = 1e-6
 _BOUND_TO_HYDROGEN = frozenset({"B", "C", "N", "O", "S"})  # in groups of one name
 
@@ -146,7 +146,7 @@ def _places(
         for label, *words in zip(labels, *columns, strict=True)
     ]
     if names == _FRACTIONS:
-        return [tuple(_ideal(value) for value in row) for row in rows]
+        return [tuple(ideal(value) for value in row) for row in rows]
     gram = lattice @ lattice.T
     if np.abs(gram - np.diag(np.diag(gram))).max() > _RIGHT_ANGLE * gram.max():
         raise unreadable(
@@ -154,13 +154,6 @@ def _places(
             "axes may lie in several ways; give fractional coordinates"
         )
     return [tuple(np.array(row) / np.sqrt(np.diag(gram))) for row in rows]
-
-
-def _ideal(value: float) -> float:
-    for third in _THIRDS:
-        if abs(value / third - 1.0) <= _THIRD_TOLERANCE:
-            return third
-    return value
 
 
 def _shares(items: Items, labels: Sequence[str], *, is_checked: bool) -> list[float]:

@@ -180,7 +180,7 @@ def _expand(
     n_atoms = 0
     for index in np.argsort(ranks, kind="mergesort"):
         for axis in range(3):
-            site[axis] = _ideal(fractions[axis * len(ranks) + index])
+            site[axis] = ideal(fractions[axis * len(ranks) + index])
         first = n_atoms
         for operation in range(len(rotations)):
             image = places[n_atoms]
@@ -211,7 +211,8 @@ def _is_new(places: NDArray[np.float64], first: int, last: int) -> int:
 
 
 @compiled
-def _ideal(value: float) -> float:
+def ideal(value: float) -> float:
+    """Return a third for its decimals, such as 0.3333, and any other number as it is."""
     for third in (1 / 3, 2 / 3):
         if abs(value / third - 1.0) <= _IDEAL_TOLERANCE:
             return third
