@@ -19,7 +19,7 @@ from crystalgnn_core.remote.downloads import (
 from crystalgnn_core.remote.figshare import article_files
 from tests.core.web import running_site, send
 
-QUICK = RetryPolicy(connect_seconds=2, read_seconds=0.3, n_tries=2, first_pause=0.01)
+QUICK = RetryPolicy(connect_seconds=2, read_seconds=10, n_tries=2, first_pause=0.01)
 
 
 @pytest.fixture
@@ -109,7 +109,7 @@ def test_a_list_of_files_without_end_is_left(site):
     )
     with pytest.raises(DownloadError, match="the list of files goes on"):
         article_files(17, api=site.url, policy=QUICK)
-    assert len(site.asked) == 100
+    assert len({path for path, _ in site.asked}) == 100
 
 
 @pytest.mark.parametrize(
