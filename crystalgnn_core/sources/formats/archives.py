@@ -105,13 +105,16 @@ def read_rest(stream: IO[bytes], head: bytes = b"") -> bytes:
     Raises:
         DamagedFileError: That is more than a text may have that is held in memory.
     """
-    content = head + stream.read(LARGEST_TEXT + 1 - len(head))
-    if len(content) > LARGEST_TEXT:
-        raise DamagedFileError(
-            f"the file holds more than {LARGEST_TEXT // 2**20} MiB of text; split it, or "
-            "store its structures in a Parquet table"
-        )
-    return content
+    blocks, n_bytes = [head], len(head)
+    while block := stream.read(_BLOCK):  # all at once would reserve the most there may be
+        blocks.append(block)
+        n_bytes += len(block)
+        if n_bytes > LARGEST_TEXT:
+            raise DamagedFileError(
+                f"the file holds more than {LARGEST_TEXT // 2**20} MiB of text; split it, "
+                "or store its structures in a Parquet table"
+            )
+    return b"".join(blocks)
 
 
 @contextmanager

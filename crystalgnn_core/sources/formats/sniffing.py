@@ -34,6 +34,7 @@ _BINARY = (
     (b"version https://git-lfs", "", "a Git LFS pointer; fetch it with git lfs pull"),
     *((bytes([128, n]), "", "a pickle, which is never opened") for n in range(2, 6)),
 )
+_BINARY_STARTS = tuple(start for start, *_ in _BINARY)
 EMPTY = "empty, or begins with nothing but blanks"
 _TAR = (257, b"ustar")
 _BOMS = (
@@ -93,9 +94,9 @@ class Look(NamedTuple):
 
 def look_at(head: bytes) -> Look:
     """Look at the first bytes of a file, unpacked."""
-    for start, name, what in _BINARY:
-        if head.startswith(start):
-            return Look((name,) if name else (), what)
+    if head.startswith(_BINARY_STARTS):
+        name, what = next(rest for start, *rest in _BINARY if head.startswith(start))
+        return Look((name,) if name else (), what)
     if head[_TAR[0] :].startswith(_TAR[1]):
         return Look((), "a tar archive; unpack it")
     if encoding_of(head) is None and is_binary(head):
