@@ -141,7 +141,7 @@ class ScreeningConfig(FrozenModel):
       formation energy, lies outside the range of the training labels;
     * `close_atoms`, `dense_cell`, `sparse_cell`: a distance or the volume is unusual for
       the elements, though it may be real;
-    * `impossible_charge`: more fluorine or oxygen than the other atoms can bind.
+    * `impossible_charge`: far more fluorine or oxygen than the other atoms can bind.
 
     Attributes:
         name: Name of this recurring screen; a re-screen is compared with the last of it.

@@ -40,6 +40,8 @@ _MAX_ATOMS = 500  # beyond, a search for neighbours is faster than all pairs
 _MAX_COORDINATE = 1e6  # beyond, subtraction may lose what makes an overlap
 _SPHERE = 4.0 / 3.0 * math.pi
 _O, _F = 8, 9
+# F- to the charges for it; computed fluorides, such as Rb2NdF6 and KNiF6, have up to 1.4
+UNUSUAL_FLUORINE = 1.5
 
 # what is found; whether atoms of an undecided one overlap needs a search for neighbours
 _INTACT, UNDECIDED, UNKNOWN_ELEMENT, NOT_FINITE, LONG, DENSE, DILUTE, OVERLAP, LOOSE = (
@@ -60,8 +62,8 @@ FLAGS = {
         "a slab, molecule or framework, atoms are missing or the units are wrong"
     ),
     "impossible_charge": (
-        "the cell has more fluorine or oxygen than its other atoms bind at their highest "
-        "oxidation states; check whether atoms are missing"
+        f"the cell has {UNUSUAL_FLUORINE} times the fluorine, or more oxygen, than its other "
+        "atoms bind at their highest oxidation states; check whether atoms are missing"
     ),
 }
 
@@ -204,7 +206,7 @@ def _flag_all(crystals: FlatCrystals, table: Radii, masks: NDArray[np.int64]) ->
 
 @compiled
 def _lacks_charge(numbers: NDArray[np.int16], charge: NDArray[np.float64]) -> bool:
-    """Return whether F- or ozonide (O3-), the oxygen that takes least, is left over."""
+    """Return whether much F-, or ozonide (O3-), the oxygen that takes least, is left."""
     for_fluorine, for_oxygen, n_fluorine, n_oxygen = 0.0, 0.0, 0, 0
     for number in numbers:
         n_fluorine += number == _F
@@ -212,7 +214,8 @@ def _lacks_charge(numbers: NDArray[np.int16], charge: NDArray[np.float64]) -> bo
         for_fluorine += charge[number] * (number != _F)
         for_oxygen += charge[number] * (number not in (_O, _F))
     is_compound = n_fluorine < len(numbers) and n_fluorine + n_oxygen < len(numbers)
-    return is_compound and (for_fluorine < n_fluorine or for_oxygen < n_oxygen / 3)
+    has_much_fluorine = n_fluorine > 0 and UNUSUAL_FLUORINE * for_fluorine <= n_fluorine
+    return is_compound and (has_much_fluorine or for_oxygen < n_oxygen / 3)
 
 
 @compiled

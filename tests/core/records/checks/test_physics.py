@@ -257,6 +257,8 @@ def test_large_cells_are_judged_by_the_same_limits():
     [
         ("Na", 1, "F", 1, ()),
         ("Na", 1, "F", 2, ("impossible_charge",)),
+        ("Ca", 2, "F", 5, ()),  # as far from balance as computed fluorides are
+        ("Ca", 2, "F", 6, ("impossible_charge",)),
         ("Au", 1, "F", 5, ()),
         ("Xe", 1, "F", 2, ()),
         ("Os", 1, "O", 4, ()),
