@@ -12,7 +12,7 @@ from crystalgnn_core.sources.energies.totals import calculation_of
 from crystalgnn_core.sources.formats import JSON_ROWS, VASP_RUN
 from crystalgnn_core.sources.formats.folders import find_files, matches
 from crystalgnn_core.sources.formats.json_rows import JsonFile, open_json_rows
-from crystalgnn_core.sources.formats.vasprun import is_of_one_element, read_vasp_run
+from crystalgnn_core.sources.formats.vasprun import may_be_of_one_element, read_vasp_run
 from crystalgnn_core.sources.ingest.origins import readers_digest
 from crystalgnn_core.storage.digests import read_note, sha256_of_files, write_note
 from crystalgnn_core.storage.paths import local_path
@@ -32,9 +32,10 @@ _SLICE = 1000  # entries that are read at a time
 def reference_energies(config: FormationEnergy, folder: Path) -> dict[str, float]:
     """Return the energy of each element in eV/atom, corrected as the others are.
 
-    Of calculations, the lowest of each element counts; those that did not converge or have
-    other settings are left out with a line in the log, as are compounds. What comes of them
-    is noted in a folder, so that files which are as they were are not read again.
+    Of calculations, the lowest of each element counts; compounds are left out, and those
+    that are damaged, did not converge or have other settings, with a line in the log. What
+    comes of them is noted in a folder, so that files that are as they were are not read
+    again.
 
     Raises:
         SourceError: The path is missing, or holds no calculation of an element.
@@ -95,7 +96,7 @@ def _calculations(file: Path) -> Iterator[tuple[str, Calculation]]:
     try:
         if matches(file.name, JSON_ROWS.patterns):
             yield from _entries(file)
-        elif is_of_one_element(file):
+        elif may_be_of_one_element(file):
             yield str(file), read_vasp_run(file).calculation
     except (RecordError, SourceError, OSError) as error:
         logger.warning("reference %s: left out, %s", file, error)

@@ -85,15 +85,18 @@ def read_final_structure(path: Path) -> Crystal:
         return crystal_from_structure(_open(path, with_bands=False).final_structure)
 
 
-def is_of_one_element(path: Path) -> bool:
-    """Return whether the first lines of a run list one kind of atom; damaged is not."""
+def may_be_of_one_element(path: Path) -> bool:
+    """Return whether the first lines of a run list no two kinds of atoms.
+
+    Those of a damaged file list none, and its reader is to say why.
+    """
     try:
         with opened(path) as stream:
             head = stream.read(_HEAD)
     except SourceError:
-        return False
+        return True
     found = _N_TYPES.search(head)
-    return found is not None and int(found.group(1)) == 1
+    return found is None or int(found.group(1)) == 1
 
 
 def _open(path: Path, *, with_bands: bool) -> Vasprun:

@@ -112,6 +112,14 @@ def test_a_list_of_files_without_end_is_left(site):
     assert len({path for path, _ in site.asked}) == 100
 
 
+def test_a_full_page_may_be_the_last(site):
+    pages = iter([[listed(number) for number in range(100)], []])
+    site.answers["/articles/17/files"] = lambda request: send(
+        request, 200, json.dumps(next(pages)).encode()
+    )
+    assert len(article_files(17, api=site.url, policy=QUICK)) == 100
+
+
 @pytest.mark.parametrize(
     ("name", "own"),
     [("../../x.zip", "x.zip"), ("/etc/passwd", "passwd"), ("a\\b", "b"), ("..", "7")],

@@ -162,6 +162,7 @@ NOTATIONS = {
     .replace("Na", "Na 9 9 9")
     .replace("Cl", "Cl 8 8 8"),
     "a remark with a lattice": SALT.replace("Prop", 'note="was lattice=4 pbc=F" Prop'),
+    "one energy, given twice": SALT.replace(" Prop", " energy=-1.5 energy=-1.5 Prop"),
     "full shares": SALT.replace("R:3\n", "R:3:occupancy:R:1\n")
     .replace("0 0 0\n", "0 0 0 1\n")
     .replace("2.5 3\n", "2.5 3 1.0\n"),
@@ -192,6 +193,7 @@ REFUSED = {
         "3x3 matrix",
     ),
     "two lattices": (SALT.replace(" Prop", ' lattice="7 0 0 0 7 0 0 0 7" Prop'), "twice"),
+    "two energies": (SALT.replace(" Prop", " energy=-1.5 energy=-2.5 Prop"), "twice"),
     "two columns of places": (
         SALT.replace("R:3\n", "R:3:pos:R:3\n").replace("0 0 0\n", "0 0 0 1 1 1\n"),
         "not a readable frame",

@@ -14,6 +14,7 @@ from pymatgen.core.structure import Structure
 from pymatgen.entries.computed_entries import ComputedStructureEntry
 
 from crystalgnn_core.screening.inputs import StructureText, read_inputs
+from crystalgnn_core.sources.formats import json_layout
 from crystalgnn_core.sources.formats.columns import ID_COLUMNS
 from crystalgnn_core.sources.formats.json_rows import open_json_rows
 from crystalgnn_core.sources.formats.structure_input import read_structures
@@ -160,6 +161,14 @@ def test_each_form_gives_its_rows_ids_and_values_in_parts_that_add_up(tmp_path, 
     assert [len(part) for part in parts] == [1] * len(ids)
     found = [(given.material_id, gaps_of([given])) for [given] in parts]
     assert found == [(given.material_id, gaps_of([given])) for given in inputs]
+
+
+@pytest.mark.parametrize("name", sorted(FORMS.keys() - {"one document"}))
+def test_a_form_too_long_to_be_looked_at_whole_gives_the_same(tmp_path, monkeypatch, name):
+    value, ids = FORMS[name]
+    text = json.dumps(value)
+    monkeypatch.setattr(json_layout, "_LONGEST", int(0.8 * len(text)))
+    check(list(open_rows(put(tmp_path / "rows.json", text)).inputs()), ids)
 
 
 @pytest.mark.parametrize("name", FORMS)
