@@ -62,8 +62,8 @@ FLAGS = {
         "a slab, molecule or framework, atoms are missing or the units are wrong"
     ),
     "impossible_charge": (
-        f"the cell has {UNUSUAL_FLUORINE} times the fluorine, or more oxygen, than its other "
-        "atoms bind at their highest oxidation states; check whether atoms are missing"
+        "the cell has more oxygen than its other atoms bind at their highest oxidation "
+        f"states, or {UNUSUAL_FLUORINE} times the fluorine; check whether atoms are missing"
     ),
 }
 
