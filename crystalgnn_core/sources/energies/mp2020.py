@@ -7,6 +7,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from crystalgnn_core.errors import RecordError
+from crystalgnn_core.records.checks.structure import checked_structures
 from crystalgnn_core.records.crystal import structure_from_crystal
 from crystalgnn_core.sources.formats.parsing import parsing
 
@@ -29,11 +30,15 @@ def mp2020_correction(calculation: Calculation) -> float:
     k-points must be no fewer than its own, and nothing else may change energies.
 
     Raises:
-        RecordError: `incompatible_settings`, the settings are others.
+        RecordError: `incompatible_settings`, the settings are others; or a reason of
+            `checked_structures`.
     """
     from pymatgen.entries.compatibility import CompatibilityError
     from pymatgen.entries.computed_entries import ComputedStructureEntry
 
+    [checked] = checked_structures([calculation.crystal])
+    if isinstance(checked, RecordError):
+        raise checked  # a coordinate that is no number would end the process in spglib
     _check_potentials(calculation)
     _check_inputs(calculation)
     structure = structure_from_crystal(calculation.crystal)
