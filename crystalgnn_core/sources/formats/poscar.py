@@ -24,7 +24,9 @@ if TYPE_CHECKING:
     from crystalgnn_core.sources.formats.structure_input import Content
 
 _BLANKS = re.compile(r"\n(?:[ \t]*+\n){2,}+")
-_FRAME = re.compile(r"\s*(?:direct|cartesian)\s+configuration\s*=", re.IGNORECASE)
+_FRAME = re.compile(
+    r"\s*(?:(?:direct|cartesian)\s+configuration|konfig)\s*=", re.IGNORECASE
+)
 _FLAG = re.compile(r"\.?(?:[TF]|TRUE|FALSE)\.?", re.IGNORECASE)
 _LABEL = re.compile(r"([A-Z][a-z]?)(?:\d+[+-]?|[+-])?")  # Na, Na1, Na+, O2-
 
@@ -119,7 +121,8 @@ def _mode_of(lines: Sequence[str], at: int) -> tuple[bool, int]:
             f"the line behind the atom counts of the POSCAR is {quoted(line)}, expected "
             "Direct or Cartesian"
         )
-    return line[0] in "cCkK", place + 1
+    is_old_frame = line.lower().startswith("konfig")  # of VASP 4, in fractions
+    return line[0] in "cCkK" and not is_old_frame, place + 1
 
 
 def _label_of(numbers: Sequence[float], words: Sequence[str]) -> str | None:

@@ -61,15 +61,18 @@ class Contents(NamedTuple):
         return {NUMBER_OF_SYMBOL[symbol]: round(n) for symbol, n in self.amounts.items()}
 
 
-def read_contents(items: Items) -> Contents:
-    """Read formula, Z and density."""
+def read_contents(items: Items) -> list[Contents]:
+    """Read formula, Z and density; of a formula in capitals both readings, C O and Co."""
     formula = items.value(_FORMULA) or ""
-    return Contents(
-        formula,
-        read_formula(formula.replace(",", " ")),
-        items.value(_UNITS) or "",
-        items.value(_DENSITY) or "",
-    )
+    words = formula.replace(",", " ")
+    readings = [read_formula(words)]
+    if words.isupper():
+        readings.append(read_formula(words.title()))
+    return [
+        Contents(formula, amounts, items.value(_UNITS) or "", items.value(_DENSITY) or "")
+        for number, amounts in enumerate(readings)
+        if number == 0 or (amounts and amounts != readings[0])
+    ]
 
 
 def check_contents(crystal: Crystal, contents: Contents) -> bool:

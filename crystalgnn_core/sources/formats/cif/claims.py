@@ -1,11 +1,10 @@
-"""What a CIF states of its symmetry: names of a space group, and operations."""
+"""What a CIF states of its symmetry by name: symbols, numbers, and hints at a group."""
 
 from __future__ import annotations
 
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
-import numpy as np
 from gemmi import cif
 
 from crystalgnn_core.sources.formats.cif.groups import is_group, keys_of
@@ -16,12 +15,7 @@ from crystalgnn_core.sources.formats.cif.symbols import (
     settings_of_name,
     settings_of_number,
 )
-from crystalgnn_core.sources.formats.cif.symmetry import (
-    Operations,
-    operations_of,
-    read_operation,
-    read_operations,
-)
+from crystalgnn_core.sources.formats.cif.symmetry import read_operations
 from crystalgnn_core.sources.formats.parsing import unreadable
 
 if TYPE_CHECKING:
@@ -35,23 +29,30 @@ _SYMBOLS = (
     "_space_group_name_h-m",
     "_space_group_name_h-m_full",
     "_symmetry_space_group_name_h_m",
+    "_symmetry_space_group_name",
+    "_symmetry_space_group",
+    "_space_group_name",
+    "_space_group",
 )
 _HALLS = ("_symmetry_space_group_name_hall", "_space_group_name_hall")
-_NUMBERS = ("_symmetry_int_tables_number", "_space_group_it_number")
+_NUMBERS = (
+    "_symmetry_int_tables_number",
+    "_space_group_it_number",
+    "_symmetry_group_it_number",
+    "_symmetry_it_number",
+    "_space_group_it_num",
+    "_space_group_number",
+    "_symmetry_space_group_number",
+)
 COMMON_NAMES = (_SYMBOLS[0], _NUMBERS[0])  # of most programs
 # of the group on standard axes, whichever the cell has
 _REFERENCES = ("_space_group_name_h-m_ref",)
 NAMES = (*_SYMBOLS, *_HALLS, *_REFERENCES, *_NUMBERS)
 _ANY_NAME = ("_space_group_name_", "_symmetry_space_group_name_")
 _NO_SYMMETRY = frozenset({"c1", "c1^1", "c_1^1", "c1.1"})  # as Schoenflies wrote it
+_OF_SYSTEM = ("_symmetry_cell_setting", "_space_group_crystal_system")
+_MULTIPLICITY = "_atom_site_symmetry_multiplicity"
 _COORDINATE_SYSTEM = "_space_group_it_coordinate_system_code"
-_OPERATIONS = ("_symmetry_equiv_pos_as_xyz", "_space_group_symop_operation_xyz")
-_MAGNETIC = "_space_group_symop_magn_operation_xyz"
-_MAGNETIC_GROUP = "_space_group_magn_n"  # names and numbers, of BNS or OG
-_CENTRING = "_space_group_symop_magn_centering_xyz"
-_MAX_OPERATIONS = 1_000
-_MAX_DISTINCT = 400  # of a cubic group 192, of a doubled cell of it 384
-_PARTS = 10_000  # of a cell vector, by which translations differ
 
 
 def _settings_of_digits(text: str) -> list[Setting] | None:
@@ -131,6 +132,18 @@ def refuse_other_names(items: Items, claims: list[Claim]) -> None:
             )
 
 
+def hint_of_symmetry(items: Items) -> str:
+    """Return what says that there is symmetry where no group is named, empty for none."""
+    system = items.values(_OF_SYSTEM)
+    for name, text in system.items():
+        if text.strip().lower() not in {"triclinic", "anorthic", "unknown", "none"}:
+            return f"{name} is {text[:40]!r}"
+    for word in items.column(_MULTIPLICITY):
+        if word not in {"?", ".", "0", "1"}:
+            return f"{_MULTIPLICITY} is {word[:40]!r}"
+    return ""
+
+
 def doubted_symbol(claims: Sequence[Claim]) -> Claim | None:
     """Return a symbol that is not known where no other symbol is.
 
@@ -176,88 +189,3 @@ def _settings_of(name: str, value: str | None) -> list[Setting] | None:
         return []
     look_up = next(look_up for _, names, look_up in _KINDS if name.lower() in names)
     return look_up(cif.as_string(value))
-
-
-def listed_operations(items: Items) -> Operations | None:
-    """Read the operations that a CIF lists, of a magnetic one without time reversal.
-
-    Returns:
-        The operations, the identity among them; None if none are listed.
-
-    Raises:
-        RecordError: One cannot be read, or two lists differ.
-    """
-    if _MAGNETIC in items.names:
-        operations = _read_list(items.column(_MAGNETIC), is_magnetic=True)
-        centring = _read_list(items.column(_CENTRING) or ["x,y,z,+1"], is_magnetic=True)
-        return None if operations is None else _product(operations, centring)
-    lists = [_read_list(items.column(name)) for name in _OPERATIONS]
-    found = [operations for operations in lists if operations is not None]
-    if len(found) > 1 and keys_of(found[0]) != keys_of(found[1]):
-        raise unreadable(
-            f"{_OPERATIONS[0]} and {_OPERATIONS[1]} list different operations; keep one"
-        )
-    if not found and any(name.startswith(_MAGNETIC_GROUP) for name in items.names):
-        raise unreadable(
-            "the CIF names a magnetic space group, but lists no symmetry operations; list "
-            f"them in {_MAGNETIC}"
-        )
-    return found[0] if found else None
-
-
-def _read_list(texts: list[str], *, is_magnetic: bool = False) -> Operations | None:
-    if not texts or all(text in {"", "?", "."} for text in texts):
-        return None
-    if len(texts) > _MAX_OPERATIONS:
-        raise unreadable(
-            f"the CIF lists {len(texts)} symmetry operations, expected at most "
-            f"{_MAX_OPERATIONS}"
-        )
-    rows = []
-    for text in texts:
-        words = text.rpartition(",")[0] if is_magnetic and text.count(",") == 3 else text
-        operation = read_operation(words.strip("()[]"))
-        if operation is None or abs(abs(np.linalg.det(operation[:, :3])) - 1.0) > 1e-6:
-            raise unreadable(
-                f"{text[:60]!r} is no symmetry operation; expected one such as -x,y+1/2,z"
-            )
-        rows.append(operation)
-    operations = operations_of(rows)
-    is_identity = (operations.rotations == np.eye(3)).all(axis=(1, 2)) & (
-        np.abs(operations.translations - np.rint(operations.translations)).max(axis=1)
-        < 1e-6
-    )
-    if not is_identity.any():
-        operations = operations_of([np.eye(3, 4), *rows])
-    return _distinct(operations)
-
-
-def _distinct(operations: Operations) -> Operations:
-    """Keep the first of operations that are equal up to whole cells.
-
-    Raises:
-        RecordError: So many are left that no cell of a crystal has them.
-    """
-    parts = np.rint(operations.translations * _PARTS) % _PARTS
-    rows = np.hstack([operations.rotations.reshape(-1, 9), parts])
-    kept = np.sort(np.unique(rows, axis=0, return_index=True)[1])
-    if len(kept) > _MAX_DISTINCT:
-        raise unreadable(
-            f"the CIF lists {len(kept)} different symmetry operations, expected at most "
-            f"{_MAX_DISTINCT}; give a smaller cell"
-        )
-    return Operations(operations.rotations[kept], operations.translations[kept])
-
-
-def _product(operations: Operations, centring: Operations | None) -> Operations:
-    """Combine operations with the translations of a centred cell."""
-    if centring is None:
-        return operations
-    n_shifts = len(centring.translations)
-    shifted = operations.translations[:, None] + centring.translations
-    return _distinct(
-        Operations(
-            np.repeat(operations.rotations, n_shifts, axis=0),
-            (shifted - np.floor(shifted)).reshape(-1, 3),
-        )
-    )

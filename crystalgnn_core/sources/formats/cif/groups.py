@@ -29,6 +29,7 @@ _UNRELATED_METRICS = (
 )
 _SYMMETRY_PRECISION = 0.05  # angstrom
 _PARTS = 120  # translations are multiples of 1/120 of a cell vector
+_DIGITS = 7  # entries of rotations go from -3 to 3
 _MAX_COMPARED = 400  # operations of which all products are formed
 
 
@@ -166,6 +167,6 @@ def _numbers_by_keys() -> dict[frozenset[int], int]:
 def _encode(
     rotations: NDArray[np.float64], parts: NDArray[np.float64]
 ) -> NDArray[np.int64]:
-    digits = np.rint(rotations).reshape(len(rotations), 9).astype(np.int64) + 1
-    code = digits @ (3 ** np.arange(9))
+    digits = np.rint(rotations).reshape(len(rotations), 9).astype(np.int64) % _DIGITS
+    code = digits @ (_DIGITS ** np.arange(9))
     return (code * _PARTS**3) + parts.astype(np.int64) % _PARTS @ (_PARTS ** np.arange(3))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from collections import defaultdict
-from itertools import chain
+from itertools import chain, takewhile
 from typing import TYPE_CHECKING, cast
 
 from gemmi import cif
@@ -25,6 +25,8 @@ _FOREIGN = re.compile(r"[^\t\n -~]")
 _WORD, _PLAIN = re.compile(r"\s*(\S)"), re.compile(r"\S+")
 _ENDS = {quote: re.compile(rf"{quote}(?!\S)") for quote in "'\""}
 _UNKNOWN = frozenset({"", "?", "."})
+_OF_WORDS = re.compile(r"_(?:symmetry|space_group|chemical_formula)[_.]", re.IGNORECASE)
+_LONG_TEXT = re.compile(r"(?<!\S)(?:\"{3}|'{3})")
 
 
 class Items:
@@ -63,16 +65,28 @@ class Items:
         """Return what one entry states, None if it is unknown."""
         return self.values([name]).get(name)
 
-    def column(self, name: str) -> list[str]:
+    def column(self, name: str, beside: str = "") -> list[str]:
         """List the values of an entry that may stand in a loop; empty if it is not there.
 
+        Args:
+            name: The entry.
+            beside: Another one; of several loops the one that holds it, too, is meant.
+
         Raises:
-            RecordError: There are more than a crystal can have, or the loop is cut off.
+            RecordError: There are more than a crystal can have, the loop is cut off, or
+                several may be meant.
         """
-        for names, rows in self._loops:
-            if name in names:
-                return _column(rows, names.index(name), len(names))
+        found = [loop for loop in self._loops if name in loop[0]]
+        found = [loop for loop in found if beside in loop[0]] or found
+        if len(found) > 1:
+            raise unreadable(f"{name} stands in {len(found)} loops; list all in one")
+        for names, rows in found:
+            return _column(rows, names.index(name), len(names))
         return list(self._pairs.get(name, ()))
+
+    def has(self, name: str) -> bool:
+        """Return whether anything is known of an entry."""
+        return not _UNKNOWN.issuperset(self.column(name))
 
     def loop_of(self, name: str) -> frozenset[str] | None:
         """Return the names of the loop that an entry stands in, None outside of loops."""
@@ -94,6 +108,7 @@ def read_items(block: str) -> Items:
             f"{MAX_BYTES // 2**20}; remove the measured data from it"
         )
     block = _FOREIGN.sub("?", _CONTROLS.sub(" ", block.translate(_DASHES)))
+    block = without_long_texts(block)
     try:
         document = cif.read_string(block, 0)
     except (RuntimeError, ValueError):
@@ -107,6 +122,20 @@ def read_items(block: str) -> Items:
         elif entry.loop:
             loops.append((entry.loop.tags, entry.loop))
     return Items(pairs, loops)
+
+
+def without_long_texts(text: str) -> str:
+    """Blank the texts in three quotes, of CIF 2, in which nothing begins."""
+    pieces, at = [], 0
+    while start := _LONG_TEXT.search(text, at):
+        end = text.find(start[0], start.end())
+        if end < 0:
+            break
+        content = text[start.end() : end]
+        is_word = "\n" not in content and "'" not in content
+        pieces += [text[at : start.start()], f"'{content}'" if is_word else "?"]
+        at = end + len(start[0])
+    return "".join([*pieces, text[at:]])
 
 
 def _usual(name: str) -> str:
@@ -177,7 +206,19 @@ def _words(block: str) -> Iterator[tuple[str, bool]]:
         elif field is not None:
             field.append(line)
             continue
-        yield from _words_of(line)
+        yield from _with_value_whole(list(_words_of(line)))
+
+
+def _with_value_whole(words: list[tuple[str, bool]]) -> list[tuple[str, bool]]:
+    """Join the words behind the name of a group or formula, such as `P 21 21 21`."""
+    if not (len(words) > 1 and _OF_WORDS.match(words[0][0])) or words[1][1]:
+        return words
+    rest = [word for word, _ in takewhile(lambda each: each[0][:1] != "_", words[1:])]
+    if not rest:
+        return words
+    text = " ".join(rest)
+    value = text[1:].removesuffix(text[0]) if text[0] in _ENDS else text
+    return [words[0], (value, True), *words[1 + len(rest) :]]
 
 
 def _words_of(line: str) -> Iterator[tuple[str, bool]]:

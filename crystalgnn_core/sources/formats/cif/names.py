@@ -20,7 +20,15 @@ _GROUP = re.compile(
     r"|[BCNOS]\d+H\d|NH[1-4]?|N\(H|ND[1-4]|CH[1-4]|CN|NO[23]|CO[23]|SO[34]|PO[34]|ClO[34]|HO)"
     r"(?![a-z])"
 )
+# names of sites that are called so, behind the brackets and signs that are left out
+_CALLED_SO = re.compile(
+    r"(?:[HD]2O|H3O|HO[HD]?|DO[HD]|wat|aq|amm"
+    r"|[BCNOS]\d*(?:[HD]\d*|O[HD]|[HD]2O|wat|aq|hyd|amm)|O\d*W)[A-Z]?\d*",
+    re.IGNORECASE,
+)
+_SIGNS = re.compile(r"[()\[\]_*'\-\s]+")
 _WITHOUT_HYDROGEN = re.compile(r"(?:CN|NO[23]|CO[23]|SO[34]|PO[34]|ClO[34])(?![a-z])")
+_OXYGEN_D = re.compile(r"O[Dd][a-zA-Z]?\d*")
 _MIXTURE = re.compile(r"\d*\.\d+\s*[A-Z]|.*[A-Za-z0-9]\s*[,/+&]\s*\d*\.?\d*[A-Z]")
 _MAX_LENGTH = 40
 _LAST_USUAL = 103  # heavier ones form no crystals; Nh is rather a group of N and H
@@ -36,13 +44,27 @@ _AMBIGUOUS = frozenset(
 @lru_cache(maxsize=10_000)
 def is_group_of_atoms(name: str) -> bool:
     """Return whether a name is that of water, a hydroxyl or another group of atoms."""
-    return _GROUP.match(name) is not None
+    return _GROUP.match(name) is not None or _is_called_after_hydrogen(name)
 
 
 @lru_cache(maxsize=10_000)
 def is_group_with_hydrogen(name: str) -> bool:
     """Return whether a name is that of water, a hydroxyl or an ammonium, not a nitrate."""
     return is_group_of_atoms(name) and not _WITHOUT_HYDROGEN.match(name)
+
+
+def is_oxygen_d(name: str, formula: Collection[str] | None) -> bool:
+    """Return whether a name is that of an oxygen of feldspars (OA, OB, OC, OD).
+
+    It may be a deuteroxyl, too; a formula without hydrogen decides.
+    """
+    is_dry = formula is not None and "O" in formula and "H" not in formula
+    return is_dry and _OXYGEN_D.fullmatch(name) is not None
+
+
+def _is_called_after_hydrogen(name: str) -> bool:
+    is_symbol = name[1:2].islower() and name[:2] in NUMBER_OF_SYMBOL  # Cd, Nd, Ho
+    return not is_symbol and _CALLED_SO.fullmatch(_SIGNS.sub("", name)) is not None
 
 
 def element_of(type_symbol: str, label: str, formula: Collection[str] | None) -> str:
@@ -65,7 +87,7 @@ def element_of(type_symbol: str, label: str, formula: Collection[str] | None) ->
             "disordered_site",
             f"site {label} is named {name!r}, several elements; order the structure first",
         )
-    if is_group_of_atoms(name):
+    if is_group_of_atoms(name) and not is_oxygen_d(name, formula):
         raise _unknown(label, name, "a group of atoms whose places are not all given")
     match = _NAME.fullmatch(name)
     letters = match[1] if match else ""

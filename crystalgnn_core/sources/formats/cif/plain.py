@@ -33,7 +33,11 @@ _GROUP, _SYMMETRY, _SYMOP, _CELL, _SITE, _FORMULA, _EXPERIMENT = _as_bytes(  # w
     *("space_group.", "symmetry.", "space_group_symop.", "cell.", "atom_site."),
     *("chemical_formula.", "exptl_crystal."),
 )
-_NEW_NAME, _OLD_NAME, _HALL, _DENSITY = _as_bytes("space_group_", "h_m", "hall", "density")
+_NEW_NAME, _OLD_NAME, _HALL, _DENSITY = _as_bytes("space_group", "h_m", "hall", "density")
+_OF_SYMMETRY = _as_bytes("symmetry_")[0]
+_USUAL_SYMBOL, _USUAL_NUMBER, _USUAL_LIST, _USUAL_SYSTEM = _as_bytes(
+    "space_group_name_h", "int_", "equiv_", "cell_"
+)
 _TAB, _NEWLINE, _SPACE, _TILDE, _SEMICOLON, _UNDERSCORE = (ord(sign) for sign in "\t\n ~;_")
 _A, _Z, _TO_LOWER = ord("A"), ord("Z"), 32
 _A_, _C_, _D_, _E_, _H_, _M_, _P_, _R_, _S_, _W_ = (ord(sign) for sign in "acdehmprsw")
@@ -117,10 +121,23 @@ def _is_rare(text: NDArray[np.uint8], at: int) -> bool:
     after = _lower(text, at + 1)
     if after == _S_:
         is_first = at == 0 or text[at - 1] <= _SPACE
-        return is_first and _stands(text, at + 1, _NEW_NAME)
+        return is_first and (
+            _stands(text, at + 1, _NEW_NAME) or _is_rare_symmetry(text, at + 1)
+        )
     if after == _H_:
         return _stands(text, at + 1, _OLD_NAME) or _stands(text, at + 1, _HALL)
     return after == _D_ and _stands(text, at + 1, _DENSITY)
+
+
+@compiled
+def _is_rare_symmetry(text: NDArray[np.uint8], at: int) -> bool:
+    behind = at + len(_OF_SYMMETRY)
+    return _stands(text, at, _OF_SYMMETRY) and not (
+        _stands(text, behind, _USUAL_LIST)
+        or _stands(text, behind, _USUAL_SYMBOL)
+        or _stands(text, behind, _USUAL_NUMBER)
+        or _stands(text, behind, _USUAL_SYSTEM)
+    )
 
 
 @compiled

@@ -7,7 +7,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from crystalgnn_core.errors import RecordError
-from crystalgnn_core.sources.formats.cif.items import TEXT_FIELD
+from crystalgnn_core.sources.formats.cif.items import TEXT_FIELD, without_long_texts
 from crystalgnn_core.sources.formats.parsing import unreadable
 
 if TYPE_CHECKING:
@@ -35,6 +35,8 @@ def is_cif(text: str) -> bool:
 def cif_blocks(text: str) -> list[str]:
     """Split a CIF into its data blocks that describe a cell; mere texts are left out."""
     text = _with_plain_line_ends(text)
+    if "'''" in text or '"""' in text:
+        text = without_long_texts(text)
     has_fields = text.startswith(";") or "\n;" in text
     pattern = _FIELD_OR_START if has_fields else _BLOCK_START
     starts = [match.start() for match in pattern.finditer(text) if match[match.re.groups]]

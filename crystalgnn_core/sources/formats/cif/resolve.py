@@ -6,13 +6,15 @@ and density must fit in one of them alone.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from crystalgnn_core.errors import RecordError
+from crystalgnn_core.records.checks.structure import checked_structures
+from crystalgnn_core.records.crystal import Crystal
 from crystalgnn_core.sources.formats.cif.agreement import check_contents
+from crystalgnn_core.sources.formats.cif.building import Built, Description, build
 from crystalgnn_core.sources.formats.cif.claims import doubted_symbol
 from crystalgnn_core.sources.formats.cif.closeness import are_same
-from crystalgnn_core.sources.formats.cif.expansion import expand
 from crystalgnn_core.sources.formats.cif.groups import (
     fitting,
     fixed_angles,
@@ -23,51 +25,15 @@ from crystalgnn_core.sources.formats.cif.groups import (
     number_of,
     number_of_atoms,
 )
-from crystalgnn_core.sources.formats.cif.merging import ROUNDED
 from crystalgnn_core.sources.formats.cif.order import with_noble_gases_in_order
 from crystalgnn_core.sources.formats.cif.symbols import Setting, settings_of_number
 from crystalgnn_core.sources.formats.parsing import unreadable
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from crystalgnn_core.records.crystal import Crystal
-    from crystalgnn_core.sources.formats.cif.agreement import Contents
     from crystalgnn_core.sources.formats.cif.claims import Claim
-    from crystalgnn_core.sources.formats.cif.sites import Site
     from crystalgnn_core.sources.formats.cif.symmetry import Operations
-
-_COARSE = 0.25  # angstrom: two digits of a special position; the formula must confirm it
-
-
-class Description(NamedTuple):
-    """What a data block says of a crystal.
-
-    Attributes:
-        sites: In pymatgen's order.
-        lattice: Row vectors in angstrom, shape (3, 3).
-        contents: Formula, Z and density.
-        claims: Names of the space group.
-        operations: Those that are listed, None without any.
-        unknown_angles: Which of alpha, beta and gamma are not stated, as 0, 1 and 2.
-    """
-
-    sites: list[Site]
-    lattice: NDArray[np.float64]
-    contents: Contents
-    claims: list[Claim]
-    operations: Operations | None
-    unknown_angles: tuple[int, ...]
-
-
-class _Built(NamedTuple):
-    """A crystal, and whether Z or the density confirm the number of its atoms."""
-
-    crystal: Crystal
-    is_confirmed: bool
 
 
 def resolve(found: Description) -> Crystal:
@@ -96,7 +62,13 @@ def _by_name(found: Description) -> Crystal:
     if not found.claims or all(claim.is_trivial for claim in known):
         [identity] = settings_of_number(1) or []
         _refuse_open_angles(found, identity.operations)
-        return _build(found, identity.operations).crystal
+        built = build(found, identity.operations)
+        if found.hint and not found.claims and not built.is_confirmed:
+            raise unreadable(
+                f"{found.hint}, but neither is a space group named nor are symmetry "
+                "operations listed; give either, or P 1 if all atoms are listed"
+            )
+        return built.crystal
     _refuse_contradictions(known)
     doubted = doubted_symbol(found.claims)
     settings = fitting(_common(known), found.lattice)
@@ -151,13 +123,16 @@ def _common(known: Sequence[Claim]) -> list[Setting]:
 
 def _decide(found: Description, claim: Claim, settings: Sequence[Setting]) -> Crystal:
     """Take the one setting in which the atoms make sense."""
-    built: dict[str, _Built] = {}
+    built: dict[str, Built] = {}
     errors = []
+    can_confirm = bool(found.contents.units or found.contents.density)
     for setting in settings:
         try:
-            built[setting.name] = _build(found, in_pymatgens_order(setting))
+            built[setting.name] = build(found, in_pymatgens_order(setting))
         except RecordError as error:
             errors.append(error)
+        if not (can_confirm or _agree(built)):
+            break
     if any(candidate.is_confirmed for candidate in built.values()):
         built = {name: one for name, one in built.items() if one.is_confirmed}
     first = next(iter(built.values()), None)
@@ -169,13 +144,18 @@ def _decide(found: Description, claim: Claim, settings: Sequence[Setting]) -> Cr
         raise unreadable(
             f"the sites fit space group {claim.text} in none of {names}{cause}"
         )
-    others = [candidate.crystal for candidate in built.values()][1:]
-    if not all(are_same(first.crystal, other) for other in others):
+    if not _agree(built):
         raise unreadable(
             f"space group {claim.text} may be {', '.join(built)} here, and the sites fit "
             "each; list the symmetry operations"
         )
     return first.crystal
+
+
+def _agree(built: Mapping[str, Built]) -> bool:
+    """Return whether all candidates are one crystal."""
+    first, *others = [candidate.crystal for candidate in built.values()] or [None]
+    return first is None or all(are_same(first, other) for other in others if other)
 
 
 def _by_list(found: Description, operations: Operations) -> Crystal:
@@ -193,7 +173,7 @@ def _by_list(found: Description, operations: Operations) -> Crystal:
         or any(keys == keys_of(s.operations) for claim in named for s in claim.settings)
         or any(number_of(operations) in claim.numbers for claim in named)
     ):
-        return _build(found, operations).crystal
+        return build(found, operations).crystal
     return _by_evidence(found, operations, named)
 
 
@@ -203,20 +183,22 @@ def _by_evidence(
     """Decide between listed operations and a named group that contradict each other."""
     listed = error = None
     try:
-        listed = _build(found, operations)
+        listed = build(found, operations)
     except RecordError as refusal:
         error = refusal
-    if listed is not None and listed.is_confirmed:
-        return listed.crystal
     others = _built_by_name(found, named)
     confirmed = [other.crystal for other in others if other.is_confirmed]
-    if confirmed and all(are_same(confirmed[0], other) for other in confirmed[1:]):
-        return confirmed[0]
-    if listed is not None and is_group(operations) and not confirmed:
-        n_atoms = len(listed.crystal.atomic_numbers)
-        if any(len(other.crystal.atomic_numbers) == n_atoms for other in others):
+    if listed is not None and listed.is_confirmed:
+        if not confirmed or any(are_same(listed.crystal, other) for other in confirmed):
             return listed.crystal
-        if any(number_of_atoms(listed.crystal) in claim.numbers for claim in named):
+    elif confirmed and all(are_same(confirmed[0], other) for other in confirmed[1:]):
+        return confirmed[0]
+    elif listed is not None and is_group(operations) and not confirmed:
+        if any(are_same(listed.crystal, other.crystal) for other in others):
+            return listed.crystal
+        # all atoms may be listed, for another origin: the group would make them overlap
+        has_group = any(number_of_atoms(listed.crystal) in c.numbers for c in named)
+        if has_group and not any(_is_possible(other.crystal) for other in others):
             return listed.crystal
     n_listed = len(operations.rotations)
     if not named:
@@ -232,39 +214,18 @@ def _by_evidence(
     )
 
 
-def _built_by_name(found: Description, named: Sequence[Claim]) -> list[_Built]:
+def _is_possible(crystal: Crystal) -> bool:
+    return isinstance(checked_structures([crystal])[0], Crystal)
+
+
+def _built_by_name(found: Description, named: Sequence[Claim]) -> list[Built]:
     built = []
     for setting in fitting(
         {setting: None for claim in named for setting in claim.settings}, found.lattice
     ):
         _refuse_open_angles(found, setting.operations)
         try:
-            built.append(_build(found, setting.operations))
+            built.append(build(found, setting.operations))
         except RecordError:
             continue
     return built
-
-
-def _build(found: Description, operations: Operations) -> _Built:
-    """Expand the sites and compare what comes of it with the stated contents."""
-    try:
-        return _build_within(found, operations, ROUNDED)
-    except RecordError:
-        if not found.contents.counts:
-            raise
-        try:
-            return _build_within(found, operations, _COARSE)
-        except RecordError:
-            pass
-        raise
-
-
-def _build_within(found: Description, operations: Operations, rounded: float) -> _Built:
-    crystal = expand(
-        found.sites,
-        operations,
-        found.lattice,
-        rounded,
-        has_formula=bool(found.contents.counts),
-    )
-    return _Built(crystal, check_contents(crystal, found.contents))

@@ -9,7 +9,11 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from crystalgnn_core.errors import RecordError
-from crystalgnn_core.sources.formats.cif.names import element_of, is_group_with_hydrogen
+from crystalgnn_core.sources.formats.cif.names import (
+    element_of,
+    is_group_with_hydrogen,
+    is_oxygen_d,
+)
 from crystalgnn_core.sources.formats.cif.symmetry import ideal
 from crystalgnn_core.sources.formats.parsing import unreadable
 
@@ -75,10 +79,11 @@ def read_sites(
         if flag.lower() != "dum" and share != 0.0:
             element = element_of(kind, label, formula)
             sites.append(Site(label, kind, element, place, share))
-    if not (
-        formula and "H" in formula and any(site.element in {"H", "D"} for site in sites)
-    ):
-        _refuse_hydrogens_without_places(items, labels, sites)
+    has_hydrogen = any(site.element in {"H", "D"} for site in sites)
+    if not (formula and "H" in formula and has_hydrogen):
+        _refuse_attached_hydrogens(items, labels)
+    if not has_hydrogen:
+        _refuse_names_of_hydrogen(sites, formula)
     _refuse_alternatives(items, labels)
     if not sites:
         raise unreadable("the CIF lists no atom sites; export it with coordinates")
@@ -104,8 +109,9 @@ def number_in(text: str, what: str) -> float:
 
 def _names(items: Items) -> tuple[list[str], list[str]]:
     """Return labels and type symbols, as long as each other."""
-    labels = items.column("_atom_site_label")
-    types = items.column("_atom_site_type_symbol")
+    place = _FRACTIONS[0] if _FRACTIONS[0] in items.names else _CARTESIAN[0]
+    labels = items.column("_atom_site_label", beside=place)
+    types = items.column("_atom_site_type_symbol", beside=place)
     labels, types = labels or types, types or [""] * len(labels)
     if len(labels) != len(types):
         raise unreadable(
@@ -178,9 +184,7 @@ def _shares(items: Items, labels: Sequence[str], *, is_checked: bool) -> list[fl
     ]
 
 
-def _refuse_hydrogens_without_places(
-    items: Items, labels: Sequence[str], sites: Sequence[Site]
-) -> None:
+def _refuse_attached_hydrogens(items: Items, labels: Sequence[str]) -> None:
     attached = _column(items, "attached_hydrogens", labels)
     for label, word in zip(labels, attached, strict=True):
         if word not in {"?", "."} and number_in(word, "_atom_site_attached_hydrogens") > 0:
@@ -188,17 +192,20 @@ def _refuse_hydrogens_without_places(
                 f"hydrogen atoms are attached to site {label} without places of their own; "
                 "give them coordinates"
             )
-    named = next((site.label for site in sites if _lacks_hydrogen(site)), None)
-    if named and not any(site.element in {"H", "D"} for site in sites):
-        raise unreadable(
-            f"site {named} is called water or a hydroxyl, but the CIF places no hydrogen; "
-            "give the hydrogen atoms coordinates"
-        )
 
 
-def _lacks_hydrogen(site: Site) -> bool:
-    """Return whether a site is named after a group with hydrogen, such as water."""
-    return site.element in _BOUND_TO_HYDROGEN and is_group_with_hydrogen(site.label)
+def _refuse_names_of_hydrogen(
+    sites: Sequence[Site], formula: Collection[str] | None
+) -> None:
+    """Refuse a site that is named after a group with hydrogen, such as water."""
+    for site in sites:
+        is_group = is_group_with_hydrogen(site.label)
+        may_be = site.element in _BOUND_TO_HYDROGEN and is_group
+        if may_be and not is_oxygen_d(site.label, formula):
+            raise unreadable(
+                f"site {site.label} is called water or a hydroxyl, but the CIF places no "
+                "hydrogen; give the hydrogen atoms coordinates"
+            )
 
 
 def _refuse_alternatives(items: Items, labels: Sequence[str]) -> None:

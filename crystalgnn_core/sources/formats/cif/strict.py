@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import logging
 import re
+from itertools import product
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from crystalgnn_core.errors import RecordError
 from crystalgnn_core.sources.formats.cif.agreement import read_contents
+from crystalgnn_core.sources.formats.cif.building import Description
 from crystalgnn_core.sources.formats.cif.cell import lattices_from_parameters
 from crystalgnn_core.sources.formats.cif.claims import (
-    listed_operations,
+    hint_of_symmetry,
     read_claims,
     refuse_other_names,
 )
 from crystalgnn_core.sources.formats.cif.items import Items, read_items
+from crystalgnn_core.sources.formats.cif.listed import listed_operations
 from crystalgnn_core.sources.formats.cif.order import in_order
-from crystalgnn_core.sources.formats.cif.resolve import Description, resolve
+from crystalgnn_core.sources.formats.cif.resolve import resolve
 from crystalgnn_core.sources.formats.cif.sites import number_in, read_sites
 from crystalgnn_core.sources.formats.parsing import parsing, unreadable
 
@@ -26,6 +29,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from crystalgnn_core.records.crystal import Crystal
+    from crystalgnn_core.sources.formats.cif.agreement import Contents
 
 logger = logging.getLogger(__name__)
 
@@ -33,8 +37,12 @@ _LENGTHS = tuple(f"_cell_length_{axis}" for axis in "abc")
 _ANGLES = tuple(f"_cell_angle_{angle}" for angle in ("alpha", "beta", "gamma"))
 _DIMENSION = "_cell_modulation_dimension"
 _MODULATED = re.compile(
-    r".*_ssg(?:_|$)|_cell_(?:wave_vector|subsystem)_|_atom_site_.*(?:fourier|special_func)"
+    r".*_ssg(?:_|$)|_cell_(?:wave_vector|subsystem|commen)_"
+    r"|_atom_site_.*(?:fourier|special_func|legendre)"
 )
+_KIND_OF_STRUCTURE = "_exptl_crystal_type_of_structure"
+_MODULATED_KINDS = ("mod", "comp")
+_SITE_IS_MODULATED = "_atom_site_displace_modulation_flag"
 
 
 def crystal_of_block(block: str) -> Crystal:
@@ -48,16 +56,17 @@ def crystal_of_block(block: str) -> Crystal:
         items = read_items(block)
         _refuse_modulated(items)
         errors = []
-        for lattice in _lattices(items):
+        for lattice, contents in product(_lattices(items), read_contents(items)):
             try:
-                return resolve(_describe(items, lattice))
+                return resolve(_describe(items, lattice, contents))
             except RecordError as error:
                 errors.append(error)
     raise errors[0]
 
 
-def _describe(items: Items, lattice: NDArray[np.float64]) -> Description:
-    contents = read_contents(items)
+def _describe(
+    items: Items, lattice: NDArray[np.float64], contents: Contents
+) -> Description:
     claims, operations = read_claims(items), listed_operations(items)
     if operations is None:
         refuse_other_names(items, claims)
@@ -69,6 +78,7 @@ def _describe(items: Items, lattice: NDArray[np.float64]) -> Description:
         claims=claims,
         operations=operations,
         unknown_angles=_unknown_angles(items),
+        hint="" if claims or operations else hint_of_symmetry(items),
     )
 
 
@@ -80,7 +90,11 @@ def _unknown_angles(items: Items) -> tuple[int, ...]:
 
 def _refuse_modulated(items: Items) -> None:
     dimension = items.value(_DIMENSION)
-    named = [name for name in items.names if _MODULATED.match(name)]
+    named = [name for name in items.names if _MODULATED.match(name) and items.has(name)]
+    if (items.value(_KIND_OF_STRUCTURE) or "").lower().startswith(_MODULATED_KINDS):
+        named.append(_KIND_OF_STRUCTURE)
+    if any(word.lower() in {"yes", "y"} for word in items.column(_SITE_IS_MODULATED)):
+        named.append(_SITE_IS_MODULATED)
     if named or (dimension and number_in(dimension, _DIMENSION) > 0):
         raise unreadable(
             f"the structure is modulated ({min(named, default=_DIMENSION)}): it has no "

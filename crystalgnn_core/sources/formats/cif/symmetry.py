@@ -25,7 +25,8 @@ _NEAR_SITE = 0.005  # and sites may be one that is listed twice
 _UNSURE_BAND = 1e-9  # rounding decides within this distance of a tolerance or an integer
 _MAX_IMAGES = 5_000  # comparing all with all takes a part of a second
 
-_TERM = r"(?:[xyz]|\d*\.\d+|\d+(?:/[1-9]\d*)?)"
+# a doubled cell of a hexagonal one may have -2x+y
+_TERM = r"(?:[23]?\*?[xyz]|\d*\.\d+|\d+(?:/[1-9]\d*)?)"
 _COMPONENT = re.compile(rf"[+-]?{_TERM}(?:[+-]{_TERM})*")
 _SIGNED_TERM = re.compile(rf"([+-]?)({_TERM})")
 
@@ -78,16 +79,22 @@ def read_operation(text: str) -> NDArray[np.float64] | None:
     matrix = np.zeros((3, 4))
     for row, component in zip(matrix, components, strict=True):
         for sign, term in _SIGNED_TERM.findall(component):
-            column = "xyz".find(term) if term in "xyz" else 3
+            column = "xyz".find(term[-1]) if term[-1] in "xyz" else 3
             if row[column]:
                 return None
             row[column] = (-1.0 if sign == "-" else 1.0) * _value_of(term)
-    return matrix
+    is_usual = np.abs(matrix[:, :3]).max() <= 1.0
+    return matrix if is_usual or keeps_volume(matrix) else None
+
+
+def keeps_volume(operation: NDArray[np.float64]) -> bool:
+    """Return whether an operation, shape (3, 4), has the determinant 1 or -1."""
+    return bool(abs(abs(np.linalg.det(operation[:, :3])) - 1.0) < 1e-6)
 
 
 def _value_of(term: str) -> float:
-    if term in "xyz":
-        return 1.0
+    if term[-1] in "xyz":
+        return float(term[:-1].rstrip("*") or 1)
     numerator, slash, denominator = term.partition("/")
     if slash:
         return float(numerator) / float(denominator)
