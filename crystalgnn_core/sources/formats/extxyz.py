@@ -189,10 +189,14 @@ def _atoms_of(frame: _Frame) -> Atoms:
         raise unreadable(f"Properties name no column pos: {quoted(properties)}")
     if properties and rows and rows[0].strip():
         _check_width(properties, columns, rows[0])
+    frame_text = io.StringIO("\n".join([count, comment, *rows]))
     with parsing(f"a {_READABLE}"):
-        atoms = next(
-            read_xyz(io.StringIO("\n".join([count, comment, *rows])), index=slice(0, 1))
-        )
+        try:
+            atoms = next(read_xyz(frame_text, index=slice(0, 1)))
+        except KeyError as error:  # of its table of elements
+            raise unreadable(
+                f"a site is named {error}, no element symbol; correct it"
+            ) from error
     _check_columns(atoms, columns, rows)
     return atoms
 

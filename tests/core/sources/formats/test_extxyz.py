@@ -207,6 +207,8 @@ REFUSED = {
         SALT.replace("S:1:", "S:1:Z:I:1:").replace("Na", "Na 11").replace("Cl", "Cl 19"),
         "'Cl' but has the atomic number 19",
     ),
+    "a label": (SALT.replace("Na", "Na1"), "named 'Na1', no element symbol"),
+    "a charge": (SALT.replace("Na", "Na+"), "named 'Na+', no element symbol"),
     "shares of sites": (
         SALT.replace("R:3\n", "R:3:occupancy:R:1\n")
         .replace("0 0 0\n", "0 0 0 0.5\n")

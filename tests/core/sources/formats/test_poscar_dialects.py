@@ -128,7 +128,7 @@ REFUSED = {
     "a symbol that is missing": (with_lines(_6="NaCl"), "'NaCl', which is no element"),
     "fewer symbols than counts": (with_lines(_6="Na"), "names 1 elements"),
     "no counts": (with_lines(_7="a b", _9="x", _10="y"), "no line of atom counts"),
-    "a negative count": (with_lines(_7="1 -1"), "counts of the POSCAR are [1, -1]"),
+    "a negative count": (with_lines(_7="1 -1"), "counts of the POSCAR are 1 -1, expected"),
     "counts beyond the lines": (with_lines(_7="1 9999"), "counts 10000 atoms in 10 lines"),
     "counts beyond memory": (with_lines(_7="1 99999999999"), "expected 262144 at most"),
     "a line of a million numbers": (
@@ -225,6 +225,12 @@ def test_every_frame_of_an_xdatcar_is_a_row():
     assert read(text) == [0.5, 0.51, 0.53]
     blank = text.replace("Direct", "\nDirect")
     assert read(blank) == [0.5, 0.51, 0.53]
+
+
+def test_frames_of_older_versions_are_fractions():
+    text = FRAMES + MORE.format(2, 1)
+    old = text.replace("Direct configuration", " Konfig")
+    assert read(old) == read(text) == [0.5, 0.51]
 
 
 def test_frames_of_a_cell_that_changes_have_their_own_head():
