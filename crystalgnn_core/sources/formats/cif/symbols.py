@@ -21,6 +21,11 @@ _BRACKETS = re.compile(
 )
 _BASIS = re.compile(r"[abcxyz][^,]*,[^,]*[abcxyz][^,]*,[^,]*[abcxyz]", re.IGNORECASE)
 _ORIGIN = re.compile(r"(?:origin|choice|o)\W*(?:choice\W*)?([12])\b", re.IGNORECASE)
+_END = re.compile(r"[\s,;]+origin\s*(?:choice|no\.?)?\s*[12]\s*$", re.IGNORECASE)
+_TYPESET = (  # as \bar{3}, 3bar, 6_{3} of manuscripts
+    (re.compile(r"\\?(?:bar|overline)\s*\{?(\d)\}?|(\d)\s*bar"), r"-\1\2"),
+    (re.compile(r"_?\{(\d)\}"), r"\1"),
+)
 _NUMBERED = re.compile(  # 6(3) is an axis
     r"\(?\s*(?:\bno\b\.?|#)\s*\d+\s*\)?|^\d+\s*[:=]|\((?:[7-9]|[1-9]\d\d?)\)", re.IGNORECASE
 )
@@ -84,8 +89,10 @@ def settings_of_name(text: str) -> list[Setting] | None:
         return settings_of_number(int(words))
     if changes_axes(words):
         return None
-    notes = " ".join(_BRACKETS.findall(words))
-    words = _NUMBERED.sub("", _BRACKETS.sub(" ", words))
+    for pattern, plain in _TYPESET:
+        words = pattern.sub(plain, words)
+    notes = " ".join(_BRACKETS.findall(words) + _END.findall(words))
+    words = _NUMBERED.sub("", _END.sub("", _BRACKETS.sub(" ", words)))
     symbol, _, suffix = words.partition(":")
     key = _NOISE.sub("", symbol).lower()
     choice = _choice_of(suffix.strip(), notes)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import pytest
 
+from crystalgnn_core.sources.formats.cif.symbols import settings_of_name
 from tests.core.sources.formats.cif.peers import Case, check_case, cif_text, listed
 
 SALT_CELL = {11: 4, 17: 4}
@@ -165,3 +166,24 @@ CASES = {
 @pytest.mark.parametrize("name", CASES)
 def test_a_reported_cif_is_the_crystal_that_its_author_meant_or_refused(name):
     check_case(CASES[name])
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("P 6_{3}/m m c", "P 63/m m c"),
+        (r"F m \bar{3} m", "F m -3 m"),
+        (r"Fd\bar{3}m Z", "F d -3 m:2"),
+        ("Pa3bar", "P a -3"),
+        ("F 4bar 3 m", "F -4 3 m"),
+        ("Pn-3 origin 1", "P n -3:1"),
+        ("P n -3 m, origin choice 2", "P n -3 m:2"),
+    ],
+)
+def test_symbols_of_manuscripts_are_known(text, name):
+    assert [setting.name for setting in settings_of_name(text) or []] == [name]
+
+
+def test_a_cell_choice_in_words_is_no_origin():
+    """P 21/c of cell choice 2 is P 21/n."""
+    assert settings_of_name("P 21/c cell choice 2") is None

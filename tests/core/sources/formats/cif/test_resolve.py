@@ -64,11 +64,11 @@ READ = {
         8,
     ),
     "unknown symbol, number confirmed by the formula": (
-        cif_text(symbol="Fm3barm", number=225, formula="Na Cl"),
+        cif_text(symbol="Fm3qm", number=225, formula="Na Cl"),
         8,
     ),
     "unknown symbol, number confirmed by the density": (
-        cif_text(symbol="Fm3barm", number=225, density=2.16),
+        cif_text(symbol="Fm3qm", number=225, density=2.16),
         8,
     ),
     "symbol on standard axes": (cif_text(**{"space_group_name_H-M_ref": "F m -3 m"}), 8),
@@ -182,7 +182,7 @@ REFUSED = {
         "all angles of the cell",
     ),
     "unknown symbol beside a number": (
-        cif_text(symbol="Fm3barm", number=225),
+        cif_text(symbol="Fm3qm", number=225),
         "nothing confirms number '225'",
     ),
     "change of axes beside a number": (
