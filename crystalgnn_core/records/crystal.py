@@ -76,17 +76,22 @@ def crystal_from_structure(structure: Structure) -> Crystal:
     )
 
 
-def check_periodic(pbc: Sequence[bool] | None) -> None:
+def check_periodic(pbc: object) -> None:
     """Refuse a slab, a wire or a molecule in a box; None is a cell that says nothing of it.
+
+    Anything else is three of true and false, or of 1 and 0.
 
     Raises:
         RecordError: `unreadable_structure`.
     """
-    if pbc is not None and not all(pbc):
-        raise RecordError(
-            "unreadable_structure",
-            f"pbc is {list(pbc)}, expected a cell that is periodic along all axes",
-        )
+    if pbc is None or (isinstance(pbc, list | tuple) and list(pbc) == [True] * 3):
+        return
+    found = list(pbc) if isinstance(pbc, tuple) else pbc
+    raise RecordError(
+        "unreadable_structure",
+        f"pbc is {str(found)[:40]}, expected a cell that is periodic along all axes, "
+        "[true, true, true]",
+    )
 
 
 def structure_from_crystal(crystal: Crystal) -> Structure:
@@ -164,6 +169,8 @@ def _bytes_of(array: NDArray[Any]) -> memoryview:
 
 
 def _atomic_number(index: int, species: Composition) -> int:
+    if len(species) > 1:
+        species = species.element_composition  # an element may have two valences
     if len(species) != 1 or abs(species.num_atoms - 1.0) > OCCUPANCY_TOLERANCE:
         raise RecordError(
             "disordered_site",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, cast
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from ase import Atoms
     from numpy.typing import NDArray
 
+_OF_ASE = {"numbers", "positions", "cell"}  # keys of what `Atoms.todict` returns
 _SINGULAR_CELL = 1e-8  # cubic angstrom
 
 
@@ -34,7 +36,8 @@ def crystal_from_any(obj: object) -> Crystal:
 
     Args:
         obj: A `Crystal`, a pymatgen `Structure` or its dictionary, a periodic ASE `Atoms`,
-            a jarvis-tools `Atoms`, its dictionary, or a JARVIS record with an `atoms` key.
+            a jarvis-tools `Atoms`, the dictionary of either, or a JARVIS record with an
+            `atoms` key.
 
     Raises:
         InputError: The object is of another type.
@@ -82,10 +85,16 @@ def crystal_from_json(text: str) -> Crystal:
 
 
 def is_structure(value: object) -> bool:
-    """Return whether this is the dictionary of a structure of pymatgen or JARVIS."""
+    """Return whether this is the dictionary of a structure of pymatgen, JARVIS or ASE."""
     if not isinstance(value, Mapping):
         return False
-    return "lattice_mat" in value or ("sites" in value and "lattice" in value)
+    if "lattice_mat" in value or ("sites" in value and "lattice" in value):
+        return True
+    return _is_of_ase(value)
+
+
+def _is_of_ase(value: Mapping[str, Any]) -> bool:
+    return value.keys() >= _OF_ASE or "atoms_json" in value
 
 
 def _crystal_from_mapping(value: Mapping[str, Any]) -> Crystal:
@@ -93,6 +102,8 @@ def _crystal_from_mapping(value: Mapping[str, Any]) -> Crystal:
         return crystal_from_pymatgen_dict(value)
     if "lattice_mat" in value:
         return _crystal_from_jarvis(value)
+    if _is_of_ase(value):
+        return _crystal_from_ase_dict(value)
     for key in ("structure", "atoms"):
         if isinstance(value.get(key), Mapping):
             return _crystal_from_mapping(value[key])
@@ -113,6 +124,7 @@ def crystal_from_pymatgen_dict(value: Mapping[str, Any]) -> Crystal:
     """
     try:
         lattice = np.array(value["lattice"]["matrix"], dtype=np.float64)
+        lattice = lattice.reshape(3, 3) if lattice.shape == (9,) else lattice
         check_periodic(value["lattice"].get("pbc"))
         sites = value["sites"]
         coords = np.array([site["abc"] for site in sites], dtype=np.float64)
@@ -132,7 +144,12 @@ def crystal_from_pymatgen_dict(value: Mapping[str, Any]) -> Crystal:
 
 
 def _sole_element(index: int, species: list[tuple[str, float]]) -> int:
-    if len(species) != 1 or not abs(species[0][1] - 1.0) <= OCCUPANCY_TOLERANCE:
+    total = species[0][1] if len(species) == 1 else math.nan
+    symbols = {symbol for symbol, share in species if share}
+    if len(symbols) == 1 < len(species):  # others have no share, or an element two valences
+        total = sum(share for _, share in species)
+        species = [(symbols.pop(), total)]
+    if not abs(total - 1.0) <= OCCUPANCY_TOLERANCE:
         shares = " ".join(f"{symbol}{share:g}" for symbol, share in species)
         raise RecordError(
             "disordered_site",
@@ -144,15 +161,13 @@ def _sole_element(index: int, species: list[tuple[str, float]]) -> int:
 
 def _crystal_from_jarvis(atoms: Mapping[str, Any]) -> Crystal:
     try:
-        lattice: NDArray[np.float64] = np.array(atoms["lattice_mat"], dtype=np.float64)
-        lattice = lattice.reshape(3, 3)
-        coords: NDArray[np.float64] = np.array(atoms["coords"], dtype=np.float64)
-        coords = coords.reshape(-1, 3)
+        lattice = _vectors_in(atoms, "lattice_mat")
+        coords = _vectors_in(atoms, "coords")
         symbols = [str(symbol) for symbol in atoms["elements"]]
         is_cartesian = atoms.get("cartesian", False)
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise unreadable(f"not JARVIS atoms ({describe_cause(error)})") from error
-    if not isinstance(is_cartesian, bool):
+    if not isinstance(is_cartesian, int) or is_cartesian not in (0, 1):
         raise unreadable(f"cartesian is {is_cartesian!r}, expected true or false")
     if len(symbols) != len(coords):
         raise unreadable(f"{len(symbols)} elements but {len(coords)} coordinates")
@@ -160,6 +175,33 @@ def _crystal_from_jarvis(atoms: Mapping[str, Any]) -> Crystal:
     return Crystal(
         numbers, lattice, fractional_coords(lattice, coords) if is_cartesian else coords
     )
+
+
+def _vectors_in(atoms: Mapping[str, Any], key: str) -> NDArray[np.float64]:
+    """Return vectors of three numbers, which may be written one after another."""
+    found = np.array(atoms[key], dtype=np.float64)
+    vectors = found.reshape(-1, 3) if found.ndim == 1 else found
+    n_needed = 3 if key == "lattice_mat" else len(vectors)
+    if vectors.shape != (n_needed, 3):
+        shape = " x ".join(map(str, found.shape))
+        raise unreadable(f"{key} has the shape {shape}, expected vectors of three numbers")
+    return vectors
+
+
+def _crystal_from_ase_dict(value: Mapping[str, Any]) -> Crystal:
+    from ase import Atoms
+    from ase.io import jsonio
+
+    decode: Any = jsonio.decode  # neither is typed
+    encode: Any = jsonio.encode
+    with parsing("atoms of ASE"):
+        found = decode(value["atoms_json"] if "atoms_json" in value else encode(value))
+        if isinstance(found, dict):
+            keys = ("numbers", "positions", "cell", "pbc", "info")
+            found = Atoms(
+                **{"pbc": True} | {key: found[key] for key in keys if key in found}
+            )
+    return _crystal_from_ase(found)
 
 
 def _crystal_from_ase(atoms: Atoms) -> Crystal:

@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 from ase.build import bulk, molecule
+from ase.io import jsonio
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from jarvis.core.atoms import Atoms as JarvisAtoms
@@ -111,6 +112,92 @@ def test_both_coordinate_forms_of_jarvis_are_one_crystal():
     assert same(crystal_from_any({"jid": "JVASP-1", "atoms": cartesian_form()}), crystal)
 
 
+def test_numbers_that_stand_one_after_another_are_vectors():
+    """As pymatgen reads them: `Lattice` takes nine numbers, row after row."""
+    flat = {key: np.ravel(JARVIS[key]).tolist() for key in ("lattice_mat", "coords")}
+    assert same(crystal_from_any(JARVIS | flat), crystal_from_any(JARVIS))
+    value = SALT.as_dict()
+    value["lattice"]["matrix"] = np.ravel(value["lattice"]["matrix"]).tolist()
+    assert same(crystal_from_any(value), crystal_from_structure(SALT))
+
+
+@pytest.mark.parametrize("form", [0, 1])
+def test_cartesian_may_be_written_as_a_number(form):
+    value = cartesian_form() if form else JARVIS
+    assert same(crystal_from_any(value | {"cartesian": form}), crystal_from_any(JARVIS))
+
+
+@pytest.mark.parametrize(
+    "species",
+    [
+        [{"element": "Na", "occu": 1}, {"element": "K", "occu": 0}],
+        [{"element": "Na", "occu": 0.5, "oxidation_state": n} for n in (0, 1)],
+    ],
+)
+def test_a_site_of_one_element_is_ordered(species):
+    """Species without a share are none, as in pymatgen; valences are dropped."""
+    value = SALT.as_dict()
+    value["sites"][0]["species"] = species
+    expected = crystal_from_structure(SALT)
+    assert same(crystal_from_any(value), expected)
+    assert same(crystal_from_any(Structure.from_dict(value)), expected)
+
+
+@pytest.mark.parametrize(
+    ("pbc", "is_crystal"),
+    [
+        ([True, True, True], True),
+        ([1, 1, 1], True),
+        (None, True),
+        ("TTF", False),
+        ("TTT", False),
+        ([True, True], False),
+        ([True, True, "F"], False),
+        ([True, True, True, True], False),
+        ({"a": True}, False),
+        ([1, 1, 0], False),
+    ],
+)
+def test_periodicity_is_three_times_true_or_refused(refused, pbc, is_crystal):
+    value = SALT.as_dict()
+    value["lattice"]["pbc"] = pbc
+    if is_crystal:
+        assert same(crystal_from_any(value), crystal_from_structure(SALT))
+    else:
+        assert "pbc is " in refused(crystal_from_any, value)[1]
+
+
+def ase_forms():
+    atoms = bulk("GaAs", "zincblende", a=5.653)
+    plain = {key: np.asarray(held).tolist() for key, held in atoms.todict().items()}
+    encoded = jsonio.encode(atoms)
+    return {
+        "todict": plain,
+        "without pbc": {key: held for key, held in plain.items() if key != "pbc"},
+        "encode": json.loads(encoded),
+        "as pymatgen keeps it": {"@class": "MSONAtoms", "atoms_json": encoded},
+        "in a document": {"atoms": plain},
+        "atomic numbers as a text": plain | {"numbers": "31 33"},
+        "one position": plain | {"positions": [[0.0, 0.0, 0.0]]},
+        "a slab": plain | {"pbc": [True, True, False]},
+        "no cell": plain | {"cell": [[0.0] * 3] * 3},
+    }
+
+
+@pytest.mark.parametrize("name", ase_forms())
+def test_dictionaries_of_ase_are_read_or_refused(refused, name):
+    """Of `Atoms.todict`, `ase.io.jsonio.encode`, and pymatgen's `MSONAtoms`."""
+    value = ase_forms()[name]
+    if list(ase_forms()).index(name) > 4:
+        assert refused(crystal_from_any, value)[0]
+        return
+    expected = crystal_from_any(bulk("GaAs", "zincblende", a=5.653))
+    found = crystal_from_any(json.loads(json.dumps(value)))
+    assert found.atomic_numbers.tolist() == [31, 33]
+    assert np.allclose(found.frac_coords, expected.frac_coords, atol=1e-12)
+    assert np.allclose(found.lattice, expected.lattice)
+
+
 @pytest.mark.parametrize("form", [JARVIS, cartesian_form()])
 def test_jarvis_objects_are_read(form):
     assert same(crystal_from_any(JarvisAtoms.from_dict(form)), crystal_from_any(JARVIS))
@@ -123,9 +210,16 @@ def test_jarvis_objects_are_read(form):
         ({"elements": ["Ti"]}, "unreadable_structure"),
         ({"coords": [[0.0, 0.0], [0.5, 0.5]]}, "unreadable_structure"),
         ({"coords": "na"}, "unreadable_structure"),
+        ({"coords": [[0.0, 0.5], [0.0, 0.5], [0.0, 0.5]]}, "unreadable_structure"),
+        (
+            {"lattice_mat": [[[3.0, 0, 0], [0, 3.0, 0], [0, 0, 3.0]]]},
+            "unreadable_structure",
+        ),
+        ({"lattice_mat": [[3.0, 0, 0], [0, 3.0, 0]]}, "unreadable_structure"),
         ({"lattice_mat": None}, "unreadable_structure"),
         ({"coords": [[10**400, 0, 0], [0, 0, 0]]}, "unreadable_structure"),
         ({"cartesian": "no"}, "unreadable_structure"),
+        ({"cartesian": 2}, "unreadable_structure"),
         ({"lattice_mat": np.zeros((3, 3)), "cartesian": True}, "degenerate_cell"),
     ],
 )
