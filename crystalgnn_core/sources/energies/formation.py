@@ -9,6 +9,7 @@ from pydantic import Field, field_validator, model_validator
 
 from crystalgnn_core.base import NOT_CONTENT, FrozenModel
 from crystalgnn_core.errors import RecordError
+from crystalgnn_core.records.checks.structure import checked_structures
 from crystalgnn_core.records.elements import NUMBER_OF_SYMBOL, SYMBOLS
 from crystalgnn_core.records.label_schemes import MP_2020, SchemeName
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 Corrections = Literal["MP2020", "stored", "none"]
 FiniteFloat = Annotated[float, Field(allow_inf_nan=False)]
+_NO_CELL = frozenset({"no_atoms", "unknown_element", "unreadable_structure"})
 _AGREEMENT = 1e-3  # eV/atom; corrections are tabulated to this digit
 
 
@@ -117,7 +119,7 @@ def formation_energy_of(
     """Return the formation energy of a calculation in eV/atom, as its references are.
 
     Raises:
-        RecordError: `incompatible_settings` or `missing_reference`.
+        RecordError: `missing_reference`, or a reason of `correction_of`.
     """
     check_run_type(calculation.run_type, config.run_types, calculation.remark)
     corrected = calculation.energy + correction_of(calculation, config)
@@ -153,8 +155,12 @@ def correction_of(calculation: Calculation, config: FormationEnergy) -> float:
     """Return the correction of a cell in eV.
 
     Raises:
-        RecordError: `incompatible_settings`.
+        RecordError: `incompatible_settings`, `no_atoms`, `unknown_element` or
+            `unreadable_structure`.
     """
+    [checked] = checked_structures([calculation.crystal])
+    if isinstance(checked, RecordError) and checked.reason in _NO_CELL:
+        raise checked  # a coordinate that is no number would end the process in spglib
     if config.corrections == "none":
         return 0.0
     if config.corrections == "stored":

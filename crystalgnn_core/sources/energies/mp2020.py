@@ -7,7 +7,6 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from crystalgnn_core.errors import RecordError
-from crystalgnn_core.records.checks.structure import checked_structures
 from crystalgnn_core.records.crystal import structure_from_crystal
 from crystalgnn_core.sources.formats.parsing import parsing
 
@@ -19,26 +18,26 @@ if TYPE_CHECKING:
 _MESH = 0.9  # share of the k-points that suffices, as in the Materials Project's own check
 _ROUNDING = 1e-3  # eV
 _FAMILY = "PAW_PBE"  # potentials of other functionals have the same symbols
+_OLD_NAMES = {
+    "PBE": _FAMILY
+}  # as in old entries of the Materials Project, by pymatgen's set
 _KNOWN_DATA = ("oxide_type", "sulfide_type", "oxidation_states")
 
 
 def mp2020_correction(calculation: Calculation) -> float:
     """Return the MP2020 correction of a cell in eV.
 
-    Wang et al., Sci. Rep. 11, 15496 (2021), as pymatgen computes it. Run type, potentials
-    and Hubbard U must be those of the Materials Project; where they are stated, cut-off and
-    k-points must be no fewer than its own, and nothing else may change energies.
+    Wang et al., Sci. Rep. 11, 15496 (2021), as pymatgen computes it, of a cell that
+    `correction_of` checked. Run type, potentials and Hubbard U must be those of the
+    Materials Project; where they are stated, cut-off and k-points must be no fewer than its
+    own, and nothing else may change energies.
 
     Raises:
-        RecordError: `incompatible_settings`, the settings are others; or a reason of
-            `checked_structures`.
+        RecordError: `incompatible_settings`, the settings are others.
     """
     from pymatgen.entries.compatibility import CompatibilityError
     from pymatgen.entries.computed_entries import ComputedStructureEntry
 
-    [checked] = checked_structures([calculation.crystal])
-    if isinstance(checked, RecordError):
-        raise checked  # a coordinate that is no number would end the process in spglib
     _check_potentials(calculation)
     _check_inputs(calculation)
     structure = structure_from_crystal(calculation.crystal)
@@ -109,7 +108,8 @@ def _check_potentials(calculation: Calculation) -> None:
     elements = structure_from_crystal(crystal).composition.elements
     valid = MPRelaxSet.CONFIG["POTCAR"]
     expected = {f"{_FAMILY} {valid.get(element.symbol)}" for element in elements}
-    found = {" ".join(title.split()[:2]) for title in calculation.potcars}
+    named = (title.split()[:2] for title in calculation.potcars)
+    found = {" ".join([_OLD_NAMES.get(set_, set_), *name]) for set_, *name in named}
     if found != expected:
         raise RecordError(
             "incompatible_settings",

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from crystalgnn_core.errors import RecordError, SourceError
+from crystalgnn_core.records.elements import SYMBOLS
 from crystalgnn_core.sources.energies.engine import correction_engine
 from crystalgnn_core.sources.energies.formation import check_run_type, correction_of
 from crystalgnn_core.sources.energies.totals import calculation_of
 from crystalgnn_core.sources.formats import JSON_ROWS, VASP_RUN
 from crystalgnn_core.sources.formats.folders import find_files, matches
 from crystalgnn_core.sources.formats.json_rows import JsonFile, open_json_rows
+from crystalgnn_core.sources.formats.parsing import read_row
 from crystalgnn_core.sources.formats.vasprun import may_be_of_one_element, read_vasp_run
 from crystalgnn_core.sources.ingest.origins import readers_digest
 from crystalgnn_core.storage.digests import read_note, sha256_of_files, write_note
@@ -19,9 +22,10 @@ from crystalgnn_core.storage.paths import local_path
 from crystalgnn_core.wording import describe_missing
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from pathlib import Path
 
+    from crystalgnn_core.records.crystal import Crystal
     from crystalgnn_core.sources.energies.formation import FormationEnergy
     from crystalgnn_core.sources.formats.calculation import Calculation
 
@@ -81,13 +85,11 @@ def _lowest_energies(file: Path, config: FormationEnergy) -> dict[str, float]:
     """Return the lowest energy per atom of each element in the calculations of a file."""
     found = []
     for where, calculation in _calculations(file):
-        symbol = _element_of(calculation)
-        if symbol is None:
-            continue
-        try:
-            found.append((symbol, _energy_per_atom(calculation, config)))
-        except RecordError as error:
-            logger.warning("reference %s: left out, %s", where, error)
+        energy = read_row(partial(_energy_of, calculation, config), "a calculation")
+        if isinstance(energy, RecordError):
+            logger.warning("reference %s: left out, %s", where, energy)
+        elif energy is not None:
+            found.append(energy)
     return _lowest(found)
 
 
@@ -109,22 +111,26 @@ def _entries(file: Path) -> Iterator[tuple[str, Calculation]]:
     for part in found.slices(_SLICE):
         for given in found.rows(part):
             where = f"{given.where} ({given.material_id})"
-            try:
-                if not isinstance(given.content, str):
-                    yield where, calculation_of(given.content(), given.values)
-            except RecordError as error:
-                logger.warning("reference %s: left out, %s", where, error)
+            if isinstance(given.content, str):
+                continue
+            calculation = read_row(partial(_entry_of, given.content, given.values))
+            if isinstance(calculation, RecordError):
+                logger.warning("reference %s: left out, %s", where, calculation)
+            else:
+                yield where, calculation
 
 
-def _element_of(calculation: Calculation) -> str | None:
-    """Return the element of a calculation, None for a compound."""
-    from crystalgnn_core.records.crystal import composition_of
-
-    elements = composition_of(calculation.crystal).elements
-    return elements[0].symbol if len(elements) == 1 else None
+def _entry_of(read: Callable[[], Crystal], values: Mapping[str, Any]) -> Calculation:
+    return calculation_of(read(), values)
 
 
-def _energy_per_atom(calculation: Calculation, config: FormationEnergy) -> float:
+def _energy_of(
+    calculation: Calculation, config: FormationEnergy
+) -> tuple[str, float] | None:
+    """Return the element of a calculation and its energy, None for a compound."""
+    numbers = calculation.crystal.atomic_numbers.tolist()
+    if len(set(numbers)) > 1:
+        return None
     # an element needs no U where its compounds do
     check_run_type(
         calculation.run_type,
@@ -134,4 +140,4 @@ def _energy_per_atom(calculation: Calculation, config: FormationEnergy) -> float
         calculation.remark,
     )
     energy = calculation.energy + correction_of(calculation, config)
-    return energy / len(calculation.crystal.atomic_numbers)
+    return SYMBOLS[numbers[0] - 1], energy / len(numbers)

@@ -60,8 +60,11 @@ def calculation_of(crystal: Crystal, values: Mapping[str, Any]) -> Calculation:
 
 def run_type_of(values: Mapping[str, Any]) -> str | None:
     """Return the kind of calculation as the Materials Project writes it, or None."""
-    given = values.get("run_type") or as_mapping(values.get("parameters")).get("run_type")
-    return None if given is None else _RUN_TYPES.get(str(given), str(given))
+    for held in (values, as_mapping(values.get("parameters"))):
+        given = held.get("run_type")
+        if given is not None and (name := str(given).strip()):  # no truth of an array
+            return _RUN_TYPES.get(name, name)
+    return None
 
 
 def _hubbards(parameters: Mapping[str, Any]) -> dict[str, float]:
@@ -76,7 +79,9 @@ def _hubbards(parameters: Mapping[str, Any]) -> dict[str, float]:
 
 def _titles(parameters: Mapping[str, Any]) -> tuple[str, ...]:
     """Return the titles of the potentials, from whichever key holds them."""
-    specification = parameters.get("potcar_spec") or []
+    specification, symbols = (
+        found if isinstance(found := parameters.get(key), list | tuple) else []
+        for key in ("potcar_spec", "potcar_symbols")
+    )
     titles = [as_mapping(entry).get("titel") for entry in specification]
-    symbols = titles if any(titles) else parameters.get("potcar_symbols") or []
-    return tuple(str(symbol) for symbol in symbols if symbol)
+    return tuple(str(title) for title in (titles if any(titles) else symbols) if title)

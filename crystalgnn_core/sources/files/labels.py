@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
@@ -11,12 +12,13 @@ from crystalgnn_core.records.schema import RawRecord
 from crystalgnn_core.sources.energies.formation import formation_energy_of
 from crystalgnn_core.sources.energies.totals import calculation_of, run_type_of
 from crystalgnn_core.sources.formats.columns import find_columns, read_id
-from crystalgnn_core.sources.formats.parsing import refused_row
+from crystalgnn_core.sources.formats.parsing import read_row, refused_row
 from crystalgnn_core.sources.formats.tables import FAULT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from crystalgnn_core.records.crystal import Crystal
     from crystalgnn_core.sources.energies.formation import FormationEnergy
     from crystalgnn_core.sources.files.source import FilesSource
     from crystalgnn_core.sources.formats.columns import TableColumns, TargetColumn
@@ -36,10 +38,10 @@ def with_labels(
     n_sites = len(record.crystal.atomic_numbers)
     labels: dict[str, float | None] = {}
     for name, target in source.targets.items():
-        try:
-            labels[name] = target.read(name, values.get(name), n_sites)
-        except RecordError as error:
-            return refused_row(record.material_id, target.column, error)
+        found = read_row(partial(target.read, name, values.get(name), n_sites), "a label")
+        if isinstance(found, RecordError):
+            return refused_row(record.material_id, target.column, found)
+        labels[name] = found
     split = values.get("split")
     return RawRecord(
         record.material_id,
@@ -65,15 +67,23 @@ def with_formation_energy(
     """
     if record.crystal is None:
         return record
-    try:
-        calculation = calculation_of(record.crystal, values)
-        energy = formation_energy_of(calculation, config, references)
-    except RecordError as error:
-        return refused_row(record.material_id, "", error)
+    read = partial(_formation_energy, record.crystal, values, config, references)
+    energy = read_row(read, "a calculation with a total energy")
+    if isinstance(energy, RecordError):
+        return refused_row(record.material_id, "", energy)
     return record._replace(
         labels={**record.labels, FORMATION: energy},
         label_schemes={**record.label_schemes, FORMATION: config.scheme},
     )
+
+
+def _formation_energy(
+    crystal: Crystal,
+    values: Mapping[str, Any],
+    config: FormationEnergy,
+    references: Mapping[str, float],
+) -> float:
+    return formation_energy_of(calculation_of(crystal, values), config, references)
 
 
 def with_run_type(record: RawRecord, values: Mapping[str, Any]) -> RawRecord:

@@ -102,7 +102,7 @@ class TargetColumn(FrozenModel):
         number = label_value(value)
         if number is None:
             return None
-        if self.divide_by_n_sites:
+        if self.divide_by_n_sites and n_sites:  # none is for the checks of cells to name
             number /= n_sites
         if self.at_most is None:
             return number * self.scale

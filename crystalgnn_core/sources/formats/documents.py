@@ -47,7 +47,8 @@ def read_document(value: object, structure_key: str | None = None) -> Document:
         values = {**as_mapping(value.get("properties")), **value}
         return Document(id_in(value), partial(crystal_from_any, value), values)
     inner = _structure_in(value, structure_key)
-    values = {**inner.values, **value, **(_values_of(value) if is_entry(value) else {})}
+    own = _values_of(value) if is_entry(value) else {}
+    values = {**inner.values, **own, **value}  # what is stated counts
     material_id = id_in(value) or inner.material_id or id_in(values)
     return Document(material_id, inner.content, values)
 
@@ -131,18 +132,14 @@ def _is_held(value: object) -> bool:
 
 
 def _values_of(entry: Mapping[str, Any]) -> dict[str, Any]:
-    parameters = as_mapping(entry.get("parameters"))
+    parameters, data = (as_mapping(entry.get(key)) for key in ("parameters", "data"))
     energy, correction = entry["energy"], entry.get("correction")
-    own = {
-        "entry_id": entry.get("entry_id"),
-        "parameters": parameters,
-        "data": as_mapping(entry.get("data")),
-        "run_type": parameters.get("run_type"),
+    return {
+        **data,
+        "run_type": parameters.get("run_type") or data.get("run_type"),
         "uncorrected_energy": energy,
-        "correction": correction,
         "corrected_energy": _sum_of(energy, correction),
     }
-    return {**own["data"], **own}
 
 
 def _sum_of(energy: object, correction: object) -> float | None:

@@ -146,7 +146,7 @@ def test_a_cell_with_a_place_that_is_no_number_ends_no_process():
     """As `0.5*` in a vasprun.xml is read; spglib would take the process with it."""
     nowhere = SALT._replace(frac_coords=np.array([[np.nan, 0.0, 0.0], [0.5] * 3]))
     run = RUN._replace(crystal=nowhere, inputs=RunInputs(n_kpoints=343))
-    assert refusal(mp2020_correction, run)[0] == "unreadable_structure"
+    assert refusal(correction_of, run, config())[0] == "unreadable_structure"
 
 
 def test_an_oxide_that_lacks_its_u_is_not_corrected():

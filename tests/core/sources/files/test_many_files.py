@@ -287,6 +287,8 @@ def test_references_may_be_entries(tmp_path):
         entry(chlorine, -3.6, POTCARS[1:], correction=0.0),
         entry(),
         {"energy": "low", "structure": SODIUM.as_dict()},
+        {"energy": -9.0, "structure": SODIUM.as_dict() | {"sites": []}},
+        entry(SODIUM, -9.0).as_dict() | {"parameters": {"potcar_spec": 5}},
     ]
     put(tmp_path / "elements.json", elements)
     references = {"path": str(tmp_path / "elements.json"), "label_scheme": MP_2020}
@@ -295,6 +297,92 @@ def test_references_may_be_entries(tmp_path):
     assert part.payload["references"] == {"Cl": -1.8, "Na": -1.3}
     [record] = config.read(part)
     assert record.labels["formation_energy_per_atom"] == pytest.approx(-2.157)
+
+
+OURS = {"energies": REFERENCES["energies"], "label_scheme": "ours"}
+STATED = {"structure": SALT.as_dict(), "run_type": "GGA", "energy": -8.0}
+
+
+@pytest.mark.parametrize(
+    ("values", "corrections", "expected"),
+    [  # the elements have -3.1 eV, and a cell two sites
+        ({"uncorrected_energy": -7.5, "correction": -0.5}, "stored", -2.45),
+        ({"uncorrected_energy": -7.5, "correction": -0.5}, "none", -2.2),
+        ({"uncorrected_energy": -7.5}, "none", -2.2),
+        ({"uncorrected_energy": -7.5, "energy": None}, "none", -2.2),
+        ({}, "none", -2.45),
+        ({"run_type": None, "parameters": {"run_type": "GGA"}}, "none", -2.45),
+        ({"run_type": None, "data": {"run_type": "GGA"}}, "none", -2.45),
+    ],
+)
+def test_what_a_document_states_of_its_energy_counts(
+    tmp_path, values, corrections, expected
+):
+    """As documents of mp-api give both energies, and the run type at the top."""
+    document = {name: value for name, value in (STATED | values).items() if value}
+    path = put(tmp_path / "e.json", [document | {"material_id": "mp-1"}])
+    settings = {"corrections": corrections, "references": OURS, "run_types": ["GGA"]}
+    [record] = read(source(path, formation_energy=settings))
+    assert record.labels == {"formation_energy_per_atom": pytest.approx(expected)}
+    assert record.run_type == "GGA"
+
+
+def test_old_names_of_potentials_are_those_of_the_materials_project(tmp_path):
+    """As in its old entries; pymatgen corrects one with them by -0.614 eV."""
+    path = put(tmp_path / "e.json", [entry(potcars=["PBE Na_pv", "PBE Cl"])])
+    [record] = read(source(path, **formation()))
+    assert record.labels["formation_energy_per_atom"] == pytest.approx(-2.157)
+    put(path, [entry(potcars=["PBE Na_pv", "LDA Cl"])])
+    [record] = read(source(path, **formation()))
+    assert "LDA Cl, PAW_PBE Na_pv" in record.error[1]
+
+
+EMPTY = SALT.as_dict() | {"sites": []}
+FAULTS_BESIDE = {
+    "no sites": ({"structure": EMPTY}, "no_atoms"),
+    "potentials that are a number": ({"parameters": {"potcar_symbols": 5}}, "not stated"),
+    "a specification that is a number": ({"parameters": {"potcar_spec": 5}}, "not stated"),
+    "a specification that is true": ({"parameters": {"potcar_spec": True}}, "not stated"),
+    "Hubbard U that are words": ({"parameters": {"hubbards": {"Na": "U"}}}, "Hubbard U"),
+    "an energy in a list": ({"energy": [-8.0]}, "label [-8.0] is not a number"),
+}
+
+
+@pytest.mark.parametrize("name", FAULTS_BESIDE)
+def test_what_stands_beside_a_structure_costs_no_other_row(tmp_path, name):
+    values, reason = FAULTS_BESIDE[name]
+    bad = STATED | {"material_id": "bad", "gap": "wide"} | values
+    path = put(tmp_path / "e.json", [entry(entry_id="good"), bad])
+    good, refused = read(source(path, **formation()))
+    assert good.labels["formation_energy_per_atom"] == pytest.approx(-2.157)
+    assert reason in ": ".join(refused.error)
+    per_site = {"column": "energy", "label_scheme": "PBE", "divide_by_n_sites": True}
+    config = source(path, targets={"formation_energy_per_atom": per_site})
+    assert [record.material_id for record in read(config)] == ["good", "bad"]
+
+
+def test_a_cell_without_sites_in_a_table_is_named_by_its_checks(tmp_path):
+    cells = [json.dumps(value).replace('"', '""') for value in (SALT.as_dict(), EMPTY)]
+    rows = [f'{name},"{cell}",-6.8' for name, cell in zip("ab", cells, strict=True)]
+    path = tmp_path / "t.csv"
+    path.write_text("\n".join(["id,structure,energy", *rows]))
+    per_site = {"column": "energy", "label_scheme": "PBE", "divide_by_n_sites": True}
+    config = source(path, targets={"formation_energy_per_atom": per_site})
+    assert counts(config) == (1, ["no_atoms"])
+
+
+@pytest.mark.parametrize("number", [0, 300])
+def test_an_atom_that_is_no_element_has_no_energy(tmp_path, number):
+    """ASE stores any number, and 0 for a site without an element."""
+    path = tmp_path / "rows.json"
+    with ase.db.connect(path) as database:
+        for numbers in ([11, 17], [11, 18]):
+            atoms = Atoms(numbers, 5.6 * SALT.frac_coords, cell=5.6 * np.eye(3), pbc=True)
+            database.write(atoms, data={"energy": -6.8})
+    path.write_text(path.read_text().replace("18", str(number)))
+    settings = {"corrections": "none", "references": OURS, "run_types": []}
+    config = source(path, formation_energy=settings)
+    assert counts(config) == (1, ["unknown_element"])
 
 
 def test_energies_of_frames_become_formation_energies(frames):
