@@ -12,8 +12,9 @@ from crystalgnn_core.records.schema import RawRecord
 from crystalgnn_core.sources.energies.formation import formation_energy_of
 from crystalgnn_core.sources.energies.totals import calculation_of, run_type_of
 from crystalgnn_core.sources.formats.columns import find_columns, read_id
-from crystalgnn_core.sources.formats.parsing import read_row, refused_row
+from crystalgnn_core.sources.formats.parsing import is_refusal, read_row, refused_row
 from crystalgnn_core.sources.formats.tables import FAULT
+from crystalgnn_core.wording import list_names
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -119,13 +120,15 @@ def check_values(
     asked = {target.column for target in targets.values()}
     asked |= {name for name in (columns.material_id, columns.split) if name is not None}
     first: list[str] = []
+    are_refused = True
     for given in chain.from_iterable(map(file.rows, slices)) if asked else ():
+        are_refused &= is_refusal(given.content)
         first = first or sorted(map(str, given.values))
         asked -= given.values.keys()
         if not asked:
             return
-    if asked and slices:
-        names = ", ".join(first) or "no values"
+    if asked and slices and not are_refused:  # else each row says why
+        names = list_names(first) or "no values"
         raise ConfigError(
             f"{file.path.name}: no row of this {file.kind} holds "
             f"{', '.join(sorted(asked))}; the first has {names}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from decimal import Decimal
 from functools import partial
@@ -19,7 +20,7 @@ from crystalgnn_core.sources.formats.objects import (
     crystal_from_json,
     is_json,
 )
-from crystalgnn_core.sources.formats.parsing import refuse, unreadable
+from crystalgnn_core.sources.formats.parsing import quoted, refuse, unreadable
 from crystalgnn_core.sources.formats.tables import LABEL_TABLE
 from crystalgnn_core.targets import get_target
 from crystalgnn_core.wording import did_you_mean
@@ -210,10 +211,23 @@ def structure_content(
     if isinstance(value, str) and value.strip():
         if is_json(value):
             return partial(crystal_from_json, value)
-        return value if "\n" in value else with_line_ends(value)
+        return _cif_in(value, column)
     if isinstance(value, Mapping):
         return partial(crystal_from_any, value)
     return partial(refuse, f"column {column} is empty, expected CIF text or JSON")
+
+
+def _cif_in(text: str, column: str) -> str | Callable[[], Crystal]:
+    """Return the text of a CIF, or why this is none: a word, a name of a file, a number."""
+    text = text if "\n" in text else with_line_ends(text)
+    if "\n" in text.strip() or "\r" in text.strip():
+        return text
+    advice = "expected CIF text or JSON"
+    if text.lstrip().startswith(('"', "[")):
+        advice += "; if it is JSON within a text, decode it once more"
+    elif re.search(r"\.\w{2,7}$", text.strip()):
+        advice += "; if it is the name of a file, give the text of that file"
+    return partial(refuse, f"column {column} holds {quoted(text)}, {advice}")
 
 
 def with_line_ends(text: str) -> str:
@@ -253,12 +267,13 @@ def named_columns(
     for name in names:
         if found := [column for column in columns if column == name]:
             return found
-    plain = _plain if is_usual else str.strip
+    plain = plain_name if is_usual else str.strip
     for name in names:
         if found := [column for column in columns if plain(column) == plain(name)]:
             return found
     return []
 
 
-def _plain(name: str) -> str:
+def plain_name(name: str) -> str:
+    """Return a name in small letters, with underscores for blanks and hyphens."""
     return name.strip().lower().replace(" ", "_").replace("-", "_")

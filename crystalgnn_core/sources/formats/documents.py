@@ -7,9 +7,15 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from crystalgnn_core.errors import RecordError
-from crystalgnn_core.sources.formats.columns import ID_COLUMNS, read_id, structure_content
+from crystalgnn_core.sources.formats.columns import (
+    ID_COLUMNS,
+    plain_name,
+    read_id,
+    structure_content,
+)
 from crystalgnn_core.sources.formats.objects import crystal_from_any, is_structure
 from crystalgnn_core.sources.formats.parsing import as_mapping, refuse, unreadable
+from crystalgnn_core.wording import list_names
 
 if TYPE_CHECKING:
     from crystalgnn_core.sources.formats.structure_input import Content
@@ -45,7 +51,9 @@ def read_document(value: object, structure_key: str | None = None) -> Document:
         return Document("", partial(refuse, message), {})
     if structure_key is None and is_structure(value):
         values = {**as_mapping(value.get("properties")), **value}
-        return Document(id_in(value), partial(crystal_from_any, value), values)
+        return Document(
+            id_in(value) or id_in(values), partial(crystal_from_any, value), values
+        )
     inner = _structure_in(value, structure_key)
     own = _values_of(value) if is_entry(value) else {}
     values = {**inner.values, **own, **value}  # what is stated counts
@@ -55,8 +63,11 @@ def read_document(value: object, structure_key: str | None = None) -> Document:
 
 def id_in(value: Mapping[str, Any]) -> str:
     """Return the identifier in a document, empty if there is none."""
-    found = (read_id(value.get(key)) for key in ID_COLUMNS)
-    return next(filter(None, found), "")
+    found = next(filter(None, (read_id(value.get(key)) for key in ID_COLUMNS)), "")
+    if found:
+        return found
+    plain = {plain_name(str(key)): held for key, held in value.items()}
+    return next(filter(None, (read_id(plain.get(key)) for key in ID_COLUMNS)), "")
 
 
 def has_structure(value: object) -> bool:
@@ -65,13 +76,23 @@ def has_structure(value: object) -> bool:
         return False
     if is_structure(value) or _is_optimade(value):
         return True
-    if any(_is_held(value.get(name)) for name in STRUCTURE_KEYS):
+    if any(is_structure_key(key) and _is_held(held) for key, held in value.items()):
         return True
     # not so an object of structures by their ids, or a column of a frame
     members = value.values()
     # a structure may be missing
     has_scalars = any(not isinstance(held, Mapping | list | None) for held in members)
     return has_scalars and any(is_structure(held) or is_entry(held) for held in members)
+
+
+def is_row(value: object) -> bool:
+    """Return whether a value is a document, a structure, or the text of one."""
+    return has_structure(value) or (isinstance(value, str) and _is_held(value))
+
+
+def is_structure_key(key: object) -> bool:
+    """Return whether this is the usual key of a structure, in any letter case."""
+    return isinstance(key, str) and plain_name(key) in STRUCTURE_KEYS
 
 
 def is_entry(value: object) -> bool:
@@ -97,6 +118,8 @@ def _structure_in(value: Mapping[str, Any], wanted: str | None) -> Document:
 def _key_of(value: Mapping[str, Any], wanted: str | None) -> str:
     names = STRUCTURE_KEYS if wanted is None else (wanted,)
     given = [name for name in names if name in value]
+    if wanted is None and not given:
+        given = [name for name in value if is_structure_key(name)]
     for name in given:
         if value[name] is not None:
             return name
@@ -105,13 +128,14 @@ def _key_of(value: Mapping[str, Any], wanted: str | None) -> str:
     if _is_optimade(value):
         raise unreadable(_OPTIMADE)
     found = [name for name, held in value.items() if is_structure(held) or is_entry(held)]
+    found = found or [name for name, held in value.items() if has_structure(held)]
     if wanted is None and len(found) == 1:
         return found[0]
     if wanted is None and found:
         raise unreadable(
-            f"{' and '.join(found)} hold structures; choose one with columns.structure"
+            f"{list_names(found)} hold structures; choose one with columns.structure"
         )
-    keys = ", ".join(str(key) for key in list(value)[:6]) or "none"
+    keys = list_names([str(key) for key in list(value)[:6]]) or "none"
     expected = wanted or "structure, atoms or cif"
     raise unreadable(
         f"keys {keys} describe no structure; expected {expected}, or those of a pymatgen "

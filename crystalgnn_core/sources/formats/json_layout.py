@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from contextlib import suppress
 from functools import lru_cache
 from itertools import islice
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from crystalgnn_core.sources.formats.archives import read_blocks
+from crystalgnn_core.sources.formats.columns import ID_COLUMNS, plain_name
 from crystalgnn_core.sources.formats.documents import (
     STRUCTURE_KEYS,
     has_structure,
+    is_row,
+    is_structure_key,
 )
 from crystalgnn_core.sources.formats.json_stream.members import (
     Outside,
@@ -22,18 +25,24 @@ from crystalgnn_core.sources.formats.json_stream.members import (
     parse_member,
 )
 from crystalgnn_core.sources.formats.json_stream.outline import Span, outline
+from crystalgnn_core.sources.formats.json_stream.several import (
+    check_one_document,
+    has_lines,
+)
 from crystalgnn_core.sources.formats.json_text import DuplicateKeyError, load_json
 from crystalgnn_core.sources.formats.objects import is_structure
-from crystalgnn_core.sources.formats.parsing import unreadable
+from crystalgnn_core.sources.formats.parsing import as_mapping, unreadable
+from crystalgnn_core.wording import list_names
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from crystalgnn_core.sources.formats.archives import Packed
 
 _N_LOOKED_AT = 20  # members that are looked at to find out what they are
 _MAX_COLUMNS = 500
+_STRUCTURES = frozenset(STRUCTURE_KEYS)
 _LONGEST = 2**24  # bytes of a document that is parsed to find out what it is
 
 
@@ -90,17 +99,37 @@ def _layout_of(source: Packed, wanted: str | None) -> Layout | None:
     if outside is None:
         return None
     if outside.shape == "list":
-        rows = list(filter(has_structure, _first_values(source, outside)))
-        return None if all(map(is_structure, rows)) else Layout(outside)
-    if _has_lines(source):
-        return Layout(is_lines=True)
+        return None if _is_list_of_bare(source, outside) else Layout(outside)
+    return Layout(is_lines=True) if has_lines(source) else _object(source, outside, wanted)
+
+
+def _object(source: Packed, outside: Outside, wanted: str | None) -> Layout | None:
+    """Return the layout of an object: a row, rows by their ids, or a frame."""
     spans = outline(source, outside, _MAX_COLUMNS)
     if (whole := _whole(source, outside, spans)) is not None:
-        return None if is_structure(whole) else Layout()
-    if any(map(has_structure, _first_values(source, outside, spans))):
-        return Layout(outside)
+        if is_structure(whole):
+            return None
+        _check_rows_beside(source, spans)
+        return Layout()
+    check_one_document(source)
+    values = list(_first_values(source, outside, spans))
+    if any(map(is_row, values)):
+        if _are_by_id(spans, values):
+            return Layout(outside)
+        _check_rows_beside(source, spans)
+        return Layout()
     _check_keys(spans)
-    return _frame_of_rows(source, spans) or _frame_of_columns(source, spans, wanted)
+    frame = _frame_of_rows(source, spans)
+    return frame or _frame_of_columns(source, outside, spans, wanted)
+
+
+def _is_list_of_bare(source: Packed, outside: Outside) -> bool:
+    """Return whether a list holds bare structures, or what is no document."""
+    rows = list(_first_values(source, outside))
+    if not rows:  # none, or damaged ones, which their reader is to name
+        first = next(iter_members(source, outside), None)
+        return first is None or first.fault is not None
+    return all(is_structure(row) or not isinstance(row, Mapping) for row in rows)
 
 
 def _whole(source: Packed, outside: Outside, spans: list[Span]) -> object:
@@ -120,27 +149,36 @@ def _whole(source: Packed, outside: Outside, spans: list[Span]) -> object:
     return whole if has_structure(whole) else None
 
 
+def _are_by_id(spans: list[Span], values: list[object]) -> bool:
+    """Return whether an object holds rows by their ids, and is not itself a row.
+
+    Some members may be broken, few beside the others.
+    """
+    if any(plain_name(str(span.key)) in ID_COLUMNS and not span.inside for span in spans):
+        return False
+    n_rows = sum(map(is_row, values))
+    n_others = sum(not (is_row(v) or isinstance(v, Mapping | None)) for v in values)
+    return 3 * n_others <= n_rows
+
+
+def _check_rows_beside(source: Packed, spans: list[Span]) -> None:
+    """Refuse rows in a list that stands beside a structure without a usual name."""
+    if any(is_structure_key(span.key) for span in spans):
+        return
+    for span in spans:
+        if span.inside is not None and span.inside.shape == "list":
+            values = _first_values(source, span.inside)
+            if any(is_structure(v) or _STRUCTURES & as_mapping(v).keys() for v in values):
+                raise unreadable(
+                    f"{span.key} holds rows, and structures stand beside it; give the rows "
+                    "a file of their own"
+                )
+
+
 def _check_keys(spans: list[Span]) -> None:
     counts = Counter(span.key for span in spans)
     if twice := [str(key) for key, n in counts.items() if n > 1]:
         raise unreadable(f"{', '.join(twice)} is given twice; remove one of them")
-
-
-def _has_lines(source: Packed) -> bool:
-    """Return whether the first line is a document and others follow."""
-    text = b""
-    for block in read_blocks(source):
-        text += block
-        line, end, rest = text.removeprefix(b"\xef\xbb\xbf").lstrip().partition(b"\n")
-        if end and rest.strip():
-            try:
-                load_json(line)
-            except (ValueError, RecursionError):
-                return False
-            return rest.lstrip().startswith(b"{")
-        if len(text) > _LONGEST:
-            return False
-    return False
 
 
 def _frame_of_rows(source: Packed, spans: list[Span]) -> Layout | None:
@@ -159,19 +197,23 @@ def _frame_of_rows(source: Packed, spans: list[Span]) -> Layout | None:
 
 
 def _frame_of_columns(
-    source: Packed, spans: list[Span], wanted: str | None
+    source: Packed, outside: Outside, spans: list[Span], wanted: str | None
 ) -> Layout | None:
     """Return the layout of columns, or of rows one level down."""
     found = [span for span in spans if _holds_rows(source, span)]
     names = STRUCTURE_KEYS if wanted is None else (wanted,)
     usual = [span for name in names for span in found if span.key == name]
+    if wanted is None and not usual:
+        usual = [span for span in found if is_structure_key(span.key)]
     if not found:
         return None
+    if not usual and _is_document(source, found[0]):  # behind others without a structure
+        return Layout(outside)
     if len(found) > 1 and not usual:
-        keys = " and ".join(str(span.key) for span in found)
+        keys = list_names([str(span.key) for span in found])
         raise unreadable(
-            f"{keys} hold structures each; choose one with columns.structure, or give each "
-            "a file of its own"
+            f"{keys} hold structures each; write all as one list or object of ids, give "
+            "each a file of its own, or choose one with columns.structure"
         )
     main = (usual or found)[0]
     beside = {
@@ -188,10 +230,19 @@ def _frame_of_columns(
 def _holds_rows(source: Packed, span: Span) -> bool:
     if span.inside is None:
         return False
-    values = _first_values(source, span.inside)
-    if span.key in STRUCTURE_KEYS:
-        return any(has_structure({str(span.key): value}) for value in values)
+    values = list(_first_values(source, span.inside))
+    if is_structure_key(span.key):  # of many rows, the first may have no structure
+        is_empty = bool(values) and not any(value is not None for value in values)
+        return is_empty or any(map(is_row, values))
     return any(map(has_structure, values))
+
+
+def _is_document(source: Packed, span: Span) -> bool:
+    inside = span.inside
+    if inside is None or inside.shape == "list":
+        return False
+    members = outline(source, inside, _MAX_COLUMNS)
+    return any(is_structure_key(member.key) for member in members)
 
 
 def _first_values(

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from crystalgnn_core.errors import RecordError
 from crystalgnn_core.sources.formats.archives import DamagedFileError, read_blocks
-from crystalgnn_core.sources.formats.columns import read_id
+from crystalgnn_core.sources.formats.columns import ID_COLUMNS, plain_name, read_id
 from crystalgnn_core.sources.formats.documents import Document, id_in, read_document
 from crystalgnn_core.sources.formats.json_base import JsonRows, invalid
 from crystalgnn_core.sources.formats.json_layout import Layout, find_layout
@@ -133,10 +133,17 @@ class JsonFile(JsonRows):
         part: Mapping[str, Any],
     ) -> Document:
         """Read a row of a frame of columns, of which each is a list or an object."""
+        n_rows = part["n_all"]
+        for name, column in layout.beside.items() if key is None else ():
+            if len(column) != n_rows and plain_name(name).removesuffix("s") in ID_COLUMNS:
+                fault = (
+                    f"{name} has {len(column)} values, but there are {n_rows} structures"
+                )
+                return Document("", partial(refuse, f"{fault}; give each its id"), {})
         beside = {
             name: column[row - 1] if key is None else column.get(key)
             for name, column in layout.beside.items()
-            if key is not None or len(column) == part["n_all"]
+            if key is not None or len(column) == n_rows
         }
         found = read_document(value)
         singular = {name.removesuffix("s"): held for name, held in beside.items()}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from crystalgnn_core.errors import CrystalGNNError, RecordError, printable
@@ -116,6 +117,11 @@ def refuse(fault: str | RecordError) -> Crystal:
         RecordError: Always, with this message.
     """
     raise fault if isinstance(fault, RecordError) else unreadable(fault)
+
+
+def is_refusal(content: object) -> bool:
+    """Return whether this is `refuse` with its fault, in place of a structure."""
+    return isinstance(content, partial) and content.func is refuse
 
 
 def quoted(text: str) -> str:

@@ -348,6 +348,18 @@ FAULTS_BESIDE = {
 }
 
 
+def test_rows_that_are_refused_are_rejects_though_no_value_is_there(tmp_path):
+    """As a key given twice, beside which nothing is read, and no row with the value."""
+    text = json.dumps(STATED)[:-1] + ', "gap": 1, "gap": 2}'
+    path = tmp_path / "e.json"
+    for content in (text, f"[{text}]", text + text):
+        path.write_text(content)
+        assert counts(source(path, targets=GAP)) == (0, ["unreadable_structure"])
+    path.write_text(json.dumps([STATED]))
+    with pytest.raises(ConfigError, match="no row of this JSON file holds gap"):
+        parts_of(source(path, targets=GAP))
+
+
 @pytest.mark.parametrize("name", FAULTS_BESIDE)
 def test_what_stands_beside_a_structure_costs_no_other_row(tmp_path, name):
     values, reason = FAULTS_BESIDE[name]

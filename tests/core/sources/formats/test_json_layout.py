@@ -63,6 +63,7 @@ def orient(frame, name):
     return json.loads(frame.to_json(orient=name))
 
 
+BARE_ROW = {"structure": STRUCTURES[0], "gap": 5.0}
 FORMS = {
     # mp-api users dump lists of SummaryDoc
     "summary documents": (DOCUMENTS, IDS),
@@ -81,6 +82,12 @@ FORMS = {
                              ["9008460", "77"]),
     "documents by id": ({name: {"structure": held, "gap": gap} for name, held, gap
                          in zip(IDS, STRUCTURES, GAPS, strict=True)}, IDS),
+    "CIF texts by id": (dict(zip(IDS, CIFS, strict=True)), IDS),
+    "JSON texts by id": (dict(zip(IDS, map(json.dumps, STRUCTURES), strict=True)), IDS),
+    "names in capitals": (documents(ID=IDS, CIF=CIFS, gap=GAPS), IDS),
+    "names in words": (documents(**{"Material-ID": IDS, "Structure": STRUCTURES,
+                                    "gap": GAPS}), IDS),
+    "columns in capitals": ({"ID": IDS, "CIF": CIFS, "gap": GAPS}, IDS),
     "a wrapped list": ({"structures": STRUCTURES}, NUMBERED),
     "a wrapped list beside others": ({"version": 2, "notes": [1, 2, 3],
                                       "structures": STRUCTURES, "gap": GAPS,
@@ -139,7 +146,10 @@ def gaps_of(inputs, name="gap"):
 
 
 def check(inputs, ids):
-    records = records_of(inputs)
+    check_records(records_of(inputs), ids)
+
+
+def check_records(records, ids):
     assert [record.error for record in records] == [None] * len(ids)
     assert [record.material_id for record in records] == ids
     for record, structure in zip(records, [SALT, OXIDE], strict=False):
@@ -233,6 +243,125 @@ def test_answers_of_optimade_name_the_source_that_reads_them(tmp_path):
     assert len(refusals(tmp_path, json.dumps(answer | {"data": entries[0]}))) == 1
 
 
+NAMED_SALT = STRUCTURES[0] | {"properties": {"material_id": "mp-1"}}
+ONE_ROW = {
+    # pymatgen keeps them in the structure
+    "properties of a structure": (NAMED_SALT, "mp-1"),
+    "properties of a structure in a list": ([NAMED_SALT], "mp-1"),
+    "a document of maps": (
+        {"relaxed": STRUCTURES[0], "thermo": {"e": 1.0}, "tags": ["a"]},
+        "rows",
+    ),
+    # atomate's tasks
+    "a task": ({"task_id": "mp-1", "output": {"structure": STRUCTURES[0]}}, "mp-1"),
+    "a list of tasks": ([{"task_id": "mp-1", "output": DOCUMENTS[0], "n": 1}], "mp-1"),
+}
+
+
+@pytest.mark.parametrize("name", ONE_ROW)
+def test_a_structure_under_a_name_of_its_own_is_the_row(tmp_path, name):
+    value, material_id = ONE_ROW[name]
+    path = put(tmp_path / "rows.json", json.dumps(value))
+    check_records(list(iter_structure_file(path)), [material_id])
+
+
+SALT_DOCUMENT = json.dumps(DOCUMENTS[0])
+PRETTY = [json.dumps(document, indent=2) for document in DOCUMENTS]
+MANY_FRAMES = {f"mp-{n}": {f"mp-{n}-0": {"structure": STRUCTURES[0]}} for n in range(90)}
+REFUSED_ONCE = {
+    # mongoexport --pretty, and jq . of a file of lines
+    "documents one after another": ("\n".join(PRETTY), "several JSON documents"),
+    "documents on one line": (SALT_DOCUMENT * 2, "several JSON documents"),
+    "lines that end with a comma": (f"{SALT_DOCUMENT},\n" * 2, "several JSON documents"),
+    "a first line that is cut": (
+        f"{SALT_DOCUMENT[:-9]}\n{SALT_DOCUMENT}\n{SALT_DOCUMENT}",
+        "not valid JSON",
+    ),
+    "a task of two structures": (
+        json.dumps({"task_id": "a", "output": DOCUMENTS[0], "input": DOCUMENTS[1]}),
+        "output, input hold structures; choose one",
+    ),
+    # Vasprun.as_dict of pymatgen
+    "a run": (
+        json.dumps(
+            {"vasp_version": "6", "elements": ["Na"], "output": {"crystal": STRUCTURES[0],
+             "e": 1}, "input": {"crystal": STRUCTURES[1], "n": 1}}
+        ),
+        "output, input hold structures; choose one",
+    ),
+    "an example in front of rows": (
+        json.dumps({"version": 1, "example": STRUCTURES[0], "data": DOCUMENTS}),
+        "data holds rows, and structures stand beside it",
+    ),
+    "an example in a document in front of rows": (
+        json.dumps({"meta": {"structure": STRUCTURES[0]}, "data": DOCUMENTS}),
+        "data holds rows, and structures stand beside it",
+    ),
+    # MPtrj: frames by their ids, in an object by the ids of materials
+    "frames by id": (json.dumps(MANY_FRAMES), "mp-19 and 70 more hold structures each"),
+    "splits": (json.dumps({"train": DOCUMENTS, "test": DOCUMENTS}), "give each a file"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", REFUSED_ONCE)
+def test_what_may_be_read_in_two_ways_is_refused_once(tmp_path, name):
+    text, expected = REFUSED_ONCE[name]
+    [(_, why)] = refusals(tmp_path, text)
+    assert expected in why
+    assert len(why) < 500
+    [record] = any_inputs(StructureText(text, "rows"))
+    assert expected in record.error[1]
+
+
+def test_rows_in_front_without_a_structure_lose_no_row_behind_them(tmp_path):
+    for empty in ({"structure": None, "gap": 1.0}, {"gap": 1.0}):
+        by_id = {f"x{n}": empty for n in range(20)} | {"mp-1": BARE_ROW}
+        rows = [row | {"id": name} for name, row in by_id.items()]
+        columns = {
+            key: [row.get(key) for row in rows] for key in ("id", "structure", "gap")
+        }
+        for value in (by_id, rows, columns):
+            path = put(tmp_path / "r.json", json.dumps(value))
+            records = records_of(list(open_rows(path).inputs()))
+            assert [record.material_id for record in records] == list(by_id)
+            assert [r.material_id for r in records if r.error is None] == ["mp-1"]
+
+
+def test_broken_members_are_rejects_among_rows_by_their_ids(tmp_path):
+    by_id = {"version": 2, **{f"x{n}": DOCUMENTS[0] for n in range(8)}, "y": [1]}
+    path = put(tmp_path / "r.json", json.dumps(by_id))
+    records = records_of(list(open_rows(path).inputs()))
+    assert [record.material_id for record in records] == list(by_id)
+    assert [r.material_id for r in records if r.error is not None] == ["version", "y"]
+
+
+def test_ids_that_are_no_match_for_the_structures_are_refused(tmp_path):
+    value = {"material_id": ["a", "b", "c"], "structures": STRUCTURES, "notes": [1]}
+    path = put(tmp_path / "rows.json", json.dumps(value))
+    for _, why in refusals(tmp_path, json.dumps(value)):
+        assert "material_id has 3 values, but there are 2 structures" in why
+    del value["material_id"]
+    put(path, json.dumps(value))
+    records = records_of(list(open_rows(path).inputs()))
+    assert [record.error for record in records] == [None, None]
+
+
+@pytest.mark.parametrize(
+    ("held", "expected"),
+    [
+        ("na", "column cif holds 'na', expected CIF text or JSON"),
+        ("salt.cif", "give the text of that file"),
+        (SALT_DOCUMENT.join(['"', '"']), "decode it once more"),
+    ],
+)
+def test_a_text_that_is_no_structure_is_named(tmp_path, held, expected):
+    """JARVIS writes `na` where it has none; others write the names of files."""
+    text = json.dumps([{"id": "a", "cif": held}, {"id": "b", "cif": CIFS[0]}])
+    refused, kept = records_of(list(open_rows(put(tmp_path / "rows.json", text)).inputs()))
+    assert kept.error is None
+    assert expected in refused.error[1]
+
+
 def test_a_key_given_twice_is_refused(tmp_path):
     salt, oxide = map(json.dumps, STRUCTURES)
     one = f'{{"id": "a", "structure": {salt}, "structure": {oxide}}}'
@@ -260,13 +389,13 @@ def test_several_structures_in_a_document_are_a_choice_of_the_user(tmp_path):
     document = {"id": "a", "first": STRUCTURES[0], "last": STRUCTURES[1]}
     [(name, why)] = refusals(tmp_path, json.dumps([document]))
     assert name == "a"
-    assert "first and last hold structures; choose one with columns.structure" in why
+    assert "first, last hold structures; choose one with columns.structure" in why
     rows = open_rows(tmp_path / "rows.json")
     rows.structure_key = "first"
     check(list(rows.inputs()), ["a"])
     splits = {"train": STRUCTURES, "test": STRUCTURES}
     [(_, why)] = refusals(tmp_path, json.dumps(splits))
-    assert "train and test hold structures each" in why
+    assert "train, test hold structures each" in why
 
 
 def test_values_of_numpy_mongo_and_not_a_number_are_read(tmp_path):
@@ -302,7 +431,7 @@ def test_values_of_numpy_mongo_and_not_a_number_are_read(tmp_path):
         ({"id": "x", "structure": None}, "structure is 'None'"),
         ({"id": "x", "structure": 3}, "structure is '3'"),
         ({"id": "x", "gap": 1.0}, "keys id, gap describe no structure"),
-        ("NaCl", "0 CIF data blocks"),
+        ("NaCl", "column JSON holds 'NaCl', expected CIF text or JSON"),
         (None, "JSON NoneType is no structure"),
         ([STRUCTURES[0], 1.0], "JSON list is no structure"),
     ],

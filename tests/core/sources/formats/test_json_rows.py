@@ -117,7 +117,7 @@ def test_bad_members_are_errors_and_a_cut_file_ends_with_one(tmp_path):
 OTHERS = {
     "structure": SALT.as_dict(),
     "structures": [SALT.as_dict()],
-    "jarvis": [{"jid": "JVASP-1", "atoms": {}}],
+    "texts": [SALT.to(fmt="cif")],
     "nothing": [],
     "number": 3,
 }

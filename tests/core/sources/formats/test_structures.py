@@ -62,7 +62,7 @@ def test_unreadable_file_is_an_error_record_that_names_it(tmp_path, name):
         assert record.error is not None
         reason, message = record.error
         assert reason == "unreadable_structure"
-        assert message.startswith(f"{record.material_id}: {name}: ")
+        assert message.startswith(f"{record.material_id}: {name}")
         assert "\n" not in message
 
 
