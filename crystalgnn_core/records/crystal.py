@@ -84,13 +84,14 @@ def check_periodic(pbc: object) -> None:
     Raises:
         RecordError: `unreadable_structure`.
     """
-    if pbc is None or (isinstance(pbc, list | tuple) and list(pbc) == [True] * 3):
-        return
     found = list(pbc) if isinstance(pbc, tuple) else pbc
+    if found is None or found == [True] * 3:
+        return
+    expected = "a cell that is periodic along all axes"
+    if not (isinstance(found, list) and len(found) == 3):
+        expected = "true or false for each of three axes"
     raise RecordError(
-        "unreadable_structure",
-        f"pbc is {str(found)[:40]}, expected a cell that is periodic along all axes, "
-        "[true, true, true]",
+        "unreadable_structure", f"pbc is {str(found)[:40]}, expected {expected}"
     )
 
 

@@ -157,7 +157,8 @@ def _is_held(value: object) -> bool:
 
 def _values_of(entry: Mapping[str, Any]) -> dict[str, Any]:
     parameters, data = (as_mapping(entry.get(key)) for key in ("parameters", "data"))
-    energy, correction = entry["energy"], entry.get("correction")
+    stated, correction = entry.get("uncorrected_energy"), entry.get("correction")
+    energy = entry["energy"] if stated is None else stated
     return {
         **data,
         "run_type": parameters.get("run_type") or data.get("run_type"),

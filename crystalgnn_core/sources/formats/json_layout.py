@@ -14,6 +14,7 @@ from crystalgnn_core.sources.formats.columns import ID_COLUMNS, plain_name
 from crystalgnn_core.sources.formats.documents import (
     STRUCTURE_KEYS,
     has_structure,
+    id_in,
     is_row,
     is_structure_key,
 )
@@ -42,7 +43,6 @@ if TYPE_CHECKING:
 
 _N_LOOKED_AT = 20  # members that are looked at to find out what they are
 _MAX_COLUMNS = 500
-_STRUCTURES = frozenset(STRUCTURE_KEYS)
 _LONGEST = 2**24  # bytes of a document that is parsed to find out what it is
 
 
@@ -109,14 +109,14 @@ def _object(source: Packed, outside: Outside, wanted: str | None) -> Layout | No
     if (whole := _whole(source, outside, spans)) is not None:
         if is_structure(whole):
             return None
-        _check_rows_beside(source, spans)
+        _check_rows_beside(source, spans, wanted)
         return Layout()
     check_one_document(source)
     values = list(_first_values(source, outside, spans))
     if any(map(is_row, values)):
         if _are_by_id(spans, values):
             return Layout(outside)
-        _check_rows_beside(source, spans)
+        _check_rows_beside(source, spans, wanted)
         return Layout()
     _check_keys(spans)
     frame = _frame_of_rows(source, spans)
@@ -161,17 +161,20 @@ def _are_by_id(spans: list[Span], values: list[object]) -> bool:
     return 3 * n_others <= n_rows
 
 
-def _check_rows_beside(source: Packed, spans: list[Span]) -> None:
+def _check_rows_beside(source: Packed, spans: list[Span], wanted: str | None) -> None:
     """Refuse rows in a list that stands beside a structure without a usual name."""
-    if any(is_structure_key(span.key) for span in spans):
+    if wanted is not None or any(is_structure_key(span.key) for span in spans):
         return
     for span in spans:
         if span.inside is not None and span.inside.shape == "list":
             values = _first_values(source, span.inside)
-            if any(is_structure(v) or _STRUCTURES & as_mapping(v).keys() for v in values):
+            if any(
+                is_structure(v) or (has_structure(v) and id_in(as_mapping(v)))
+                for v in values
+            ):
                 raise unreadable(
                     f"{span.key} holds rows, and structures stand beside it; give the rows "
-                    "a file of their own"
+                    "a file of their own, or choose a structure with columns.structure"
                 )
 
 
@@ -231,7 +234,8 @@ def _holds_rows(source: Packed, span: Span) -> bool:
     if span.inside is None:
         return False
     values = list(_first_values(source, span.inside))
-    if is_structure_key(span.key):  # of many rows, the first may have no structure
+    if any(is_structure_key(key) for key in (span.key, str(span.key).removesuffix("s"))):
+        # of many rows, the first may have no structure
         is_empty = bool(values) and not any(value is not None for value in values)
         return is_empty or any(map(is_row, values))
     return any(map(has_structure, values))

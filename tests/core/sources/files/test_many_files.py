@@ -327,6 +327,14 @@ def test_what_a_document_states_of_its_energy_counts(
     assert record.run_type == "GGA"
 
 
+def test_a_corrected_energy_is_corrected_once(tmp_path):
+    given = STATED | {"uncorrected_energy": -7.5, "correction": -0.5, "id": "a"}
+    path = put(tmp_path / "e.json", [given])
+    column = {"column": "corrected_energy", "label_scheme": "PBE"}
+    [record] = read(source(path, targets={"formation_energy_per_atom": column}))
+    assert record.labels == {"formation_energy_per_atom": -8.0}
+
+
 def test_old_names_of_potentials_are_those_of_the_materials_project(tmp_path):
     """As in its old entries; pymatgen corrects one with them by -0.614 eV."""
     path = put(tmp_path / "e.json", [entry(potcars=["PBE Na_pv", "PBE Cl"])])
@@ -338,7 +346,7 @@ def test_old_names_of_potentials_are_those_of_the_materials_project(tmp_path):
 
 
 EMPTY = SALT.as_dict() | {"sites": []}
-FAULTS_BESIDE = {
+FAULTS_BESIDE: dict[str, tuple[dict[str, Any], str]] = {
     "no sites": ({"structure": EMPTY}, "no_atoms"),
     "potentials that are a number": ({"parameters": {"potcar_symbols": 5}}, "not stated"),
     "a specification that is a number": ({"parameters": {"potcar_spec": 5}}, "not stated"),

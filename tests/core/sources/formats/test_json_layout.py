@@ -88,6 +88,8 @@ FORMS = {
     "names in words": (documents(**{"Material-ID": IDS, "Structure": STRUCTURES,
                                     "gap": GAPS}), IDS),
     "columns in capitals": ({"ID": IDS, "CIF": CIFS, "gap": GAPS}, IDS),
+    "wrapped CIF texts": ({"cifs": CIFS, "ids": IDS, "gap": GAPS}, IDS),
+    "wrapped CIF texts by id": ({"structures": dict(zip(IDS, CIFS, strict=True))}, IDS),
     "a wrapped list": ({"structures": STRUCTURES}, NUMBERED),
     "a wrapped list beside others": ({"version": 2, "notes": [1, 2, 3],
                                       "structures": STRUCTURES, "gap": GAPS,
@@ -254,6 +256,10 @@ ONE_ROW = {
     ),
     # atomate's tasks
     "a task": ({"task_id": "mp-1", "output": {"structure": STRUCTURES[0]}}, "mp-1"),
+    "a relaxation": (
+        {"final": STRUCTURES[0], "n": 1, "steps": [{"structure": STRUCTURES[1]}]},
+        "rows",
+    ),
     "a list of tasks": ([{"task_id": "mp-1", "output": DOCUMENTS[0], "n": 1}], "mp-1"),
 }
 

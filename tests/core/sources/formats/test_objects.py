@@ -114,7 +114,9 @@ def test_both_coordinate_forms_of_jarvis_are_one_crystal():
 
 def test_numbers_that_stand_one_after_another_are_vectors():
     """As pymatgen reads them: `Lattice` takes nine numbers, row after row."""
-    flat = {key: np.ravel(JARVIS[key]).tolist() for key in ("lattice_mat", "coords")}
+    flat = {
+        key: np.array(JARVIS[key]).ravel().tolist() for key in ("lattice_mat", "coords")
+    }
     assert same(crystal_from_any(JARVIS | flat), crystal_from_any(JARVIS))
     value = SALT.as_dict()
     value["lattice"]["matrix"] = np.ravel(value["lattice"]["matrix"]).tolist()
