@@ -91,7 +91,7 @@ def check_periodic(pbc: object) -> None:
     if not (isinstance(found, list) and len(found) == 3):
         expected = "true or false for each of three axes"
     raise RecordError(
-        "unreadable_structure", f"pbc is {str(found)[:40]}, expected {expected}"
+        "unreadable_structure", f"pbc is {repr(found)[:40]}, expected {expected}"
     )
 
 

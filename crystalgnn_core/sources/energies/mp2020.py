@@ -109,7 +109,7 @@ def _check_potentials(calculation: Calculation) -> None:
     valid = MPRelaxSet.CONFIG["POTCAR"]
     expected = {f"{_FAMILY} {valid.get(element.symbol)}" for element in elements}
     named = (title.split()[:2] for title in calculation.potcars)
-    found = {" ".join([_OLD_NAMES.get(set_, set_), *name]) for set_, *name in named}
+    found = {" ".join(_OLD_NAMES.get(word, word) for word in words) for words in named}
     if found != expected:
         raise RecordError(
             "incompatible_settings",

@@ -349,6 +349,10 @@ EMPTY = SALT.as_dict() | {"sites": []}
 FAULTS_BESIDE: dict[str, tuple[dict[str, Any], str]] = {
     "no sites": ({"structure": EMPTY}, "no_atoms"),
     "potentials that are a number": ({"parameters": {"potcar_symbols": 5}}, "not stated"),
+    "potentials that are blank": (
+        {"parameters": {"potcar_symbols": [" "]}},
+        "expected PAW",
+    ),
     "a specification that is a number": ({"parameters": {"potcar_spec": 5}}, "not stated"),
     "a specification that is true": ({"parameters": {"potcar_spec": True}}, "not stated"),
     "Hubbard U that are words": ({"parameters": {"hubbards": {"Na": "U"}}}, "Hubbard U"),
