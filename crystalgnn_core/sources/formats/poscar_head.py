@@ -146,10 +146,10 @@ def _all_counts(
         counts, at = counts + found, at + 1
     total = sum(counts)
     if min(counts) < 0 or total == 0:
-        found = " ".join(map(str, counts[:9]))
+        shown = " ".join(map(str, counts[:9]))
         raise RecordError(
             "no_atoms",
-            f"the atom counts of the POSCAR are {found}, expected some such as 1 1",
+            f"the atom counts of the POSCAR are {shown}, expected some such as 1 1",
         )
     if total > MAX_ATOMS:
         raise unreadable(f"the POSCAR counts {total} atoms, expected {MAX_ATOMS} at most")

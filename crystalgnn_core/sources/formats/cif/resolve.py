@@ -154,8 +154,8 @@ def _decide(found: Description, claim: Claim, settings: Sequence[Setting]) -> Cr
 
 def _agree(built: Mapping[str, Built]) -> bool:
     """Return whether all candidates are one crystal."""
-    first, *others = [candidate.crystal for candidate in built.values()] or [None]
-    return first is None or all(are_same(first, other) for other in others if other)
+    crystals = [candidate.crystal for candidate in built.values()]
+    return all(are_same(crystals[0], other) for other in crystals[1:])
 
 
 def _by_list(found: Description, operations: Operations) -> Crystal:
