@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from copy import deepcopy
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 from zoneinfo import ZoneInfo, available_timezones
@@ -27,7 +29,7 @@ from crystalgnn_core.storage.paths import local_path, require_store_name, whole_
 from crystalgnn_core.wording import describe_validation, did_you_mean
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
 _MODELS: TypeAdapter[ModelConfig] = TypeAdapter(ModelConfig)
@@ -63,6 +65,17 @@ class ScheduleConfig(FrozenModel):
     rescreen: str | float = "0 2 * * *"
     retrain: str | float = "0 4 * * 0"
     timezone: str = "UTC"
+
+    @field_validator("rescreen", "retrain")
+    @classmethod
+    def _is_a_time(cls, time: str | float) -> str | float:
+        is_cron = isinstance(time, str) and (len(time.split()) > 4 or time.startswith("@"))
+        if not (is_cron or (isinstance(time, int | float) and 0 < time < math.inf)):
+            raise ValueError(
+                "expected a cron expression such as '0 2 * * *', or a positive number of "
+                "seconds"
+            )
+        return time
 
     @field_validator("timezone")
     @classmethod
@@ -192,7 +205,27 @@ def load_config(
     if store is not None:
         content["store"] = above["store"] = store
     try:
-        return PipelineConfig.model_validate(content)
+        config = PipelineConfig.model_validate(content)
     except ValidationError as error:
         message = describe_validation(error, PipelineConfig, given.describe)
         raise ConfigError(message) from error
+    for key in _boolean_numbers(content, config):
+        raise ConfigError(
+            f"{given.describe(key)}: expected a number, found true or false; yes, no, on "
+            "and off stand for these"
+        )
+    return config
+
+
+def _boolean_numbers(given: Any, read: Any, *above: str) -> Iterator[tuple[str, ...]]:  # noqa: ANN401  nested settings
+    """Yield the keys of true and false in settings that were read as 1 and 0."""
+    if isinstance(given, bool) and type(read) in {int, float}:
+        yield above
+    elif isinstance(given, dict):
+        for key, value in given.items():
+            is_map = isinstance(read, Mapping)
+            below = read.get(key) if is_map else getattr(read, key, None)
+            yield from _boolean_numbers(value, below, *above, key)
+    elif isinstance(given, list) and isinstance(read, list | tuple):
+        for place, (value, below) in enumerate(zip(given, read, strict=False)):
+            yield from _boolean_numbers(value, below, *above, str(place))

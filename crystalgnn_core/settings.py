@@ -19,6 +19,9 @@ Keys = tuple[str, ...]
 MOST_VALUES, MOST_BYTES = 100_000, 2**20  # of a file of settings
 # behind the first: of dates and numbers that are none, and of brackets without end
 _NOT_YAML = (yaml.YAMLError, ValueError, OverflowError, RecursionError)
+_OCTAL = re.compile(r"[-+]?0[0-7_]+")
+# numbers of YAML 1.1 alone, such as 12:30 for 750, and those that a name may look like
+_ODD_NUMBER = re.compile(r"\+|-?0[bx]|.*[_:]")
 
 
 class Given(NamedTuple):
@@ -59,6 +62,8 @@ class Given(NamedTuple):
 class _Loader(yaml.SafeLoader):
     """Refuses a key that is no text, or given twice: YAML readers keep the last.
 
+    A number in decimal digits is a number; one with a leading zero, octal in YAML 1.1 and
+    decimal in YAML 1.2, is refused, and any other (12:30, 1_0, 0x1) is text as it stands.
     There may be `MOST_VALUES` values, aliases written out: a few lines can name more than
     memory holds, or themselves.
     """
@@ -70,6 +75,19 @@ class _Loader(yaml.SafeLoader):
                 problem=f"there are more than {MOST_VALUES:,} values, aliases written out",
                 problem_mark=node.start_mark,
             )
+        return node
+
+    def compose_scalar_node(self, anchor: Any) -> yaml.ScalarNode:  # noqa: ANN401  as the base has it
+        node = super().compose_scalar_node(anchor)
+        if node.style is None and node.tag.endswith((":int", ":float")):
+            if _OCTAL.fullmatch(node.value):
+                raise yaml.MarkedYAMLError(
+                    problem=f"{node.value} has a leading zero, which makes it octal for "
+                    "some readers; write it without, or in quotes where text is meant",
+                    problem_mark=node.start_mark,
+                )
+            if _ODD_NUMBER.match(node.value):
+                node.tag = self.DEFAULT_SCALAR_TAG
         return node
 
     def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:  # noqa: ANN401  as the base has it

@@ -75,12 +75,12 @@ def _device() -> Finding:
 def _prefect() -> Finding:
     from prefect.settings import PREFECT_API_URL
 
-    from deployments.server_errors import check_proxies, check_server, server_address
+    from deployments.server_errors import check_server, check_surroundings, server_address
     from deployments.session import keep_loopback_from_proxies
 
     keep_loopback_from_proxies()
     try:
-        check_proxies()
+        check_surroundings()
         if not PREFECT_API_URL.value():
             return Finding("Prefect API", "started with each command", is_fine=True)
         check_server()

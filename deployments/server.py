@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from crystalgnn_core.errors import ServerError
-from deployments.server_errors import check_proxies, check_server, server_errors
+from deployments.server_errors import check_server, check_surroundings, server_errors
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -57,7 +57,7 @@ def prefect_server(
         with server_errors():
             yield url
         return
-    check_proxies()
+    check_surroundings()
     _make_home(PREFECT_HOME.value())
     # Two first starts in one home would migrate the database at the same time, and fail.
     lock = FileLock(PREFECT_HOME.value() / "start.lock", timeout=timeout)

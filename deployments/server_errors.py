@@ -46,16 +46,17 @@ def server_address() -> str:
     return re.sub("//[^/]*@", "//", str(PREFECT_API_URL.value()))
 
 
-def check_proxies() -> None:
-    """See that a client can be made at all, whatever the proxies of the environment are.
+def check_surroundings() -> None:
+    """See that clients can be made, whatever proxies and certificates are set.
 
     Raises:
         ServerError: It cannot.
     """
-    from crystalgnn_core.remote.http import make_client
+    from crystalgnn_core.remote.http import check_certificates, make_client
 
     try:
         make_client().close()
+        check_certificates("PREFECT_API_SSL_CERT_FILE")
     except DownloadError as error:
         raise ServerError(str(error)) from error
 
@@ -72,7 +73,7 @@ def check_server(timeout: float = 5.0) -> None:
     from prefect.client.orchestration import get_client
     from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 
-    check_proxies()
+    check_surroundings()
     with server_errors(), temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}):
         try:
             with get_client({"timeout": timeout}, sync_client=True) as client:

@@ -45,6 +45,7 @@ class default < --config FILE < options of the command < --set, --store < Prefec
 * `--set key=value` may be repeated. Keys are dotted, list items are counted from 0, values
   are YAML: `--set sources.0.part_size=500 --set 'screening.score.gap_window=[2.0, 4.0]'`.
   Text that YAML would take for something else goes in quotes: `--set 'store="2026-11-25"'`.
+  A whole number with a leading zero (`010`) is refused; `12:30`, `1_0` and `0x1` are text.
   Options such as `--store` and `--path` are taken as they stand.
 * `null` in YAML is none.
 * Relative paths count from the working directory of the command, and `~` is expanded.

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
+import ssl
 import time
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from functools import cache
 from http import HTTPStatus
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.request import getproxies
 
 from crystalgnn_core.errors import DownloadError
 
 if TYPE_CHECKING:
-    import ssl
     from collections.abc import Iterator, Mapping
 
     import httpx
@@ -159,10 +161,11 @@ def open_answer(
 
 
 def make_client(**settings: Any) -> httpx.Client:  # noqa: ANN401  those of httpx
-    """Make a client that obeys the proxies of the environment.
+    """Make a client that obeys the proxies and certificates of the environment.
 
     Raises:
-        DownloadError: Their addresses are none, or the package for SOCKS is missing.
+        DownloadError: The addresses of the proxies are none, the package for SOCKS is
+            missing, or the certificates cannot be read.
     """
     import httpx
 
@@ -182,7 +185,38 @@ def _trusted() -> ssl.SSLContext:
     """Load the trusted certificates once; httpx would for every request, 0.05 s."""
     import httpx
 
+    check_certificates("SSL_CERT_FILE", "SSL_CERT_DIR")
     return httpx.create_ssl_context()
+
+
+def check_certificates(*names: str) -> None:
+    """See that certificates can be read where a variable of the environment says.
+
+    Args:
+        names: Variables, of which the first that is set counts.
+
+    Raises:
+        DownloadError: There are none, as after a change of the conda environment.
+    """
+    name = next((name for name in names if os.environ.get(name)), None)
+    if name is None:
+        return
+    place, reason = os.environ[name], ""
+    is_folder = any(Path(part).is_dir() for part in place.split(os.pathsep))
+    if name.endswith("_DIR") or (name.endswith("_BUNDLE") and is_folder):
+        reason = "" if is_folder else "no such folder"
+    else:
+        try:
+            ssl.create_default_context(cafile=place)
+        except ssl.SSLError:
+            reason = "it holds no certificates"
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or str(error)
+    if reason:
+        raise DownloadError(
+            f"{name} is {place!r}, where no certificates can be read ({reason}); "
+            "correct or unset the variable"
+        )
 
 
 def refuse_failures(url: str, response: httpx.Response) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -165,8 +166,10 @@ def _from_path(path: Path, name: str | None) -> Iterator[InputGroup]:
     A given name is the id, or stands before those of a folder or table.
     """
     before = "" if name is None else f"{name}/"
-    if "\n" in str(path):
-        raise InputError("text was given in place of a path; read it with pymatgen first")
+    if ("\n" in str(path) or len(path.name) > 255) and not os.path.lexists(path):
+        raise InputError(
+            f"{str(path)[:80]!r}: no such file; a text goes into StructureText(text, name)"
+        )
     if path.is_dir():
         files = structure_files(path)
         names = [file.relative_to(path).as_posix() for file in files]

@@ -1,13 +1,17 @@
-"""Proxies, silent servers and odd homes: the server on this machine, or one line."""
+"""Proxies, certificates, silent servers, odd homes: the server here, or one line."""
 
 import os
 import re
 import socket
 
+import certifi
 import pytest
 from prefect.settings import PREFECT_API_URL, PREFECT_HOME, temporary_settings
 
-from crystalgnn_core.errors import ServerError
+from crystalgnn_core.errors import DownloadError, ServerError
+from crystalgnn_core.remote.downloads import RetryPolicy
+from crystalgnn_core.remote.http import _trusted, check_certificates
+from crystalgnn_core.sources.materials_project.session import open_client
 from deployments.server_errors import check_server
 from deployments.session import keep_loopback_from_proxies
 
@@ -63,6 +67,60 @@ def test_a_proxy_that_cannot_be_used_is_named_without_its_password(
     shown = run("doctor").out
     assert "ALL_PROXY" in shown
     assert "secret" not in outcome.err + shown
+
+
+@pytest.fixture
+def no_certificates(monkeypatch):
+    """No variable names certificates, and none are loaded."""
+    for name in ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
+        monkeypatch.delenv(name, raising=False)
+    _trusted.cache_clear()
+    yield
+    _trusted.cache_clear()
+
+
+@pytest.mark.usefixtures("no_certificates")
+@pytest.mark.parametrize(
+    ("name", "place", "words"),
+    [
+        ("SSL_CERT_FILE", "gone/cacert.pem", "No such file or directory"),
+        ("SSL_CERT_FILE", __file__, "it holds no certificates"),
+        ("SSL_CERT_FILE", "/dev/null", "it holds no certificates"),
+        ("SSL_CERT_DIR", "gone:away", "no such folder"),
+        ("SSL_CERT_DIR", __file__, "no such folder"),
+        ("PREFECT_API_SSL_CERT_FILE", "gone/cacert.pem", "No such file or directory"),
+    ],
+)
+def test_certificates_that_are_gone_are_named_with_their_variable(
+    run, monkeypatch, name, place, words
+):
+    """ContinuumIO/anaconda-issues#13509, HKUDS/DeepTutor#920: another conda environment."""
+    monkeypatch.setenv(name, place)
+    outcome = run("ingest", "--source", "synthetic")
+    assert (outcome.code, len(outcome.err.splitlines())) == (1, 1), outcome.err
+    assert outcome.err.startswith(f"crystalgnn: {name} is '{place}', where no certificates")
+    assert re.search(f"{words}.* unset the variable", outcome.err)
+    assert name in run("doctor").out
+
+
+def test_a_folder_of_certificates_is_trusted(monkeypatch, tmp_path):
+    for name, place in (("SSL_CERT_DIR", f"gone:{tmp_path}"), ("A_BUNDLE", str(tmp_path))):
+        monkeypatch.setenv(name, place)
+        check_certificates(name)
+    monkeypatch.setenv("SSL_CERT_FILE", certifi.where())
+    check_certificates("SSL_CERT_FILE", "UNSET")
+
+
+@pytest.mark.usefixtures("no_certificates")
+def test_certificates_of_the_materials_project_are_looked_at_before_it(monkeypatch):
+    """Its client, on requests, obeys REQUESTS_CA_BUNDLE, then CURL_CA_BUNDLE."""
+    monkeypatch.setenv("MP_API_KEY", "x" * 32)
+    monkeypatch.setenv("CURL_CA_BUNDLE", "/gone/cacert.pem")
+    with (
+        pytest.raises(DownloadError, match="CURL_CA_BUNDLE is '/gone/cacert"),
+        open_client("https://127.0.0.1:9/", RetryPolicy()),
+    ):
+        pytest.fail("it was opened")
 
 
 def test_a_server_that_never_answers_is_not_waited_for_long():

@@ -14,6 +14,7 @@ from crystalgnn_core.models.published.opening import (
     checked_state,
     load_torch,
     opening,
+    stated_number,
 )
 from crystalgnn_core.targets import get_target
 
@@ -40,6 +41,7 @@ _FILES = {
     "semi-metal-classification": "is_metal",
 }
 _STATES = ("state_dict", "model_state_dict")  # of the code, and of forks
+_NO_ERROR = 1e10  # of the code before the first validation
 TASKS: tuple[TargetKind, ...] = ("regression", "classification")
 
 
@@ -58,19 +60,14 @@ def read_cgcnn(path: Path) -> PublishedModel:
     with opening(path, "checkpoint of the CGCNN code"):
         content = _load(path)
         state, settings = checked_state(content["state_dict"]), content["args"]
-        normalizer = content["normalizer"]
         config = _cgcnn_config(state)
         kind = _task(path, settings)
-        scale = checked_scale(float(normalizer["mean"]), float(normalizer["std"]))
+        scale = _scale(content["normalizer"])
         used = {name: state[name] for name in state if "num_batches" not in name}
         weights = _single_output(used) if kind == "classification" else used
-        best = content.get("best_mae_error")
-        error = None if best is None else float(best)
-        n_rows = {
-            split: int(settings.get(f"{split}_size") or 0)
-            for split in ("train", "val", "test")
-        }
-        epoch = int(content.get("epoch", 0))
+        error = stated_number(content.get("best_mae_error"))
+        n_rows, remarks = _rows(settings)
+        epoch = int(stated_number(content.get("epoch")) or 0)
         target = _target(path, settings, kind)
     mean, std = scale if kind == "regression" else (0.0, 1.0)
     return PublishedModel(
@@ -83,10 +80,32 @@ def read_cgcnn(path: Path) -> PublishedModel:
         std=std,
         elements=config.known_elements(),
         n_rows=n_rows,
-        error=error,
+        error=None if error == _NO_ERROR else error,
         error_split="val",
         epoch=epoch,
+        remarks=remarks,
     )
+
+
+def _scale(normalizer: object) -> tuple[float, float]:
+    given = normalizer if isinstance(normalizer, dict) else {}
+    mean, std = (stated_number(given.get(name)) for name in ("mean", "std"))
+    if mean is None or std is None:
+        raise ValueError("its normalizer does not hold one mean and one std")
+    return checked_scale(mean, std)
+
+
+def _rows(settings: Mapping[str, Any]) -> tuple[dict[str, int], tuple[str, ...]]:
+    """Return the rows of each split, and what is stated in place of their number."""
+    n_rows, remarks = {}, []
+    for split in ("train", "val", "test"):
+        stated = settings.get(f"{split}_size")
+        number = stated_number(stated or 0)
+        if number is not None and number >= 0 and number.is_integer():
+            n_rows[split] = int(number)
+        else:
+            remarks.append(f"{split}_size is {stated!r}, no number of rows")
+    return n_rows, tuple(remarks)
 
 
 def _task(path: Path, settings: Mapping[str, Any]) -> TargetKind:
@@ -111,7 +130,9 @@ def _single_output(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 def _target(path: Path, settings: Mapping[str, Any], kind: TargetKind) -> str | None:
     """Say what a checkpoint predicts, by its own words or by the name of the file."""
-    stated = _TARGETS.get(str(settings.get("data_options", ["", "", ""])[-1]))
+    given = settings.get("data_options")
+    last = given[-1] if isinstance(given, list | tuple) and given else given
+    stated = _TARGETS.get(str(last))
     named = _FILES.get(path.name.removesuffix(".pth.tar"))
     found = (name for name in (stated, named) if name and get_target(name).kind == kind)
     return next(found, None)
@@ -131,6 +152,10 @@ def _load(path: Path) -> dict[str, Any]:
             f"{path}: no checkpoint of the CGCNN code: it holds {held}, but no "
             f"{' and no '.join(missing)}"
         )
+    for name in ("state_dict", "args"):
+        if not isinstance(content[name], dict):
+            found = type(content[name]).__name__
+            raise ModelError(f"{path}: its {name} is a {found}; expected names and values")
     return content
 
 

@@ -18,7 +18,8 @@ from crystalgnn_core.models.published.opening import (
     UnsupportedError,
     checked_scale,
     opening,
-    read_text,
+    read_settings,
+    stated_number,
 )
 from crystalgnn_core.targets import get_target
 
@@ -62,10 +63,11 @@ def read_megnet(path: Path) -> PublishedModel:
             weights = _weights(arrays, config)
             kind = _kind(layers)
             mean, std = _scale(settings)
-        metadata = settings.get("metadata") or {}
+        given = settings.get("metadata")
+        metadata = given if isinstance(given, dict) else {}
         name = str(metadata.get("name", "")).lower()
         stated = metadata.get("metric value") if metadata.get("metric") == "mae" else None
-        error = None if stated is None else float(stated)
+        error = stated_number(stated)
     if kind == "classification" and name == _INVERTED:
         weights |= {key: -weights[key] for key in ("output.4.weight", "output.4.bias")}
     return PublishedModel(
@@ -91,8 +93,8 @@ def _settings(path: Path) -> dict[str, Any]:
             f"{beside}: no such file; a MEGNet model is a .hdf5 file with a .hdf5.json "
             "beside it"
         )
-    with opening(beside, "file with the settings of a MEGNet model"):
-        content = json.loads(read_text(beside))
+    with opening(beside, "file with the settings of a MEGNet model", is_text=True):
+        content = read_settings(beside)
         # older versions of that code write "convertor"
         graph = content.get("graph_converter") or content["graph_convertor"]
         return {**content, "graph": graph}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
 import zipfile
@@ -21,15 +22,17 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 _START = 512  # bytes that are looked at
+_BOM = b"\xef\xbb\xbf"
 _OTHERS = (
     (re.compile(rb"version https://git-lfs"), "a Git LFS pointer", "run `git lfs pull`"),
-    (
-        re.compile(rb"\s*<(!doctype|html|\?xml)", re.IGNORECASE),
-        "a web page",
-        "download the file itself",
-    ),
-    (re.compile(rb"\Z"), "an empty file", "download it again"),
+    (re.compile(rb".?/annex/"), "a git-annex pointer", "run `git annex get`"),
+    (re.compile(rb"\s*<[!?a-z]", re.IGNORECASE), "a web page", "download the file itself"),
+    (re.compile(rb"\s*\Z"), "an empty file", "download it again"),
+    (re.compile(rb"\x1f\x8b|BZh|\xfd7zXZ"), "a compressed file", "unpack it"),
+    (re.compile(rb".{257}ustar", re.DOTALL), "a tar archive", "unpack it"),
 )
+_TEXT = re.compile(rb"[^\x00-\x08\x0e-\x1f]+")  # settings are text, weights never are
+_SHOWN = 40  # characters of a text in place of weights
 _MOST_TEXT = 2**26  # bytes of settings
 _SAID = (  # by torch, and what is said in place of it
     (re.compile(r"GLOBAL ([\w.]+)"), "it names code ({}), which is not run"),
@@ -37,8 +40,13 @@ _SAID = (  # by torch, and what is said in place of it
     (re.compile("unrecognized function"), "it calls code, which is not run"),
     (re.compile("TorchScript"), "a TorchScript program; save its state_dict"),
     (
-        re.compile("EOF|PytorchStreamReader|inline_container"),
+        re.compile("EOF|PytorchStreamReader|inline_container|truncated file"),
         "the file is cut off or damaged",
+    ),
+    (re.compile("file signature not found"), "no HDF5 file"),
+    (
+        re.compile("JSONDecodeError.* line (.*) column (.*) .char"),
+        "no JSON (line {}, column {})",
     ),
     (re.compile("weights_only"), "damaged, or not written by torch.save"),
 )
@@ -53,22 +61,28 @@ class UnsupportedError(Exception):
 
 
 @contextmanager
-def opening(path: Path, what: str) -> Iterator[None]:
+def opening(path: Path, what: str, *, is_text: bool = False) -> Iterator[None]:
     """Turn whatever a reader of weights raises into one line.
 
     Args:
         path: The file, whose first bytes may show that it is something else.
         what: What it should be, without an article.
+        is_text: Whether that is text.
 
     Raises:
         ModelError: The file is missing, or is no such thing.
     """
     try:
         with path.open("rb") as stream:
-            start = stream.read(_START)
+            start = stream.read(_START).removeprefix(_BOM)
         for pattern, name, advice in _OTHERS:
             if pattern.match(start):
                 raise ModelError(f"{path}: {name} in place of the {what}; {advice}")
+        if not is_text and _TEXT.fullmatch(start):
+            said = " ".join(start.decode(errors="replace").split())[:_SHOWN]
+            raise ModelError(
+                f"{path}: text ({said!r}) in place of the {what}; download the file itself"
+            )
         yield
     except CrystalGNNError:
         raise
@@ -155,15 +169,27 @@ def checked_scale(mean: float, std: float) -> tuple[float, float]:
     return mean, std
 
 
-def read_text(path: Path) -> str:
-    """Read a file of settings.
+def stated_number(value: Any) -> float | None:  # noqa: ANN401  whatever stands there
+    """Return a number that a file states beside its weights; None where it is none."""
+    try:
+        number = float(value)
+    except (TypeError, ValueError, RuntimeError, OverflowError):
+        return None
+    return number if math.isfinite(number) and not isinstance(value, bool) else None
+
+
+def read_settings(path: Path) -> dict[str, Any]:
+    """Read a file of settings: JSON, with or without a mark of its encoding.
 
     Raises:
-        ValueError: It is far too large to be one.
+        ValueError: It is far too large to be one, or holds something else.
     """
     if path.stat().st_size > _MOST_TEXT:
         raise ValueError(f"more than {_MOST_TEXT} bytes, too many for settings")
-    return path.read_text(encoding="utf-8")
+    content = json.loads(path.read_bytes())
+    if not isinstance(content, dict):
+        raise ValueError("it holds no keys and values")
+    return content
 
 
 def _check_members(stream: IO[bytes]) -> None:
@@ -171,10 +197,13 @@ def _check_members(stream: IO[bytes]) -> None:
     n_bytes = stream.seek(0, 2)
     try:
         with zipfile.ZipFile(stream) as archive:
-            n_unpacked = sum(member.file_size for member in archive.infolist())
+            members = archive.infolist()
     except (zipfile.BadZipFile, OSError) as error:  # an offset before the start
         raise ValueError("the file is cut off or damaged") from error
-    if n_unpacked > n_bytes:
+    names = [member.filename for member in members]
+    if not any(name.endswith("data.pkl") for name in names):
+        raise ValueError(f"a zip archive of {', '.join(names[:3])}; unpack it")
+    if sum(member.file_size for member in members) > n_bytes:
         raise ValueError("its members declare more bytes than the file holds")
 
 

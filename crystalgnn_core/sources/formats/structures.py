@@ -240,6 +240,6 @@ def stem_of(name: str) -> str:
     inner = unpacked_name(name)
     for pattern in known_patterns():
         suffix = pattern.rpartition("*")[2]
-        if suffix and inner.lower().endswith(suffix):
+        if suffix and inner.lower().endswith(suffix) and len(inner) > len(suffix):
             return inner[: -len(suffix)]
     return inner if matches(inner, known_patterns()) else name

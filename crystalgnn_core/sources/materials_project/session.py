@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from crystalgnn_core.errors import SourceError
 from crystalgnn_core.remote.downloads import retry
-from crystalgnn_core.remote.http import RetryableError
+from crystalgnn_core.remote.http import RetryableError, check_certificates
 from crystalgnn_core.sources.materials_project.client import DAMAGED, MaterialsClient
 
 if TYPE_CHECKING:
@@ -53,11 +53,13 @@ def open_client(endpoint: str, policy: RetryPolicy) -> Iterator[MaterialsClient]
 
     Raises:
         SourceError: There is no key, or none that could be one.
+        DownloadError: The certificates that are set for it cannot be read.
         TransientError: The service does not answer.
     """
     from requests.adapters import HTTPAdapter
 
     key = key_of_environment()
+    check_certificates("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
     rester = retry(lambda: _start(endpoint, key, policy), f"{endpoint}heartbeat", policy)
     with rester:
         rester.session.hooks["response"].append(_refuse_failures)

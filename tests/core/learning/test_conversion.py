@@ -1,8 +1,12 @@
 """Published weights give the published numbers; what is no checkpoint is refused."""
 
+import gzip
+import io
 import json
 import pickle
 import re
+import tarfile
+import zipfile
 from pathlib import Path
 
 import h5py
@@ -159,6 +163,36 @@ def test_own_checkpoints_need_a_target(tmp_path):
     assert all(torch.equal(value, state[key]) for key, value in again.state_dict().items())
 
 
+@pytest.mark.parametrize(
+    ("changes", "settings"),
+    [
+        ({"epoch": None}, {}),
+        ({"epoch": "last"}, {}),
+        ({"best_mae_error": float("nan")}, {}),
+        ({"best_mae_error": 1e10}, {}),  # where the code starts
+        ({}, {"data_options": None}),
+        ({}, {"data_options": []}),
+        ({}, {"data_options": "root_dir"}),
+        ({}, {"train_size": "0.8"}),
+        ({}, {"train_size": 0.8, "val_size": None}),
+    ],
+)
+def test_what_stands_beside_the_weights_does_not_refuse_them(tmp_path, changes, settings):
+    path = tmp_path / "model_best.pth.tar"
+    checkpoint(path)
+    checkpoint(path, args=read_args(path) | settings, **changes)
+    model = read_cgcnn(path)
+    assert (model.target, model.mean, model.std) == (None, 1.5, 2.0)
+    assert model.epoch == (0 if "epoch" in changes else 3)
+    assert model.error == (None if "best_mae_error" in changes else 0.5)
+    stated = settings.get("train_size")
+    remarks = (f"train_size is {stated!r}, no number of rows",) if stated else ()
+    assert model.remarks == remarks
+    assert ("train" in model.n_rows) == (stated is None)
+    card = load_bundle(convert(path, target="band_gap", scheme="mine"))[1]
+    assert card.remarks == remarks
+
+
 def test_a_file_that_says_what_it_predicts_is_not_overruled():
     path = weights("formation-energy-per-atom")
     with pytest.raises(ModelError, match="says that it predicts formation_energy_per_atom"):
@@ -177,6 +211,22 @@ def other_features(path):
     torch.save(content, path)
 
 
+def packed(path, pack):
+    content = io.BytesIO()
+    pack(content, path)
+    path.write_bytes(content.getvalue())
+
+
+def zipped(target, path):
+    with zipfile.ZipFile(target, "w") as archive:
+        archive.write(path, path.name)
+
+
+def tarred(target, path):
+    with tarfile.open(fileobj=target, mode="w") as archive:
+        archive.add(path, path.name)
+
+
 NO_CHECKPOINTS = {
     "no such file": lambda path: path.unlink(),
     # a page of a host that has no such file, and what Git LFS leaves in a folder
@@ -187,6 +237,24 @@ NO_CHECKPOINTS = {
         lambda path: path.write_text("version https://git-lfs.github.com/spec/v1\noid 1")
     ),
     "an empty file in place of the checkpoint": lambda path: path.write_bytes(b""),
+    "an empty file in place": lambda path: path.write_bytes(b" \n"),
+    # what stores, hosts and tools hand out in place of the file, or around it
+    "a web page in place": lambda path: path.write_text("<Error><Code>AccessDenied"),
+    "a web page in place of": lambda path: path.write_bytes(b"\xef\xbb\xbf<!doctype html>"),
+    "a Git LFS pointer in": (
+        lambda path: path.write_bytes(b"\xef\xbb\xbfversion https://git-lfs.github.com")
+    ),
+    "a git-annex pointer": lambda path: path.write_text("/annex/objects/MD5E-s1--x"),
+    "text .'404: Not Found'. in place of": lambda path: path.write_text("404: Not Found"),
+    'text .\'."message":': lambda path: path.write_text('{"message": "Not Found"}'),
+    "a compressed file .* unpack it": (
+        lambda path: path.write_bytes(gzip.compress(path.read_bytes()))
+    ),
+    "a zip archive of model.pth.tar; unpack it": lambda path: packed(path, zipped),
+    "a tar archive .* unpack it": lambda path: packed(path, tarred),
+    "its args is a list": lambda path: checkpoint(path, args=[1]),
+    "its state_dict is a list": lambda path: checkpoint(path, state_dict=[1]),
+    "its normalizer does not hold one mean": lambda path: checkpoint(path, normalizer=None),
     "the file is cut off or damaged": (
         lambda path: path.write_bytes(path.read_bytes()[:-300])
     ),

@@ -111,6 +111,32 @@ def test_a_table_in_memory_is_read_as_one_in_a_file():
     assert ids_and_errors(objects) == (["s", "t"], [None, None])
 
 
+def test_a_name_of_a_file_may_hold_line_breaks(folder):
+    odd = (folder / "one.xyz").rename(folder / "a\nb.xyz")
+    for inputs, ids in ((odd, ["a\nb"]), ([odd, folder / "entry.json"], ["a\nb", "mp-1"])):
+        records = list(read_inputs(inputs))
+        assert [record.material_id for record in records] == ids
+        assert [record.error for record in records] == [None] * len(ids)
+
+
+@pytest.mark.parametrize("text", ["data_x\n_cell_length_a 4\n", "data_x " * 100])
+def test_a_text_in_place_of_a_path_is_refused_with_what_takes_one(text):
+    with pytest.raises(InputError, match=r"data_x.*no such file.*StructureText"):
+        list(read_inputs(text))
+
+
+@pytest.mark.parametrize("name", [".xyz", ".cif", ".cif.gz"])
+def test_a_file_of_a_suffix_alone_has_its_name_as_id(folder, name):
+    own = name.removesuffix(".gz")
+    contents = ((folder / "one.xyz").read_bytes(), None), (b"", "unreadable_structure")
+    for content, reason in contents:
+        packed = gzip.compress(content) if name.endswith(".gz") else content
+        (folder / name).write_bytes(packed)
+        [record] = read_inputs(folder / name)
+        assert record.material_id == own
+        assert (record.error and record.error[0]) == reason
+
+
 def test_a_table_without_structures_is_no_list_of_files():
     with pytest.raises(InputError, match=r"no column cif or structure.*gap, path"):
         list(read_inputs(pd.DataFrame({"gap": [1.0], "path": ["x.cif"]})))

@@ -15,7 +15,8 @@ from crystalgnn_core.models.published.opening import (
     checked_state,
     load_torch,
     opening,
-    read_text,
+    read_settings,
+    stated_number,
 )
 
 
@@ -130,4 +131,43 @@ def test_settings_of_any_size_are_not_read(tmp_path):
     with path.open("wb") as stream:
         stream.truncate(2**27)  # sparse, so it takes no space
     with pytest.raises(ValueError, match="too many for settings"):
-        read_text(path)
+        read_settings(path)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_settings_may_bear_a_mark_of_their_encoding(encoding, tmp_path):
+    path = tmp_path / "settings.json"
+    path.write_text('{"cutoff": 4.0}', encoding=encoding)
+    with opening(path, "file with settings", is_text=True):
+        assert read_settings(path) == {"cutoff": 4.0}
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [('{"a": 1', "no JSON .line 1, column 8.$"), ("[]", "no keys and values")],
+)
+def test_settings_that_are_none_are_refused(text, words, tmp_path):
+    path = tmp_path / "settings.json"
+    path.write_text(text)
+    with (
+        pytest.raises(ModelError, match=words),
+        opening(path, "file with settings", is_text=True),
+    ):
+        read_settings(path)
+
+
+def test_what_a_file_states_is_a_number_or_nothing():
+    numbers = (3, 0.5, "0.5", np.float64(2), torch.tensor([4.0]), -1)
+    assert [stated_number(one) for one in numbers] == [3, 0.5, 0.5, 2, 4, -1]
+    others: tuple[object, ...] = (
+        None,
+        "last",
+        [],
+        {},
+        True,
+        float("nan"),
+        float("inf"),
+        torch.ones(2),
+        10**400,
+    )
+    assert [stated_number(one) for one in others] == [None] * len(others)
