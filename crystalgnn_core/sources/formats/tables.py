@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import codecs
-import csv
-import re
 from abc import ABC, abstractmethod
 from itertools import accumulate, islice
 from typing import TYPE_CHECKING, Any
@@ -14,7 +11,8 @@ import pyarrow.parquet as pq
 
 from crystalgnn_core.errors import SourceError
 from crystalgnn_core.sources.formats import formats_of, head_of, known_patterns
-from crystalgnn_core.sources.formats.archives import LARGEST_TEXT, merge_if_packed, opened
+from crystalgnn_core.sources.formats.archives import merge_if_packed
+from crystalgnn_core.sources.formats.csv_stream.records import dialect_of, records_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -22,14 +20,9 @@ if TYPE_CHECKING:
 
 _BATCH_SIZE = 1024  # rows that are held at a time, with their CIF texts
 _BUFFER = 2**20  # bytes of a column that are read at a time, not all of a row group
-_HEAD = 2**16  # bytes of a CSV file that show how it is written
 LABEL_TABLE = "id_prop.csv"  # of CGCNN and ALIGNN, usually without names
 FAULT = "\0fault"  # key under which a row says why it cannot be read
 _LONG_GROUP, _MAX_SLICES = 50_000, 16  # rows of a row group, and ranges it is cut into
-
-
-_DELIMITERS = frozenset({",", ";", "\t"})
-_NOT_CLOSED = "a quote is opened in this row and not closed; the rest of the file is lost"
 
 
 class Table(ABC):
@@ -123,11 +116,11 @@ class CsvTable(Table):
     """
 
     def __init__(self, path: Path, *, has_names: bool = True) -> None:
-        csv.field_size_limit(LARGEST_TEXT)  # CIF texts pass the default of 128 KiB
         self.path = path
         self.has_names = has_names
-        self._start, self._delimiter = _dialect_of(path)
-        first = next(self._records(self._start), None)
+        self._dialect = dialect_of(path)
+        self._start = self._dialect.start
+        first = next(records_of(path, self._dialect, self._start), None)
         if first is None:
             raise SourceError(f"{path}: the file is empty; expected a header line")
         end, fields, fault = first
@@ -138,46 +131,11 @@ class CsvTable(Table):
         if has_names:
             self._start = end
 
-    def _records(self, offset: int) -> Iterator[tuple[int, list[str], str | None]]:
-        """Yield the byte behind each record, its fields, and why it is none."""
-        with opened(self.path) as stream:
-            stream.seek(offset)
-            lines = (
-                line.decode("utf-8", errors="replace")
-                for line in iter(stream.readline, b"")
-            )
-            begin = offset
-            held: tuple[int, list[str], str | None] | None = None
-            while True:
-                try:
-                    for fields in csv.reader(lines, delimiter=self._delimiter):
-                        if held is not None:
-                            yield held
-                            begin, held = held[0], None
-                        if fields:
-                            held = (stream.tell(), fields, None)
-                except csv.Error as error:  # of one record
-                    if held is not None:
-                        yield held
-                        begin = held[0]
-                    held = (stream.tell(), [], f"not a row of CSV ({error})")
-                    continue
-                break
-            if held is not None:
-                yield held if self._is_closed(begin, held[0]) else (*held[:2], _NOT_CLOSED)
-
-    def _is_closed(self, begin: int, end: int) -> bool:
-        """Return whether the last record ends, and not only the file within its quotes."""
-        with opened(self.path) as stream:
-            stream.seek(begin)
-            text = stream.read(end - begin).strip()
-        return b"\n" not in text or text.count(b'"') % 2 == 0
-
     def slices(self, size: int) -> list[dict[str, int]]:
         """List ranges of `size` rows, with the `offset` in bytes of the first."""
         parts: list[dict[str, int]] = []
         start = self._start
-        for row, (end, *_) in enumerate(self._records(self._start)):
+        for row, (end, *_) in enumerate(records_of(self.path, self._dialect, self._start)):
             if row % size == 0:
                 parts.append({"row": row, "n_rows": 0, "offset": start})
             parts[-1]["n_rows"] += 1
@@ -194,7 +152,9 @@ class CsvTable(Table):
         places = {name: self.columns.index(name) for name in columns}
         first = {} if self.has_names else {n: at for n, at in places.items() if at == 0}
         n_columns = len(self.columns)
-        for _, fields, fault in islice(self._records(part["offset"]), part["n_rows"]):
+        for _, fields, fault in islice(
+            records_of(self.path, self._dialect, part["offset"]), part["n_rows"]
+        ):
             if fault is None and len(fields) == n_columns:
                 yield {name: fields[at] for name, at in places.items()}
                 continue
@@ -234,23 +194,3 @@ def _cell_of(scalar: pa.Scalar) -> object:
     except UnicodeDecodeError:
         is_text = hasattr(scalar, "as_buffer")  # and no text in a list or structure
         return scalar.as_buffer().to_pybytes() if is_text else b"\xff"
-
-
-def _dialect_of(path: Path) -> tuple[int, str]:
-    """Return the byte at which the first line of a CSV file begins, and the delimiter.
-
-    Raises:
-        SourceError: It is no text.
-    """
-    with opened(path) as stream:
-        head = stream.read(_HEAD)
-    if b"\0" in head:
-        raise SourceError(f"{path}: no text; save it as CSV in UTF-8")
-    start = len(codecs.BOM_UTF8) if head.startswith(codecs.BOM_UTF8) else 0
-    if stated := re.match(rb"sep=(.)\r?\n", head[start:]):  # of Excel
-        return start + stated.end(), stated[1].decode("ascii", errors="replace")
-    # the first one outside quotes; a decimal comma never stands in the first cell
-    unquoted = re.sub(rb'"[^"]*"', b"", head[start:].lstrip())
-    found = re.search(rb"[,;\t\r\n]", unquoted)
-    delimiter = "," if found is None else found[0].decode()
-    return start, delimiter if delimiter in _DELIMITERS else ","
