@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 MOST_PARTS = 3  # faults that one line names
 _LONGEST_FOUND = 60  # characters of a value that a message repeats
+_LONGEST_NAME, _MOST_LISTED = 100, 20  # of names that a message lists
 _MOST_NAMES = 2000  # of a folder that are looked at
 _CONTAINERS = (tuple, list, dict)
 _KEYS_AND_VALUES, _LIST = "expected keys and values", "expected a list, such as [a, b]"
@@ -65,12 +66,22 @@ class Place(NamedTuple):
     types: tuple[Any, ...]
 
 
+def list_names(names: Sequence[str]) -> str:
+    """Join names for a message: the first ones, each cut, and how many more there are."""
+    listed = [
+        one if len(one) <= _LONGEST_NAME else f"{one[:_LONGEST_NAME]} ..."
+        for one in names[:_MOST_LISTED]
+    ]
+    more = len(names) - len(listed)
+    return ", ".join(listed) + (f" and {more} more" if more > 0 else "")
+
+
 def did_you_mean(name: object, known: Iterable[str]) -> str:
     """Return `; did you mean ...?` with the nearest of the known names, or nothing."""
     from difflib import get_close_matches
 
     wanted = _spelling(str(name))
-    names = {_spelling(one): one for one in known}
+    names = {_spelling(one): one for one in known if len(one) <= _LONGEST_NAME}
     near = get_close_matches(wanted, names, n=2, cutoff=0.65)
     if not near and len(wanted) > 2:
         near = [one for one in names if one.startswith(wanted)][:2]

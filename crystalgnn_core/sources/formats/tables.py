@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 _BATCH_SIZE = 1024  # rows that are held at a time, with their CIF texts
 _BUFFER = 2**20  # bytes of a column that are read at a time, not all of a row group
+_INDEX_NAMES = frozenset({"", "Unnamed: 0"})  # of the first column of CSV
 LABEL_TABLE = "id_prop.csv"  # of CGCNN and ALIGNN, usually without names
 FAULT = "\0fault"  # key under which a row says why it cannot be read
 _LONG_GROUP, _MAX_SLICES = 50_000, 16  # rows of a row group, and ranges it is cut into
@@ -33,11 +34,13 @@ class Table(ABC):
         columns: Names of its columns.
         has_names: Whether the file names its columns; otherwise their names are their
             places, from 0.
+        index: The column in which pandas or R wrote the names of rows, if there is one.
     """
 
     path: Path
     columns: list[str]
     has_names: bool = True
+    index: str | None = None
 
     @abstractmethod
     def slices(self, size: int) -> list[dict[str, int]]:
@@ -63,7 +66,11 @@ class ParquetTable(Table):
         except (pa.ArrowException, OSError, UnicodeEncodeError) as error:  # of the path
             raise SourceError(f"{path}: not a readable Parquet file ({error})") from error
         self.path = path
-        self.columns = [str(name) for name in self._file.schema_arrow.names]
+        schema = self._file.schema_arrow
+        self.columns = [str(name) for name in schema.names]
+        index = (schema.pandas_metadata or {}).get("index_columns", [])
+        if len(index) == 1 and index[0] in self.columns:
+            [self.index] = index
 
     def slices(self, size: int) -> list[dict[str, int]]:
         """List ranges of rows.
@@ -130,6 +137,7 @@ class CsvTable(Table):
         self.columns = [name.strip() for name in names]
         if has_names:
             self._start = end
+            self.index = self.columns[0] if self.columns[0] in _INDEX_NAMES else None
 
     def slices(self, size: int) -> list[dict[str, int]]:
         """List ranges of `size` rows, with the `offset` in bytes of the first."""

@@ -111,6 +111,17 @@ def test_a_table_in_memory_is_read_as_one_in_a_file():
     assert ids_and_errors(objects) == (["s", "t"], [None, None])
 
 
+@pytest.mark.parametrize("named", ["ID", "Material_ID", "Material ID", "mp-id"])
+def test_letter_case_of_columns_in_memory_does_not_count(named):
+    """As in a file."""
+    frame = pd.DataFrame({named: ["a", "b"], "CIF": SALT.to(fmt="cif")})
+    records = list(read_inputs(frame))
+    assert [(one.material_id, one.error) for one in records] == [("a", None), ("b", None)]
+    frame[f"{named} "] = ["c", "d"]
+    with pytest.raises(InputError, match="several columns"):
+        list(read_inputs(frame))
+
+
 def test_a_table_without_structures_is_no_list_of_files():
     with pytest.raises(InputError, match=r"no column cif or structure.*gap, path"):
         list(read_inputs(pd.DataFrame({"gap": [1.0], "path": ["x.cif"]})))

@@ -78,6 +78,39 @@ def test_every_row_of_a_table_is_one_record(tmp_path, column):
     assert "t.parquet row 2: column structure is empty" in records[1].error[1]
 
 
+@pytest.mark.parametrize(
+    ("index", "ids"),
+    [
+        (["mp-1", "mp-2", "mp-3"], ["mp-1", "mp-2", "mp-3"]),
+        ([7, 2, 9], ["7", "2", "9"]),  # rows of a longer table
+        ([0, 1, 2], ["1", "2", "3"]),
+        ([1, 2, 3], ["1", "2", "3"]),  # of R
+        ([0, 1, 0], ["1", "2", "3"]),  # two tables, one behind the other
+    ],
+)
+@pytest.mark.parametrize("suffix", ["csv", "twice.csv", "parquet"])
+def test_the_index_of_a_table_in_a_file_holds_the_ids(tmp_path, suffix, index, ids):
+    """As that of a table in memory; pandas writes it as '', or reads it as `Unnamed: 0`."""
+    texts = [SALT.to(fmt="cif"), COPPER.to(fmt="cif"), "junk"]
+    frame = pd.DataFrame({"cif": texts}, index=pd.Index(index))
+    path = tmp_path / f"t.{suffix}"
+    if suffix == "parquet":
+        frame.rename_axis("name").to_parquet(path)
+    else:
+        frame.to_csv(path)
+        if suffix == "twice.csv":
+            pd.read_csv(path).to_csv(path, index=False)
+    records = list(read_table(path))
+    assert [record.material_id for record in records] == ids
+    assert [record.crystal is None for record in records] == [False, False, True]
+
+
+def test_an_index_of_structures_holds_no_ids(tmp_path):
+    texts = [SALT.to(fmt="cif"), COPPER.to(fmt="cif")]
+    pd.DataFrame({"cif": texts, "gap": 1.0}).set_index("cif").to_parquet(tmp_path / "t.pq")
+    assert [record.material_id for record in read_table(tmp_path / "t.pq")] == ["1", "2"]
+
+
 def test_a_row_of_the_wrong_length_keeps_its_place(tmp_path):
     path = tmp_path / "t.csv"
     path.write_text("id,cif\na,b,c\n")
@@ -93,6 +126,13 @@ def test_tables_without_structures_are_refused(tmp_path):
         ConfigError, match="no column cif or structure or atoms; its columns"
     ):
         list(read_table(path))
+    path.write_text("id|energy\na|1\n")
+    with pytest.raises(ConfigError, match=r"only column is id\|energy: part cells"):
+        list(read_table(path))
+    path.write_text("x" * 10**5 + "".join(f",c{n}" for n in range(10**4)))
+    with pytest.raises(ConfigError, match="and 9981 more") as caught:
+        list(read_table(path))
+    assert len(str(caught.value)) < 500
     path.write_text("id,cif\n")
     with pytest.raises(SourceError, match="holds no rows"):
         list(read_table(path))
