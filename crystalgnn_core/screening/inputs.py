@@ -35,11 +35,11 @@ from crystalgnn_core.sources.formats.structure_input import (
     read_structures,
 )
 from crystalgnn_core.sources.formats.structures import (
+    ids_of_files,
     iter_structure_file,
     read_structure_text,
     stem_of,
     structure_files,
-    unique_ids,
 )
 from crystalgnn_core.sources.formats.table_structures import read_table
 from crystalgnn_core.storage.paths import local_path
@@ -182,7 +182,7 @@ def _from_path(path: Path, name: str | None) -> Iterator[InputGroup]:
     if path.is_dir():
         files = structure_files(path)
         names = [file.relative_to(path).as_posix() for file in files]
-        for file, own in zip(files, unique_ids(names), strict=True):
+        for file, own in zip(files, ids_of_files(files, names), strict=True):
             given = before + own
             yield InputGroup(file, given, iter_structure_file(file, given))
         for own, why in find_unsupported(path, STRUCTURE_PATTERNS):
