@@ -68,7 +68,7 @@ FORMATS: tuple[Format, ...] = (
     Format("an ASE database", ("*.db",), "rows", ".ase_db:AseDatabase", in_folders=False),
     VASP_RUN,
     Format("Parquet", ("*.parquet",), "table", ".tables:ParquetTable", in_folders=False),
-    Format("CSV", ("*.csv",), "table", ".tables:CsvTable", in_folders=False),
+    Format("CSV", ("*.csv", "*.tsv"), "table", ".tables:CsvTable", in_folders=False),
 )
 _SNIFFED = frozenset(kind.name for kind in FORMATS)
 STRUCTURE_PATTERNS = tuple(

@@ -60,8 +60,12 @@ def structure_files(
     """
     files = find_files(folder, patterns)
     if not files:
+        tables = find_files(folder, known_patterns("table"))
+        found = f"; {tables[0].name} is a table: give its own path" if tables else ""
+        joined = ", that of one file with all parts" if len(tables) > 1 else ""
         raise SourceError(
             f"no structure files in {folder}, expected names like {', '.join(patterns)}"
+            f"{found}{joined}"
         )
     return files
 

@@ -13,6 +13,7 @@ from crystalgnn_core.errors import SourceError
 from crystalgnn_core.sources.formats import formats_of, head_of, known_patterns
 from crystalgnn_core.sources.formats.archives import merge_if_packed
 from crystalgnn_core.sources.formats.csv_stream.records import dialect_of, records_of
+from crystalgnn_core.sources.formats.folders import matches
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -177,11 +178,16 @@ def open_table(path: Path) -> Table:
     Raises:
         SourceError: The file is of another kind, empty or damaged.
     """
-    for kind in formats_of(path.name, head_of(path)):
+    head = head_of(path)
+    for kind in formats_of(path.name, head):
         if kind.holds == "table":
             table: Table = kind.read(path)
             return table
-    suffixes = (name.lstrip("*") for name in known_patterns("table"))
+    patterns = known_patterns("table")
+    if b"\0" in head and matches(path.name, patterns):
+        line = head.partition(b"\0")[0].count(b"\n") + 1
+        raise SourceError(f"{path}: line {line} holds a NUL, so it is no text; remove it")
+    suffixes = (name.lstrip("*") for name in patterns)
     raise SourceError(f"{path}: a table must be {' or '.join(suffixes)}")
 
 

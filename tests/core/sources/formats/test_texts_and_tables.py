@@ -9,8 +9,11 @@ from pymatgen.core.structure import Structure
 
 from crystalgnn_core.errors import ConfigError, SourceError
 from crystalgnn_core.screening.inputs import StructureText, read_inputs
+from crystalgnn_core.sources.files.source import FilesSource
+from crystalgnn_core.sources.formats.columns import TargetColumn
 from crystalgnn_core.sources.formats.structures import read_structure_text
 from crystalgnn_core.sources.formats.table_structures import read_table
+from crystalgnn_core.sources.ingest.run import read_source
 
 COPPER = Structure(Lattice.cubic(2.55), ["Cu"], [[0, 0, 0]])
 SALT = Structure(Lattice.cubic(3.3), ["Na", "Cl"], [[0.0] * 3, [0.5] * 3])
@@ -103,6 +106,39 @@ def test_the_index_of_a_table_in_a_file_holds_the_ids(tmp_path, suffix, index, i
     records = list(read_table(path))
     assert [record.material_id for record in records] == ids
     assert [record.crystal is None for record in records] == [False, False, True]
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+@pytest.mark.parametrize("name", ["t.tsv", "t.txt", "t.dat"])
+@pytest.mark.parametrize("columns", [["id", "gap", "cif"], ["cif", "gap", "id"]])
+def test_tables_of_other_names_are_known_by_their_header(
+    tmp_path, delimiter, name, columns
+):
+    cells = {"id": ["007", "b"], "gap": [5.0, 4.0], "cif": [SALT.to(fmt="cif")] * 2}
+    path = tmp_path / name
+    pd.DataFrame(cells)[columns].to_csv(path, index=False, sep=delimiter)
+    assert [record.material_id for record in read_inputs(path)] == ["007", "b"]
+    target = TargetColumn(column="gap", label_scheme="ours")
+    config = FilesSource(name="x", path=str(path), targets={"band_gap": target})
+    labels = [record.labels["band_gap"] for record in read_source(config)]
+    assert labels == [5.0, 4.0]
+
+
+def test_a_label_table_may_be_of_tabs(tmp_path):
+    (tmp_path / "a.cif").write_text(SALT.to(fmt="cif"))
+    table = tmp_path.parent / f"{tmp_path.name}.tsv"
+    table.write_text("material_id\tgap\na\t5\n")
+    target = TargetColumn(column="gap", label_scheme="ours")
+    config = FilesSource(
+        name="x", path=str(tmp_path), labels=str(table), targets={"band_gap": target}
+    )
+    assert [record.labels["band_gap"] for record in read_source(config)] == [5.0]
+
+
+def test_a_nul_in_a_table_is_named_with_its_line(tmp_path):
+    (tmp_path / "t.csv").write_bytes(b"id,cif\na,x\nb,\0\n")
+    with pytest.raises(SourceError, match=r"t\.csv: line 3 holds a NUL"):
+        list(read_table(tmp_path / "t.csv"))
 
 
 def test_an_index_of_structures_holds_no_ids(tmp_path):
