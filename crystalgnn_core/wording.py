@@ -69,7 +69,7 @@ class Place(NamedTuple):
 def list_names(names: Sequence[str]) -> str:
     """Join names for a message: the first ones, each cut, and how many more there are."""
     listed = [
-        one if len(one) <= _LONGEST_NAME else f"{one[:_LONGEST_NAME]} ..."
+        (one or "''") if len(one) <= _LONGEST_NAME else f"{one[:_LONGEST_NAME]} ..."
         for one in names[:_MOST_LISTED]
     ]
     more = len(names) - len(listed)

@@ -41,7 +41,8 @@ from crystalgnn_core.sources.formats.structures import (
     stem_of,
     structure_files,
 )
-from crystalgnn_core.sources.formats.table_structures import read_table
+from crystalgnn_core.sources.formats.table_structures import are_ids, read_table
+from crystalgnn_core.sources.formats.tables import is_index
 from crystalgnn_core.storage.paths import local_path
 from crystalgnn_core.wording import describe_missing, list_names
 
@@ -138,6 +139,10 @@ def _from_frame(frame: pd.DataFrame) -> Iterator[RawRecord]:
         )
     named = _column_of(frame, columns, ID_COLUMNS)
     ids = _labels(frame.index) if named is None else list(map(read_id, named))
+    if named is None and not any(ids):
+        for place in (at for at, name in enumerate(columns) if is_index(name)):
+            read = list(map(read_id, frame.iloc[:, place]))
+            ids = read if are_ids(read) else ids
     counted = named is None and not any(ids)
     for number, (name, value) in enumerate(zip(ids, cells, strict=True), start=1):
         own = str(number) if counted else name

@@ -13,6 +13,7 @@ from crystalgnn_core.sources.energies.totals import calculation_of, run_type_of
 from crystalgnn_core.sources.formats.columns import find_columns, read_id
 from crystalgnn_core.sources.formats.parsing import refused_row
 from crystalgnn_core.sources.formats.tables import FAULT
+from crystalgnn_core.wording import list_names
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -115,7 +116,7 @@ def check_values(
         if not asked:
             return
     if asked and slices:
-        names = ", ".join(first) or "no values"
+        names = list_names(first) or "no values"
         raise ConfigError(
             f"{file.path.name}: no row of this {file.kind} holds "
             f"{', '.join(sorted(asked))}; the first has {names}"

@@ -71,20 +71,17 @@ def read_table(path: Path) -> Iterator[RawRecord]:
     parts = table.slices(BATCH_SIZE)
     if not parts:
         raise SourceError(f"{path}: the table holds no rows; expected at least one")
-    if (
-        len(columns) == 1
-        and table.index is not None
-        and table.index not in columns.values()
-    ):
-        rows = table.rows(parts[0], [table.index])
-        if _are_ids([read_id(row.get(table.index)) for row in rows]):
-            columns["material_id"] = table.index
+    for name in table.index if len(columns) == 1 else ():
+        names = (read_id(row.get(name)) for row in table.rows(parts[0], [name]))
+        if name != columns["structure"] and are_ids(list(names)):
+            columns["material_id"] = name
+            break
     inputs = (given for part in parts for given in table_inputs(table, part, columns))
     for chunk in in_chunks(inputs, BATCH_SIZE):
         yield from read_structures(chunk)
 
 
-def _are_ids(names: Sequence[str]) -> bool:
+def are_ids(names: Sequence[str]) -> bool:
     """Return whether an index names rows, and does not count them from 0 or 1."""
     is_count = any(
         all(name in {"", str(number)} for number, name in enumerate(names, start))

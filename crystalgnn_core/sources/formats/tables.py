@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
 from itertools import accumulate, islice
 from typing import TYPE_CHECKING, Any
@@ -10,18 +11,18 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from crystalgnn_core.errors import SourceError
-from crystalgnn_core.sources.formats import formats_of, head_of, known_patterns
+from crystalgnn_core.sources.formats import CSV, formats_of, head_of, known_patterns
 from crystalgnn_core.sources.formats.archives import merge_if_packed
 from crystalgnn_core.sources.formats.csv_stream.records import dialect_of, records_of
 from crystalgnn_core.sources.formats.folders import matches
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
 _BATCH_SIZE = 1024  # rows that are held at a time, with their CIF texts
 _BUFFER = 2**20  # bytes of a column that are read at a time, not all of a row group
-_INDEX_NAMES = frozenset({"", "Unnamed: 0"})  # of the first column of CSV
+_INDEX = re.compile(r"(?:|unnamed: ?\d+(?:\.\d+)?|index|level_0)", re.IGNORECASE)
 LABEL_TABLE = "id_prop.csv"  # of CGCNN and ALIGNN, usually without names
 FAULT = "\0fault"  # key under which a row says why it cannot be read
 _LONG_GROUP, _MAX_SLICES = 50_000, 16  # rows of a row group, and ranges it is cut into
@@ -35,13 +36,13 @@ class Table(ABC):
         columns: Names of its columns.
         has_names: Whether the file names its columns; otherwise their names are their
             places, from 0.
-        index: The column in which pandas or R wrote the names of rows, if there is one.
+        index: Columns in which pandas or R may have written the names of rows.
     """
 
     path: Path
     columns: list[str]
     has_names: bool = True
-    index: str | None = None
+    index: Sequence[str] = ()
 
     @abstractmethod
     def slices(self, size: int) -> list[dict[str, int]]:
@@ -69,9 +70,8 @@ class ParquetTable(Table):
         self.path = path
         schema = self._file.schema_arrow
         self.columns = [str(name) for name in schema.names]
-        index = (schema.pandas_metadata or {}).get("index_columns", [])
-        if len(index) == 1 and index[0] in self.columns:
-            [self.index] = index
+        noted = (schema.pandas_metadata or {}).get("index_columns", [])
+        self.index = [name for name in self.columns if name in noted or is_index(name)]
 
     def slices(self, size: int) -> list[dict[str, int]]:
         """List ranges of rows.
@@ -138,7 +138,7 @@ class CsvTable(Table):
         self.columns = [name.strip() for name in names]
         if has_names:
             self._start = end
-            self.index = self.columns[0] if self.columns[0] in _INDEX_NAMES else None
+            self.index = list(filter(is_index, self.columns))
 
     def slices(self, size: int) -> list[dict[str, int]]:
         """List ranges of `size` rows, with the `offset` in bytes of the first."""
@@ -183,12 +183,15 @@ def open_table(path: Path) -> Table:
         if kind.holds == "table":
             table: Table = kind.read(path)
             return table
-    patterns = known_patterns("table")
-    if b"\0" in head and matches(path.name, patterns):
-        line = head.partition(b"\0")[0].count(b"\n") + 1
-        raise SourceError(f"{path}: line {line} holds a NUL, so it is no text; remove it")
-    suffixes = (name.lstrip("*") for name in patterns)
+    if b"\0" in head and matches(path.name, CSV.patterns):
+        dialect_of(path)  # says where it is no text
+    suffixes = (name.lstrip("*") for name in known_patterns("table"))
     raise SourceError(f"{path}: a table must be {' or '.join(suffixes)}")
+
+
+def is_index(name: str) -> bool:
+    """Return whether pandas or R may have named the column of an index so."""
+    return _INDEX.fullmatch(name) is not None
 
 
 def _rows_of(batch: pa.RecordBatch) -> list[dict[str, object]]:

@@ -47,7 +47,10 @@ def dialect_of(path: Path) -> Dialect:
     with opened(path) as stream:
         head = stream.read(_HEAD)
     if b"\0" in head:
-        raise SourceError(f"{path}: no text; save it as CSV in UTF-8")
+        line = head.partition(b"\0")[0].count(b"\n") + 1
+        raise SourceError(
+            f"{path}: line {line} holds a NUL, so it is no text; save it as CSV in UTF-8"
+        )
     start = len(codecs.BOM_UTF8) if head.startswith(codecs.BOM_UTF8) else 0
     # what is outside quotes; a decimal comma never stands in the first cell
     unquoted = re.sub(rb'"[^"]*"', b"", head[start:].lstrip())

@@ -91,18 +91,23 @@ def test_every_row_of_a_table_is_one_record(tmp_path, column):
         ([0, 1, 0], ["1", "2", "3"]),  # two tables, one behind the other
     ],
 )
-@pytest.mark.parametrize("suffix", ["csv", "twice.csv", "parquet"])
+@pytest.mark.parametrize(
+    "suffix", ["csv", "twice.csv", "thrice.csv", "reset.csv", "parquet", "reset.parquet"]
+)
 def test_the_index_of_a_table_in_a_file_holds_the_ids(tmp_path, suffix, index, ids):
     """As that of a table in memory; pandas writes it as '', or reads it as `Unnamed: 0`."""
     texts = [SALT.to(fmt="cif"), COPPER.to(fmt="cif"), "junk"]
     frame = pd.DataFrame({"cif": texts}, index=pd.Index(index))
     path = tmp_path / f"t.{suffix}"
-    if suffix == "parquet":
-        frame.rename_axis("name").to_parquet(path)
+    if suffix.endswith("parquet"):
+        named = frame.rename_axis("name")
+        (frame.reset_index() if suffix.startswith("reset") else named).to_parquet(path)
     else:
         frame.to_csv(path)
-        if suffix == "twice.csv":
-            pd.read_csv(path).to_csv(path, index=False)
+        if suffix in {"twice.csv", "thrice.csv"}:
+            pd.read_csv(path).to_csv(path, index=suffix == "thrice.csv")
+        elif suffix == "reset.csv":
+            frame.reset_index().to_csv(path, index=False)
     records = list(read_table(path))
     assert [record.material_id for record in records] == ids
     assert [record.crystal is None for record in records] == [False, False, True]
