@@ -92,8 +92,12 @@ def find_runs(
     """
     files = find_files(folder, (*patterns, *_LIKE_A_RUN))
     steps = [_step_of(file.name, patterns) for file in files]
-    keys = [(file.parent, file.name.lower().partition(".xml")[0]) for file in files]
-    last: dict[tuple[Path, str], tuple[int, str]] = {}
+    whole = {file.parent for file, step in zip(files, steps, strict=True) if step == _WHOLE}
+    keys = [
+        (file.parent, file.parent in whole or file.name.lower().partition(".xml")[0])
+        for file in files
+    ]
+    last: dict[tuple[Path, str | bool], tuple[int, str]] = {}
     for file, step, key in zip(files, steps, keys, strict=True):
         last[key] = max((step, file.name), last.get(key, (_NO_STEP, "")))
     runs, others = [], []

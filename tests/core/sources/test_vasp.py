@@ -248,6 +248,7 @@ def test_of_a_calculation_in_steps_the_last_is_the_run(tmp_path):
     put(tmp_path, "static/vasprun.xml.bands.gz", early)
     put(tmp_path, "whole/vasprun.xml", late)
     put(tmp_path, "whole/vasprun.xml.relax3", early)
+    put(tmp_path, "whole/vasprun_more.xml.relax1", early)  # else the id of the run changes
     put(tmp_path, "saved/vasprun.xml.orig", late)
     put(tmp_path, "other/NaCl_vasprun.xml", late)
     put(tmp_path, "other/POSCAR", "")
@@ -265,6 +266,7 @@ def test_of_a_calculation_in_steps_the_last_is_the_run(tmp_path):
         "static/vasprun.xml.bands.gz",
         "static/vasprun.xml.relax2",
         "whole/vasprun.xml.relax3",
+        "whole/vasprun_more.xml.relax1",
     ]
     assert "the run is vasprun.xml.relax2.gz" in left_out["double/vasprun.xml.relax1.gz"]
     assert "rename it" in left_out["saved/vasprun.xml.orig"]

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _HEAD = 2**16  # bytes that show how a file is written
 _DELIMITERS = frozenset({",", ";", "\t"})
-_ESCAPED = re.compile(r'\\(["\\])')
+_ESCAPED = re.compile(r'\\(["\\\n])')  # of MySQL a line end, too
 _BLANKS = re.compile(r'" +(?=[,;\t\r\n]|$)')  # behind a closing quote
 _CUT = "unexpected end of data"  # of Python, for a quote that is not closed
 _NOT_CLOSED = "a quote is opened in this row and not closed; the rest of the file is lost"

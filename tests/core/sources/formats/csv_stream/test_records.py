@@ -29,7 +29,11 @@ def of_python(cell):  # pandas' to_csv(doublequote=False, escapechar="\\")
     return stream.getvalue().removesuffix("\r\n")
 
 
-@pytest.mark.parametrize("write", [of_spark, of_python])
+def of_mysql(cell):  # SELECT ... INTO OUTFILE ... ENCLOSED BY '"'
+    return of_spark(cell).replace("\n", "\\\n")
+
+
+@pytest.mark.parametrize("write", [of_spark, of_python, of_mysql])
 @pytest.mark.parametrize("cell", [CIF, JSON])
 def test_quotes_behind_a_backslash_are_of_the_cell(tmp_path, write, cell):
     text = f"id,gap,cif\nmp-1,5,{write(cell)}\nmp-2,4,{write(cell)}\nmp-3,,x\n"
