@@ -21,7 +21,25 @@ if TYPE_CHECKING:
 
 LabelRequirement = Literal["all", "any", "none"]
 MISSING_WORDS = frozenset(
-    {"", "-", "--", "?", "na", "n/a", "n.a.", "#n/a", "#na", "<na>", "nan", "none", "null"}
+    {
+        *(
+            "",
+            "-",
+            "--",
+            "?",
+            ".",
+            "na",
+            "n/a",
+            "n.a.",
+            "#n/a",
+            "#na",
+            "<na>",
+            "nan",
+            "-nan",
+        ),
+        *("none", "null", "nil", "\\n"),  # the last one of databases, as \\N
+        *("1.#qnan", "-1.#qnan", "1.#ind", "-1.#ind", "nan(ind)", "-nan(ind)"),  # of MSVC
+    }
 )
 _IMPLAUSIBLE = re.compile(r"(\w+) is ([-+.e\d]+)[^,]*, expected [^;]*; check the unit")
 CLASS_WORDS = {"true": 1.0, "false": 0.0}

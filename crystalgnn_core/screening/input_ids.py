@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from crystalgnn_core.sources.formats.structures import unique_ids
+from crystalgnn_core.sources.formats.structures import ids_of_files
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -59,7 +59,8 @@ def _names(paths: Sequence[Path]) -> dict[Path, str]:
     if not different:
         return {}
     common = os.path.commonpath([each.parent for each in different])
-    ids = unique_ids([each.relative_to(common).as_posix() for each in different])
+    names = [each.relative_to(common).as_posix() for each in different]
+    ids = ids_of_files(different, names)
     found = dict(zip(different, ids, strict=True))
     return {path: found[each] for path, each in full.items()}
 

@@ -24,6 +24,7 @@ from crystalgnn_core.sources.formats import STRUCTURE_PATTERNS, is_table
 from crystalgnn_core.sources.formats.columns import (
     ID_COLUMNS,
     STRUCTURE_COLUMNS,
+    named_columns,
     read_id,
     structure_content,
 )
@@ -35,18 +36,19 @@ from crystalgnn_core.sources.formats.structure_input import (
     read_structures,
 )
 from crystalgnn_core.sources.formats.structures import (
+    ids_of_files,
     iter_structure_file,
     read_structure_text,
     stem_of,
     structure_files,
-    unique_ids,
 )
-from crystalgnn_core.sources.formats.table_structures import read_table
+from crystalgnn_core.sources.formats.table_structures import are_ids, read_table
+from crystalgnn_core.sources.formats.tables import is_index
 from crystalgnn_core.storage.paths import local_path
-from crystalgnn_core.wording import describe_missing
+from crystalgnn_core.wording import describe_missing, list_names
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 
 @dataclass(frozen=True)
@@ -129,25 +131,40 @@ def _labels(index: pd.Index[Any]) -> list[str]:
 def _from_frame(frame: pd.DataFrame) -> Iterator[RawRecord]:
     """Read the rows of a table in memory as those of a file; its index may hold the ids."""
     columns = [str(name) for name in frame.columns]
-    found = [name for name in STRUCTURE_COLUMNS if name in columns]
-    if not found:
+    cells = _column_of(frame, columns, STRUCTURE_COLUMNS)
+    if cells is None:
         raise InputError(
             f"the table has no column {' or '.join(STRUCTURE_COLUMNS)}; its columns are "
-            f"{', '.join(columns)}; give one, or a Series of structures or paths with the "
+            f"{list_names(columns)}; give one, or a Series of structures or paths with the "
             "ids as its index"
         )
-    named = next((name for name in ID_COLUMNS if name in columns), None)
-    if twice := [name for name in (found[0], named) if columns.count(str(name)) > 1]:
-        raise InputError(f"the table has several columns {twice[0]}; rename all but one")
-    ids = _labels(frame.index) if named is None else list(map(read_id, frame[named]))
+    named = _column_of(frame, columns, ID_COLUMNS)
+    ids = _labels(frame.index) if named is None else list(map(read_id, named))
+    if named is None and not any(ids):
+        for place in (at for at, name in enumerate(columns) if is_index(name)):
+            read = list(map(read_id, frame.iloc[:, place]))
+            ids = read if are_ids(read) else ids
     counted = named is None and not any(ids)
-    for number, (name, value) in enumerate(zip(ids, frame[found[0]], strict=True), start=1):
+    for number, (name, value) in enumerate(zip(ids, cells, strict=True), start=1):
         own = str(number) if counted else name
         if isinstance(value, str | bytes | dict | float | None) or value is pd.NA:
-            content = structure_content(value, found[0])
+            content = structure_content(value, str(cells.name))
             yield from read_structures([StructureInput(own, f"row {number}", content)])
         else:
             yield _from_object(own, value)
+
+
+def _column_of(
+    frame: pd.DataFrame, columns: Sequence[str], names: Sequence[str]
+) -> pd.Series[Any] | None:
+    """Return the column of the first of some names that is there, as in a file."""
+    found = named_columns(columns, names, is_usual=True)
+    places = [place for place, column in enumerate(columns) if column in found]
+    if len(places) > 1:
+        raise InputError(
+            f"the table has several columns {list_names(found)}; rename all but one"
+        )
+    return frame.iloc[:, places[0]] if places else None
 
 
 def _is_structure_dict(value: Mapping[Any, Any]) -> bool:
@@ -173,7 +190,7 @@ def _from_path(path: Path, name: str | None) -> Iterator[InputGroup]:
     if path.is_dir():
         files = structure_files(path)
         names = [file.relative_to(path).as_posix() for file in files]
-        for file, own in zip(files, unique_ids(names), strict=True):
+        for file, own in zip(files, ids_of_files(files, names), strict=True):
             given = before + own
             yield InputGroup(file, given, iter_structure_file(file, given))
         for own, why in find_unsupported(path, STRUCTURE_PATTERNS):

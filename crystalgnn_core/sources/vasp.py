@@ -29,6 +29,7 @@ from crystalgnn_core.sources.energies.formation import (
 from crystalgnn_core.sources.formats import VASP_RUN
 from crystalgnn_core.sources.formats.folders import (
     find_files,
+    find_runs,
     note_name,
     noted_file,
     printable_ids,
@@ -59,7 +60,8 @@ class VaspSource(SourceConfig):
 
     Attributes:
         path: A folder, searched with the folders in it, or a file.
-        pattern: File names that count as runs, any letter case.
+        pattern: File names that count as runs, any letter case; by default also the last
+            step of those in steps, as `vasprun.xml.relax2`.
         formation_energy: How the energy becomes a formation energy; None leaves it out.
         label_schemes: Label schemes of what else is read: `band_gap` of the eigenvalues,
             `fermi_energy`, `is_metal` where the gap is zero.
@@ -101,17 +103,20 @@ class VaspSource(SourceConfig):
         """Check that the path exists."""
         require_paths(self.name, self.path)
 
+    def unsupported_files(self) -> list[tuple[str, str]]:
+        """Name what looks like a run and is not read, unless patterns are set."""
+        return self._files(existing(self.path))[1]
+
     def plan(self, stored: StoredSource) -> SourcePlan:
         """List groups of runs that are new or changed; references are read here."""
         path = existing(self.path)
-        folder, files = (
-            (path, find_files(path, self.pattern))
-            if path.is_dir()
-            else (path.parent, [path])
-        )
+        folder = path if path.is_dir() else path.parent
+        files, others = self._files(path)
         if not files:
+            found = f"; {others[0][1]}" if others else ""
             raise SourceError(
                 f"no VASP runs in {path}, expected names like {', '.join(self.pattern)}"
+                f"{found}"
             )
         ids = run_ids([file.relative_to(folder).as_posix() for file in files])
         names = (note_name(file, folder) for file in files)
@@ -145,6 +150,14 @@ class VaspSource(SourceConfig):
                 record = refused_row(material_id, name, error)
             origin = origin_of([name, material_id, state], readers)
             yield record._replace(origin=(origin, ""))
+
+    def _files(self, path: Path) -> tuple[list[Path], list[tuple[str, str]]]:
+        """List the runs, and with the reason what else looks like one."""
+        if not path.is_dir():
+            return [path], []
+        if self.pattern != VASP_RUN.patterns:
+            return find_files(path, self.pattern), []
+        return find_runs(path, self.pattern)
 
     def _references(self, folder: Path) -> dict[str, float]:
         if self.formation_energy is None:

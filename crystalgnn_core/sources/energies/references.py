@@ -12,7 +12,7 @@ from crystalgnn_core.sources.energies.engine import correction_engine
 from crystalgnn_core.sources.energies.formation import check_run_type, correction_of
 from crystalgnn_core.sources.energies.totals import calculation_of
 from crystalgnn_core.sources.formats import JSON_ROWS, VASP_RUN
-from crystalgnn_core.sources.formats.folders import find_files, matches
+from crystalgnn_core.sources.formats.folders import find_files, find_runs, matches
 from crystalgnn_core.sources.formats.json_rows import JsonFile, open_json_rows
 from crystalgnn_core.sources.formats.parsing import read_row
 from crystalgnn_core.sources.formats.vasprun import may_be_of_one_element, read_vasp_run
@@ -50,8 +50,10 @@ def reference_energies(config: FormationEnergy, folder: Path) -> dict[str, float
     path = local_path(references.path)
     if not (path.is_file() or path.is_dir()):
         raise SourceError(f"formation_energy.references.path: {describe_missing(path)}")
-    patterns = (*VASP_RUN.patterns, *JSON_ROWS.patterns)
-    files = find_files(path, patterns) if path.is_dir() else [path]
+    files = [path]
+    if path.is_dir():
+        runs, _ = find_runs(path, VASP_RUN.patterns)
+        files = sorted({*runs, *find_files(path, JSON_ROWS.patterns)})
     digests = sha256_of_files(files, folder / "reference-digests.json")
     note, settings = (
         folder / "references.json",

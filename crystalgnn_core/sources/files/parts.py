@@ -34,6 +34,7 @@ from crystalgnn_core.sources.formats.parsing import reading_file, refuse
 from crystalgnn_core.sources.formats.structure_input import StructureInput
 from crystalgnn_core.sources.formats.structures import (
     existing,
+    ids_of_files,
     inputs_of,
     may_hold_values,
     open_row_file,
@@ -132,7 +133,7 @@ def _folder_payloads(source: FilesSource, path: Path, notes: Path) -> list[dict[
     if table is None and (source.targets or source.formation_energy is not None):
         _require_values(path, files, is_energy=not source.targets)
     relative = [file.relative_to(folder).as_posix() for file in files]
-    pairs = zip(relative, unique_ids(relative), strict=True)
+    pairs = zip(relative, ids_of_files(files, relative), strict=True)
     ids = [named.get(name, own) for name, own in pairs]
     digests = sha256_of_files(files, notes)
     names = (note_name(file, folder) for file in files)

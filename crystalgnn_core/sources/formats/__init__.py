@@ -62,13 +62,14 @@ JSON = Format("JSON", _JSON, "text", ".json_rows:structures_of_json")
 VASP_RUN = Format(
     "VASP run", _RUN, "structure", ".vasprun:read_final_structure", in_folders=False
 )
+CSV = Format("CSV", ("*.csv", "*.tsv"), "table", ".tables:CsvTable", in_folders=False)
 FORMATS: tuple[Format, ...] = (
     *(CIF, POSCAR, JSON_ROWS, JSON),
     Format("extended XYZ", ("*.extxyz", "*.xyz"), "rows", ".extxyz:XyzFile"),
     Format("an ASE database", ("*.db",), "rows", ".ase_db:AseDatabase", in_folders=False),
     VASP_RUN,
     Format("Parquet", ("*.parquet",), "table", ".tables:ParquetTable", in_folders=False),
-    Format("CSV", ("*.csv",), "table", ".tables:CsvTable", in_folders=False),
+    CSV,
 )
 _SNIFFED = frozenset(kind.name for kind in FORMATS)
 STRUCTURE_PATTERNS = tuple(

@@ -21,9 +21,9 @@ from crystalgnn_core.sources.formats.objects import (
     is_json,
 )
 from crystalgnn_core.sources.formats.parsing import quoted, refuse, unreadable
-from crystalgnn_core.sources.formats.tables import LABEL_TABLE
+from crystalgnn_core.sources.formats.tables import LABEL_TABLE, CsvTable
 from crystalgnn_core.targets import get_target
-from crystalgnn_core.wording import did_you_mean
+from crystalgnn_core.wording import did_you_mean, list_names
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -247,13 +247,18 @@ def pick_column(table: Table, wanted: str | None, usual: tuple[str, ...]) -> str
         return found[0]
     if found:
         raise ConfigError(
-            f"{table.path.name} has {len(found)} columns {' and '.join(found)}; rename or "
-            "remove all but one"
+            f"{table.path.name} has {len(found)} columns {' and '.join(found[:3])}; "
+            "rename or remove all but one"
         )
-    raise ConfigError(
-        f"{table.path.name} has no column {' or '.join(names[:3])}; "
-        f"its columns are {', '.join(table.columns)}{did_you_mean(names[0], table.columns)}"
-    )
+    missing = f"{table.path.name} has no column {' or '.join(names[:3])}"
+    shown = list_names(table.columns)
+    if len(table.columns) == 1 and isinstance(table, CsvTable):
+        raise ConfigError(
+            f"{missing}; its only column is {shown}: part cells with commas, semicolons or "
+            "tabs"
+        )
+    near = did_you_mean(names[0], table.columns)
+    raise ConfigError(f"{missing}; its columns are {shown}{near}")
 
 
 def named_columns(

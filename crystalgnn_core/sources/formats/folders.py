@@ -32,6 +32,9 @@ _OF_VASP = (
 )
 _OF_PROJECTS = "README LICENSE LICENCE COPYING NOTICE AUTHORS CHANGELOG CITATION"
 _COMPANIONS = frozenset(f"{_OF_VASP} {_OF_PROJECTS}".split())
+_LIKE_A_RUN = ("*vasprun*", "*.xml", "*.xml.*")
+_STEP = re.compile(r"vasprun.*\.xml\.(?:relax(\d{1,9})|static)", re.IGNORECASE)
+_NO_STEP, _STATIC, _WHOLE = -1, 10**9, 10**10
 
 
 def matches(name: str, patterns: Sequence[str]) -> bool:
@@ -73,6 +76,51 @@ def find_files(folder: Path, patterns: Sequence[str]) -> list[Path]:
         if matches(path.name, patterns) and _is_there(path)
     ]
     return sorted(files, key=lambda path: path.relative_to(folder).as_posix())
+
+
+def find_runs(
+    folder: Path, patterns: Sequence[str]
+) -> tuple[list[Path], list[tuple[str, str]]]:
+    """List the runs of VASP below a folder; with the reason, what else looks like one.
+
+    Of the steps of one calculation, which custodian names `vasprun.xml.relax1` and
+    `vasprun.xml.relax2`, the last is the run, or `vasprun.xml.static`; and none where there
+    is a `vasprun.xml`.
+
+    Raises:
+        SourceError: A folder cannot be listed.
+    """
+    files = find_files(folder, (*patterns, *_LIKE_A_RUN))
+    steps = [_step_of(file.name, patterns) for file in files]
+    whole = {file.parent for file, step in zip(files, steps, strict=True) if step == _WHOLE}
+    keys = [
+        (file.parent, file.parent in whole or file.name.lower().partition(".xml")[0])
+        for file in files
+    ]
+    last: dict[tuple[Path, str | bool], tuple[int, str]] = {}
+    for file, step, key in zip(files, steps, keys, strict=True):
+        last[key] = max((step, file.name), last.get(key, (_NO_STEP, "")))
+    runs, others = [], []
+    for file, step, key in zip(files, steps, keys, strict=True):
+        latest, chosen = last[key]
+        if step == latest != _NO_STEP:
+            runs.append(file)
+            continue
+        why = f"runs are named {', '.join(patterns)} or vasprun.xml.relax2; rename it"
+        name = printable(file.relative_to(folder).as_posix())
+        why = why if latest == _NO_STEP else f"the run is {printable(chosen)} beside it"
+        others.append((name, f"{name}: not read; {why}"))
+    return runs, others
+
+
+def _step_of(name: str, patterns: Sequence[str]) -> int:
+    """Return which step of a calculation a file holds, by its name."""
+    if matches(name, patterns):
+        return _WHOLE
+    found = _STEP.fullmatch(unpacked_name(name))
+    if found is None:
+        return _NO_STEP
+    return _STATIC if found[1] is None else int(found[1])
 
 
 def find_unsupported(folder: Path, patterns: Sequence[str]) -> Iterator[tuple[str, str]]:

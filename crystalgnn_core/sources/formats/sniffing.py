@@ -166,7 +166,7 @@ def _formats_by_line(text: str, begin: str) -> Iterator[str]:
     if _CIF_START.match(first):
         yield "CIF"
         return
-    fields = {name.strip("\"' ").lower() for name in first.split(",")}
+    fields = {name.strip("\"' ").lower() for name in re.split(r"[,;\t]", first)}
     if len(fields) > 1 and fields & {"cif", "structure"}:
         yield "CSV"
     elif _CIF_LINE.search(text):

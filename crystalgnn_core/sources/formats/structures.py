@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from functools import partial
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from crystalgnn_core.errors import RecordError, SourceError, printable
@@ -59,8 +60,12 @@ def structure_files(
     """
     files = find_files(folder, patterns)
     if not files:
+        tables = find_files(folder, known_patterns("table"))
+        found = f"; {tables[0].name} is a table: give its own path" if tables else ""
+        joined = ", that of one file with all parts" if len(tables) > 1 else ""
         raise SourceError(
             f"no structure files in {folder}, expected names like {', '.join(patterns)}"
+            f"{found}{joined}"
         )
     return files
 
@@ -106,6 +111,29 @@ def unique_ids(names: Sequence[str]) -> list[str]:
     counts = Counter(stems)
     pairs = zip(names, stems, strict=True)
     return printable_ids([stem if counts[stem] == 1 else name for name, stem in pairs])
+
+
+def ids_of_files(files: Sequence[Path], names: Sequence[str]) -> list[str]:
+    """Turn names of files into ids, so that no file of several structures gives one twice.
+
+    The structures of `a.cif` are `a-1` and `a-2`, but `a.cif-1` and `a.cif-2` beside an
+    `a-1.cif`.
+
+    Args:
+        files: The files.
+        names: Their names as `unique_ids` takes them.
+    """
+    ids = unique_ids(names)
+    numbered = (one.rpartition("-") for one in ids)
+    shared = {before for before, _, number in numbered if number.isdecimal()}
+    return [
+        printable(name) if own in shared and _holds_several(file) else own
+        for file, name, own in zip(files, names, ids, strict=True)
+    ]
+
+
+def _holds_several(file: Path) -> bool:
+    return file.is_file() and len(list(islice(inputs_of(file), 2))) > 1
 
 
 def iter_structure_file(path: Path, material_id: str | None = None) -> Iterator[RawRecord]:

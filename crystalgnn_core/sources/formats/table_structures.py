@@ -18,7 +18,7 @@ from crystalgnn_core.sources.formats.structure_input import StructureInput, read
 from crystalgnn_core.sources.formats.tables import FAULT, open_table
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from crystalgnn_core.records.schema import RawRecord
@@ -57,7 +57,8 @@ def read_table(path: Path) -> Iterator[RawRecord]:
     """Yield a record for every row of a Parquet or CSV table.
 
     The structure stands in one of `STRUCTURE_COLUMNS`, the identifier in `material_id`,
-    `id` or another of `ID_COLUMNS`; in a table without one, rows are numbered from 1.
+    `id` or another of `ID_COLUMNS`, else in the index of pandas; in a table without one, or
+    whose index merely counts the rows, they are numbered from 1.
 
     Raises:
         SourceError: The table cannot be read, or has no rows.
@@ -70,6 +71,21 @@ def read_table(path: Path) -> Iterator[RawRecord]:
     parts = table.slices(BATCH_SIZE)
     if not parts:
         raise SourceError(f"{path}: the table holds no rows; expected at least one")
+    for name in table.index if len(columns) == 1 else ():
+        names = (read_id(row.get(name)) for row in table.rows(parts[0], [name]))
+        if name != columns["structure"] and are_ids(list(names)):
+            columns["material_id"] = name
+            break
     inputs = (given for part in parts for given in table_inputs(table, part, columns))
     for chunk in in_chunks(inputs, BATCH_SIZE):
         yield from read_structures(chunk)
+
+
+def are_ids(names: Sequence[str]) -> bool:
+    """Return whether an index names rows, and does not count them from 0 or 1."""
+    is_count = any(
+        all(name in {"", str(number)} for number, name in enumerate(names, start))
+        for start in (0, 1)
+    )
+    given = [name for name in names if name]
+    return not is_count and len({*given}) == len(given)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import codecs
-import csv
 import re
 from abc import ABC, abstractmethod
 from itertools import accumulate, islice
@@ -13,23 +11,21 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from crystalgnn_core.errors import SourceError
-from crystalgnn_core.sources.formats import formats_of, head_of, known_patterns
-from crystalgnn_core.sources.formats.archives import LARGEST_TEXT, merge_if_packed, opened
+from crystalgnn_core.sources.formats import CSV, formats_of, head_of, known_patterns
+from crystalgnn_core.sources.formats.archives import merge_if_packed
+from crystalgnn_core.sources.formats.csv_stream.records import dialect_of, records_of
+from crystalgnn_core.sources.formats.folders import matches
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
 _BATCH_SIZE = 1024  # rows that are held at a time, with their CIF texts
 _BUFFER = 2**20  # bytes of a column that are read at a time, not all of a row group
-_HEAD = 2**16  # bytes of a CSV file that show how it is written
+_INDEX = re.compile(r"(?:|unnamed: ?\d+(?:\.\d+)?|index|level_0)", re.IGNORECASE)
 LABEL_TABLE = "id_prop.csv"  # of CGCNN and ALIGNN, usually without names
 FAULT = "\0fault"  # key under which a row says why it cannot be read
 _LONG_GROUP, _MAX_SLICES = 50_000, 16  # rows of a row group, and ranges it is cut into
-
-
-_DELIMITERS = frozenset({",", ";", "\t"})
-_NOT_CLOSED = "a quote is opened in this row and not closed; the rest of the file is lost"
 
 
 class Table(ABC):
@@ -40,11 +36,13 @@ class Table(ABC):
         columns: Names of its columns.
         has_names: Whether the file names its columns; otherwise their names are their
             places, from 0.
+        index: Columns in which pandas or R may have written the names of rows.
     """
 
     path: Path
     columns: list[str]
     has_names: bool = True
+    index: Sequence[str] = ()
 
     @abstractmethod
     def slices(self, size: int) -> list[dict[str, int]]:
@@ -70,7 +68,10 @@ class ParquetTable(Table):
         except (pa.ArrowException, OSError, UnicodeEncodeError) as error:  # of the path
             raise SourceError(f"{path}: not a readable Parquet file ({error})") from error
         self.path = path
-        self.columns = [str(name) for name in self._file.schema_arrow.names]
+        schema = self._file.schema_arrow
+        self.columns = [str(name) for name in schema.names]
+        noted = (schema.pandas_metadata or {}).get("index_columns", [])
+        self.index = [name for name in self.columns if name in noted or is_index(name)]
 
     def slices(self, size: int) -> list[dict[str, int]]:
         """List ranges of rows.
@@ -123,11 +124,11 @@ class CsvTable(Table):
     """
 
     def __init__(self, path: Path, *, has_names: bool = True) -> None:
-        csv.field_size_limit(LARGEST_TEXT)  # CIF texts pass the default of 128 KiB
         self.path = path
         self.has_names = has_names
-        self._start, self._delimiter = _dialect_of(path)
-        first = next(self._records(self._start), None)
+        self._dialect = dialect_of(path)
+        self._start = self._dialect.start
+        first = next(records_of(path, self._dialect, self._start), None)
         if first is None:
             raise SourceError(f"{path}: the file is empty; expected a header line")
         end, fields, fault = first
@@ -137,47 +138,13 @@ class CsvTable(Table):
         self.columns = [name.strip() for name in names]
         if has_names:
             self._start = end
-
-    def _records(self, offset: int) -> Iterator[tuple[int, list[str], str | None]]:
-        """Yield the byte behind each record, its fields, and why it is none."""
-        with opened(self.path) as stream:
-            stream.seek(offset)
-            lines = (
-                line.decode("utf-8", errors="replace")
-                for line in iter(stream.readline, b"")
-            )
-            begin = offset
-            held: tuple[int, list[str], str | None] | None = None
-            while True:
-                try:
-                    for fields in csv.reader(lines, delimiter=self._delimiter):
-                        if held is not None:
-                            yield held
-                            begin, held = held[0], None
-                        if fields:
-                            held = (stream.tell(), fields, None)
-                except csv.Error as error:  # of one record
-                    if held is not None:
-                        yield held
-                        begin = held[0]
-                    held = (stream.tell(), [], f"not a row of CSV ({error})")
-                    continue
-                break
-            if held is not None:
-                yield held if self._is_closed(begin, held[0]) else (*held[:2], _NOT_CLOSED)
-
-    def _is_closed(self, begin: int, end: int) -> bool:
-        """Return whether the last record ends, and not only the file within its quotes."""
-        with opened(self.path) as stream:
-            stream.seek(begin)
-            text = stream.read(end - begin).strip()
-        return b"\n" not in text or text.count(b'"') % 2 == 0
+            self.index = list(filter(is_index, self.columns))
 
     def slices(self, size: int) -> list[dict[str, int]]:
         """List ranges of `size` rows, with the `offset` in bytes of the first."""
         parts: list[dict[str, int]] = []
         start = self._start
-        for row, (end, *_) in enumerate(self._records(self._start)):
+        for row, (end, *_) in enumerate(records_of(self.path, self._dialect, self._start)):
             if row % size == 0:
                 parts.append({"row": row, "n_rows": 0, "offset": start})
             parts[-1]["n_rows"] += 1
@@ -194,7 +161,9 @@ class CsvTable(Table):
         places = {name: self.columns.index(name) for name in columns}
         first = {} if self.has_names else {n: at for n, at in places.items() if at == 0}
         n_columns = len(self.columns)
-        for _, fields, fault in islice(self._records(part["offset"]), part["n_rows"]):
+        for _, fields, fault in islice(
+            records_of(self.path, self._dialect, part["offset"]), part["n_rows"]
+        ):
             if fault is None and len(fields) == n_columns:
                 yield {name: fields[at] for name, at in places.items()}
                 continue
@@ -209,12 +178,20 @@ def open_table(path: Path) -> Table:
     Raises:
         SourceError: The file is of another kind, empty or damaged.
     """
-    for kind in formats_of(path.name, head_of(path)):
+    head = head_of(path)
+    for kind in formats_of(path.name, head):
         if kind.holds == "table":
             table: Table = kind.read(path)
             return table
+    if b"\0" in head and matches(path.name, CSV.patterns):
+        dialect_of(path)  # says where it is no text
     suffixes = (name.lstrip("*") for name in known_patterns("table"))
     raise SourceError(f"{path}: a table must be {' or '.join(suffixes)}")
+
+
+def is_index(name: str) -> bool:
+    """Return whether pandas or R may have named the column of an index so."""
+    return _INDEX.fullmatch(name) is not None
 
 
 def _rows_of(batch: pa.RecordBatch) -> list[dict[str, object]]:
@@ -234,23 +211,3 @@ def _cell_of(scalar: pa.Scalar) -> object:
     except UnicodeDecodeError:
         is_text = hasattr(scalar, "as_buffer")  # and no text in a list or structure
         return scalar.as_buffer().to_pybytes() if is_text else b"\xff"
-
-
-def _dialect_of(path: Path) -> tuple[int, str]:
-    """Return the byte at which the first line of a CSV file begins, and the delimiter.
-
-    Raises:
-        SourceError: It is no text.
-    """
-    with opened(path) as stream:
-        head = stream.read(_HEAD)
-    if b"\0" in head:
-        raise SourceError(f"{path}: no text; save it as CSV in UTF-8")
-    start = len(codecs.BOM_UTF8) if head.startswith(codecs.BOM_UTF8) else 0
-    if stated := re.match(rb"sep=(.)\r?\n", head[start:]):  # of Excel
-        return start + stated.end(), stated[1].decode("ascii", errors="replace")
-    # the first one outside quotes; a decimal comma never stands in the first cell
-    unquoted = re.sub(rb'"[^"]*"', b"", head[start:].lstrip())
-    found = re.search(rb"[,;\t\r\n]", unquoted)
-    delimiter = "," if found is None else found[0].decode()
-    return start, delimiter if delimiter in _DELIMITERS else ","

@@ -22,6 +22,14 @@ def test_missing_label_value_is_none(value):
 
 
 @pytest.mark.parametrize(
+    "word", ["\\N", "1.#QNAN", "-1.#IND", "-nan(ind)", ".", "nil", "-nan"]
+)
+def test_words_of_other_programs_for_a_missing_value_are_known(word):
+    """Of PostgreSQL and MySQL, of C on Windows, of SAS and Stata, of Lua and Go."""
+    assert label_value(word) is None
+
+
+@pytest.mark.parametrize(
     "value", ["metal", "1,5", True, [1.0], 1j, pytest.param(10**400, id="large")]
 )
 def test_label_value_that_is_no_number_is_refused(value):

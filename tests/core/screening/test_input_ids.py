@@ -11,6 +11,8 @@ from pymatgen.core.structure import Structure
 
 from crystalgnn_core.errors import SourceError
 from crystalgnn_core.screening.inputs import read_inputs
+from crystalgnn_core.sources.files.source import FilesSource
+from crystalgnn_core.sources.ingest.run import read_source
 from tests.core.sources.raw_records import fault_of
 
 SALT = Structure(np.eye(3) * 3.3, ["Na", "Cl"], [[0.0] * 3, [0.5] * 3])
@@ -98,3 +100,16 @@ def test_a_path_among_others_that_cannot_be_read_is_a_reject(tmp_path):
     assert "no structure files" in folder.error[1]
     with pytest.raises(SourceError, match="no structure files"):
         list(read_inputs(tmp_path / "folder"))
+
+
+def test_structures_of_one_file_never_take_the_id_of_another_file(tmp_path):
+    (tmp_path / "a.cif").write_text(CIF + SALT.to(fmt="cif"))
+    (tmp_path / "a-1.cif").write_text(CIF)
+    (tmp_path / "b.cif").write_text(CIF)
+    (tmp_path / "b-1.cif").write_text(CIF)  # beside one structure, so no id is at stake
+    found = [record.material_id for record in read_inputs(tmp_path)]
+    assert found == ["a-1", "a.cif-1", "a.cif-2", "b-1", "b"]
+    config = FilesSource(name="x", path=str(tmp_path))
+    assert [record.material_id for record in read_source(config)] == found
+    several = ids(tmp_path / "a.cif", tmp_path / "a-1.cif")
+    assert several == ["a.cif-1", "a-2", "a-1"]

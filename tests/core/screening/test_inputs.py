@@ -137,6 +137,26 @@ def test_a_file_of_a_suffix_alone_has_its_name_as_id(folder, name):
         assert (record.error and record.error[0]) == reason
 
 
+@pytest.mark.parametrize("named", ["ID", "Material_ID", "Material ID", "mp-id"])
+def test_letter_case_of_columns_in_memory_does_not_count(named):
+    """As in a file."""
+    frame = pd.DataFrame({named: ["a", "b"], "CIF": SALT.to(fmt="cif")})
+    records = list(read_inputs(frame))
+    assert [(one.material_id, one.error) for one in records] == [("a", None), ("b", None)]
+    frame[f"{named} "] = ["c", "d"]
+    with pytest.raises(InputError, match="several columns"):
+        list(read_inputs(frame))
+
+
+def test_ids_in_an_index_that_became_a_column_stay(tmp_path):
+    frame = pd.DataFrame({"cif": SALT.to(fmt="cif")}, index=["a", "b"])
+    frame.to_csv(tmp_path / "t.csv")
+    for found in (pd.read_csv(tmp_path / "t.csv"), frame.reset_index()):
+        assert [record.material_id for record in read_inputs(found)] == ["a", "b"]
+    counted = frame.reset_index(drop=True).reset_index()
+    assert [record.material_id for record in read_inputs(counted)] == ["1", "2"]
+
+
 def test_a_table_without_structures_is_no_list_of_files():
     with pytest.raises(InputError, match=r"no column cif or structure.*gap, path"):
         list(read_inputs(pd.DataFrame({"gap": [1.0], "path": ["x.cif"]})))

@@ -236,6 +236,63 @@ def test_folders_without_runs_are_clear_errors(tmp_path):
         parts_of(source(tmp_path / "nowhere"))
 
 
+def test_of_a_calculation_in_steps_the_last_is_the_run(tmp_path):
+    """Names of custodian's double relaxation, of atomate and of AFLOW."""
+    early, late = vasprun_text(SALT, -6.0), vasprun_text(SALT, -6.8)
+    put(tmp_path, "double/vasprun.xml.relax1.gz", early)
+    put(tmp_path, "double/vasprun.xml.relax2.gz", late)
+    put(tmp_path, "many/vasprun.xml.relax10", late)
+    put(tmp_path, "many/vasprun.xml.relax9", early)
+    put(tmp_path, "static/vasprun.xml.relax2", early)
+    put(tmp_path, "static/vasprun.xml.static.gz", late)
+    put(tmp_path, "static/vasprun.xml.bands.gz", early)
+    put(tmp_path, "whole/vasprun.xml", late)
+    put(tmp_path, "whole/vasprun.xml.relax3", early)
+    put(tmp_path, "whole/vasprun_more.xml.relax1", early)  # else the id of the run changes
+    put(tmp_path, "saved/vasprun.xml.orig", late)
+    put(tmp_path, "other/NaCl_vasprun.xml", late)
+    put(tmp_path, "other/POSCAR", "")
+    config = source(tmp_path)
+    records = {record.material_id: record for record in read(config)}
+    assert sorted(records) == ["double", "many", "static", "whole"]
+    energies = [one.labels["formation_energy_per_atom"] for one in records.values()]
+    assert energies == pytest.approx([-2.157] * 4)  # that of the last step, see above
+    left_out = dict(config.unsupported_files())
+    assert sorted(left_out) == [
+        "double/vasprun.xml.relax1.gz",
+        "many/vasprun.xml.relax9",
+        "other/NaCl_vasprun.xml",
+        "saved/vasprun.xml.orig",
+        "static/vasprun.xml.bands.gz",
+        "static/vasprun.xml.relax2",
+        "whole/vasprun.xml.relax3",
+        "whole/vasprun_more.xml.relax1",
+    ]
+    assert "the run is vasprun.xml.relax2.gz" in left_out["double/vasprun.xml.relax1.gz"]
+    assert "rename it" in left_out["saved/vasprun.xml.orig"]
+    assert source(tmp_path, pattern=["*.orig"]).unsupported_files() == []
+    [saved] = read(source(tmp_path, pattern=["*.orig"]))
+    assert saved.material_id == "saved"
+
+
+def test_a_folder_of_left_out_runs_says_so(tmp_path):
+    put(tmp_path, "vasprun.xml.orig", vasprun_text(SALT, -6.8))
+    with pytest.raises(SourceError, match=r"vasprun\.xml\.orig: not read; runs are named"):
+        parts_of(source(tmp_path))
+
+
+def test_references_may_be_last_steps(tmp_path):
+    put(tmp_path, "runs/vasprun.xml", vasprun_text(SALT, -6.8))
+    put(tmp_path, "elements/Na/vasprun.xml.relax1", vasprun_text(SODIUM, -1.9))
+    put(tmp_path, "elements/Na/vasprun.xml.relax2", vasprun_text(SODIUM, -1.3))
+    put(tmp_path, "elements/Cl/vasprun.xml.static.gz", vasprun_text(CHLORINE, -3.6))
+    references = {"path": str(tmp_path / "elements"), "label_scheme": MP_2020}
+    [part] = parts_of(
+        source(tmp_path / "runs", formation_energy={"references": references})
+    )
+    assert part.payload["references"] == {"Cl": -1.8, "Na": -1.3}
+
+
 def test_ids_are_folders_unless_one_holds_several():
     names = ["a/vasprun.xml.gz", "b/vasprun.xml", "b/vasprun2.xml", "vasprun.xml"]
     assert run_ids(names) == ["a", "b/vasprun", "b/vasprun2", "vasprun"]

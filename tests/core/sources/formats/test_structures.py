@@ -5,6 +5,7 @@ import pytest
 from pymatgen.core.structure import Structure
 
 from crystalgnn_core.errors import SourceError
+from crystalgnn_core.screening.inputs import read_inputs
 from crystalgnn_core.sources.formats.structures import (
     iter_structure_file,
     structure_files,
@@ -31,6 +32,21 @@ def test_files_are_found_in_any_letter_case_but_hidden_ones_are_not(tmp_path):
 def test_folder_without_structures_is_an_error(tmp_path):
     with pytest.raises(SourceError, match="no structure files"):
         structure_files(tmp_path)
+
+
+def test_a_folder_of_parts_of_a_table_names_them(tmp_path):
+    """A data set of Parquet as Spark and dask write it."""
+    folder = tmp_path / "ds.parquet"
+    folder.mkdir()
+    (folder / "_SUCCESS").touch()
+    (folder / "part-0000.parquet").write_bytes(b"PAR1")
+    with pytest.raises(
+        SourceError, match=r"part-0000\.parquet is a table: give its own pa"
+    ):
+        structure_files(folder)
+    (folder / "part-0001.parquet").write_bytes(b"PAR1")
+    with pytest.raises(SourceError, match="one file with all parts"):
+        list(read_inputs(folder))
 
 
 def test_ids_lose_known_suffixes_unless_two_would_become_one():

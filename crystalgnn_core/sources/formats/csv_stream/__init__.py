@@ -1,0 +1,1 @@
+"""CSV that is read record by record, however it is written."""
