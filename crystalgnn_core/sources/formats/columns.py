@@ -246,17 +246,13 @@ def pick_column(table: Table, wanted: str | None, usual: tuple[str, ...]) -> str
     if len(found) == 1:
         return found[0]
     if found:
-        raise ConfigError(
-            f"{table.path.name} has {len(found)} columns {' and '.join(found[:3])}; "
-            "rename or remove all but one"
-        )
+        several = f"{len(found)} columns {' and '.join(found[:3])}"
+        raise ConfigError(f"{table.path.name} has {several}; rename or remove all but one")
     missing = f"{table.path.name} has no column {' or '.join(names[:3])}"
     shown = list_names(table.columns)
     if len(table.columns) == 1 and isinstance(table, CsvTable):
-        raise ConfigError(
-            f"{missing}; its only column is {shown}: part cells with commas, semicolons or "
-            "tabs"
-        )
+        advice = ": part cells with commas, semicolons or tabs"
+        raise ConfigError(f"{missing}; its only column is {shown}{advice}")
     near = did_you_mean(names[0], table.columns)
     raise ConfigError(f"{missing}; its columns are {shown}{near}")
 
