@@ -18,9 +18,8 @@ if TYPE_CHECKING:
 _MESH = 0.9  # share of the k-points that suffices, as in the Materials Project's own check
 _ROUNDING = 1e-3  # eV
 _FAMILY = "PAW_PBE"  # potentials of other functionals have the same symbols
-_OLD_NAMES = {
-    "PBE": _FAMILY
-}  # as in old entries of the Materials Project, by pymatgen's set
+# as in old entries of the Materials Project
+_OLD_NAMES = {"PBE": _FAMILY}
 _KNOWN_DATA = ("oxide_type", "sulfide_type", "oxidation_states")
 
 
