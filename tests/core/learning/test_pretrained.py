@@ -162,12 +162,26 @@ def test_a_classifier_by_name_predicts_probabilities(tmp_path):
         {"args": {"val_size": "many"}},
         {"args": {"val_size": float("inf")}},
         {"args": {"data_options": []}},
+    ],
+    ids=str,
+)
+def test_odd_values_beside_the_weights_do_not_refuse_them(tmp_path, changes):
+    path = tmp_path / "semi-metal-classification.pth.tar"
+    write_checkpoint(path, **changes)
+    found = read_cgcnn(path)
+    assert found.target == "is_metal"
+    assert "val" not in found.n_rows or "val_size" not in changes.get("args", {})
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
         {"normalizer": {"mean": torch.zeros(2), "std": 1.0}},
         {"state_dict": {"embedding.weight": "none"}},
     ],
     ids=str,
 )
-def test_odd_values_in_a_checkpoint_are_refused(tmp_path, changes):
+def test_odd_weights_of_a_checkpoint_are_refused(tmp_path, changes):
     path = tmp_path / "semi-metal-classification.pth.tar"
     write_checkpoint(path, **changes)
     with pytest.raises(ModelError, match="no checkpoint of the CGCNN code"):

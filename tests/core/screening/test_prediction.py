@@ -238,7 +238,7 @@ def test_input_that_cannot_be_used_at_all_is_refused(model, tmp_path):
         predict(tmp_path, model)
     with pytest.raises(InputError, match="no such file"):
         predict(tmp_path / "nothing.cif", model)
-    with pytest.raises(InputError, match="in place of a path"):
+    with pytest.raises(InputError, match="a text goes into StructureText"):
         predict("data_x\n_cell_length_a 3\n", model)
     with pytest.raises(ModelError, match="no model 'nothing'"):
         predict(structure(0), "nothing", store=tmp_path)
