@@ -139,7 +139,7 @@ def hint_of_symmetry(items: Items) -> str:
         if text.strip().lower() not in {"triclinic", "anorthic", "unknown", "none"}:
             return f"{name} is {text[:40]!r}"
     for word in items.column(_MULTIPLICITY):
-        if word not in {"?", ".", "0", "1"}:
+        if word.partition(".")[0] not in {"?", "", "0", "1"}:
             return f"{_MULTIPLICITY} is {word[:40]!r}"
     return ""
 

@@ -25,7 +25,7 @@ from crystalgnn_core.sources.formats.cif.elements import (
 )
 from crystalgnn_core.sources.formats.cif.groups import has_metric
 from crystalgnn_core.sources.formats.cif.items import MAX_ROWS
-from crystalgnn_core.sources.formats.cif.names import is_group_of_atoms
+from crystalgnn_core.sources.formats.cif.names import is_doubtful
 from crystalgnn_core.sources.formats.cif.plain import look_through
 from crystalgnn_core.sources.formats.cif.symmetry import (
     Operations,
@@ -225,7 +225,7 @@ def _are_full_atoms(values: list[str], width: int, layout: _Layout) -> bool:
     for column in layout.alternatives:
         if not _NONE.issuperset(values[column::width]):
             return False
-    return not any(map(is_group_of_atoms, values[layout.label :: width]))
+    return not any(map(is_doubtful, values[layout.label :: width]))
 
 
 @lru_cache(maxsize=100)

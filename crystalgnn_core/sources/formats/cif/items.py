@@ -26,7 +26,10 @@ _WORD, _PLAIN = re.compile(r"\s*(\S)"), re.compile(r"\S+")
 _ENDS = {quote: re.compile(rf"{quote}(?!\S)") for quote in "'\""}
 _UNKNOWN = frozenset({"", "?", "."})
 _OF_WORDS = re.compile(r"_(?:symmetry|space_group|chemical_formula)[_.]", re.IGNORECASE)
-_LONG_TEXT = re.compile(r"(?<!\S)(?:\"{3}|'{3})")
+_CIF_2 = re.compile(r"\s*#\\#CIF_2")
+_LONG_TEXT = re.compile(
+    rf"(?<!\S)#[^\n]*|{TEXT_FIELD}|(?<!\S)(\"{{3}}|'{{3}})", re.MULTILINE
+)
 
 
 class Items:
@@ -78,11 +81,10 @@ class Items:
         """
         found = [loop for loop in self._loops if name in loop[0]]
         found = [loop for loop in found if beside in loop[0]] or found
-        if len(found) > 1:
+        columns = [_column(rows, names.index(name), len(names)) for names, rows in found]
+        if any(column != columns[0] for column in columns):
             raise unreadable(f"{name} stands in {len(found)} loops; list all in one")
-        for names, rows in found:
-            return _column(rows, names.index(name), len(names))
-        return list(self._pairs.get(name, ()))
+        return columns[0] if columns else list(self._pairs.get(name, ()))
 
     def has(self, name: str) -> bool:
         """Return whether anything is known of an entry."""
@@ -125,16 +127,22 @@ def read_items(block: str) -> Items:
 
 
 def without_long_texts(text: str) -> str:
-    """Blank the texts in three quotes, of CIF 2, in which nothing begins."""
+    """Blank the texts in three quotes of a file of CIF 2, in which nothing begins."""
+    if not _CIF_2.match(text):
+        return text
     pieces, at = [], 0
     while start := _LONG_TEXT.search(text, at):
-        end = text.find(start[0], start.end())
+        quotes = start[1]
+        end = text.find(quotes, start.end()) if quotes else start.end()
         if end < 0:
             break
-        content = text[start.end() : end]
-        is_word = "\n" not in content and "'" not in content
-        pieces += [text[at : start.start()], f"'{content}'" if is_word else "?"]
-        at = end + len(start[0])
+        kept = start.start() if quotes else end
+        pieces.append(text[at:kept])
+        if quotes:
+            content = text[start.end() : end]
+            is_word = "\n" not in content and "'" not in content
+            pieces.append(f"'{content}'" if is_word else "?")
+        at = end + len(quotes or "")
     return "".join([*pieces, text[at:]])
 
 

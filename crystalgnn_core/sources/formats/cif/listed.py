@@ -89,7 +89,7 @@ def _whole(texts: Sequence[str]) -> list[str]:
     whole: list[str] = []
     for text in texts:
         if whole and (whole[-1].endswith(",") or text.startswith(",")):
-            whole[-1] += text
+            whole[-1] += f" {text}"
         else:
             whole.append(text)
     return whole

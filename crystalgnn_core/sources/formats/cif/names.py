@@ -20,12 +20,12 @@ _GROUP = re.compile(
     r"|[BCNOS]\d+H\d|NH[1-4]?|N\(H|ND[1-4]|CH[1-4]|CN|NO[23]|CO[23]|SO[34]|PO[34]|ClO[34]|HO)"
     r"(?![a-z])"
 )
-# names of sites that are called so, behind the brackets and signs that are left out
+# sites that are called so, brackets and signs left out; O4h is rather a Wyckoff position
 _CALLED_SO = re.compile(
-    r"(?:[HD]2O|H3O|HO[HD]?|DO[HD]|wat|aq|amm"
-    r"|[BCNOS]\d*(?:[HD]\d*|O[HD]|[HD]2O|wat|aq|hyd|amm)|O\d*W)[A-Z]?\d*",
-    re.IGNORECASE,
+    r"(?:[HD]2O|h2o|H3O|HO[HD]?|DO[HD]|[Ww]at|WAT|[Aa]q)\d*|OH[a-z]?\d*|O\d*[Ww]\d*|O\d+H"
+    r"|[BCNOS]\d*(?:O[HD]|[HD]2O|[Ww]at|[Aa]q|[Hh]yd|[Aa]mm)\d*|[BCNS]\d*H[1-4]"
 )
+_LETTERED = re.compile(r"(O\(?\d+\)?[-_]?)H")
 _SIGNS = re.compile(r"[()\[\]_*'\-\s]+")
 _WITHOUT_HYDROGEN = re.compile(r"(?:CN|NO[23]|CO[23]|SO[34]|PO[34]|ClO[34])(?![a-z])")
 _OXYGEN_D = re.compile(r"O[Dd][a-zA-Z]?\d*")
@@ -44,27 +44,36 @@ _AMBIGUOUS = frozenset(
 @lru_cache(maxsize=10_000)
 def is_group_of_atoms(name: str) -> bool:
     """Return whether a name is that of water, a hydroxyl or another group of atoms."""
-    return _GROUP.match(name) is not None or _is_called_after_hydrogen(name)
+    return _GROUP.match(name) is not None
 
 
 @lru_cache(maxsize=10_000)
 def is_group_with_hydrogen(name: str) -> bool:
     """Return whether a name is that of water, a hydroxyl or an ammonium, not a nitrate."""
+    if _CALLED_SO.fullmatch(_SIGNS.sub("", name)):
+        return True
     return is_group_of_atoms(name) and not _WITHOUT_HYDROGEN.match(name)
 
 
-def is_oxygen_d(name: str, formula: Collection[str] | None) -> bool:
-    """Return whether a name is that of an oxygen of feldspars (OA, OB, OC, OD).
+@lru_cache(maxsize=10_000)
+def is_doubtful(name: str) -> bool:
+    """Return whether a name may be that of a group of atoms, for whatever reason."""
+    return is_group_of_atoms(name) or is_group_with_hydrogen(name)
 
-    It may be a deuteroxyl, too; a formula without hydrogen decides.
+
+def is_lettered(name: str, names: Collection[str]) -> bool:
+    """Return whether a name such as `O1H` is one of a row: `O1A`, `O1B` and so on."""
+    found = _LETTERED.fullmatch(name)
+    return found is not None and f"{found[1]}A" in names
+
+
+def is_oxygen(name: str, formula: Collection[str] | None) -> bool:
+    """Return whether a formula without hydrogen says that a name is that of an oxygen.
+
+    These are `OD` of feldspars, which may be a deuteroxyl, too, and `O1H`.
     """
     is_dry = formula is not None and "O" in formula and "H" not in formula
-    return is_dry and _OXYGEN_D.fullmatch(name) is not None
-
-
-def _is_called_after_hydrogen(name: str) -> bool:
-    is_symbol = name[1:2].islower() and name[:2] in NUMBER_OF_SYMBOL  # Cd, Nd, Ho
-    return not is_symbol and _CALLED_SO.fullmatch(_SIGNS.sub("", name)) is not None
+    return is_dry and bool(_OXYGEN_D.fullmatch(name) or _LETTERED.fullmatch(name))
 
 
 def element_of(type_symbol: str, label: str, formula: Collection[str] | None) -> str:
@@ -87,7 +96,7 @@ def element_of(type_symbol: str, label: str, formula: Collection[str] | None) ->
             "disordered_site",
             f"site {label} is named {name!r}, several elements; order the structure first",
         )
-    if is_group_of_atoms(name) and not is_oxygen_d(name, formula):
+    if is_group_of_atoms(name) and not is_oxygen(name, formula):
         raise _unknown(label, name, "a group of atoms whose places are not all given")
     match = _NAME.fullmatch(name)
     letters = match[1] if match else ""

@@ -34,9 +34,7 @@ def is_cif(text: str) -> bool:
 
 def cif_blocks(text: str) -> list[str]:
     """Split a CIF into its data blocks that describe a cell; mere texts are left out."""
-    text = _with_plain_line_ends(text)
-    if "'''" in text or '"""' in text:
-        text = without_long_texts(text)
+    text = without_long_texts(_with_plain_line_ends(text))
     has_fields = text.startswith(";") or "\n;" in text
     pattern = _FIELD_OR_START if has_fields else _BLOCK_START
     starts = [match.start() for match in pattern.finditer(text) if match[match.re.groups]]

@@ -12,7 +12,8 @@ from crystalgnn_core.errors import RecordError
 from crystalgnn_core.sources.formats.cif.names import (
     element_of,
     is_group_with_hydrogen,
-    is_oxygen_d,
+    is_lettered,
+    is_oxygen,
 )
 from crystalgnn_core.sources.formats.cif.symmetry import ideal
 from crystalgnn_core.sources.formats.parsing import unreadable
@@ -109,9 +110,8 @@ def number_in(text: str, what: str) -> float:
 
 def _names(items: Items) -> tuple[list[str], list[str]]:
     """Return labels and type symbols, as long as each other."""
-    place = _FRACTIONS[0] if _FRACTIONS[0] in items.names else _CARTESIAN[0]
-    labels = items.column("_atom_site_label", beside=place)
-    types = items.column("_atom_site_type_symbol", beside=place)
+    labels = items.column("_atom_site_label", _place_in(items))
+    types = items.column("_atom_site_type_symbol", _place_in(items))
     labels, types = labels or types, types or [""] * len(labels)
     if len(labels) != len(types):
         raise unreadable(
@@ -121,9 +121,14 @@ def _names(items: Items) -> tuple[list[str], list[str]]:
     return labels, ["" if kind in {"?", "."} else kind for kind in types]
 
 
+def _place_in(items: Items) -> str:
+    """Return the entry beside which everything that is told of a site stands."""
+    return _FRACTIONS[0] if _FRACTIONS[0] in items.names else _CARTESIAN[0]
+
+
 def _column(items: Items, name: str, labels: Sequence[str]) -> list[str]:
     """Return a column of the sites; `.` for each if it is not there."""
-    words = items.column(f"_atom_site_{name}") or ["."] * len(labels)
+    words = items.column(f"_atom_site_{name}", _place_in(items)) or ["."] * len(labels)
     if len(words) != len(labels):
         raise unreadable(
             f"the CIF gives {len(labels)} sites and {len(words)} values of "
@@ -198,10 +203,11 @@ def _refuse_names_of_hydrogen(
     sites: Sequence[Site], formula: Collection[str] | None
 ) -> None:
     """Refuse a site that is named after a group with hydrogen, such as water."""
+    labels = {site.label for site in sites}
     for site in sites:
-        is_group = is_group_with_hydrogen(site.label)
-        may_be = site.element in _BOUND_TO_HYDROGEN and is_group
-        if may_be and not is_oxygen_d(site.label, formula):
+        is_other = is_oxygen(site.label, formula) or is_lettered(site.label, labels)
+        may_be = site.element in _BOUND_TO_HYDROGEN and not is_other
+        if may_be and is_group_with_hydrogen(site.label):
             raise unreadable(
                 f"site {site.label} is called water or a hydroxyl, but the CIF places no "
                 "hydrogen; give the hydrogen atoms coordinates"

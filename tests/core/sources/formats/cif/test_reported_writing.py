@@ -126,7 +126,8 @@ READ = {
         {25: 4},
     ),
     "text in three quotes that holds entries": (
-        named("publ_text", '"""a "quote"\n_cell_length_a 3.0\ndata_y\n"""'),
+        "#\\#CIF_2.0\n"
+        + named("publ_text", '"""a "quote"\n_cell_length_a 3.0\ndata_y\n"""'),
         {11: 1, 17: 1},
     ),
     "all atoms for another origin than the named group's": (
@@ -233,19 +234,65 @@ def test_a_confirmed_cell_needs_no_group():
 
 
 WITH_HYDROGEN = [
-    *("O_H", "O5H", "O(5)H", "O-W", "O(H2O)", "O1OH", "O_h", "O5h", "O1_OH", "O1-H"),
-    *("O_w1", "O_wat", "O_aq", "OWat", "(OH)", "h2o", "Aq1", "OHa"),
+    *("O_H", "O-W", "O(H2O)", "O1OH", "O1_OH", "O_w1", "O1_w", "O_wat", "O_aq", "OWat"),
+    *("(OH)", "h2o", "Aq1", "OHa"),
 ]
+HYDROXIDE = (3.14, 3.14, 4.77, 90, 90, 120)
+
+
+def hydroxide(label, formula=None):
+    sites = ("Mg1 Mg 0 0 0", f"{label} O .3333 .6667 .22")
+    return cif_text(*sites, symbol="P -3 m 1", cell=HYDROXIDE, formula=formula)
 
 
 @pytest.mark.parametrize("label", WITH_HYDROGEN)
 @pytest.mark.parametrize("formula", [None, "Mg O2"])
 def test_sites_called_after_hydroxyl_or_water_lack_their_hydrogen(label, formula):
-    cell = (3.14, 3.14, 4.77, 90, 90, 120)
-    sites = ("Mg1 Mg 0 0 0", f"{label} O .3333 .6667 .22")
-    text = cif_text(*sites, symbol="P -3 m 1", cell=cell, formula=formula)
     with pytest.raises(RecordError, match="is called water or a hydroxyl"):
-        crystal_from_cif(text)
+        crystal_from_cif(hydroxide(label, formula))
+
+
+@pytest.mark.parametrize("label", ["O5H", "O(5)H", "O1-H"])
+def test_a_letter_behind_a_number_is_hydrogen_unless_the_formula_has_none(label):
+    with pytest.raises(RecordError, match="is called water or a hydroxyl"):
+        crystal_from_cif(hydroxide(label))
+    assert counts_of(crystal_from_cif(hydroxide(label, "Mg O2"))) == {12: 1, 8: 2}
+
+
+@pytest.mark.parametrize("label", ["O4h", "O_2d", "O1D", "O1-D", "O1A"])
+def test_letters_of_wyckoff_positions_are_no_hydrogen(label):
+    assert counts_of(crystal_from_cif(hydroxide(label))) == {12: 1, 8: 2}
+
+
+def test_labels_that_end_in_the_letters_of_a_row_are_no_hydrogen():
+    rows_of = [f"O1{letter} O {place / 9} .2 .3" for place, letter in enumerate("ABCDEFGH")]
+    assert counts_of(crystal_from_cif(cif_text(*rows_of, cell=BOX))) == {8: 8}
+
+
+@pytest.mark.parametrize(
+    ("site", "formula", "columns"),
+    [("Cd1 CD", "Cd S", None), ("CD1", "Cd S", UNTYPED), ("Nd1 nd", "Nd S", None)],
+)
+def test_elements_in_capitals_are_no_groups(site, formula, columns):
+    more = {} if columns is None else {"columns": columns}
+    sites = (f"{site} 0 0 0", f"S1{'' if columns else ' S'} .5 .5 .5")
+    text = cif_text(*sites, symbol="F m -3 m", formula=formula, **more)
+    assert sum(counts_of(crystal_from_cif(text)).values()) == 8
+
+
+def test_three_quotes_are_quotes_in_no_cif_but_of_version_2():
+    """In a comment, and as the label of a site."""
+    text = cif_text("# ''' old", "Na1 Na 0 0 0", "# '''", "Cl''' Cl .5 .5 .5")
+    for header in ("", "#\\#CIF_2.0\n", "# M\u00fcller\n"):
+        [block] = cif_blocks(header + text)
+        assert counts_of(crystal_from_cif(block)) == {11: 1, 17: 1}
+
+
+def test_a_list_that_stands_twice_is_one():
+    listed_once = cif_text(symbol="F m -3 m", operations=listed("F m -3 m"))
+    start = listed_once.index("loop_\n_symmetry")
+    operations = listed_once[start : listed_once.index("loop_\n_atom")]
+    assert counts_of(crystal_from_cif(listed_once + operations)) == {11: 4, 17: 4}
 
 
 @pytest.mark.parametrize("element", ["Nd", "Cd", "Ho", "Sc", "Os", "Co", "Cs", "Nb", "Np"])
