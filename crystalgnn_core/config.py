@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from contextlib import suppress
 from copy import deepcopy
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 from zoneinfo import ZoneInfo, available_timezones
@@ -69,8 +70,11 @@ class ScheduleConfig(FrozenModel):
     @field_validator("rescreen", "retrain")
     @classmethod
     def _is_a_time(cls, time: str | float) -> str | float:
-        is_cron = isinstance(time, str) and (len(time.split()) > 4 or time.startswith("@"))
-        if not (is_cron or (isinstance(time, int | float) and 0 < time < math.inf)):
+        if isinstance(time, str) and (len(time.split()) > 4 or time.startswith("@")):
+            return time
+        with suppress(ValueError):
+            time = float(time)  # 1e4 is text in YAML 1.1
+        if isinstance(time, str) or not 0 < time < math.inf:
             raise ValueError(
                 "expected a cron expression such as '0 2 * * *', or a positive number of "
                 "seconds"

@@ -43,11 +43,16 @@ class _Pool:
             return self.executor
 
     def discard(self, broken: ProcessPoolExecutor) -> None:
-        """Forget a broken executor; another thread may have replaced it already."""
+        """Forget a broken executor; another thread may have replaced it already.
+
+        It ended its workers, but not one that the present thread started meanwhile; Python
+        would wait for that at exit, for ever.
+        """
         with self.lock:
             if self.executor is broken:
                 self.executor = None
-        broken.shutdown(wait=False)
+        for worker in list(broken._processes.values()):
+            worker.terminate()
 
     def close(self) -> None:
         with self.lock:
@@ -73,13 +78,24 @@ def run_in_process(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) 
     A worker process of another kind, such as one of Dask, calls it itself.
 
     Raises:
-        TransientError: The worker died, for example for want of memory.
+        TransientError: The worker died, or could not be started, for example for want of
+            memory.
     """
     if multiprocessing.parent_process() is not None:
         return function(*args, **kwargs)
     executor = _pool.get()
     try:
-        return executor.submit(function, *args, **kwargs).result()
+        future = executor.submit(function, *args, **kwargs)
+    except OSError as error:  # also while another worker dies
+        _pool.discard(executor)
+        raise TransientError(
+            f"no worker process could be started for {function.__name__} ({error})"
+        ) from error
+    except BrokenProcessPool as error:
+        _pool.discard(executor)
+        raise TransientError(f"a worker process died before {function.__name__}") from error
+    try:
+        return future.result()
     except BrokenProcessPool as error:
         _pool.discard(executor)
         raise TransientError(f"a worker process died during {function.__name__}") from error

@@ -63,6 +63,57 @@ def test_dead_worker_is_transient_and_the_next_call_works():
     assert run_in_process(len, [1, 2]) == 2
 
 
+LATE_WORKER = """
+    import multiprocessing, os, signal, sys, threading, time
+    from multiprocessing.context import SpawnProcess
+
+    from crystalgnn_core import parallel
+    from crystalgnn_core.errors import TransientError
+
+    parallel.n_cores = lambda: 2
+    start = SpawnProcess.start
+
+    def start_late(worker):
+        others = multiprocessing.active_children()
+        if sys.argv[1] == "after":
+            start(worker)
+        for other in others:
+            os.kill(other.pid, signal.SIGKILL)
+            time.sleep(2)  # meanwhile the executor ends its workers
+        if sys.argv[1] == "before":
+            start(worker)
+
+    def work():
+        try:
+            parallel.run_in_process(time.sleep, 30)
+        except TransientError as error:
+            print(error, flush=True)
+
+    if __name__ == "__main__":
+        SpawnProcess.start = start_late
+        threads = [threading.Thread(target=work) for _ in range(2)]
+        for thread in threads:
+            thread.start()
+            time.sleep(2)
+        for thread in threads:
+            thread.join()
+"""
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+def test_a_worker_that_starts_while_another_dies_is_not_waited_for(tmp_path, moment):
+    """It was, at exit and for ever, after a kill at that moment."""
+    script = tmp_path / "late.py"
+    script.write_text(textwrap.dedent(LATE_WORKER))
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, script, moment],
+        capture_output=True, text=True, timeout=60, check=True, env=environment,
+    )  # fmt: skip
+    assert "a worker process died during sleep" in done.stdout
+    assert len(done.stdout.splitlines()) == 2  # both are errors that a retry may mend
+
+
 def test_worker_ends_when_its_parent_is_killed():
     script = """
         import os, time

@@ -111,6 +111,7 @@ def test_a_number_that_readers_take_in_two_ways_is_refused(key, written, words, 
         ("training.optimizer.learning_rate", "1.5e-3", 0.0015),
         ("training.compile", "yes", True),
         ("schedule.rescreen", "3600", 3600),
+        ("schedule.rescreen", "1e4", 10_000.0),  # a text in YAML 1.1
         ("schedule.rescreen", "0 2 * * *", "0 2 * * *"),
         ("schedule.rescreen", "'@daily'", "@daily"),
         ("screening.name", "1_0", "1_0"),

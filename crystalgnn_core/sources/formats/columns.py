@@ -220,7 +220,7 @@ def structure_content(
 def _cif_in(text: str, column: str) -> str | Callable[[], Crystal]:
     """Return the text of a CIF, or why this is none: a word, a name of a file, a number."""
     text = text if "\n" in text else with_line_ends(text)
-    if "\n" in text.strip() or "\r" in text.strip():
+    if re.search(r"[\n\r]|^data_", text.strip(), re.IGNORECASE):
         return text
     advice = "expected CIF text or JSON"
     if text.lstrip().startswith(('"', "[")):

@@ -103,7 +103,7 @@ def find_runs(
     runs, others = [], []
     for file, step, key in zip(files, steps, keys, strict=True):
         latest, chosen = last[key]
-        if step == latest != _NO_STEP:
+        if step == latest != _NO_STEP and (step == _WHOLE or file.name == chosen):
             runs.append(file)
             continue
         why = f"runs are named {', '.join(patterns)} or vasprun.xml.relax2; rename it"

@@ -36,7 +36,7 @@ from crystalgnn_core.sources.formats.parsing import as_mapping, unreadable
 from crystalgnn_core.wording import list_names
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
     from crystalgnn_core.sources.formats.archives import Packed
@@ -109,14 +109,14 @@ def _object(source: Packed, outside: Outside, wanted: str | None) -> Layout | No
     if (whole := _whole(source, outside, spans)) is not None:
         if is_structure(whole):
             return None
-        _check_rows_beside(source, spans, wanted)
+        _check_rows_beside(source, spans, as_mapping(whole).values(), wanted)
         return Layout()
     check_one_document(source)
     values = list(_first_values(source, outside, spans))
     if any(map(is_row, values)):
         if _are_by_id(spans, values):
             return Layout(outside)
-        _check_rows_beside(source, spans, wanted)
+        _check_rows_beside(source, spans, values, wanted)
         return Layout()
     _check_keys(spans)
     frame = _frame_of_rows(source, spans)
@@ -152,25 +152,32 @@ def _whole(source: Packed, outside: Outside, spans: list[Span]) -> object:
 def _are_by_id(spans: list[Span], values: list[object]) -> bool:
     """Return whether an object holds rows by their ids, and is not itself a row.
 
-    Some members may be broken, few beside the others.
+    Some members may be broken, or say what all rows have, as long as rows are the most.
     """
     if any(plain_name(str(span.key)) in ID_COLUMNS and not span.inside for span in spans):
         return False
     n_rows = sum(map(is_row, values))
     n_others = sum(not (is_row(v) or isinstance(v, Mapping | None)) for v in values)
-    return 3 * n_others <= n_rows
+    return n_others < n_rows
 
 
-def _check_rows_beside(source: Packed, spans: list[Span], wanted: str | None) -> None:
-    """Refuse rows in a list that stands beside a structure without a usual name."""
+def _check_rows_beside(
+    source: Packed, spans: list[Span], values: Iterable[object], wanted: str | None
+) -> None:
+    """Refuse rows in a list that stands beside a structure without a usual name.
+
+    Steps of a relaxation have no ids of their own, and one structure beside them.
+    """
     if wanted is not None or any(is_structure_key(span.key) for span in spans):
         return
+    is_one = sum(map(is_row, values)) == 1
     for span in spans:
         if span.inside is not None and span.inside.shape == "list":
-            values = _first_values(source, span.inside)
+            rows = _first_values(source, span.inside)
             if any(
-                is_structure(v) or (has_structure(v) and id_in(as_mapping(v)))
-                for v in values
+                (is_structure(row) and not is_one)
+                or (has_structure(row) and id_in(as_mapping(row)))
+                for row in rows
             ):
                 raise unreadable(
                     f"{span.key} holds rows, and structures stand beside it; give the rows "

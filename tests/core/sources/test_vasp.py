@@ -241,6 +241,7 @@ def test_of_a_calculation_in_steps_the_last_is_the_run(tmp_path):
     early, late = vasprun_text(SALT, -6.0), vasprun_text(SALT, -6.8)
     put(tmp_path, "double/vasprun.xml.relax1.gz", early)
     put(tmp_path, "double/vasprun.xml.relax2.gz", late)
+    put(tmp_path, "double/vasprun.xml.relax2", early)  # unpacked once, and left there
     put(tmp_path, "many/vasprun.xml.relax10", late)
     put(tmp_path, "many/vasprun.xml.relax9", early)
     put(tmp_path, "static/vasprun.xml.relax2", early)
@@ -260,6 +261,7 @@ def test_of_a_calculation_in_steps_the_last_is_the_run(tmp_path):
     left_out = dict(config.unsupported_files())
     assert sorted(left_out) == [
         "double/vasprun.xml.relax1.gz",
+        "double/vasprun.xml.relax2",
         "many/vasprun.xml.relax9",
         "other/NaCl_vasprun.xml",
         "saved/vasprun.xml.orig",

@@ -79,16 +79,17 @@ def records_of(
     read = partial(csv.reader, delimiter=dialect.delimiter, strict=True)
     with opened(path) as stream:
         lines = _Lines(stream, offset, with_returns=dialect.with_returns)
-        is_done = False
+        is_done, width = False, 0
         while not is_done:
             try:
                 for fields in read(lines):
                     if fields:
+                        width = len(fields)
                         yield lines.end(), fields, None
                     lines.held.clear()
                 is_done = True
             except csv.Error as error:  # of one record
-                fields, fault = _reread(read, lines, error)
+                fields, fault = _reread(read, lines, width, error)
                 yield lines.end(), fields, fault
                 lines.held.clear()
 
@@ -106,7 +107,8 @@ class _Lines:
         self._stream = stream
         self._n_ahead = 0  # bytes of the last line that are not read
         # one iterator, so that a reader goes on where the last one was
-        self._texts = self._read_parts() if with_returns else self._read()
+        self._begin = self._read_parts if with_returns else self._read
+        self._texts = self._begin()
 
     def __iter__(self) -> Iterator[str]:
         return self._texts
@@ -114,6 +116,13 @@ class _Lines:
     def end(self) -> int:
         """Return the byte behind the lines that were read."""
         return self._stream.tell() - self._n_ahead
+
+    def go_back(self, offset: int, n_held: int) -> None:
+        """Go on at a byte behind the first lines of those that are held."""
+        del self.held[n_held:]
+        self._stream.seek(offset)
+        self._n_ahead = 0
+        self._texts = self._begin()
 
     def _read(self) -> Iterator[str]:
         hold = self.held.append
@@ -132,16 +141,29 @@ class _Lines:
 
 
 def _reread(
-    read: Callable[[Iterable[str]], Iterator[list[str]]], lines: _Lines, error: csv.Error
+    read: Callable[[Iterable[str]], Iterator[list[str]]],
+    lines: _Lines,
+    width: int,
+    error: csv.Error,
 ) -> tuple[list[str], str | None]:
-    r"""Read a record whose quotes are written as `\"`, or have blanks behind them."""
+    r"""Read a record whose quotes are written as `\"`, or have blanks behind them.
+
+    What is read behind its faulty line is read again unless the record becomes whole.
+    """
     has_escapes = any('\\"' in line for line in lines.held)
     plain = partial(_with_plain_quotes, has_escapes=has_escapes)
+    end, n_held = lines.end(), len(lines.held)
     try:
-        return next(read(map(plain, chain(lines.held.copy(), lines)))), None
+        fields = next(read(map(plain, chain(lines.held.copy(), lines))))
     except (csv.Error, StopIteration):
-        is_cut = _CUT in str(error)
-        return [], _NOT_CLOSED if is_cut else f"not a row of CSV ({_reason(error)})"
+        fields = []
+    if fields and width in {0, len(fields)}:
+        return fields, None
+    lines.go_back(end, n_held)
+    if _CUT in str(error):
+        return [], _NOT_CLOSED
+    left = f"; {n_held} lines are left out with it" if n_held > 1 else ""
+    return [], f"not a row of CSV ({_reason(error)}){left}"
 
 
 def _with_plain_quotes(line: str, *, has_escapes: bool) -> str:

@@ -309,6 +309,23 @@ REFUSED_ONCE = {
 }  # fmt: skip
 
 
+def test_what_all_rows_have_in_common_and_failed_rows_cost_no_other(tmp_path):
+    rows = {name: {"structure": held} for name, held in zip(IDS, STRUCTURES, strict=True)}
+    beside = put(tmp_path / "rows.json", json.dumps({"version": "1.0", **rows}))
+    records = records_of(list(open_rows(beside).inputs()))
+    assert [record.material_id for record in records] == ["version", *IDS]
+    assert [record.crystal is None for record in records] == [True, False, False]
+    many = {f"m-{n}": "failed" if n % 3 == 0 else DOCUMENTS[0] for n in range(60)}
+    records = records_of(list(open_rows(put(beside, json.dumps(many))).inputs()))
+    assert [record.crystal is None for record in records] == [n % 3 == 0 for n in range(60)]
+
+
+def test_steps_beside_the_last_structure_are_no_rows(tmp_path):
+    content = {"relaxed": STRUCTURES[0], "energy": -1.0, "trajectory": STRUCTURES}
+    [record] = any_inputs(put(tmp_path / "rows.json", json.dumps(content)))
+    assert record.crystal is not None
+
+
 @pytest.mark.parametrize("name", REFUSED_ONCE)
 def test_what_may_be_read_in_two_ways_is_refused_once(tmp_path, name):
     text, expected = REFUSED_ONCE[name]

@@ -112,6 +112,19 @@ def test_binary_cells_are_text(tmp_path):
     assert good == GOOD[1]
 
 
+def test_a_cif_may_stand_on_one_line(tmp_path):
+    """As scripts leave it that put blanks in place of line ends."""
+    text = (
+        "data_x _cell_length_a 4 _cell_length_b 4 _cell_length_c 4 _cell_angle_alpha 90 "
+        "_cell_angle_beta 90 _cell_angle_gamma 90 loop_ _atom_site_type_symbol "
+        "_atom_site_fract_x _atom_site_fract_y _atom_site_fract_z Cs 0 0 0 Cl .5 .5 .5"
+    )
+    assert found(csv_of(tmp_path / "t.csv", cif=[text, CIFS[1]])) == [
+        ("a", [55, 17], -2.1),
+        GOOD[1],
+    ]
+
+
 def test_line_ends_written_as_two_characters_are_line_ends(tmp_path):
     for end in ("\\n", "\\r\\n"):
         cells = [text.replace("\n", end) for text in CIFS]

@@ -64,6 +64,18 @@ def test_blanks_behind_a_quoted_cell_do_not_count(tmp_path):
     assert rows == [{"id": "a", "cif": "two\nlines"}, {"id": "b", "cif": "x"}]
 
 
+def test_a_backslash_before_a_quote_that_ends_a_cell_costs_no_other_row(tmp_path):
+    text = 'id,place,cif\na,"C:\\d\\"x,1\nb,y,2\nc,"z",3\n'
+    first, *others = rows_in(tmp_path / "t.csv", text)
+    assert "text stands behind a closing quote" in str(first[FAULT])
+    assert [row["id"] for row in others] == ["b", "c"]
+
+
+def test_lines_that_are_lost_with_a_damaged_row_are_counted(tmp_path):
+    [only] = rows_in(tmp_path / "t.csv", 'id,cif\nb,"{x}\nc,"{y}"\n')
+    assert "2 lines are left out with it" in str(only[FAULT])
+
+
 def test_a_quote_that_the_last_line_opens_is_a_fault(tmp_path):
     *_, last = rows_in(tmp_path / "t.csv", 'id,cif\na,x\nb,"cut of')
     assert "not closed" in str(last[FAULT])
