@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 _BLOCK_START = re.compile(r"^[ \t]*data_", re.MULTILINE | re.IGNORECASE)
 _CELL_ENTRY = re.compile(
-    r"^(?:[^#\n]*[ \t])?_(?:cell[._](?:length|angle)|atom_site[._](?:fract|cartn|label|type))",
+    r"^(?:[^#\n]*[ \t])?"
+    r"_(?:cell[._](?:length|angle)|atom_site[._](?:fract|cartn|label|type))",
     re.MULTILINE | re.IGNORECASE,
 )
 # within a text field nothing begins
