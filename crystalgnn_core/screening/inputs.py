@@ -141,9 +141,9 @@ def _from_frame(frame: pd.DataFrame) -> Iterator[RawRecord]:
     named = _column_of(frame, columns, ID_COLUMNS)
     ids = _labels(frame.index) if named is None else list(map(read_id, named))
     if named is None and not any(ids):
-        for place in (at for at, name in enumerate(columns) if is_index(name)):
-            read = list(map(read_id, frame.iloc[:, place]))
-            ids = read if are_ids(read) else ids
+        places = (at for at, name in enumerate(columns) if is_index(name))
+        readings = (list(map(read_id, frame.iloc[:, place])) for place in places)
+        ids = next(filter(are_ids, readings), ids)  # the first one, as of a file
     counted = named is None and not any(ids)
     for number, (name, value) in enumerate(zip(ids, cells, strict=True), start=1):
         own = str(number) if counted else name

@@ -153,6 +153,10 @@ def test_ids_in_an_index_that_became_a_column_stay(tmp_path):
     frame.to_csv(tmp_path / "t.csv")
     for found in (pd.read_csv(tmp_path / "t.csv"), frame.reset_index()):
         assert [record.material_id for record in read_inputs(found)] == ["a", "b"]
+    twice = pd.read_csv(tmp_path / "t.csv").assign(index=["c", "d"])
+    twice.to_csv(tmp_path / "twice.csv", index=False)
+    for both in (twice, tmp_path / "twice.csv"):
+        assert [record.material_id for record in read_inputs(both)] == ["a", "b"]
     counted = frame.reset_index(drop=True).reset_index()
     assert [record.material_id for record in read_inputs(counted)] == ["1", "2"]
 
