@@ -23,6 +23,18 @@ def test_gaussian_is_one_at_its_centre_and_falls_to_1_over_e_in_one_step():
     assert features[1, 40].item() == pytest.approx(1.0)
 
 
+def test_no_gaussian_is_so_small_that_processors_multiply_it_slowly():
+    basis = GaussianExpansion(0.0, 8.0, 41, 25.0)
+    distances = torch.linspace(0.0, 9.0, 9001, requires_grad=True)
+    features = basis(distances)
+    plain = torch.exp(-25.0 * (distances[:, None] - basis.centers).square())
+    positive = features[features > 0]
+    assert positive.min() > torch.finfo(torch.float32).tiny
+    assert (features - plain).abs().max() < 1e-30
+    features.sum().backward()
+    assert distances.grad.isfinite().all()
+
+
 def test_sum_goes_to_the_right_centre():
     messages = torch.arange(12.0).reshape(6, 2)
     total = sum_by_center(messages, DEGREE)
