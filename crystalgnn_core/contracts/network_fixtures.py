@@ -109,6 +109,13 @@ def crystal_of(numbers: list[int], positions: object, box: float) -> Crystal:
     return Crystal(np.array(numbers, np.int16), np.eye(3) * box, coords)
 
 
+def rocksalt(edge: float) -> Crystal:
+    """Return the eight atoms of a cell of rock salt, the edge in angstrom."""
+    half = np.stack(np.meshgrid(*[[0.0, 0.5]] * 3), axis=-1).reshape(-1, 3)
+    numbers = np.where(half.sum(axis=1) % 1.0, 17, 11).astype(np.int16)
+    return Crystal(numbers, np.eye(3) * edge, half)
+
+
 def rotated(crystal: Crystal, rng: np.random.Generator) -> Crystal:
     """Turn a crystal around."""
     rotation = Rotation.random(rng=rng).as_matrix()

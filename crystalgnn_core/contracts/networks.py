@@ -26,6 +26,8 @@ from crystalgnn_core.contracts.network_fixtures import (
     crystal_of,
     draw_crystal,
     eight,
+    repeated,
+    rocksalt,
 )
 from crystalgnn_core.graphs.build import build_dataset
 from crystalgnn_core.graphs.config import GraphConfig
@@ -37,16 +39,20 @@ from crystalgnn_core.learning.scaling import TargetScaler
 from crystalgnn_core.learning.transfer import transfer
 from crystalgnn_core.models.cpu.parallel import Parallel, split_batch
 from crystalgnn_core.models.inference import for_inference
+from crystalgnn_core.models.merging import merge_equivalent
 from crystalgnn_core.models.network import Estimator, Network
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from torch import Tensor
+    from torch_geometric.data import Batch
+
     from crystalgnn_core.records.crystal import Crystal
 
 SPARSE = GraphConfig(strategy="radius", cutoff=4.0, too_few="keep")
-SEEDS = range(15)
+SEEDS, RNG = range(15), np.random.default_rng(1)
 
 
 class NetworkContract(NetworkFixtures):
@@ -154,6 +160,17 @@ class NetworkContract(NetworkFixtures):
             has_influence = not name.endswith(self.without_gradient)
             assert gradient.any() or not has_influence, f"{name} has no influence"
 
+    def test_merged_atoms_train_as_all_atoms_do(self) -> None:
+        crystals = [*eight(), *map(rocksalt, (4.2, 5.6)), repeated(rocksalt(4.8), RNG)]
+        batch, network = self.batch(crystals), self.trainable().train()
+        if network.equivalence_rounds is None:
+            raise SkipTest("it knows more than elements and distances")
+        merged = merge_equivalent(batch, network.equivalence_rounds)
+        assert len(merged.atomic_numbers) < len(batch.atomic_numbers)
+        found = [_pass_once(copy.deepcopy(network), graphs) for graphs in (batch, merged)]
+        for (name, value), (_, other) in zip(*found, strict=True):
+            assert_allclose(other, value, 1e-4, 2e-5, err_msg=name)
+
     def test_input_is_left_untouched(self) -> None:
         batch, fresh = self.batch(eight()), self.batch(eight())
         self.network()(batch)
@@ -250,3 +267,12 @@ class NetworkContract(NetworkFixtures):
             values.append(self.predict(eight(), network=self.config.build(1).eval()))
         assert_array_equal(values[0], values[1])
         assert not np.array_equal(values[0], values[2])
+
+
+def _pass_once(network: Network, batch: Batch) -> list[tuple[str, Tensor]]:
+    """Return outputs, gradients and running statistics of a pass of training."""
+    outputs = network(batch)
+    torch.autograd.backward(outputs.square().mean())
+    gradients = [(name, value.grad) for name, value in network.named_parameters()]
+    known = [(name, value) for name, value in gradients if value is not None]
+    return [("outputs", outputs.detach()), *known, *network.named_buffers()]

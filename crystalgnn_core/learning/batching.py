@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from crystalgnn_core.graphs.sampling import bucketed_order, edge_budget_batches
+from crystalgnn_core.models.merging import merge_equivalent
 from crystalgnn_core.parallel import prefetch
 
 if TYPE_CHECKING:
@@ -69,18 +70,33 @@ def count_batches(
 
 
 def batches_on_device(
-    dataset: GraphDataset, batches: Sequence[NDArray[np.int64]], device: torch.device
+    dataset: GraphDataset,
+    batches: Sequence[NDArray[np.int64]],
+    device: torch.device,
+    *,
+    n_rounds: int | None = None,
 ) -> Iterator[tuple[NDArray[np.int64], Batch]]:
     """Yield positions and graphs of each batch, on a device of torch.
 
     While a GPU works, a thread assembles the next batch in memory that the GPU can copy
     from by itself. Two cores that train have none to spare for that.
+
+    Args:
+        dataset: Graphs.
+        batches: Positions of the graphs of each batch.
+        device: Where they go.
+        n_rounds: Merges equivalent atoms for a network of so many rounds; None does not.
     """
+
+    def assemble(chosen: NDArray[np.int64]) -> Batch:
+        batch = dataset.batch(chosen)
+        return batch if n_rounds is None else merge_equivalent(batch, n_rounds)
+
     if device.type != "cuda":
         for chosen in batches:
-            yield chosen, dataset.batch(chosen).to(device)
+            yield chosen, assemble(chosen).to(device)
         return
-    ready = prefetch((chosen, dataset.batch(chosen).pin_memory()) for chosen in batches)
+    ready = prefetch((chosen, assemble(chosen).pin_memory()) for chosen in batches)
     for chosen, batch in ready:
         yield chosen, batch.to(device, non_blocking=True)
 

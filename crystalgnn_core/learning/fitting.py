@@ -205,7 +205,9 @@ def _train_epoch(
     device = next(network.parameters()).device
     total, n_seen, started = 0.0, 0, time.perf_counter()
     batches = epoch_batches(data.train, data.dataset.n_edges, config, epoch)
-    for chosen, batch in batches_on_device(data.dataset, batches, device):
+    n_rounds = network.equivalence_rounds
+    on_device = batches_on_device(data.dataset, batches, device, n_rounds=n_rounds)
+    for chosen, batch in on_device:
         known = labels[chosen].to(device)
         loss = masked_loss(loop.forward(batch), known, config.loss, loop.is_class)
         loop.optimizer.zero_grad()

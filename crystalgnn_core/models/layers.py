@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import torch
 from torch import nn
@@ -84,12 +84,13 @@ def spread_to_edges(rows: Tensor, degree: Tensor, n_edges: int) -> Tensor:
     return _SpreadToEdges.apply(rows, degree, n_edges)  # type: ignore[no-untyped-call]
 
 
-def sum_by_center(messages: Tensor, degree: Tensor) -> Tensor:
+def sum_by_center(messages: Tensor, degree: Tensor, weight: Tensor | None = None) -> Tensor:
     """Sum messages over the edges of each centre.
 
     Args:
         messages: Shape (n_edges, width), grouped by centre.
         degree: Edges of each atom, shape (n_atoms,), int64.
+        weight: How often each message counts, shape (n_edges,); once by default.
 
     Returns:
         Shape (n_atoms, width); zero for an atom without edges.
@@ -98,27 +99,65 @@ def sum_by_center(messages: Tensor, degree: Tensor) -> Tensor:
         return messages
     if messages.dtype == torch.bfloat16:  # autocast: products are rounded, sums are not
         messages = messages.float()
+    if weight is not None:
+        messages = messages * weight.unsqueeze(1)
     return torch.segment_reduce(messages, "sum", lengths=degree, initial=0.0)
 
 
-def mean_by_center(messages: Tensor, degree: Tensor) -> Tensor:
+def mean_by_center(
+    messages: Tensor, degree: Tensor, weight: Tensor | None = None
+) -> Tensor:
     """Average messages over the edges of each centre; arguments as for `sum_by_center`."""
-    return sum_by_center(messages, degree) / degree.clamp(min=1).unsqueeze(1)
+    if weight is None:
+        number = degree.unsqueeze(1)
+    else:
+        number = sum_by_center(weight.unsqueeze(1), degree)
+    return sum_by_center(messages, degree, weight) / number.clamp(min=1)
 
 
-def sum_by_graph(features: Tensor, pointer: Tensor) -> Tensor:
-    """Sum atom features over each graph.
+def mean_by_graph(
+    features: Tensor, pointer: Tensor, weight: Tensor | None = None
+) -> Tensor:
+    """Average atom features over each graph.
 
     Args:
         features: Shape (n_atoms, width), grouped by graph.
         pointer: First atom of each graph and the end, shape (n_graphs + 1,), int64.
+        weight: How often each atom counts, shape (n_atoms,); once by default.
 
     Returns:
         Shape (n_graphs, width).
     """
-    return sum_by_center(features, pointer.diff())
+    return mean_by_center(features, pointer.diff(), weight)
 
 
-def mean_by_graph(features: Tensor, pointer: Tensor) -> Tensor:
-    """Average atom features over each graph; arguments as for `sum_by_graph`."""
-    return sum_by_graph(features, pointer) / pointer.diff().unsqueeze(1)
+def normalize_columns(
+    rows: Tensor, norm: nn.BatchNorm1d, weight: Tensor | None = None
+) -> Tensor:
+    """Normalise a batch of rows, each of which may stand for several equal ones.
+
+    Args:
+        rows: Shape (n_rows, width).
+        norm: In training mode its running statistics are updated.
+        weight: How often each row counts, shape (n_rows,); once by default.
+
+    Returns:
+        What `norm` gives for the rows so often repeated, once each, shape (n_rows, width).
+    """
+    if weight is None or not norm.training:
+        return norm(rows)
+    share, number = (weight / weight.sum()).unsqueeze(1), weight.sum()
+    mean = (share * rows).sum(0)
+    shifted = rows - mean
+    variance = (share * shifted.square()).sum(0)
+    if norm.track_running_stats:
+        note_running(norm, mean.detach(), variance.detach() * (number / (number - 1)))
+    return shifted * (torch.rsqrt(variance + norm.eps) * norm.weight) + norm.bias
+
+
+def note_running(norm: nn.BatchNorm1d, mean: Tensor, variance: Tensor) -> None:
+    """Move the running statistics of a batch norm towards those of a batch, (width,)."""
+    count = cast("Tensor", norm.num_batches_tracked).add_(1)
+    rate = 1.0 / int(count) if norm.momentum is None else norm.momentum
+    cast("Tensor", norm.running_mean).lerp_(mean, rate)
+    cast("Tensor", norm.running_var).lerp_(variance, rate)

@@ -51,6 +51,17 @@ class Network(nn.Module, ABC):
 
     layer_names: LayerNames | None = None
 
+    @property
+    def equivalence_rounds(self) -> int | None:
+        """Steps in which atoms hear of each other, of elements and distances alone.
+
+        Such a network takes batches of `crystalgnn_core.models.merging.merge_equivalent`,
+        too, which it is trained on: it counts every edge `edge_weight` times where it sums
+        over the edges of an atom, and every atom `atom_weight` times where it sums or
+        normalises over atoms (see `crystalgnn_core.models.adjacency`). None for others.
+        """
+        return None
+
     @abstractmethod
     def forward(self, batch: Batch) -> Tensor:
         """Predict every crystal of a batch, which is left as it is.

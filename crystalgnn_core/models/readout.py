@@ -21,7 +21,7 @@ class Pool(nn.Module):
     """Reduce each feature over a set.
 
     Args:
-        kind: `mean`, `sum` or `max`. A mean or sum over an empty set is zero.
+        kind: `mean`, `sum` or `max`. Each is zero over an empty set.
         width: Features of a member and of the output.
     """
 
@@ -29,18 +29,26 @@ class Pool(nn.Module):
         super().__init__()
         self.kind, self.n_outputs = kind, width
 
-    def forward(self, members: Tensor, counts: Tensor) -> Tensor:
+    def forward(
+        self, members: Tensor, counts: Tensor, weight: Tensor | None = None
+    ) -> Tensor:
         """Return one row per set, shape (n_sets, width).
 
         Args:
             members: Shape (n_members, width), grouped by set.
             counts: Members of each set, shape (n_sets,), int64.
+            weight: How often each member counts, shape (n_members,); once by default.
         """
         if self.kind == "mean":
-            return mean_by_center(members, counts)
+            return mean_by_center(members, counts, weight)
         if self.kind == "sum":
-            return sum_by_center(members, counts)
-        return torch.segment_reduce(members, "max", lengths=counts)
+            return sum_by_center(members, counts, weight)
+        # not segment_reduce, which gives a negative gradient to each of equal members
+        rows = torch.arange(len(counts), device=counts.device)
+        index = rows.repeat_interleave(counts, output_size=len(members))
+        start = members.new_zeros(len(counts), members.shape[1])
+        places = index.unsqueeze(1).expand_as(members)
+        return start.scatter_reduce(0, places, members, "amax", include_self=False)
 
 
 class Set2Set(nn.Module):
@@ -61,12 +69,15 @@ class Set2Set(nn.Module):
         self.memory = nn.Linear(n_inputs, width)
         self.cell = nn.Linear(2 * width, 3 * width)
 
-    def forward(self, members: Tensor, counts: Tensor) -> Tensor:
+    def forward(
+        self, members: Tensor, counts: Tensor, weight: Tensor | None = None
+    ) -> Tensor:
         """Return one row per set, shape (n_sets, 2 width).
 
         Args:
             members: Shape (n_members, n_inputs), grouped by set.
             counts: Members of each set, shape (n_sets,), int64.
+            weight: How often each member counts, shape (n_members,); once by default.
         """
         memory = self.memory(members)
         found = memory.new_zeros(len(counts), 2 * self.width)
@@ -75,14 +86,18 @@ class Set2Set(nn.Module):
             inner = hard_sigmoid(share_in) * torch.tanh(candidate)
             query = hard_sigmoid(share_out) * torch.tanh(inner)
             score = (memory * spread_to_edges(query, counts, len(memory))).sum(dim=1)
-            read = self._read(memory, score.unsqueeze(1), counts)
+            read = self._read(memory, score.unsqueeze(1), counts, weight)
             found = torch.cat((query, read), dim=1)
         return found
 
-    def _read(self, memory: Tensor, score: Tensor, counts: Tensor) -> Tensor:
+    def _read(
+        self, memory: Tensor, score: Tensor, counts: Tensor, number: Tensor | None
+    ) -> Tensor:
         """Average the memory with the softmax of the scores over each set."""
         highest = torch.segment_reduce(score.detach(), "max", lengths=counts, initial=-1e30)
         weight = torch.exp(score - spread_to_edges(highest, counts, len(score)))
+        if number is not None:
+            weight = weight * number.unsqueeze(1)
         total = sum_by_center(weight, counts)
         return sum_by_center(weight * memory, counts) / (total + TINY)
 

@@ -8,11 +8,16 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from crystalgnn_core.models.adjacency import Adjacency
+from crystalgnn_core.models.adjacency import Adjacency, atom_weight
 from crystalgnn_core.models.cpu.gated_sum import GatedSum
 from crystalgnn_core.models.cpu.threads import runs_fused
 from crystalgnn_core.models.element_layers import embed_elements
-from crystalgnn_core.models.layers import GaussianExpansion, spread_to_edges, sum_by_center
+from crystalgnn_core.models.layers import (
+    GaussianExpansion,
+    normalize_columns,
+    spread_to_edges,
+    sum_by_center,
+)
 from crystalgnn_core.models.network import LayerNames, Network
 from crystalgnn_core.models.readout import make_readout
 
@@ -60,7 +65,8 @@ class GatedConvolution(nn.Module):
             )
         else:
             messages = gated_sum(edge_terms, projected, adjacency, norm)
-        return functional.softplus(atoms + self.bn2(messages))
+        messages = normalize_columns(messages, self.bn2, adjacency.node_weight)
+        return functional.softplus(atoms + messages)
 
     def split_weight(self) -> tuple[Tensor, Tensor, Tensor]:
         """Return W_i, W_j and W_u, shape (2 atom_width, ...) each."""
@@ -79,14 +85,15 @@ class GatedConvolution(nn.Module):
 
 
 def gated_sum(
-    edge_terms: Tensor, projected: Tensor, adjacency: Adjacency, norm: nn.Module
+    edge_terms: Tensor, projected: Tensor, adjacency: Adjacency, norm: nn.BatchNorm1d
 ) -> Tensor:
     """Do what `crystalgnn_core.models.cpu.gated_sum.GatedSum` does, anywhere."""
     at_neighbor, at_center = projected.chunk(2, dim=1)
     mixed = edge_terms + at_neighbor.index_select(0, adjacency.sender)
     mixed = mixed + spread_to_edges(at_center, adjacency.degree, len(edge_terms))
-    gate, core = norm(mixed).chunk(2, dim=1)
-    return sum_by_center(torch.sigmoid(gate) * functional.softplus(core), adjacency.degree)
+    gate, core = normalize_columns(mixed, norm, adjacency.weights()).chunk(2, dim=1)
+    messages = torch.sigmoid(gate) * functional.softplus(core)
+    return sum_by_center(messages, adjacency.degree, adjacency.edge_weight)
 
 
 class CGCNN(Network):
@@ -132,10 +139,15 @@ class CGCNN(Network):
         """Return predictions on the model's internal scale, shape (n_graphs, n_targets)."""
         edges = self.basis(batch.edge_vector.norm(dim=1))
         atoms = self.embedding(batch.atomic_numbers)
-        adjacency = Adjacency.of(batch.edge_index[0], batch.degree, batch.ptr)
+        adjacency = Adjacency.of_batch(batch)
         for convolution in self.convs:
             atoms = convolution(atoms, edges, adjacency)
         return self.read(atoms, batch)
+
+    @property
+    def equivalence_rounds(self) -> int:
+        """Steps in which the atoms hear of each other."""
+        return len(self.convs)
 
     def cpu_form(self) -> FastCGCNN:
         """Return this network with functions of one variable read from tables."""
@@ -145,7 +157,7 @@ class CGCNN(Network):
 
     def read(self, atoms: Tensor, batch: Batch) -> Tensor:
         """Return predictions from the last features of the atoms (n_atoms, atom_width)."""
-        crystals = self.readout(atoms, batch.ptr.diff())
+        crystals = self.readout(atoms, batch.ptr.diff(), atom_weight(batch))
         hidden = functional.softplus(self.conv_to_fc(functional.softplus(crystals)))
         for layer in self.fcs:
             hidden = functional.softplus(layer(hidden))

@@ -37,6 +37,7 @@ class Classes(NamedTuple):
         sender: Class of the neighbour of every edge, grouped by receiving class, shape
             (n_edges,).
         distance: In angstrom, shape (n_edges,).
+        edge: First edge of the batch that this one stands for, shape (n_edges,).
         times: How many edges of the atom this one stands for, shape (n_edges,), as float.
         first: First edge of each class and the end, shape (n_classes + 1,).
     """
@@ -45,6 +46,7 @@ class Classes(NamedTuple):
     member: Index
     sender: Index
     distance: Array
+    edge: Index
     times: Array
     first: Index
 
@@ -87,6 +89,7 @@ def _find(graph: _Graph, n_rounds: int) -> Classes:
         np.empty(n_atoms, np.int64),
         np.empty(n_edges, np.int64),
         np.empty_like(graph.distance),
+        np.empty(n_edges, np.int64),
         np.empty_like(graph.distance),
         np.zeros(n_atoms + 1, np.int64),
     )
@@ -107,6 +110,7 @@ def _find(graph: _Graph, n_rounds: int) -> Classes:
         found.member[:n_classes].copy(),
         found.sender[:at].copy(),
         found.distance[:at].copy(),
+        found.edge[:at].copy(),
         found.times[:at].copy(),
         found.first[: n_classes + 1].copy(),
     )
@@ -201,7 +205,7 @@ def _merge(  # noqa: PLR0917  arrays
             place = place - 1 if length - found.distance[place] <= TOLERANCE else -1
         if place < begin:
             found.sender[at], found.distance[at], found.times[at] = there, length, 1.0
-            written[at] = label[edge]
+            found.edge[at], written[at] = edge, label[edge]
             at += 1
         else:
             found.times[place] += 1.0

@@ -45,20 +45,22 @@ class GatedSum(torch.autograd.Function):
         spans = adjacency.spans(torch.get_num_threads())
         sums = np.zeros((len(spans), 2, edge_terms.shape[1]))
         center = edge_terms[:1].sum(dim=0)  # near enough to the mean of m
-        graph = adjacency.sender, adjacency.first
+        times, number = _weights(adjacency, edge_terms)
+        graph = adjacency.sender, adjacency.first, number
         mixed = kernels.Mix(*fields_of(edge_terms, projected, *graph, center, sums))
         run_spans(kernels.mix, mixed, spans)
         if norm.training:
-            statistics = note_statistics(sums, center, len(edge_terms), norm)
+            statistics = note_statistics(sums, center, number.sum().item(), norm)
         else:
             statistics = learned(norm)
         scale = weight * statistics.rstd
         shift = bias - statistics.mean * scale
         out = edge_terms.new_empty(len(projected), edge_terms.shape[1] // 2)
-        gates = fields_of(edge_terms, adjacency.first, scale, shift, out)
+        gates = fields_of(edge_terms, adjacency.first, times, scale, shift, out)
         run_spans(kernels.gate, kernels.Gate(*gates), spans)
         ctx.save_for_backward(edge_terms, scale, shift)
         ctx.statistics, ctx.adjacency = statistics, adjacency
+        ctx.times, ctx.number = times, number
         return out
 
     @staticmethod
@@ -72,11 +74,22 @@ class GatedSum(torch.autograd.Function):
         spans = adjacency.spans(torch.get_num_threads())
         below = torch.empty_like(mixed)
         sums = np.zeros((len(spans), 2, mixed.shape[1]))
-        slopes = fields_of(grad, mixed, adjacency.first, scale, shift, below, sums)
+        columns = scale, shift, below, sums
+        slopes = fields_of(grad, mixed, adjacency.first, ctx.times, *columns)
         run_spans(kernels.slope, kernels.Slopes(*slopes), spans)
-        found = column_gradient(sums, ctx.statistics, len(mixed))
+        found = column_gradient(sums, ctx.statistics, ctx.number.sum().item())
         of_projected = mixed.new_zeros(len(grad), 2 * mixed.shape[1])
-        columns = (mixed, scale, found.factor, found.offset, below, of_projected)
-        arrays = fields_of(*columns, adjacency.sender, adjacency.first)
+        rows = (mixed, scale, found.factor, found.offset, below, of_projected)
+        graph = adjacency.sender, adjacency.first, ctx.number
+        arrays = fields_of(*rows, *graph)
         run_spans(kernels.scatter, kernels.Scatter(*arrays), spans)
         return below, of_projected, found.of_weight, found.of_bias, None, None
+
+
+def _weights(adjacency: Adjacency, edge_terms: Tensor) -> tuple[Tensor, Tensor]:
+    """Return how many edges of its node, and of the batch, each edge stands for."""
+    number = adjacency.weights()
+    if number is None or adjacency.edge_weight is None:
+        ones = edge_terms.new_ones(len(edge_terms))
+        return ones, ones
+    return adjacency.edge_weight, number

@@ -18,21 +18,29 @@ if TYPE_CHECKING:
 
 
 class Mix(NamedTuple):
-    """Edge terms, which become m; A and B of the nodes; graph; sums of m - center."""
+    """Edge terms, which become m; A and B of the nodes; graph; sums of m - center.
+
+    `weight` says how many edges each one stands for in these sums.
+    """
 
     mixed: Array
     projected: Array
     sender: Index
     first: Index
+    weight: Array
     center: Array
     sums: Sums
 
 
 class Gate(NamedTuple):
-    """m, first edge of each node, scale and shift of the columns, and the sums."""
+    """m, first edge of each node, scale and shift of the columns, and the sums.
+
+    `times` says how many edges of its node each one stands for.
+    """
 
     mixed: Array
     first: Index
+    times: Array
     scale: Array
     shift: Array
     out: Array
@@ -44,6 +52,7 @@ class Slopes(NamedTuple):
     above: Array
     mixed: Array
     first: Index
+    times: Array
     scale: Array
     shift: Array
     below: Array
@@ -61,12 +70,13 @@ class Scatter(NamedTuple):
     of_projected: Array
     sender: Index
     first: Index
+    weight: Array
 
 
 @vectorized
 def mix(arrays: Mix, index: int, begin: int, end: int) -> None:
     """Add what the two nodes of each edge have to its term, and sum the columns."""
-    mixed, projected, sender, first, center, sums = arrays
+    mixed, projected, sender, first, weight, center, sums = arrays
     double = mixed.shape[1]
     part, square = np.zeros_like(center), np.zeros_like(center)
     for node in range(begin, end):
@@ -74,7 +84,7 @@ def mix(arrays: Mix, index: int, begin: int, end: int) -> None:
             there = sender[edge]
             for k in range(double):
                 mixed[edge, k] += projected[there, k] + projected[node, double + k]
-            add_moments(mixed, edge, center, part, square)
+            add_moments(mixed, edge, weight[edge], center, part, square)
         flush(part, sums, index, 0)
         flush(square, sums, index, 1)
 
@@ -82,8 +92,8 @@ def mix(arrays: Mix, index: int, begin: int, end: int) -> None:
 @vectorized
 def gate(arrays: Gate, _: int, begin: int, end: int) -> None:
     """Sum the gated messages of each node's edges."""
-    mixed, first, scale, shift, out = arrays
-    width, one = out.shape[1], scale.dtype.type(1.0)
+    mixed, first, times, scale, shift, out = arrays
+    width = out.shape[1]
     z, total = np.empty_like(scale), np.empty(width, scale.dtype)
     for node in range(begin, end):
         for k in range(width):
@@ -91,7 +101,7 @@ def gate(arrays: Gate, _: int, begin: int, end: int) -> None:
         for edge in range(first[node], first[node + 1]):
             for k in range(2 * width):
                 z[k] = mixed[edge, k] * scale[k] + shift[k]
-            add_gated(z, one, total)
+            add_gated(z, times[edge], total)
         for k in range(width):
             out[node, k] = total[k]
 
@@ -118,7 +128,7 @@ def slope(  # noqa: C901  one loop for each vector operation
     arrays: Slopes, index: int, begin: int, end: int
 ) -> None:
     """Write the gradients of z; sum them, and their products with m, by column."""
-    above, mixed, first, scale, shift, below, sums = arrays
+    above, mixed, first, times, scale, shift, below, sums = arrays
     width = above.shape[1]
     one, zero = scale.dtype.type(1.0), scale.dtype.type(0.0)
     part, product = np.zeros_like(scale), np.zeros_like(scale)
@@ -136,9 +146,9 @@ def slope(  # noqa: C901  one loop for each vector operation
                 slopes[k] = plus * z[k] * (one - z[k])
                 slopes[width + k] = z[k] * (one if x > zero else small) / (one + small)
             for k in range(width):
-                slopes[k] *= above[node, k]
+                slopes[k] *= times[edge] * above[node, k]
             for k in range(width):
-                slopes[width + k] *= above[node, k]
+                slopes[width + k] *= times[edge] * above[node, k]
             for k in range(2 * width):
                 below[edge, k] = slopes[k]
             for k in range(2 * width):
@@ -152,7 +162,7 @@ def slope(  # noqa: C901  one loop for each vector operation
 @vectorized
 def scatter(arrays: Scatter, _: int, begin: int, end: int) -> None:
     """Turn slopes into gradients of m, in place, and sum these at both nodes."""
-    mixed, scale, factor, offset, below, of_projected, sender, first = arrays
+    mixed, scale, factor, offset, below, of_projected, sender, first, weight = arrays
     double = len(scale)
     total = np.empty_like(scale)
     for node in range(begin, end):
@@ -161,7 +171,7 @@ def scatter(arrays: Scatter, _: int, begin: int, end: int) -> None:
         for edge in range(first[node], first[node + 1]):
             there = sender[edge]
             for k in range(double):
-                below[edge, k] -= offset[k] + factor[k] * mixed[edge, k]
+                below[edge, k] -= weight[edge] * (offset[k] + factor[k] * mixed[edge, k])
             for k in range(double):
                 below[edge, k] *= scale[k]
             for k in range(double):

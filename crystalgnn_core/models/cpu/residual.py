@@ -22,6 +22,7 @@ from crystalgnn_core.models.cpu.threads import (
     run_spans,
     runs_fused,
 )
+from crystalgnn_core.models.layers import note_running
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -97,25 +98,22 @@ def batch_statistics(x: Tensor, norm: nn.BatchNorm1d) -> Statistics:
 
 
 def note_statistics(
-    sums: NDArray[np.float64], center: Tensor, n_rows: int, norm: nn.BatchNorm1d
+    sums: NDArray[np.float64], center: Tensor, n_rows: float, norm: nn.BatchNorm1d
 ) -> Statistics:
     """Turn sums of x - center and of its square into statistics of the batch.
 
     Args:
         sums: Of spans of rows, shape (n_spans, 2, width).
         center: Shape (width,).
-        n_rows: Rows in all.
+        n_rows: Rows in all, repeated ones as often as they count.
         norm: Batch norm whose running statistics are updated.
     """
     first, second = torch.from_numpy(sums.sum(axis=0)) / n_rows
     variance = (second - first.square()).clamp(min=0.0)
     mean, kind = first + center, center.dtype
     if norm.track_running_stats:
-        count = cast("Tensor", norm.num_batches_tracked).add_(1)
-        rate = 1.0 / int(count) if norm.momentum is None else norm.momentum
         unbiased = variance * (n_rows / (n_rows - 1))
-        cast("Tensor", norm.running_mean).lerp_(mean.to(kind), rate)
-        cast("Tensor", norm.running_var).lerp_(unbiased.to(kind), rate)
+        note_running(norm, mean.to(kind), unbiased.to(kind))
     rstd = torch.rsqrt(variance + norm.eps).to(kind)
     return Statistics(mean.to(kind), rstd, are_fixed=False)
 
@@ -134,7 +132,7 @@ class ColumnGradient(NamedTuple):
 
 
 def column_gradient(
-    sums: NDArray[np.float64], statistics: Statistics, n_rows: int
+    sums: NDArray[np.float64], statistics: Statistics, n_rows: float
 ) -> ColumnGradient:
     """Turn sums of slopes into what the gradients need.
 

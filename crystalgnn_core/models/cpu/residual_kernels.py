@@ -192,21 +192,29 @@ def columns_backward(arrays: Columns, _: int, begin: int, end: int) -> None:
 def moments(arrays: Moments, index: int, begin: int, end: int) -> None:
     """Sum x - center and its square."""
     x, center, sums = arrays
+    one = x.dtype.type(1.0)
     first, second = np.zeros_like(center), np.zeros_like(center)
     for row in range(begin, end):
-        add_moments(x, row, center, first, second)
+        add_moments(x, row, one, center, first, second)
         if (row - begin) % FLUSH == FLUSH - 1 or row == end - 1:
             flush(first, sums, index, 0)
             flush(second, sums, index, 1)
 
 
 @vectorized
-def add_moments(x: Array, row: int, center: Array, first: Array, second: Array) -> None:
-    """Add x - center of a row and its square to what is there."""
+def add_moments(  # noqa: PLR0917  arrays
+    x: Array,
+    row: int,
+    times: np.floating[Any],
+    center: Array,
+    first: Array,
+    second: Array,
+) -> None:
+    """Add x - center of a row and its square to what is there, some times."""
     for k in range(len(center)):
-        first[k] += x[row, k] - center[k]
+        first[k] += times * (x[row, k] - center[k])
     for k in range(len(center)):
-        second[k] += (x[row, k] - center[k]) * (x[row, k] - center[k])
+        second[k] += times * (x[row, k] - center[k]) * (x[row, k] - center[k])
 
 
 @vectorized

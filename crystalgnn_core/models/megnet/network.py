@@ -9,6 +9,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from crystalgnn_core.models.adjacency import Adjacency
 from crystalgnn_core.models.element_layers import ElementFeatures
 from crystalgnn_core.models.layers import (
     GaussianExpansion,
@@ -93,13 +94,14 @@ class MEGNetBlock(nn.Module):
             places: The batch: `edge_index`, `degree`, `ptr`, `batch`.
         """
         atoms, bonds, state = features
-        n_bonds = bonds_of_graphs(places)
+        n_bonds, graph = bonds_of_graphs(places), Adjacency.of_batch(places)
         bonds = self._update_bonds(features, places)
-        received = mean_by_center(bonds, places.degree)
+        received = mean_by_center(bonds, graph.degree, graph.edge_weight)
         spread = state.index_select(0, places.batch)
         atoms = self.phi_v(torch.cat((received, atoms, spread), dim=1))
-        means = mean_by_center(bonds, n_bonds), mean_by_graph(atoms, places.ptr)
-        return atoms, bonds, self.phi_u(torch.cat((*means, state), dim=1))
+        of_bonds = mean_by_center(bonds, n_bonds, graph.weights())
+        of_atoms = mean_by_graph(atoms, places.ptr, graph.node_weight)
+        return atoms, bonds, self.phi_u(torch.cat((of_bonds, of_atoms, state), dim=1))
 
     def _update_bonds(
         self, features: tuple[Tensor, Tensor, Tensor], places: Batch
@@ -167,6 +169,11 @@ class MEGNet(Network):
         """Return predictions on the model's internal scale, shape (n_graphs, n_targets)."""
         return self.update(batch, self.enter_bonds)
 
+    @property
+    def equivalence_rounds(self) -> int:
+        """Steps in which the atoms hear of each other, one of them through the state."""
+        return len(self.blocks)
+
     def cpu_form(self) -> FastMEGNet:
         """Return this network with functions of one variable read from tables."""
         from crystalgnn_core.models.megnet.inference import FastMEGNet
@@ -195,9 +202,10 @@ class MEGNet(Network):
                 features[2] + changes[2],
             )
         atoms, bonds, state = features
+        graph = Adjacency.of_batch(batch)
         read = (
-            self.read_atoms(atoms, batch.ptr.diff()),
-            self.read_bonds(bonds, bonds_of_graphs(batch)),
+            self.read_atoms(atoms, batch.ptr.diff(), graph.node_weight),
+            self.read_bonds(bonds, bonds_of_graphs(batch), graph.weights()),
             state,
         )
         return self.output(torch.cat(read, dim=1))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
+from crystalgnn_core.models.adjacency import Adjacency, atom_weight
 from crystalgnn_core.models.element_layers import embed_elements
 from crystalgnn_core.models.layers import GaussianExpansion, ShiftedSoftplus, sum_by_center
 from crystalgnn_core.models.network import LayerNames, Network
@@ -34,19 +35,16 @@ class ContinuousFilterConvolution(nn.Module):
         self.lin1 = nn.Linear(width, filter_width, bias=False)
         self.lin2 = nn.Linear(filter_width, width)
 
-    def forward(
-        self, atoms: Tensor, filters: Tensor, neighbor: Tensor, degree: Tensor
-    ) -> Tensor:
+    def forward(self, atoms: Tensor, filters: Tensor, adjacency: Adjacency) -> Tensor:
         """Return what each atom receives, shape (n_atoms, width).
 
         Args:
             atoms: Shape (n_atoms, width).
             filters: Shape (n_edges, filter_width), grouped by centre.
-            neighbor: Neighbour of every edge, shape (n_edges,), int64.
-            degree: Edges of every atom, shape (n_atoms,), int64.
+            adjacency: Neighbours of every atom.
         """
-        messages = self.lin1(atoms).index_select(0, neighbor) * filters
-        return self.lin2(sum_by_center(messages, degree))
+        messages = self.lin1(atoms).index_select(0, adjacency.sender) * filters
+        return self.lin2(sum_by_center(messages, adjacency.degree, adjacency.edge_weight))
 
 
 class InteractionBlock(nn.Module):
@@ -70,7 +68,7 @@ class InteractionBlock(nn.Module):
         self.lin = nn.Linear(width, width)
 
     def forward(
-        self, atoms: Tensor, edges: tuple[Tensor, Tensor], neighbor: Tensor, degree: Tensor
+        self, atoms: Tensor, edges: tuple[Tensor, Tensor], adjacency: Adjacency
     ) -> Tensor:
         """Return what is added to the atoms, shape (n_atoms, width).
 
@@ -78,11 +76,10 @@ class InteractionBlock(nn.Module):
             atoms: Shape (n_atoms, width).
             edges: Expanded distances (n_edges, n_gaussians), and the values (n_edges, 1) of
                 the cutoff function.
-            neighbor: Neighbour of every edge, shape (n_edges,), int64.
-            degree: Edges of every atom, shape (n_atoms,), int64.
+            adjacency: Neighbours of every atom.
         """
         filters = self.filters(edges)
-        return self.lin(self.act(self.conv(atoms, filters, neighbor, degree)))
+        return self.lin(self.act(self.conv(atoms, filters, adjacency)))
 
     def filters(self, edges: tuple[Tensor, Tensor]) -> Tensor:
         """Return the filters of edges as `forward` takes them, (n_edges, filter_width)."""
@@ -136,10 +133,15 @@ class SchNet(Network):
         """Return predictions on the model's internal scale, shape (n_graphs, n_targets)."""
         edges = self.expand(batch.edge_vector.norm(dim=1))
         atoms = self.embedding(batch.atomic_numbers)
+        adjacency = Adjacency.of_batch(batch)
         for interaction in self.interactions:
-            update = interaction(atoms, edges, batch.edge_index[0], batch.degree)
-            atoms = atoms + update
+            atoms = atoms + interaction(atoms, edges, adjacency)
         return self.read(atoms, batch)
+
+    @property
+    def equivalence_rounds(self) -> int:
+        """Steps in which the atoms hear of each other."""
+        return len(self.interactions)
 
     def cpu_form(self) -> FastSchNet:
         """Return this network with functions of one variable read from tables."""
@@ -156,7 +158,7 @@ class SchNet(Network):
     def read(self, atoms: Tensor, batch: Batch) -> Tensor:
         """Return predictions from the last features of the atoms (n_atoms, atom_width)."""
         outputs = self.lin2(self.act(self.lin1(atoms)))
-        return self.readout(outputs, batch.ptr.diff())
+        return self.readout(outputs, batch.ptr.diff(), atom_weight(batch))
 
 
 def _expansion(config: SchNetConfig) -> GaussianExpansion:

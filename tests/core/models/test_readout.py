@@ -24,6 +24,22 @@ def test_pool_does_what_a_loop_does(kind):
 
 
 @pytest.mark.parametrize("kind", [*LOOPS, "set2set"])
+def test_a_member_with_a_weight_is_so_many_members(kind):
+    members, weight = torch.randn(6, 4), torch.tensor([2, 1, 3, 1, 4, 1])
+    readout = make_readout(kind, 4, 3, 2)
+    repeated = readout(members.repeat_interleave(weight, dim=0), torch.tensor([6, 1, 5]))
+    assert torch.allclose(readout(members, COUNTS, weight.float()), repeated, atol=1e-6)
+
+
+def test_equal_members_share_the_gradient_of_their_maximum():
+    members = torch.tensor([[1.0], [1.0], [0.0]], requires_grad=True)
+    maximum = make_readout("max", 1, 1, 1)(members, torch.tensor([3]))
+    (-maximum).sum().backward()
+    assert members.grad is not None
+    assert members.grad.tolist() == [[-0.5], [-0.5], [0.0]]
+
+
+@pytest.mark.parametrize("kind", [*LOOPS, "set2set"])
 def test_gradients_are_those_of_finite_differences(kind):
     members = torch.randn(6, 3, dtype=torch.float64, requires_grad=True)
     readout = make_readout(kind, 3, 2, 3).double()
@@ -45,7 +61,7 @@ def test_set2set_reads_the_attention_weighted_mean():
         assert torch.allclose(output, held, atol=1e-12)
 
 
-@pytest.mark.parametrize("kind", ["mean", "sum", "set2set"])
+@pytest.mark.parametrize("kind", [*LOOPS, "set2set"])
 def test_an_empty_set_gives_finite_numbers(kind):
     readout = make_readout(kind, 3, 2, 2)
     found = readout(torch.randn(2, 3), torch.tensor([0, 2]))
