@@ -19,6 +19,7 @@ from crystalgnn_core.learning.config import (
     RetrainingConfig,
     TrainingConfig,
 )
+from crystalgnn_core.learning.recipes import apply_recipe
 from crystalgnn_core.models import ModelConfig
 from crystalgnn_core.models.cgcnn.config import CGCNNConfig
 from crystalgnn_core.records.gate.report import GateConfig
@@ -97,6 +98,9 @@ class ScheduleConfig(FrozenModel):
 class PipelineConfig(FrozenModel):
     """Everything a run depends on; secrets come from the environment instead.
 
+    Settings may name a `recipe` (see `crystalgnn_core.learning.recipes`), over which they
+    are laid. Those that name neither a recipe nor a model take the default one.
+
     Attributes:
         store: Folder that holds everything the pipeline makes.
         sources: Sources that are ingested.
@@ -141,9 +145,12 @@ class PipelineConfig(FrozenModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _graph_fits_the_model(cls, given: Any) -> Any:  # noqa: ANN401  any settings
-        """Fill what is not said about the graph with what the network is made for."""
-        if not isinstance(given, dict) or "model" not in given:
+    def _fill(cls, given: Any) -> Any:  # noqa: ANN401  any settings
+        """Fill what is not said by a recipe, and the graphs that the network is made for."""
+        if not isinstance(given, dict):
+            return given
+        given = apply_recipe(given)
+        if "model" not in given:
             return given
         try:
             model = _MODELS.validate_python(given["model"])

@@ -33,6 +33,14 @@ Set = Annotated[
         "--set", help="Setting as key=value, e.g. training.epochs=20; repeatable."
     ),
 ]
+Recipe = Annotated[
+    str | None,
+    typer.Option(
+        "--recipe",
+        help="Settings of network and training that go together (see `recipes` in the "
+        "documentation), below those of the file: default, accurate, ...",
+    ),
+]
 Verbose = Annotated[
     bool, typer.Option("--verbose", "-v", help="Log every shard and epoch.")
 ]
@@ -61,6 +69,7 @@ class Job:
 
     config: Config = None
     store: Store = None
+    recipe: Recipe = None
     set_: Set = None
     verbose: Verbose = False
 
@@ -73,6 +82,8 @@ class Job:
         from crystalgnn_core.config import load_config
 
         path = None if self.config is None else _find_config(self.config)
+        if self.recipe is not None:
+            options = {**(options or {}), "recipe": self.recipe}
         return load_config(path, self.set_ or (), options=options, store=self.store)
 
 

@@ -48,7 +48,7 @@ def register(app: typer.Typer) -> None:
 
 def demo(store: Store = None, set_: Set = None, verbose: Verbose = False) -> None:
     """Run the whole loop on embedded synthetic data, offline, on the CPU."""
-    config = Job("demo", store, set_).settings()
+    config = Job(config="demo", store=store, set_=set_).settings()
     show_line("Synthetic data: crystals and labels are made by a model, not by DFT.")
     _run_pipeline(config, verbose=verbose, label=" (synthetic)")
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import signal
 import warnings
 from contextlib import ExitStack
 from datetime import timedelta
@@ -24,8 +23,8 @@ from crystalgnn_core.base import digest_of_strings
 from crystalgnn_core.errors import ConfigError, InputError
 from deployments import served
 from deployments.run_logs import FOLDER, run_log_folder
-from deployments.server import log_file, prefect_server, signal_clients
-from deployments.tables import show_error, show_line
+from deployments.server import end_without_server, prefect_server
+from deployments.tables import show_line
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -61,7 +60,8 @@ def serve_schedules(config: PipelineConfig) -> None:
             home = PREFECT_HOME.value()
             advice = "stop it first, or set PREFECT_HOME to another folder"
             _take(held, home, f"another `crystalgnn serve` runs in {home}; {advice}")
-        url = held.enter_context(prefect_server(with_services=True, on_death=_end))
+        server = prefect_server(with_services=True, on_death=end_without_server)
+        url = held.enter_context(server)
         release_abandoned_runs(config)
         logs = run_log_folder(store)
         logs.mkdir(exist_ok=True)
@@ -113,19 +113,6 @@ def release_abandoned_runs(config: PipelineConfig) -> int:
                 run.id, Crashed(message="left by a process that ended")
             )
     return len(runs)
-
-
-def _end(url: str) -> None:
-    """End this process and its flow runs: they cannot go on without their server.
-
-    A flow run can be killed at any time; the next start releases it.
-    """
-    show_error(
-        f"{url}: the Prefect server of this `serve` ended; see {log_file()}, and start "
-        "again: what is done is skipped [ServerError]"
-    )
-    signal_clients(url, signal.SIGKILL)
-    os._exit(1)
 
 
 def _take(held: ExitStack, folder: Path, otherwise: str) -> None:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from crystalgnn_core.errors import ServerError
 from deployments.server_errors import check_server, check_surroundings, server_errors
+from deployments.tables import show_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -204,6 +205,20 @@ def log_file() -> Path:
     from prefect.settings import PREFECT_HOME
 
     return PREFECT_HOME.value() / "server.log"
+
+
+def end_without_server(url: str) -> None:
+    """End this process and its children, which cannot go on without their server.
+
+    Clients would ask for minutes whether it is there again. Flows can be killed at any
+    time; the next start goes on from what is stored.
+    """
+    show_error(
+        f"{url}: the Prefect server of this command ended; see {log_file()}, then run the "
+        "command again: what is done is skipped [ServerError]"
+    )
+    signal_clients(url, signal.SIGKILL)
+    os._exit(1)
 
 
 def _wait_until_healthy(child: subprocess.Popen[bytes], url: str, timeout: float) -> None:

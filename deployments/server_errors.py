@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from queue import Empty
 from typing import TYPE_CHECKING
 
 from crystalgnn_core.errors import CrystalGNNError, DownloadError, ServerError
@@ -36,6 +37,7 @@ def server_errors(advice: str = "start it") -> Iterator[None]:
         text = None if isinstance(error, CrystalGNNError) else _explain(error, advice)
         if text is None:
             raise
+        _drop_unsent()
         raise ServerError(f"{server_address()}: {text}") from error
 
 
@@ -86,6 +88,18 @@ def check_server(timeout: float = 5.0) -> None:
             f"{server_address()}: a server of Prefect {theirs}, and {__version__} is "
             "installed here; use one of the same major version"
         )
+
+
+def _drop_unsent() -> None:
+    """Drop the logs and events that wait to be sent: each would be tried for seconds."""
+    from prefect.events.worker import EventsWorker
+    from prefect.logging.handlers import APILogWorker
+
+    for worker in (APILogWorker, EventsWorker):
+        for service in tuple(worker._instances.values()):
+            with suppress(Empty):
+                while True:
+                    service._queue.get_nowait()
 
 
 def _explain(error: BaseException | None, advice: str) -> str | None:

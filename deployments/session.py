@@ -61,10 +61,10 @@ def prefect_session(*, verbose: bool = False) -> Iterator[None]:
     """Run flows inside: on the configured Prefect server, or on one that lives as long."""
     prepare_environment(verbose=verbose)
     from crystalgnn_core.parallel import close_pool
-    from deployments.server import prefect_server
+    from deployments.server import end_without_server, prefect_server
 
     try:
-        with prefect_server():
+        with prefect_server(on_death=end_without_server):
             yield
     finally:
         close_pool()

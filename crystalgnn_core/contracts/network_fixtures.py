@@ -50,7 +50,7 @@ class NetworkFixtures:
 
     def trainable(self) -> Network:
         """Return a fresh network, unless it is fitted in one go and has no gradients."""
-        network = self.config.build(2)
+        network = self.config.create(2)
         if isinstance(network, Estimator):
             raise SkipTest(f"{self.config.kind} is fitted in one go")
         return network
@@ -72,7 +72,7 @@ class NetworkFixtures:
 
 @cache
 def _settled(config: NetworkConfig, graph: GraphConfig) -> Network:
-    network, batch = config.build(2), _batch(eight(), graph)
+    network, batch = config.create(2), _batch(eight(), graph)
     if isinstance(network, Estimator):
         network.fit(batch, np.stack([LABELS, LABELS**2], 1))
     else:

@@ -83,7 +83,7 @@ class NetworkContract(NetworkFixtures):
         again = type(self.config).model_validate_json(self.config.model_dump_json())
         assert again == self.config
         assert {1, 83} <= set(self.config.known_elements()) <= set(range(1, 119))
-        assert isinstance(self.config.build(1), Network)
+        assert isinstance(self.config.create(1), Network)
 
     def test_prediction_does_not_depend_on_the_description(self) -> None:
         crystals = [draw_crystal(np.random.default_rng(seed)) for seed in SEEDS]
@@ -179,7 +179,7 @@ class NetworkContract(NetworkFixtures):
             assert_array_equal(batch[name], value, name)
 
     def test_eight_crystals_are_learned_by_heart(self) -> None:
-        network, batch = self.config.build(1), self.batch(eight())
+        network, batch = self.config.create(1), self.batch(eight())
         labels = torch.from_numpy(LABELS).float().unsqueeze(1)
         if isinstance(network, Estimator):
             network.fit(batch, labels.double().numpy())
@@ -224,7 +224,7 @@ class NetworkContract(NetworkFixtures):
         for index, seed in enumerate((1, 1, 2)):
             training = TrainingConfig(epochs=2, batch_size=2, seed=seed, device="cpu")
             torch.manual_seed(seed)
-            network = self.config.build(2)
+            network = self.config.create(2)
             checkpoints = CheckpointFolder(tmp_path / str(index))
             fit(network, rows, training, checkpoints, card_of(self.config), device="cpu")
             states.append(network.state_dict())
@@ -254,7 +254,7 @@ class NetworkContract(NetworkFixtures):
         assert_allclose(after, expected, 1e-5, 2e-5)
 
     def test_fast_form_has_no_gradient_and_evaluates(self) -> None:
-        form = for_inference(self.config.build(1).train())
+        form = for_inference(self.config.create(1).train())
         assert not form(self.batch(eight())).requires_grad
         alone = form(self.batch(eight()[:1]))  # no statistics of the batch are used
         assert_allclose(alone, form(self.batch(eight()))[:1], 1e-6, 1e-5)
@@ -264,7 +264,7 @@ class NetworkContract(NetworkFixtures):
         values = []
         for seed in (1, 1, 2):
             torch.manual_seed(seed)
-            values.append(self.predict(eight(), network=self.config.build(1).eval()))
+            values.append(self.predict(eight(), network=self.config.create(1).eval()))
         assert_array_equal(values[0], values[1])
         assert not np.array_equal(values[0], values[2])
 

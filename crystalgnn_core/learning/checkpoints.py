@@ -73,7 +73,7 @@ def build_network(
         ValueError: A shape is another one.
     """
     with torch.device("meta"):
-        planned = config.build(n_targets)
+        planned = config.create(n_targets)
     if not isinstance(planned, Estimator):  # whose state grows with what it learned
         for name, value in planned.state_dict().items():
             if name in weights and weights[name].shape != value.shape:
@@ -81,7 +81,7 @@ def build_network(
                     f"{name} has the shape {tuple(weights[name].shape)}, the network "
                     f"{tuple(value.shape)}"
                 )
-    return config.build(n_targets)
+    return config.create(n_targets)
 
 
 def environment() -> dict[str, str]:

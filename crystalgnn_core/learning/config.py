@@ -20,7 +20,8 @@ class OptimizerConfig(FrozenModel):
         weight_decay: Decoupled for AdamW.
         momentum: Of SGD.
         schedule: `one_cycle` (Smith & Topin 2019), `step` (times 0.1 at 80 % of the epochs,
-            as in the CGCNN code) or `constant`.
+            as in the CGCNN code), `linear` (down to 2 % from an eighth of the epochs on) or
+            `constant`.
         clip_norm: Largest gradient norm; larger gradients are scaled down.
     """
 
@@ -28,7 +29,7 @@ class OptimizerConfig(FrozenModel):
     learning_rate: Annotated[float, Field(gt=0)] = 5e-3
     weight_decay: Annotated[float, Field(ge=0)] = 1e-2
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
-    schedule: Literal["one_cycle", "step", "constant"] = "one_cycle"
+    schedule: Literal["one_cycle", "step", "linear", "constant"] = "one_cycle"
     clip_norm: Annotated[float, Field(gt=0)] = 1.0
 
 
@@ -55,6 +56,9 @@ class TrainingConfig(FrozenModel):
         loading: `memory` reads all training graphs into memory; `mapped` lays them out in
             files beside the shards and maps these, for more graphs than memory holds. The
             results are the same.
+        ema_decay: Share that the running average of the weights keeps at each step, such as
+            0.998; the average is then what is validated and kept. None keeps the weights of
+            the best epoch themselves.
         precision: `bfloat16` multiplies matrices in half precision (autocast; weights and
             sums stay in single precision), for GPUs.
         compile: Compile the network with `torch.compile` for training, for GPUs; where that
@@ -75,6 +79,7 @@ class TrainingConfig(FrozenModel):
     seed: Annotated[int, Field(ge=0)] = 0
     device: Literal["auto", "cpu", "cuda"] = "auto"
     loading: Literal["memory", "mapped"] = "memory"
+    ema_decay: Annotated[Annotated[float, Field(gt=0, lt=1)] | None, ADDED_LATER] = None
     precision: Annotated[Literal["float32", "bfloat16"], ADDED_LATER] = "float32"
     compile: bool = False
 

@@ -9,6 +9,7 @@ from crystalgnn_core.graphs.shards import graph_folder
 from crystalgnn_core.learning.checkpoints import load_bundle
 from crystalgnn_core.learning.data import load_training_data
 from crystalgnn_core.learning.lineage import card_of_finetuned
+from crystalgnn_core.learning.recipes import default_model
 from crystalgnn_core.learning.training import (
     RunStart,
     TrainedModel,
@@ -98,7 +99,7 @@ def base_graph(base: Path, model: NetworkConfig, graph: GraphConfig) -> GraphCon
     """
     network, card = load_bundle(base)
     layer_names_of(network)
-    if model not in (card.model, CGCNNConfig()):
+    if model not in (card.model, CGCNNConfig(), default_model()):
         raise ModelError(
             f"{card.model_id} is a network with {_difference(model, card.model)}; leave "
             "the settings in `model` out, or train afresh"

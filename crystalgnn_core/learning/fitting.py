@@ -8,30 +8,23 @@ from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-import pandas as pd
 import torch
 
-from crystalgnn_core.errors import TrainingDivergedError
 from crystalgnn_core.learning.acceleration import Forward
+from crystalgnn_core.learning.averaging import WeightAverage
 from crystalgnn_core.learning.batching import (
     batches_on_device,
     count_batches,
     epoch_batches,
 )
-from crystalgnn_core.learning.metrics import (
-    Metrics,
-    compare_targets,
-    describe_errors,
-    history_columns,
-    scaled_error,
-)
+from crystalgnn_core.learning.epochs import record_epoch
+from crystalgnn_core.learning.metrics import Metrics, compare_targets
 from crystalgnn_core.learning.optimization import (
     make_optimizer,
     make_scheduler,
     masked_loss,
 )
 from crystalgnn_core.learning.progress_bar import progress_bar
-from crystalgnn_core.learning.resume import Progress
 from crystalgnn_core.models.inference import for_inference
 from crystalgnn_core.targets import is_class
 
@@ -46,12 +39,11 @@ if TYPE_CHECKING:
     from crystalgnn_core.graphs.batches import GraphDataset
     from crystalgnn_core.learning.cards import ModelCard
     from crystalgnn_core.learning.config import TrainingConfig
-    from crystalgnn_core.learning.resume import CheckpointFolder
+    from crystalgnn_core.learning.resume import CheckpointFolder, Progress
     from crystalgnn_core.learning.scaling import TargetScaler
     from crystalgnn_core.models.network import Network
 
 logger = logging.getLogger(__name__)
-RUNAWAY_FACTOR = 100.0
 INFERENCE_BATCH = 256
 
 
@@ -82,6 +74,7 @@ class TrainingState(NamedTuple):
     n_batches: list[int]  # of each epoch
     is_class: Tensor | None  # of each target; None where none is
     holds_statistics: bool
+    average: WeightAverage | None  # of the weights, where one is kept
 
 
 def fit(
@@ -113,11 +106,15 @@ def fit(
         card.scaler.targets,
         holds_statistics=holds_statistics,
     )
-    progress = checkpoints.restore(network, loop.optimizer, loop.scheduler)
+    average = None if loop.average is None else loop.average.network
+    state = network, loop.optimizer, loop.scheduler
+    progress = checkpoints.restore(*state, average=average)
+    n_done = sum(loop.n_batches[: progress.epoch])
     if progress.epoch:
         logger.info("training continues after epoch %d", progress.epoch)
+        if loop.average is not None:
+            loop.average.n_steps = n_done
     labels = torch.from_numpy(card.scaler.scale(data.labels)).float()
-    n_done = sum(loop.n_batches[: progress.epoch])
     with progress_bar(sum(loop.n_batches), n_done=n_done) as advance:
         for epoch in range(progress.epoch + 1, config.epochs + 1):
             if epoch - 1 - progress.best_epoch >= config.patience:
@@ -126,11 +123,12 @@ def fit(
             started = time.perf_counter()
             loss = _train_epoch(loop, data, labels, epoch, advance)
             speed = len(data.train) / (time.perf_counter() - started)
-            metrics = evaluate(network, data.dataset, data.labels, data.val, card.scaler)
+            model = average or network
+            metrics = evaluate(model, data.dataset, data.labels, data.val, card.scaler)
             rate = loop.optimizer.param_groups[0]["lr"]
             progress = record_epoch(progress, loss, metrics, rate=rate, speed=speed)
             now = card.model_copy(update={"metrics": {"val": metrics}})
-            checkpoints.save(progress, network, loop.optimizer, loop.scheduler, now)
+            checkpoints.save(progress, *state, now, average=average)
     return progress
 
 
@@ -182,9 +180,17 @@ def _start(
     device = next(network.parameters()).device
     classes = [is_class(name) for name in targets]
     mask = torch.tensor(classes, device=device) if any(classes) else None
-    forward = Forward(network, config)
+    decay = config.ema_decay
     return TrainingState(
-        network, forward, optimizer, scheduler, config, n_batches, mask, holds_statistics
+        network,
+        Forward(network, config),
+        optimizer,
+        scheduler,
+        config,
+        n_batches,
+        mask,
+        holds_statistics,
+        None if decay is None else WeightAverage(network, decay),
     )
 
 
@@ -215,50 +221,9 @@ def _train_epoch(
         torch.nn.utils.clip_grad_norm_(network.parameters(), config.optimizer.clip_norm)
         loop.optimizer.step()
         loop.scheduler.step()
+        if loop.average is not None:
+            loop.average.update(network)
         total += loss.item() * len(chosen)
         n_seen += len(chosen)
         advance(n_seen / (time.perf_counter() - started))
     return total / n_seen
-
-
-def record_epoch(
-    progress: Progress,
-    loss: float,
-    metrics: dict[str, Metrics],
-    *,
-    rate: float,
-    speed: float,
-) -> Progress:
-    """Append an epoch to the history and note whether it is the best."""
-    epoch = progress.epoch + 1
-    error = scaled_error(list(metrics.values()))
-    _check_convergence(loss, error, epoch, progress.history)
-    row = {
-        "epoch": epoch,
-        "train_loss": loss,
-        "val_error": error,
-        **history_columns(metrics),
-        "learning_rate": rate,
-        "structures_per_second": speed,
-    }
-    shown = describe_errors(metrics)
-    logger.info("epoch %d: loss %.4f, val %s, %.0f structures/s", epoch, loss, shown, speed)
-    history = pd.concat([progress.history, pd.DataFrame([row])], ignore_index=True)
-    if error < progress.best_error:
-        return Progress(epoch, epoch, error, history)
-    return Progress(epoch, progress.best_epoch, progress.best_error, history)
-
-
-def _check_convergence(
-    loss: float, error: float, epoch: int, history: pd.DataFrame
-) -> None:
-    if not (np.isfinite(loss) and np.isfinite(error)):
-        raise TrainingDivergedError(
-            f"loss is {loss} and scaled validation error {error} in epoch {epoch}; lower "
-            "training.optimizer.learning_rate"
-        )
-    if len(history) and loss > RUNAWAY_FACTOR * history["train_loss"].iloc[0]:
-        raise TrainingDivergedError(
-            f"loss {loss:.3g} in epoch {epoch} is over {RUNAWAY_FACTOR:g} times that of "
-            "the first epoch; lower training.optimizer.learning_rate"
-        )

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 POINTERS = "pointers.json"
 OPTIMIZER = "optimizer.safetensors"
+WEIGHT = "weight."  # before the names of weights of which the model has the average
 POINTED = {"last", "best", "epoch", "best_epoch", "best_error", "sha256"} | {
     "param_groups",
     "scheduler",
@@ -72,11 +73,21 @@ class CheckpointFolder:
         optimizer: Optimizer,
         scheduler: LRScheduler,
         card: ModelCard,
+        *,
+        average: Network | None = None,
     ) -> None:
-        """Write one epoch and move the pointers."""
+        """Write one epoch and move the pointers.
+
+        With an average of the weights it is the model, and the weights themselves stand
+        beside the state of the optimiser.
+        """
         target = self._of(progress.epoch)
-        write_bundle(target, network, card.model_copy(update={"epoch": progress.epoch}))
+        model = network if average is None else average
+        write_bundle(target, model, card.model_copy(update={"epoch": progress.epoch}))
         tensors, groups = _split_state(optimizer.state_dict())
+        if average is not None:
+            weights = network.state_dict().items()
+            tensors |= {WEIGHT + name: value.contiguous() for name, value in weights}
         with atomic_path(target / OPTIMIZER) as temporary:
             save_file(tensors, temporary)
         write_table(
@@ -101,7 +112,12 @@ class CheckpointFolder:
                 shutil.rmtree(old, ignore_errors=True)
 
     def restore(
-        self, network: Network, optimizer: Optimizer, scheduler: LRScheduler
+        self,
+        network: Network,
+        optimizer: Optimizer,
+        scheduler: LRScheduler,
+        *,
+        average: Network | None = None,
     ) -> Progress:
         """Load the last epoch into the objects; without one, leave them as they are.
 
@@ -124,8 +140,14 @@ class CheckpointFolder:
             raise IntegrityError(
                 f"{error}; delete {self.folder} to train afresh"
             ) from error
-        network.load_state_dict(loaded.state_dict())
         tensors = load_file(last / OPTIMIZER)
+        if average is None:
+            network.load_state_dict(loaded.state_dict())
+        else:
+            average.load_state_dict(loaded.state_dict())
+            names = [name for name in tensors if name.startswith(WEIGHT)]
+            weights = {name.removeprefix(WEIGHT): tensors.pop(name) for name in names}
+            network.load_state_dict(weights)
         optimizer.load_state_dict(_join_state(tensors, pointers["param_groups"]))
         scheduler.load_state_dict(pointers["scheduler"])
         epoch, best, lowest = (pointers[k] for k in ("epoch", "best_epoch", "best_error"))

@@ -102,7 +102,7 @@ def train_model(
         except ValueError as error:
             raise ConfigError(str(error)) from error
         card = new_card(model_id, model, training, graph, data)
-        return RunStart(card, lambda: model.build(len(training.targets)))
+        return RunStart(card, lambda: model.create(len(training.targets)))
 
     return complete_model(store, model_id, training, data, start)
 

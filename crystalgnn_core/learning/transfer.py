@@ -67,7 +67,7 @@ def transfer(
     Raises:
         ModelError: The network does not say which of its layers is the output.
     """
-    made = model.build(len(new.targets))
+    made = model.create(len(new.targets))
     own, other = output_layer(made), output_layer(network)
     head = f"{layer_names_of(network).output}."
     body = {k: v for k, v in network.state_dict().items() if not k.startswith(head)}

@@ -73,16 +73,33 @@ NodeFeatures = Annotated[
 ]
 
 
+class CompositionJoinConfig(FrozenModel):
+    """How the composition of a crystal joins what a network reads from its graph.
+
+    Attributes:
+        width: Features after the two hidden layers that read the composition.
+        n_features: Features of the graph, of the composition, and of the layer of both.
+    """
+
+    width: Count = 256
+    n_features: Count = 128
+
+
 class NetworkConfig(FrozenModel):
     """Base of the settings of every network; its values name and rebuild a trained model.
 
     A subclass adds a field `kind` of one literal, the name of the network in settings,
     model ids and cards, and its sizes. Packages register theirs by an entry point of the
     group `crystalgnn.networks`; nothing else needs to know of it.
+
+    Attributes:
+        composition: Joins statistics of the elements and their fractions before the output;
+            none by default.
     """
 
     if TYPE_CHECKING:
         kind: str
+    composition: Annotated[CompositionJoinConfig | None, ADDED_LATER] = None
 
     @abstractmethod
     def default_graph(self) -> GraphConfig:
@@ -94,6 +111,14 @@ class NetworkConfig(FrozenModel):
 
         Its module is imported in here, so that reading settings does not load torch.
         """
+
+    def create(self, n_targets: int) -> Network:
+        """Create what is trained: the network itself, or joined with the composition."""
+        if self.composition is None:
+            return self.build(n_targets)
+        from crystalgnn_core.models.joined import JoinedNetwork
+
+        return JoinedNetwork(self, n_targets)
 
     def check_graph(self, graph: GraphConfig) -> None:
         """Check settings of the network against those of the graphs that mean the same.

@@ -230,7 +230,6 @@ def test_a_killed_server_ends_the_command_which_goes_on_at_the_next_start(
 ):
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(TINY | {"store": "store"}))
     environment = dict(os.environ) | {"PYTHONPATH": str(ROOT)}
-    environment |= {"PREFECT_CLIENT_MAX_RETRIES": "1"}
     environment.pop("PREFECT_API_URL", None)
     command = (sys.executable, "-m", "deployments.cli", "pipeline", "--config")
     hold = (sys.executable, "-c", HOLD)
@@ -248,10 +247,12 @@ def test_a_killed_server_ends_the_command_which_goes_on_at_the_next_start(
         assert process.stderr is not None
         first = process.stderr.readline()
         os.kill(server_of((parent or process).pid), signal.SIGKILL)
-        _, err = process.communicate(timeout=300)
+        # without our help clients would ask for minutes whether the server is there again
+        _, err = process.communicate(timeout=120)
     assert "ingest: synthetic: 120 rows" in first
     assert process.returncode == 1
-    assert "no Prefect server answers" in err.splitlines()[-1]
+    said = "no Prefect server answers" if is_given else "server of this command ended"
+    assert said in err.splitlines()[-1]
     assert "Traceback" not in err
     environment.pop("PREFECT_API_URL", None)
     done = subprocess.run(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from crystalgnn_core.graphs.config import GraphConfig
 from crystalgnn_core.models.base import Count, NetworkConfig
@@ -19,6 +19,13 @@ if TYPE_CHECKING:
 
 class CompositionConfig(NetworkConfig):
     """Base of the models that see the composition alone."""
+
+    @field_validator("composition")
+    @classmethod
+    def _is_not_joined(cls, given: object) -> object:
+        if given is not None:
+            raise ValueError("this model reads the composition already; leave it out")
+        return given
 
     def default_graph(self) -> GraphConfig:
         """Return the graphs that it learns from: without edges."""

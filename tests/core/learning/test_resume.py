@@ -19,6 +19,7 @@ N_EPOCHS = 4
 OPTIMIZERS = {
     "adamw": OptimizerConfig(),
     "sgd with steps": OptimizerConfig(kind="sgd", schedule="step", learning_rate=0.05),
+    "averaged weights": OptimizerConfig(),
 }
 
 
@@ -40,7 +41,11 @@ def run(data, trained):
     def start(folder, optimizer="adamw"):
         torch.manual_seed(0)
         config = TRAINING.model_copy(
-            update={"epochs": N_EPOCHS, "optimizer": OPTIMIZERS[optimizer]}
+            update={
+                "epochs": N_EPOCHS,
+                "optimizer": OPTIMIZERS[optimizer],
+                "ema_decay": 0.9 if optimizer == "averaged weights" else None,
+            }
         )
         network = MODEL.build(2)
         checkpoints = CheckpointFolder(folder)

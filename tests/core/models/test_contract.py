@@ -17,6 +17,7 @@ from crystalgnn_core.contracts.network_fixtures import (
 from crystalgnn_core.contracts.networks import NetworkContract
 from crystalgnn_core.graphs.config import GraphConfig
 from crystalgnn_core.models.alignn.config import ALIGNNConfig
+from crystalgnn_core.models.base import CompositionJoinConfig
 from crystalgnn_core.models.cgcnn.config import CGCNNConfig
 from crystalgnn_core.models.composition.config import (
     CompositionMLPConfig,
@@ -46,25 +47,30 @@ BASES = (
 )
 # atomic masses are known of every element that the suite draws
 PROPERTIES = ("electronegativity", "ionic_radius", "oxidation_state", "atomic_mass")
+JOINED = {"composition": CompositionJoinConfig(width=16, n_features=12)}
 CHOICES = {
     "cgcnn": (
         {"node_features": "embedding", "readout": "max"},
         {"node_features": PROPERTIES, "readout": "set2set"},
         {"n_gaussians": 20, "basis_step": 8 / 19, "gaussian_width": 0.5, "readout": "sum"},
+        JOINED,
     ),
     "alignn": (
         {"n_line_convolutions": 1, "n_convolutions": 1, "normalization": "layer"},
         {"node_features": "embedding", "readout": "set2set", "n_line_convolutions": 1},
         {"node_features": PROPERTIES, "readout": "max", "n_convolutions": 1},
         {"distance_width": 0.4, "readout": "sum", "n_line_convolutions": 1},
+        JOINED | {"n_line_convolutions": 1, "n_convolutions": 1},
     ),
     "megnet": (
         {"node_features": "table", "readout": "mean"},
         {"node_features": PROPERTIES, "readout": "sum"},
+        JOINED,
     ),
     "schnet": (
         {"node_features": "table", "readout": "max", "gaussian_width": 0.3},
         {"node_features": PROPERTIES, "readout": "sum", "basis_stop": 4.0},
+        JOINED,
     ),
 }
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from crystalgnn_core.learning.config import OptimizerConfig, TrainingConfig
 
 STEP_AT, STEP_FACTOR = 0.8, 0.1
+LINEAR_FROM, LINEAR_TO = 0.125, 0.02
 
 
 def make_optimizer(network: nn.Module, config: OptimizerConfig) -> Optimizer:
@@ -44,10 +45,15 @@ def make_scheduler(
         return OneCycleLR(
             optimizer, max_lr=config.optimizer.learning_rate, total_steps=n_steps
         )
-    drop_at = int(STEP_AT * n_steps) if config.optimizer.schedule == "step" else n_steps
 
     def factor(step: int) -> float:
-        return STEP_FACTOR if step >= drop_at else 1.0
+        if config.optimizer.schedule == "step":
+            return STEP_FACTOR if step >= int(STEP_AT * n_steps) else 1.0
+        if config.optimizer.schedule == "linear":
+            start = LINEAR_FROM * n_steps
+            passed = min(max(step - start, 0.0) / (n_steps - start), 1.0)
+            return 1.0 - (1.0 - LINEAR_TO) * passed
+        return 1.0
 
     return LambdaLR(optimizer, factor)
 

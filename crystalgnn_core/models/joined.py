@@ -1,0 +1,78 @@
+"""Any network with the composition joined to what it reads from the graph."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from crystalgnn_core.models.composition.inputs import count_inputs, inputs_of
+from crystalgnn_core.models.network import LayerNames, Network
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from torch import Tensor
+    from torch_geometric.data import Batch
+
+    from crystalgnn_core.models.base import NetworkConfig
+
+
+class JoinedNetwork(Network):
+    """Predict from the features of the graph and of the composition, side by side.
+
+    The network of the graph gives a vector of features in place of targets. A perceptron
+    gives one of the composition (`crystalgnn_core.models.composition.inputs`). A layer of
+    both goes before the linear output. The composition says most of what there is to know
+    of a formation energy, and few epochs are needed to learn it.
+
+    Batch fields read: those of the network of the graph, `atomic_numbers`, `ptr`.
+
+    Args:
+        config: Sizes of the network of the graph, with `composition`.
+        n_targets: Columns of the output.
+    """
+
+    def __init__(self, config: NetworkConfig, n_targets: int) -> None:
+        super().__init__()
+        if config.composition is None:
+            raise ValueError("the settings of the network name no composition to join")
+        width, n_features = config.composition.width, config.composition.n_features
+        self.graph = config.build(n_features)
+        self.composition = nn.Sequential(
+            nn.Linear(count_inputs(), width),
+            nn.SiLU(),
+            nn.Linear(width, width),
+            nn.SiLU(),
+            nn.Linear(width, n_features),
+        )
+        self.joint = nn.Linear(2 * n_features, n_features)
+        self.output = nn.Linear(n_features, n_targets)
+        names = self.graph.layer_names
+        if names is not None:
+            embedding = f"graph.{names.embedding}"
+            self.layer_names = LayerNames(embedding=embedding, output="output")
+
+    def forward(self, batch: Batch) -> Tensor:
+        """Return predictions on the model's internal scale, shape (n_graphs, n_targets)."""
+        return self.join(self.graph(batch), batch)
+
+    @property
+    def equivalence_rounds(self) -> int | None:
+        """Steps in which atoms hear of each other, of elements and distances alone."""
+        return self.graph.equivalence_rounds
+
+    def cpu_form(self) -> Callable[[Batch], Tensor] | None:
+        """Return this network with the fast form of the network of the graph."""
+        form = self.graph.cpu_form()
+        if form is None:
+            return None
+        return torch.no_grad()(lambda batch: self.join(form(batch), batch))
+
+    def join(self, of_graph: Tensor, batch: Batch) -> Tensor:
+        """Return predictions from features of the graphs (n_graphs, n_features)."""
+        inputs = inputs_of(batch).to(of_graph.device, of_graph.dtype)
+        both = torch.cat((of_graph, self.composition(inputs)), dim=1)
+        return self.output(functional.silu(self.joint(functional.silu(both))))
