@@ -146,7 +146,7 @@ class PipelineConfig(FrozenModel):
     @model_validator(mode="before")
     @classmethod
     def _fill(cls, given: Any) -> Any:  # noqa: ANN401  any settings
-        """Fill what is not said by a recipe, and the graphs that the network is made for."""
+        """Fill what is not said by a recipe, and by the graphs of the network."""
         if not isinstance(given, dict):
             return given
         given = apply_recipe(given)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from contextlib import contextmanager, suppress
 from queue import Empty
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from crystalgnn_core.errors import CrystalGNNError, DownloadError, ServerError
 
@@ -95,7 +95,8 @@ def _drop_unsent() -> None:
     from prefect.events.worker import EventsWorker
     from prefect.logging.handlers import APILogWorker
 
-    for worker in (APILogWorker, EventsWorker):
+    workers: tuple[Any, ...] = (APILogWorker, EventsWorker)
+    for worker in workers:
         for service in tuple(worker._instances.values()):
             with suppress(Empty):
                 while True:

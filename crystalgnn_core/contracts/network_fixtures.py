@@ -14,6 +14,7 @@ from crystalgnn_core.graphs.build import build_dataset
 from crystalgnn_core.graphs.config import GraphConfig
 from crystalgnn_core.learning.cards import DataSummary, ModelCard
 from crystalgnn_core.learning.scaling import TargetScaler
+from crystalgnn_core.models.joined import create_network
 from crystalgnn_core.models.network import Estimator, Network
 from crystalgnn_core.records.crystal import Crystal
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
+    from torch import Tensor
     from torch_geometric.data import Batch
 
     from crystalgnn_core.models.base import NetworkConfig
@@ -50,7 +52,7 @@ class NetworkFixtures:
 
     def trainable(self) -> Network:
         """Return a fresh network, unless it is fitted in one go and has no gradients."""
-        network = self.config.create(2)
+        network = create_network(self.config, 2)
         if isinstance(network, Estimator):
             raise SkipTest(f"{self.config.kind} is fitted in one go")
         return network
@@ -72,7 +74,7 @@ class NetworkFixtures:
 
 @cache
 def _settled(config: NetworkConfig, graph: GraphConfig) -> Network:
-    network, batch = config.create(2), _batch(eight(), graph)
+    network, batch = create_network(config, 2), _batch(eight(), graph)
     if isinstance(network, Estimator):
         network.fit(batch, np.stack([LABELS, LABELS**2], 1))
     else:
@@ -187,3 +189,12 @@ def card_of(config: NetworkConfig) -> ModelCard:
         data=data,
         training={},
     )
+
+
+def pass_once(network: Network, batch: Batch) -> list[tuple[str, Tensor]]:
+    """Return outputs, gradients and running statistics of a pass of training."""
+    outputs = network(batch)
+    torch.autograd.backward(outputs.square().mean())
+    gradients = [(name, value.grad) for name, value in network.named_parameters()]
+    known = [(name, value) for name, value in gradients if value is not None]
+    return [("outputs", outputs.detach()), *known, *network.named_buffers()]

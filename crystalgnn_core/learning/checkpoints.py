@@ -12,6 +12,7 @@ from safetensors.torch import load_file, save_file
 
 from crystalgnn_core.errors import IntegrityError, ModelError
 from crystalgnn_core.learning.cards import CARD, WEIGHTS, ModelCard, read_card
+from crystalgnn_core.models.joined import create_network
 from crystalgnn_core.models.network import Estimator
 from crystalgnn_core.storage.files import atomic_path, file_sha256, write_text
 
@@ -73,7 +74,7 @@ def build_network(
         ValueError: A shape is another one.
     """
     with torch.device("meta"):
-        planned = config.create(n_targets)
+        planned = create_network(config, n_targets)
     if not isinstance(planned, Estimator):  # whose state grows with what it learned
         for name, value in planned.state_dict().items():
             if name in weights and weights[name].shape != value.shape:
@@ -81,7 +82,7 @@ def build_network(
                     f"{name} has the shape {tuple(weights[name].shape)}, the network "
                     f"{tuple(value.shape)}"
                 )
-    return config.create(n_targets)
+    return create_network(config, n_targets)
 
 
 def environment() -> dict[str, str]:

@@ -10,21 +10,21 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import torch
 
-from crystalgnn_core.learning.acceleration import Forward
-from crystalgnn_core.learning.averaging import WeightAverage
-from crystalgnn_core.learning.batching import (
+from crystalgnn_core.learning.loop.acceleration import Forward
+from crystalgnn_core.learning.loop.averaging import WeightAverage
+from crystalgnn_core.learning.loop.batching import (
     batches_on_device,
     count_batches,
     epoch_batches,
 )
-from crystalgnn_core.learning.epochs import record_epoch
-from crystalgnn_core.learning.metrics import Metrics, compare_targets
-from crystalgnn_core.learning.optimization import (
+from crystalgnn_core.learning.loop.epochs import record_epoch
+from crystalgnn_core.learning.loop.optimization import (
     make_optimizer,
     make_scheduler,
     masked_loss,
 )
-from crystalgnn_core.learning.progress_bar import progress_bar
+from crystalgnn_core.learning.loop.progress_bar import progress_bar
+from crystalgnn_core.learning.metrics import Metrics, compare_targets
 from crystalgnn_core.models.inference import for_inference
 from crystalgnn_core.targets import is_class
 

@@ -25,6 +25,7 @@ from crystalgnn_core.learning.fitting import LabelledGraphs, fit
 from crystalgnn_core.learning.resume import CheckpointFolder
 from crystalgnn_core.learning.scaling import TargetScaler
 from crystalgnn_core.learning.tree_fitting import fit_estimator
+from crystalgnn_core.models.joined import create_network
 from crystalgnn_core.models.network import Estimator
 from crystalgnn_core.storage.files import file_sha256
 from crystalgnn_core.targets import get_target
@@ -102,7 +103,7 @@ def train_model(
         except ValueError as error:
             raise ConfigError(str(error)) from error
         card = new_card(model_id, model, training, graph, data)
-        return RunStart(card, lambda: model.create(len(training.targets)))
+        return RunStart(card, lambda: create_network(model, len(training.targets)))
 
     return complete_model(store, model_id, training, data, start)
 

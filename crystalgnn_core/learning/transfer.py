@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 import torch
 
 from crystalgnn_core.learning.scaling import TargetScaler
+from crystalgnn_core.models.joined import create_network
 from crystalgnn_core.models.network import layer_names_of, output_layer
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ def transfer(
     Raises:
         ModelError: The network does not say which of its layers is the output.
     """
-    made = model.create(len(new.targets))
+    made = create_network(model, len(new.targets))
     own, other = output_layer(made), output_layer(network)
     head = f"{layer_names_of(network).output}."
     body = {k: v for k, v in network.state_dict().items() if not k.startswith(head)}

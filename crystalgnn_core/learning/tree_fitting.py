@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import pandas as pd
 import torch
 
-from crystalgnn_core.learning.epochs import record_epoch
 from crystalgnn_core.learning.fitting import evaluate
-from crystalgnn_core.learning.optimization import masked_loss
+from crystalgnn_core.learning.loop.epochs import record_epoch
+from crystalgnn_core.learning.loop.optimization import masked_loss
 from crystalgnn_core.learning.resume import Progress
 from crystalgnn_core.targets import is_class
 

@@ -109,16 +109,9 @@ class NetworkConfig(FrozenModel):
     def build(self, n_targets: int) -> Network:
         """Create the network with fresh weights from torch's global generator.
 
-        Its module is imported in here, so that reading settings does not load torch.
+        Its module is imported in here, so that reading settings does not load torch. The
+        composition is joined by `crystalgnn_core.models.joined.create_network`.
         """
-
-    def create(self, n_targets: int) -> Network:
-        """Create what is trained: the network itself, or joined with the composition."""
-        if self.composition is None:
-            return self.build(n_targets)
-        from crystalgnn_core.models.joined import JoinedNetwork
-
-        return JoinedNetwork(self, n_targets)
 
     def check_graph(self, graph: GraphConfig) -> None:
         """Check settings of the network against those of the graphs that mean the same.

@@ -17,7 +17,18 @@ if TYPE_CHECKING:
     from torch import Tensor
     from torch_geometric.data import Batch
 
-    from crystalgnn_core.models.base import NetworkConfig
+    from crystalgnn_core.models.base import CompositionJoinConfig, NetworkConfig
+
+
+def create_network(config: NetworkConfig, n_targets: int) -> Network:
+    """Create what settings describe, with fresh weights from torch's global generator.
+
+    Returns:
+        The network of the settings, joined with the composition where they ask for it.
+    """
+    if config.composition is None:
+        return config.build(n_targets)
+    return JoinedNetwork(config, config.composition, n_targets)
 
 
 class JoinedNetwork(Network):
@@ -25,22 +36,26 @@ class JoinedNetwork(Network):
 
     The network of the graph gives a vector of features in place of targets. A perceptron
     gives one of the composition (`crystalgnn_core.models.composition.inputs`). A layer of
-    both goes before the linear output. The composition says most of what there is to know
-    of a formation energy, and few epochs are needed to learn it.
+    both, the former normalised over the batch, goes before the linear output. The
+    composition says most of what there is to know of a formation energy, and few epochs are
+    needed to learn it.
 
     Batch fields read: those of the network of the graph, `atomic_numbers`, `ptr`.
 
     Args:
-        config: Sizes of the network of the graph, with `composition`.
+        config: Sizes of the network of the graph.
+        join: Sizes of what reads the composition, and of the layer of both.
         n_targets: Columns of the output.
     """
 
-    def __init__(self, config: NetworkConfig, n_targets: int) -> None:
+    def __init__(
+        self, config: NetworkConfig, join: CompositionJoinConfig, n_targets: int
+    ) -> None:
         super().__init__()
-        if config.composition is None:
-            raise ValueError("the settings of the network name no composition to join")
-        width, n_features = config.composition.width, config.composition.n_features
+        width, n_features = join.width, join.n_features
         self.graph = config.build(n_features)
+        # fresh networks tell crystals of like composition apart by 1e-5 alone
+        self.norm = nn.BatchNorm1d(n_features)
         self.composition = nn.Sequential(
             nn.Linear(count_inputs(), width),
             nn.SiLU(),
@@ -74,5 +89,5 @@ class JoinedNetwork(Network):
     def join(self, of_graph: Tensor, batch: Batch) -> Tensor:
         """Return predictions from features of the graphs (n_graphs, n_features)."""
         inputs = inputs_of(batch).to(of_graph.device, of_graph.dtype)
-        both = torch.cat((of_graph, self.composition(inputs)), dim=1)
+        both = torch.cat((self.norm(of_graph), self.composition(inputs)), dim=1)
         return self.output(functional.silu(self.joint(functional.silu(both))))

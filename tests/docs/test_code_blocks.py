@@ -98,7 +98,8 @@ def check_settings(values: dict[str, Any]) -> None:
         given = {key: values.get(key) for key in keys} | {"filter": values.get("filter_")}
         entry = source_entry(values["source"], values.get("target") or (), **given)
         options = {"sources": [entry]}
-    job = Job(values["config"], values["store"], list(values.get("set_") or ()))
+    overrides = list(values.get("set_") or ())
+    job = Job(values["config"], values["store"], values.get("recipe"), overrides)
     job.settings(options)
 
 

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
     from crystalgnn_core.models.network import Network
 
+    Tensors = tuple[Tensor, ...] | list[Tensor]
+
 WARM_UP = 10  # steps after which the average reaches back about a tenth of the steps so far
 
 
@@ -50,9 +52,7 @@ class WeightAverage:
         self._model.update_parameters(network)
 
     @torch.no_grad()
-    def _move(
-        self, averages: list[Tensor], values: list[Tensor], n_steps: Tensor | int
-    ) -> None:
+    def _move(self, averages: Tensors, values: Tensors, n_steps: Tensor | int) -> None:
         if not averages[0].is_floating_point():
             torch._foreach_copy_(averages, values)
             return

@@ -253,8 +253,8 @@ def test_an_interrupted_run_ends_bit_for_bit_the_same(tune, monkeypatch):
     folder.rename(folder.with_name("undisturbed"))
     real, calls = CheckpointFolder.save, []
 
-    def save(*args):
-        real(*args)
+    def save(*args, **kwargs):
+        real(*args, **kwargs)
         calls.append(1)
         if len(calls) == 1:
             raise Killed

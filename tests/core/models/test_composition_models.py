@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from sklearn.ensemble import HistGradientBoostingRegressor
+from torch_geometric.data import Batch
 
 from crystalgnn_core.graphs.build import build_dataset
 from crystalgnn_core.graphs.config import GraphConfig
@@ -12,6 +13,7 @@ from crystalgnn_core.models.composition.config import (
     CompositionTreesConfig,
 )
 from crystalgnn_core.models.composition.features import batch_features, composition_features
+from crystalgnn_core.models.composition.inputs import inputs_of
 from crystalgnn_core.records.crystal import Crystal
 
 NONE = GraphConfig(strategy="none")
@@ -103,9 +105,9 @@ def test_numbers_that_are_no_elements_are_refused():
 
 
 def test_unknown_properties_are_inputs_of_the_perceptron():
-    network = CompositionMLPConfig(widths=(8,), with_fractions=False).build(1)
     # argon has no electronegativity
-    noble, salt = network._inputs(np.array([18, 11, 17]), np.array([0, 1, 3]))
+    batch = Batch(atomic_numbers=torch.tensor([18, 11, 17]), ptr=torch.tensor([0, 1, 3]))
+    noble, salt = inputs_of(batch, with_fractions=False).numpy()
     assert np.isfinite(noble).all()
     assert noble[-10:].sum() >= 1
     assert salt[-10:].sum() == 0
@@ -113,11 +115,8 @@ def test_unknown_properties_are_inputs_of_the_perceptron():
 
 
 def test_fractions_are_inputs_of_the_perceptron_unless_told_otherwise():
-    inputs = (
-        CompositionMLPConfig(widths=(8,))
-        .build(1)
-        ._inputs(np.array([11, 17, 8, 26, 8, 26, 8]), np.array([0, 2, 7]))
-    )
+    numbers = torch.tensor([11, 17, 8, 26, 8, 26, 8])
+    inputs = inputs_of(Batch(atomic_numbers=numbers, ptr=torch.tensor([0, 2, 7]))).numpy()
     fractions = inputs[:, 60:] / 10
     assert fractions.sum(axis=1) == pytest.approx([1.0, 1.0])
     assert fractions[0, [11, 17]].tolist() == [0.5, 0.5]

@@ -8,8 +8,8 @@ import torch
 
 from crystalgnn_core.graphs.build import build_dataset
 from crystalgnn_core.graphs.config import GraphConfig
-from crystalgnn_core.learning.acceleration import Forward
 from crystalgnn_core.learning.config import TrainingConfig
+from crystalgnn_core.learning.loop.acceleration import Forward
 from crystalgnn_core.models.alignn.config import ALIGNNConfig
 from crystalgnn_core.models.cgcnn.config import CGCNNConfig
 from crystalgnn_core.models.megnet.config import MEGNetConfig

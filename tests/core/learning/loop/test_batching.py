@@ -8,12 +8,12 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crystalgnn_core.learning.batching import (
+from crystalgnn_core.learning.config import TrainingConfig
+from crystalgnn_core.learning.loop.batching import (
     batches_on_device,
     count_batches,
     epoch_batches,
 )
-from crystalgnn_core.learning.config import TrainingConfig
 
 WAYS: dict[str, dict[str, Any]] = {
     "size": {"batch_size": 7},

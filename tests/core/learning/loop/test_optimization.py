@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from crystalgnn_core.learning.config import OptimizerConfig, TrainingConfig
-from crystalgnn_core.learning.optimization import (
+from crystalgnn_core.learning.loop.optimization import (
     make_optimizer,
     make_scheduler,
     masked_loss,

@@ -1,0 +1,1 @@
+"""The training loop, piece by piece: batches, steps, averages, epochs."""

@@ -1,0 +1,47 @@
+"""A network joined with the composition."""
+
+import pytest
+import torch
+from pydantic import ValidationError
+
+from crystalgnn_core.models.base import CompositionJoinConfig
+from crystalgnn_core.models.cgcnn.config import CGCNNConfig
+from crystalgnn_core.models.composition.config import CompositionMLPConfig
+from crystalgnn_core.models.composition.inputs import count_inputs, inputs_of
+from crystalgnn_core.models.joined import JoinedNetwork, create_network
+from crystalgnn_core.models.merging import merge_equivalent
+
+JOIN = CompositionJoinConfig(width=8, n_features=6)
+CONFIG = CGCNNConfig(atom_width=8, hidden_width=8, composition=JOIN)
+
+
+def test_a_join_makes_another_network_and_none_leaves_names_as_they_were():
+    assert isinstance(create_network(CONFIG, 2), JoinedNetwork)
+    plain = CGCNNConfig(atom_width=8, hidden_width=8)
+    assert (
+        create_network(plain, 2).state_dict().keys() == plain.build(2).state_dict().keys()
+    )
+    assert "composition" not in plain.digest_content()
+    assert CONFIG.settings_digest() != plain.settings_digest()
+
+
+def test_inputs_of_merged_atoms_are_those_of_all_atoms(crystals, batch_of):
+    batch = batch_of(crystals)
+    inputs = inputs_of(batch)
+    assert inputs.shape == (len(crystals), count_inputs())
+    assert torch.equal(inputs_of(merge_equivalent(batch, 3)), inputs)
+
+
+def test_a_composition_changes_what_the_graph_alone_would_give(crystals, batch_of):
+    network, batch = JoinedNetwork(CONFIG, JOIN, 1).eval(), batch_of(crystals)
+    of_graph = network.graph(batch)
+    assert of_graph.shape == (len(crystals), JOIN.n_features)
+    other = batch.clone()
+    other.atomic_numbers = other.atomic_numbers + 1
+    assert not torch.allclose(network.join(of_graph, other), network.join(of_graph, batch))
+    assert torch.allclose(network.join(of_graph, batch), network(batch), atol=1e-6)
+
+
+def test_models_of_the_composition_are_not_joined_with_it():
+    with pytest.raises(ValidationError, match="reads the composition already"):
+        CompositionMLPConfig(composition=JOIN)
