@@ -26,6 +26,8 @@ class Target(FrozenModel):
         maximum: Largest plausible stored value; a larger one is rejected.
         transform: Scale on which the model learns; predictions are mapped back.
         kind: A number, or one of two classes.
+        is_zero_inflated: Whether many values are exactly 0, the minimum, such as the gaps
+            of metals. It can be learned in two parts, see `TrainingConfig.hurdle`.
     """
 
     name: str
@@ -35,6 +37,7 @@ class Target(FrozenModel):
     maximum: float
     transform: Literal["identity", "log10"] = "identity"
     kind: TargetKind = "regression"
+    is_zero_inflated: bool = False
 
     @property
     def is_class(self) -> bool:
@@ -71,7 +74,7 @@ def _target(
 
 _TABLE = (
     _target("formation_energy_per_atom", "eV/atom", "formation energy", -10.0, 10.0),
-    _target("band_gap", "eV", "band gap", 0.0, 25.0),
+    _target("band_gap", "eV", "band gap", 0.0, 25.0, is_zero_inflated=True),
     _target("bulk_modulus", "GPa", "bulk modulus", 0.1, 1000.0, transform="log10"),
     _target("shear_modulus", "GPa", "shear modulus", 0.1, 1000.0, transform="log10"),
     _target("fermi_energy", "eV", "Fermi energy", -30.0, 30.0),
@@ -106,6 +109,8 @@ def _known(name: str) -> str:
 
 
 TargetName = Annotated[str, AfterValidator(_known)]
+# what the names of the columns end in that a target learned in two parts has beside its own
+NONZERO, IF_NONZERO = "_nonzero_probability", "_if_nonzero"
 
 
 def is_class(name: str) -> bool:

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from crystalgnn_core.learning.comparison import Decision
-    from crystalgnn_core.learning.metrics import ClassMetrics, Metrics
+    from crystalgnn_core.learning.metrics import ClassMetrics, Metrics, ZeroMetrics
 
 SCORES = {
     "#accuracy": "accuracy",
@@ -18,6 +18,13 @@ SCORES = {
     "#AUC": "auc",
     "#F1": "f1",
     "#log loss": "log_loss",
+}
+ZEROS = {
+    "MAE at 0": "mae_zero",
+    "MAE elsewhere": "mae_nonzero",
+    "#AUC": "auc",
+    "#balanced": "balanced_accuracy",
+    "#Brier": "brier",
 }
 OF_BASELINE = {"#accuracy of trees": "accuracy", "#AUC of trees": "auc"}
 
@@ -56,6 +63,9 @@ def show_errors(
                 for name, m in numbers.items()
             ],
         )
+    zeros = {name: m for name, m in metrics.items() if m.zeros and m.zeros.n_zero}
+    if zeros:
+        _show_zeros(f"{title}, at zero and elsewhere", zeros, units, baseline)
     classes = {name: m for name, m in metrics.items() if m.classes is not None}
     if classes:
         _show_classes(f"{title}, classes", classes, baseline)
@@ -83,6 +93,25 @@ def _mae(metrics: Mapping[str, Metrics], name: str) -> float | None:
     return metrics[name].mae if name in metrics else None
 
 
+def _show_zeros(
+    title: str,
+    metrics: Mapping[str, Metrics],
+    units: Mapping[str, str],
+    baseline: Mapping[str, Metrics] | None,
+) -> None:
+    """Print the errors where labels are zero and elsewhere; what is not known is empty."""
+    columns = ["target", "unit", "rows at 0", *ZEROS]
+    rows = []
+    for name, found in metrics.items():
+        if found.zeros is not None:
+            row = [name, units[name], f"{found.zeros.n_zero} of {found.n}"]
+            rows.append([*row, *_scores(found.zeros, ZEROS)])
+            if baseline is not None and name in baseline:
+                of_trees = _scores(baseline[name].zeros, ZEROS)
+                rows.append(["of composition-only trees", units[name], "", *of_trees])
+    show_rows(title, columns, rows)
+
+
 def _show_classes(
     title: str, metrics: Mapping[str, Metrics], baseline: Mapping[str, Metrics] | None
 ) -> None:
@@ -98,5 +127,7 @@ def _show_classes(
     show_rows(title, columns, rows)
 
 
-def _scores(classes: ClassMetrics | None, names: Mapping[str, str]) -> list[str]:
-    return [number(getattr(classes, field, None)) for field in names.values()]
+def _scores(
+    found: ClassMetrics | ZeroMetrics | None, names: Mapping[str, str]
+) -> list[str]:
+    return [number(getattr(found, field, None)) for field in names.values()]

@@ -11,20 +11,20 @@ import typer
 from crystalgnn_core.base import DEFAULT_STORE
 from crystalgnn_core.errors import InputError
 from crystalgnn_core.storage.paths import local_path
-from crystalgnn_core.targets import is_class
+from crystalgnn_core.targets import IF_NONZERO, NONZERO, is_class
 from deployments.errors import number, show_errors
 from deployments.options import Model, require_table_name
 from deployments.tables import show_left_out, show_line, show_rows
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     import pandas as pd
 
     from crystalgnn_core.learning.cards import ModelCard
     from crystalgnn_core.screening.inputs import StructureText
 
-STDIN = "-"
+STDIN, PARTS = "-", (NONZERO, IF_NONZERO)
 StorePath = Annotated[
     Path, typer.Option("--store", help="Store in which the model is looked up.")
 ]
@@ -113,19 +113,21 @@ def _show_one(card: ModelCard, row: pd.Series[Any]) -> None:
         return
     for target in card.scaler.targets:
         unit = "(probability)" if is_class(target) else card.units[target]
-        scheme = card.label_schemes[target]
-        show_line(
-            f"{named}  {target}  {f'{number(row[target])} {unit}'.strip()}  [{scheme}]"
-        )
+        value, scheme = f"{number(row[target])} {unit}".strip(), card.label_schemes[target]
+        if target in card.scaler.hurdle:
+            probability, given = (number(row[target + part]) for part in PARTS)
+            value += f", not 0 with probability {probability}, then {given} {unit}"
+        show_line(f"{named}  {target}  {value}  [{scheme}]")
 
 
 def _show_table(card: ModelCard, table: pd.DataFrame) -> None:
-    headers = [_header(name, card.units[name]) for name in card.scaler.targets]
+    names = card.scaler.column_names
+    headers = [_header(name, card.units) for name in names]
     rows = [
         (
             row["material_id"],
             row["formula"] or "",
-            *(number(row[name]) for name in card.scaler.targets),
+            *(number(row[name]) for name in names),
             row["status"]
             if row["status"] == "ok"
             else f"{row['status']}: {row['message']}",
@@ -216,9 +218,13 @@ def _evaluate_by_own_labels(store: Path, bundle: Path, sources: tuple[str, ...])
         show_line(f"note     {remark}")
 
 
-def _header(name: str, unit: str) -> str:
-    shown = "probability" if is_class(name) else unit
-    return f"#{name} ({shown})" if shown else f"#{name}"
+def _header(name: str, units: Mapping[str, str]) -> str:
+    if name.endswith(NONZERO):
+        return f"#P({name.removesuffix(NONZERO)} > 0)"
+    target = name.removesuffix(IF_NONZERO)
+    shown = "probability" if is_class(target) else units[target]
+    title = target if name == target else f"{target} if > 0"
+    return f"#{title} ({shown})" if shown else f"#{title}"
 
 
 def _write(output: Path, table: pd.DataFrame) -> None:

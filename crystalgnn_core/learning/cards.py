@@ -71,6 +71,8 @@ class BaseReference(FrozenModel):
             split to target to errors, for the targets that were kept.
         base: The model from which it started itself.
         data_sources: What it learned from, see `DataSummary`.
+        changed_parts: Kept targets of which one model alone has two parts (see
+            `TrainingConfig.hurdle`), and what was kept then.
     """
 
     model_id: str
@@ -81,6 +83,7 @@ class BaseReference(FrozenModel):
     metrics: dict[str, dict[str, Metrics]] = Field(default_factory=dict)
     base: BaseReference | None = None
     data_sources: tuple[SourceFacts, ...] = ()
+    changed_parts: dict[str, str] = Field(default_factory=dict)
 
 
 class ModelCard(FrozenModel):

@@ -57,7 +57,7 @@ def load_bundle(folder: Path, device: str = "cpu") -> tuple[Network, ModelCard]:
         )
     try:
         tensors = load_file(weights)
-        network = build_network(card.model, len(card.scaler.targets), tensors)
+        network = build_network(card.model, card.scaler.n_outputs, tensors)
         network.load_state_dict(tensors)
     except (ArithmeticError, RuntimeError, SafetensorError, ValueError) as error:
         said = " ".join(str(error).split())

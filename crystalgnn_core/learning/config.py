@@ -8,7 +8,7 @@ from pydantic import Field, field_validator
 
 from crystalgnn_core.base import ADDED_LATER, FrozenModel
 from crystalgnn_core.learning.splits import SplitConfig
-from crystalgnn_core.targets import TargetName
+from crystalgnn_core.targets import TARGETS, TargetName
 
 
 class OptimizerConfig(FrozenModel):
@@ -38,7 +38,13 @@ class TrainingConfig(FrozenModel):
 
     Attributes:
         sources: Record sources that are trained on.
-        targets: Targets, one output column each; a row may lack some of them.
+        targets: Targets; a row may lack some of them.
+        hurdle: Those of the targets that are learned in two parts (a hurdle model): the
+            probability that the value is not zero, and the value if it is not. For targets
+            of which many labels are exactly zero: `band_gap`. A prediction is never
+            negative, and 0 where that probability is below 0.5. Labels that are all zero,
+            or all not, are learned as one number. A name that is not among `targets` is
+            ignored.
         allow_mixed_schemes: Train on labels of several schemes of one target as if they
             were one; off by default because their zero points differ.
         split: How rows are divided.
@@ -67,6 +73,7 @@ class TrainingConfig(FrozenModel):
 
     sources: tuple[str, ...] = ()
     targets: tuple[TargetName, ...] = ("formation_energy_per_atom", "band_gap")
+    hurdle: Annotated[tuple[TargetName, ...], ADDED_LATER] = ()
     allow_mixed_schemes: bool = False
     split: SplitConfig = SplitConfig()
     epochs: Annotated[int, Field(ge=1)] = 50
@@ -95,6 +102,18 @@ class TrainingConfig(FrozenModel):
         for name in names:
             if names.count(name) > 1:
                 raise ValueError(f"{name} is named twice; name it once")
+        return names
+
+    @field_validator("hurdle")
+    @classmethod
+    def _hurdles_have_many_zeros(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        known = [name for name, target in TARGETS.items() if target.is_zero_inflated]
+        for name in names:
+            if name not in known:
+                raise ValueError(
+                    f"{name} cannot be learned in two parts, {' and '.join(known)} can; "
+                    "leave it out"
+                )
         return names
 
 

@@ -7,6 +7,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from crystalgnn_core.base import digest_of_strings
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    import pyarrow as pa
     from numpy.typing import NDArray
 
     from crystalgnn_core.graphs.config import GraphConfig
@@ -64,6 +64,11 @@ class TrainingData(NamedTuple):
         digests = self.rows[KEY].to_pylist()
         if loading == "mapped":
             return map_graphs(folder, digests)
+        return GraphDataset.from_shards(folder, digests)
+
+    def select_dataset(self, folder: Path, positions: NDArray[np.int64]) -> GraphDataset:
+        """Load the graphs of the rows at some positions, in their order."""
+        digests = self.rows[KEY].take(pa.array(positions)).to_pylist()
         return GraphDataset.from_shards(folder, digests)
 
 

@@ -8,6 +8,7 @@ from crystalgnn_core.errors import ModelError
 from crystalgnn_core.graphs.shards import graph_folder
 from crystalgnn_core.learning.checkpoints import load_bundle
 from crystalgnn_core.learning.data import load_training_data
+from crystalgnn_core.learning.fitting import predict_columns
 from crystalgnn_core.learning.lineage import card_of_finetuned
 from crystalgnn_core.learning.recipes import default_model
 from crystalgnn_core.learning.training import (
@@ -17,7 +18,13 @@ from crystalgnn_core.learning.training import (
     name_model,
     new_card,
 )
-from crystalgnn_core.learning.transfer import freeze, transfer, transferred_scaler
+from crystalgnn_core.learning.transfer import (
+    Cut,
+    fit_cut,
+    freeze,
+    transfer,
+    transferred_scaler,
+)
 from crystalgnn_core.models.cgcnn.config import CGCNNConfig
 from crystalgnn_core.models.network import layer_names_of
 
@@ -27,6 +34,8 @@ if TYPE_CHECKING:
     from crystalgnn_core.base import FrozenModel
     from crystalgnn_core.graphs.config import GraphConfig
     from crystalgnn_core.learning.config import FinetuningConfig, TrainingConfig
+    from crystalgnn_core.learning.data import TrainingData
+    from crystalgnn_core.learning.scaling import TargetScaler
     from crystalgnn_core.models.base import NetworkConfig
     from crystalgnn_core.models.network import Network
 
@@ -38,7 +47,9 @@ def finetune_model(
 
     Network and graphs are those of the base model. The labels may follow other schemes and
     be of other targets than its own; the card names from what it started. At the start the
-    predictions of targets that both have are those of the base model.
+    predictions of targets that both have are those of the base model. A target that it
+    learned in two parts stays so; one that it did not, and that `training.hurdle` names,
+    starts with the probability that fits its predictions of the training rows.
 
     Batch normalisation goes on using the means and variances that the base model came with:
     those of a few small batches of one chemistry would change what every layer has learned.
@@ -56,6 +67,9 @@ def finetune_model(
     """
     network, old = load_bundle(base)
     settings = finetuning.applied_to(training)
+    in_two = {*settings.hurdle, *old.scaler.hurdle}
+    hurdle = tuple(name for name in settings.targets if name in in_two)
+    settings = settings.model_copy(update={"hurdle": hurdle})
     data = load_training_data(store, settings, old.graph, old.model.known_elements())
     origin = {
         "weights": old.weights_sha256,
@@ -69,23 +83,51 @@ def finetune_model(
     def start() -> RunStart:
         labels = data.labels[data.select("train")]
         scaler = transferred_scaler(
-            network, old.scaler, settings.targets, labels, kind=finetuning.scaler
+            network,
+            old.scaler,
+            settings.targets,
+            labels,
+            kind=finetuning.scaler,
+            hurdle=hurdle,
         )
-        fresh = new_card(model_id, old.model, settings, old.graph, data)
-        fresh = fresh.model_copy(update={"scaler": scaler})
-        unchanged = transfer(network, old.scaler, old.model, scaler)
+        fresh = new_card(model_id, old.model, settings, old.graph, data, scaler=scaler)
+        graphs = graph_folder(store, old.graph)
+        card = card_of_finetuned(fresh, old, data, network, graphs)
+        cuts = _fit_cuts(network, old.scaler, scaler, data, graphs)
 
         def build() -> Network:
-            made = transfer(network, old.scaler, old.model, scaler)
+            made = transfer(network, old.scaler, old.model, scaler, cuts)
             freeze(made, finetuning.freeze)
             return made
 
-        card = card_of_finetuned(
-            fresh, old, data, unchanged, graph_folder(store, old.graph)
-        )
         return RunStart(card, build, holds_statistics=True)
 
     return complete_model(store, model_id, settings, data, start)
+
+
+def _fit_cuts(
+    network: Network,
+    old: TargetScaler,
+    new: TargetScaler,
+    data: TrainingData,
+    graphs: Path,
+) -> dict[str, Cut]:
+    """Fit which values of a network mean zero, for targets that it has in one part only.
+
+    Where it sums over atoms, its output layer cannot hold an intercept: none is fitted.
+    """
+    names = [one for one in new.hurdle if one in old.targets and one not in old.hurdle]
+    if not names or layer_names_of(network).sums_atoms:
+        return {}
+    train = data.select("train")
+    predicted = predict_columns(network, data.select_dataset(graphs, train), old)
+    places = {name: new.targets.index(name) for name in names}
+    return {
+        name: fit_cut(
+            (predicted[name] - new.mean[place]) / new.std[place], data.labels[train, place]
+        )
+        for name, place in places.items()
+    }
 
 
 def base_graph(base: Path, model: NetworkConfig, graph: GraphConfig) -> GraphConfig:

@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from crystalgnn_core.learning.cards import HISTORY, TEST_PREDICTIONS
 from crystalgnn_core.learning.checkpoints import write_bundle
-from crystalgnn_core.learning.fitting import predict_dataset
+from crystalgnn_core.learning.fitting import predict_columns
 from crystalgnn_core.learning.metrics import Metrics, compare_targets
 from crystalgnn_core.models.composition.features import composition_features
 from crystalgnn_core.models.composition.trees import fit_predict
@@ -16,6 +16,7 @@ from crystalgnn_core.storage.files import file_sha256, write_table
 from crystalgnn_core.targets import is_class
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     import numpy as np
@@ -46,7 +47,7 @@ def finish_bundle(
     """
     network, card = best
     names, test = card.scaler.targets, data.select("test")
-    predicted = predict_dataset(network, dataset, card.scaler, positions=test)
+    predicted = predict_columns(network, dataset, card.scaler, positions=test)
     write_table(folder / TEST_PREDICTIONS, _prediction_table(data, test, predicted, names))
     write_table(folder / HISTORY, pa.Table.from_pandas(history, preserve_index=False))
     errors = compare_targets(names, data.labels[test], predicted)
@@ -63,14 +64,15 @@ def finish_bundle(
 def _prediction_table(
     data: TrainingData,
     positions: NDArray[np.int64],
-    predicted: NDArray[np.float64],
+    predicted: Mapping[str, NDArray[np.float64]],
     targets: tuple[str, ...],
 ) -> pa.Table:
     table = data.rows.select(["source", "material_id", "formula"]).take(pa.array(positions))
-    for index, name in enumerate(targets):
-        table = table.append_column(name, pa.array(predicted[:, index]))
-        truth = pa.array(data.labels[positions, index], from_pandas=True)
-        table = table.append_column(f"{name}_true", truth)
+    for name, values in predicted.items():
+        table = table.append_column(name, pa.array(values))
+        if name in targets:
+            truth = data.labels[positions, targets.index(name)]
+            table = table.append_column(f"{name}_true", pa.array(truth, from_pandas=True))
     return table
 
 
@@ -84,4 +86,5 @@ def _baseline(data: TrainingData, targets: tuple[str, ...]) -> dict[str, Metrics
         features[test],
         classes=[is_class(name) for name in targets],
     )
-    return compare_targets(targets, data.labels[test], predicted)
+    by_name = dict(zip(targets, predicted.T, strict=True))
+    return compare_targets(targets, data.labels[test], by_name)

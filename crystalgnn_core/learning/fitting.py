@@ -19,6 +19,7 @@ from crystalgnn_core.learning.loop.batching import (
 )
 from crystalgnn_core.learning.loop.epochs import record_epoch
 from crystalgnn_core.learning.loop.optimization import (
+    loss_columns,
     make_optimizer,
     make_scheduler,
     masked_loss,
@@ -26,7 +27,6 @@ from crystalgnn_core.learning.loop.optimization import (
 from crystalgnn_core.learning.loop.progress_bar import progress_bar
 from crystalgnn_core.learning.metrics import Metrics, compare_targets
 from crystalgnn_core.models.inference import for_inference
-from crystalgnn_core.targets import is_class
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -72,7 +72,8 @@ class TrainingState(NamedTuple):
     scheduler: LRScheduler
     config: TrainingConfig
     n_batches: list[int]  # of each epoch
-    is_class: Tensor | None  # of each target; None where none is
+    is_class: Tensor | None  # of each output column; None where none is
+    weights: Tensor | None  # of each output column; None where all are equal
     holds_statistics: bool
     average: WeightAverage | None  # of the weights, where one is kept
 
@@ -103,7 +104,7 @@ def fit(
         network.to(device),
         data,
         config,
-        card.scaler.targets,
+        card.scaler,
         holds_statistics=holds_statistics,
     )
     average = None if loop.average is None else loop.average.network
@@ -140,7 +141,7 @@ def evaluate(
     scaler: TargetScaler,
 ) -> dict[str, Metrics]:
     """Compare a network's predictions with labels, target by target, in their units."""
-    predicted = predict_dataset(network, dataset, scaler, positions=positions)
+    predicted = predict_columns(network, dataset, scaler, positions=positions)
     return compare_targets(scaler.targets, labels[positions], predicted)
 
 
@@ -157,20 +158,39 @@ def predict_dataset(
     Returns:
         Values in the targets' units, shape (n_positions, n_targets), in the given order.
     """
+    found = predict_columns(
+        network, dataset, scaler, positions=positions, batch_size=batch_size
+    )
+    return np.stack([found[name] for name in scaler.targets], axis=1)
+
+
+def predict_columns(
+    network: Network,
+    dataset: GraphDataset,
+    scaler: TargetScaler,
+    *,
+    positions: NDArray[np.int64] | None = None,
+    batch_size: int = INFERENCE_BATCH,
+) -> dict[str, NDArray[np.float64]]:
+    """Predict the graphs at some positions, all that the network says about its targets.
+
+    Returns:
+        The columns of `TargetScaler.columns`, each of shape (n_positions,).
+    """
     predict = for_inference(network)
     device = next(chain(network.parameters(), network.buffers())).device
-    outputs = [np.empty((0, len(scaler.targets)))]
+    outputs = [np.empty((0, scaler.n_outputs))]
     with torch.inference_mode():
         for _, batch in dataset.batches(batch_size, order=positions):
             outputs.append(predict(batch.to(device)).cpu().double().numpy())
-    return scaler.unscale(np.concatenate(outputs))
+    return scaler.columns(np.concatenate(outputs))
 
 
 def _start(
     network: Network,
     data: LabelledGraphs,
     config: TrainingConfig,
-    targets: tuple[str, ...],
+    scaler: TargetScaler,
     *,
     holds_statistics: bool,
 ) -> TrainingState:
@@ -178,8 +198,7 @@ def _start(
     optimizer = make_optimizer(network, config.optimizer)
     scheduler = make_scheduler(optimizer, config, sum(n_batches))
     device = next(network.parameters()).device
-    classes = [is_class(name) for name in targets]
-    mask = torch.tensor(classes, device=device) if any(classes) else None
+    classes, weights = loss_columns(scaler, device)
     decay = config.ema_decay
     return TrainingState(
         network,
@@ -188,7 +207,8 @@ def _start(
         scheduler,
         config,
         n_batches,
-        mask,
+        classes,
+        weights,
         holds_statistics,
         None if decay is None else WeightAverage(network, decay),
     )
@@ -215,7 +235,9 @@ def _train_epoch(
     on_device = batches_on_device(data.dataset, batches, device, n_rounds=n_rounds)
     for chosen, batch in on_device:
         known = labels[chosen].to(device)
-        loss = masked_loss(loop.forward(batch), known, config.loss, loop.is_class)
+        loss = masked_loss(
+            loop.forward(batch), known, config.loss, loop.is_class, loop.weights
+        )
         loop.optimizer.zero_grad()
         torch.autograd.backward(loss)
         torch.nn.utils.clip_grad_norm_(network.parameters(), config.optimizer.clip_norm)

@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
-from crystalgnn_core.graphs.batches import GraphDataset
 from crystalgnn_core.learning.cards import BaseReference
 from crystalgnn_core.learning.checkpoints import choose_device
 from crystalgnn_core.learning.config import TrainingConfig
-from crystalgnn_core.learning.fitting import evaluate
+from crystalgnn_core.learning.fitting import predict_columns
+from crystalgnn_core.learning.metrics import compare_targets
 from crystalgnn_core.learning.splits import assign_splits
-from crystalgnn_core.storage.shards import KEY
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -36,8 +35,8 @@ def card_of_finetuned(
     """Add to a new card where its model comes from, and what that model knows already.
 
     Elements and label ranges are those of both; what is not known of the base model is not
-    known of both together. The network is the base model's with the outputs and scale of
-    the new one, whose rows are `data`.
+    known of both together. The network is the base model's; `data` are the rows of the new
+    one.
     """
     counts = {
         number: base.element_counts.get(number, 0) + card.element_counts.get(number, 0)
@@ -48,7 +47,7 @@ def card_of_finetuned(
             "elements": tuple(sorted({*base.elements, *card.elements})),
             "element_counts": counts if base.element_counts else {},
             "label_range": _join_ranges(card, base),
-            "base": _refer(base, data, _errors(network, card, base, data, graphs)),
+            "base": _refer(base, card, data, _errors(network, card, base, data, graphs)),
         }
     )
 
@@ -67,23 +66,24 @@ def _join_ranges(card: ModelCard, base: ModelCard) -> dict[str, tuple[float, flo
 def _errors(
     network: Network, card: ModelCard, base: ModelCard, data: TrainingData, graphs: Path
 ) -> dict[str, dict[str, Metrics]]:
-    """Compare the network with the labels it will be judged by, before it learns."""
+    """Compare a base model with the labels by which the new one will be judged."""
     network.to(choose_device(str(card.training["device"])))
+    names = [name for name in card.scaler.targets if name in base.scaler.targets]
+    columns = [card.scaler.targets.index(name) for name in names]
     found = {}
     for split in JUDGING:
-        positions = data.select(split)
-        digests = data.rows[KEY].take(pa.array(positions)).to_pylist()
-        dataset = GraphDataset.from_shards(graphs, digests)
-        rows = np.arange(len(positions))
-        errors = evaluate(network, dataset, data.labels[positions], rows, card.scaler)
-        found[split] = {
-            name: value for name, value in errors.items() if name in base.scaler.targets
-        }
+        rows = data.select(split)
+        dataset = data.select_dataset(graphs, rows)
+        predicted = predict_columns(network, dataset, base.scaler)
+        found[split] = compare_targets(names, data.labels[rows][:, columns], predicted)
     return found
 
 
 def _refer(
-    base: ModelCard, data: TrainingData, errors: dict[str, dict[str, Metrics]]
+    base: ModelCard,
+    card: ModelCard,
+    data: TrainingData,
+    errors: dict[str, dict[str, Metrics]],
 ) -> BaseReference:
     seen = _count_seen(base, data)
     if any(seen.values()):
@@ -98,11 +98,28 @@ def _refer(
         weights_sha256=base.weights_sha256,
         label_schemes=base.label_schemes,
         targets=tuple(errors["test"]),
+        changed_parts=_changed_parts(base, card),
         n_seen=seen,
         metrics=errors,
         base=base.base,
         data_sources=base.data.data_sources,
     )
+
+
+def _changed_parts(base: ModelCard, card: ModelCard) -> dict[str, str]:
+    """Say of which targets the value alone was kept, as only one model has two parts."""
+    before, after = base.scaler.hurdle, card.scaler.hurdle
+    changed = [
+        name
+        for name in card.scaler.targets
+        if name in base.scaler.targets and (name in before) != (name in after)
+    ]
+    return {
+        name: "two parts from one: the probability that it is not zero is new"
+        if name in after
+        else "one number, from the value if it is not zero"
+        for name in changed
+    }
 
 
 def _count_seen(base: ModelCard, data: TrainingData) -> dict[str, int]:

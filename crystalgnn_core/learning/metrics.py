@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from crystalgnn_core.base import FrozenModel
-from crystalgnn_core.targets import get_target, is_class
+from crystalgnn_core.targets import NONZERO, get_target
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -39,6 +39,30 @@ class ClassMetrics(FrozenModel):
     brier: float | None = None
 
 
+class ZeroMetrics(FrozenModel):
+    """Errors where the label is zero and elsewhere, of a target with many zeros.
+
+    Attributes:
+        n_zero: Rows whose label is zero.
+        mae_zero: Mean absolute error on these; None without any.
+        mae_nonzero: Mean absolute error on the others; None without any.
+        auc: How well the others are told apart: area under the ROC curve of the probability
+            that a value is not zero, or of the predicted value where a model gives none;
+            None without rows of both kinds.
+        balanced_accuracy: Mean over both kinds of the share of rows that the probability
+            puts on the right side of 0.5; None without rows of both kinds, or if a model
+            gives no probability.
+        brier: Mean squared error of the probability; None if a model gives none.
+    """
+
+    n_zero: int
+    mae_zero: float | None = None
+    mae_nonzero: float | None = None
+    auc: float | None = None
+    balanced_accuracy: float | None = None
+    brier: float | None = None
+
+
 class Metrics(FrozenModel):
     """Errors of one target on one set of rows, in the target's unit.
 
@@ -52,6 +76,8 @@ class Metrics(FrozenModel):
         mad: Mean absolute deviation of the labels from their mean: the error of a
             constant guess; 0 when they do not vary.
         classes: Errors of classes, too; None for other targets.
+        zeros: Errors at zero and elsewhere; None for a target without many zeros, and in
+            the card of an older version.
     """
 
     n: int
@@ -60,6 +86,7 @@ class Metrics(FrozenModel):
     r2: float | None
     mad: float | None
     classes: ClassMetrics | None = None
+    zeros: ZeroMetrics | None = None
 
     @property
     def error(self) -> float | None:
@@ -100,19 +127,40 @@ def compare(
     )
 
 
-def compare_targets(
-    targets: Sequence[str], true: NDArray[np.float64], predicted: NDArray[np.float64]
-) -> dict[str, Metrics]:
-    """Compare predictions with labels target by target, classes as classes.
+def compare_target(
+    name: str, true: NDArray[np.float64], predicted: Mapping[str, NDArray[np.float64]]
+) -> Metrics:
+    """Compare predictions of one target with its labels, classes as classes.
 
     Args:
-        targets: Names of the columns.
+        name: The target.
+        true: Labels, NaN where missing, shape (n_rows,).
+        predicted: Column name to values of shape (n_rows,): the target in its unit and, of
+            one that was learned in two parts, the probability that it is not zero.
+    """
+    target, values = get_target(name), predicted[name]
+    metrics = compare(true, values, are_classes=target.is_class)
+    if not target.is_zero_inflated:
+        return metrics
+    zeros = _zero_metrics(true, values, predicted.get(name + NONZERO))
+    return metrics.model_copy(update={"zeros": zeros})
+
+
+def compare_targets(
+    targets: Sequence[str],
+    true: NDArray[np.float64],
+    predicted: Mapping[str, NDArray[np.float64]],
+) -> dict[str, Metrics]:
+    """Compare predictions with labels target by target, see `compare_target`.
+
+    Args:
+        targets: Targets in the order of the labels.
         true: Labels, NaN where missing, shape (n_rows, n_targets).
-        predicted: Predictions in the targets' units, same shape.
+        predicted: Column name to values of shape (n_rows,).
     """
     return {
-        name: compare(true[:, index], predicted[:, index], are_classes=is_class(name))
-        for index, name in enumerate(targets)
+        name: compare_target(name, column, predicted)
+        for name, column in zip(targets, true.T, strict=True)
     }
 
 
@@ -160,6 +208,45 @@ def _class_metrics(
         log_loss=float(scores.log_loss(is_there, probability, labels=[False, True])),
         brier=float(np.square(probability - labels).mean()),
     )
+
+
+def _zero_metrics(
+    true: NDArray[np.float64],
+    predicted: NDArray[np.float64],
+    probability: NDArray[np.float64] | None,
+) -> ZeroMetrics:
+    known = np.isfinite(true)
+    is_there, error = true[known] != 0, np.abs(predicted - true)[known]
+    zero, other = error[~is_there], error[is_there]
+    has_both = bool(len(zero) and len(other))
+    scores = (predicted if probability is None else probability)[known]
+    balanced = brier = None
+    if probability is not None and len(error):
+        is_right = (scores >= BOUND) == is_there
+        brier = float(np.square(scores - is_there).mean())
+        if has_both:
+            balanced = float((is_right[is_there].mean() + is_right[~is_there].mean()) / 2)
+    return ZeroMetrics(
+        n_zero=len(zero),
+        mae_zero=float(zero.mean()) if len(zero) else None,
+        mae_nonzero=float(other.mean()) if len(other) else None,
+        auc=_area_under_curve(is_there, scores) if has_both else None,
+        balanced_accuracy=balanced,
+        brier=brier,
+    )
+
+
+def _area_under_curve(
+    is_there: NDArray[np.bool_], scores: NDArray[np.float64]
+) -> float | None:
+    """Return the share of pairs of both kinds in the right order, equal scores as half."""
+    if not np.isfinite(scores).all():
+        return None
+    from scipy.stats import rankdata
+
+    n_there = int(is_there.sum())
+    above = rankdata(scores)[is_there].sum() - n_there * (n_there + 1) / 2
+    return float(above / (n_there * (len(scores) - n_there)))
 
 
 def history_columns(metrics: dict[str, Metrics]) -> dict[str, float | None]:

@@ -103,7 +103,7 @@ def train_model(
         except ValueError as error:
             raise ConfigError(str(error)) from error
         card = new_card(model_id, model, training, graph, data)
-        return RunStart(card, lambda: create_network(model, len(training.targets)))
+        return RunStart(card, lambda: create_network(model, card.scaler.n_outputs))
 
     return complete_model(store, model_id, training, data, start)
 
@@ -197,8 +197,13 @@ def new_card(
     training: TrainingConfig,
     graph: GraphConfig,
     data: TrainingData,
+    *,
+    scaler: TargetScaler | None = None,
 ) -> ModelCard:
-    """Describe a model before its first epoch: settings, and what its rows are like."""
+    """Describe a model before its first epoch: settings, and what its rows are like.
+
+    The scale is fitted to the training labels unless one is given.
+    """
     train = data.select("train")
     labels = data.labels[train]
     counts = _element_counts(data.rows.take(pa.array(train))["atomic_numbers"])
@@ -207,7 +212,7 @@ def new_card(
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         model=model,
         graph=graph,
-        scaler=TargetScaler.fit(training.targets, labels),
+        scaler=scaler or TargetScaler.fit(training.targets, labels, hurdle=training.hurdle),
         units={name: get_target(name).unit for name in training.targets},
         label_schemes=data.summary.label_schemes,
         elements=tuple(counts),

@@ -11,9 +11,8 @@ import torch
 
 from crystalgnn_core.learning.fitting import evaluate
 from crystalgnn_core.learning.loop.epochs import record_epoch
-from crystalgnn_core.learning.loop.optimization import masked_loss
+from crystalgnn_core.learning.loop.optimization import loss_columns, masked_loss
 from crystalgnn_core.learning.resume import Progress
-from crystalgnn_core.targets import is_class
 
 if TYPE_CHECKING:
     from crystalgnn_core.learning.cards import ModelCard
@@ -38,12 +37,13 @@ def fit_estimator(
     """
     labels = card.scaler.scale(data.labels)
     started = time.perf_counter()
-    classes = [is_class(name) for name in card.scaler.targets]
     batch = data.dataset.batch(data.train)
+    classes = card.scaler.output_classes
     network.fit(batch, labels[data.train], classes=classes, seed=config.seed)
     speed = len(data.train) / (time.perf_counter() - started)
-    known = torch.from_numpy(labels[data.train])
-    loss = masked_loss(network(batch), known, config.loss, torch.tensor(classes)).item()
+    known, outputs = torch.from_numpy(labels[data.train]), network(batch)
+    columns = loss_columns(card.scaler, outputs.device)
+    loss = masked_loss(outputs, known, config.loss, *columns).item()
     metrics = evaluate(network, data.dataset, data.labels, data.val, card.scaler)
     none_yet = Progress(0, 0, float("inf"), pd.DataFrame())
     progress = record_epoch(none_yet, loss, metrics, rate=0.0, speed=speed)

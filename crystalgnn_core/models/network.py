@@ -27,7 +27,7 @@ class LayerNames(NamedTuple):
 
     Attributes:
         embedding: Maps elements to the first features of atoms.
-        output: Last linear layer, with one row per target.
+        output: Last linear layer, with one row per output of the model card's scaler.
         sums_atoms: Whether the prediction is a sum over the outputs of single atoms, so
             that the bias of a row is added once per atom.
     """
@@ -86,7 +86,7 @@ class Network(nn.Module, ABC):
                 * `ptr` (n_graphs + 1,) int64, first atom of every crystal, and the end.
 
         Returns:
-            Values on the scale of the model card's scaler, shape (n_graphs, n_targets);
+            Values on the scale of the model card's scaler, shape (n_graphs, n_outputs);
             the logit for a target that is a class.
         """
 
@@ -119,9 +119,9 @@ class Estimator(Network):
 
         Args:
             batch: Crystals, as for `forward`.
-            labels: On the scale of the output, NaN missing, shape (n_graphs, n_targets).
-            classes: Whether each target is a class, with labels 0 and 1; none are by
-                default.
+            labels: On the scale of the output, NaN missing, shape (n_graphs, n_outputs).
+            classes: Whether each output is the logit of a class, with labels 0 and 1; none
+                are by default.
             seed: Of whatever is drawn at random.
         """
 

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from crystalgnn_core.learning.metrics import Metrics, compare
+from crystalgnn_core.learning.metrics import Metrics, compare_target
 from crystalgnn_core.screening.criteria import TRUE
-from crystalgnn_core.targets import is_class
+from crystalgnn_core.targets import NONZERO
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,6 +32,8 @@ class Comparison:
         predicted: Predicted values in the target's unit, shape (n,); of a class the
             probabilities of 1.
         baseline: Errors of a composition-only model on the same rows, if one was fitted.
+        nonzero: Probabilities that the value is not zero, shape (n,); None if the target
+            was not learned in two parts.
     """
 
     target: str
@@ -40,6 +42,7 @@ class Comparison:
     true: NDArray[np.float64]
     predicted: NDArray[np.float64]
     baseline: Metrics | None = None
+    nonzero: NDArray[np.float64] | None = None
 
     @property
     def is_usable(self) -> NDArray[np.bool_]:
@@ -49,8 +52,10 @@ class Comparison:
     @cached_property
     def metrics(self) -> Metrics:
         """Errors over the rows where both values are finite."""
-        true, predicted = self.true[self.is_usable], self.predicted[self.is_usable]
-        return compare(true, predicted, are_classes=is_class(self.target))
+        columns = {self.target: self.predicted[self.is_usable]}
+        if self.nonzero is not None:
+            columns[self.target + NONZERO] = self.nonzero[self.is_usable]
+        return compare_target(self.target, self.true[self.is_usable], columns)
 
 
 def compare_columns(
@@ -62,5 +67,9 @@ def compare_columns(
     baseline: Metrics | None = None,
 ) -> Comparison:
     """Compare a target's column with that of its true values, `<target>_true`."""
-    true, predicted = (rows[name].to_numpy(dtype=float) for name in (target + TRUE, target))
-    return Comparison(target, split, rows[ids].to_list(), true, predicted, baseline)
+    names = (target + TRUE, target, target + NONZERO)
+    true, predicted, *nonzero = (
+        rows[name].to_numpy(dtype=float) for name in names if name in rows
+    )
+    named = rows[ids].to_list()
+    return Comparison(target, split, named, true, predicted, baseline, *nonzero)

@@ -55,12 +55,12 @@ def parity_caption(data: Comparison) -> str:
     errors = f"Mean absolute error {error} on {data.metrics.n:,} rows"
     other = data.baseline.mae if data.baseline else None
     if mae is None or other is None or not other > 0:
-        return f"{errors}. Dashed: perfect agreement."
+        return f"{errors}. {_describe_zeros(data)}Dashed: perfect agreement."
     word = "smaller" if mae <= other else "larger"
     return (
         f"{errors}, {format_share(abs(other - mae), other)} {word} than that of a model "
         f"that sees the composition only ({target.with_unit(format_number(other))}). "
-        "Dashed: perfect agreement."
+        f"{_describe_zeros(data)}Dashed: perfect agreement."
     )
 
 
@@ -87,4 +87,22 @@ def _error_box(data: Comparison) -> PlotSpec:
     if data.baseline is not None and data.baseline.mae is not None:
         baseline = target.with_unit(format_number(data.baseline.mae))
         lines.insert(1, f"composition only {baseline}")
+    if found.zeros is not None and found.zeros.auc is not None:
+        lines.append(f"AUC of above 0 {format_number(found.zeros.auc)}")
     return corner_note(lines)
+
+
+def _describe_zeros(data: Comparison) -> str:
+    """Say how large the errors are where the true value is zero and elsewhere."""
+    target, found = get_target(data.target), data.metrics.zeros
+    if found is None or found.auc is None:
+        return ""
+    at_zero, above = (
+        target.with_unit(format_number(mae)) for mae in (found.mae_zero, found.mae_nonzero)
+    )
+    brier = "" if found.brier is None else f" (Brier score {format_number(found.brier)})"
+    return (
+        f"It is {at_zero} on the {found.n_zero:,} rows whose {target.title} is 0 and "
+        f"{above} on the others; area under the ROC curve of the two "
+        f"{format_number(found.auc)}{brier}. "
+    )

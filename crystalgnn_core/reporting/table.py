@@ -20,7 +20,7 @@ from crystalgnn_core.reporting.text import (
     relative_link,
 )
 from crystalgnn_core.screening.criteria import TRUE
-from crystalgnn_core.targets import TARGETS, Target
+from crystalgnn_core.targets import IF_NONZERO, NONZERO, TARGETS, Target
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -115,6 +115,8 @@ def _target_columns(target: Target) -> list[Column]:
     number = partial(Column, kind="number", digits=1 if unit == "GPa" else 3)
     return [
         number(name, capitalized(title), f"predicted {title}", target.predicted_unit),
+        Column(f"{name}{NONZERO}", "P > 0", f"probability of a {title} > 0", kind="number"),
+        number(f"{name}{IF_NONZERO}", "if > 0", f"predicted {title} if it is not 0", unit),
         number(f"{name}{TRUE}", "true", f"true {title}", unit),
     ]
 

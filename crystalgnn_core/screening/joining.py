@@ -33,7 +33,7 @@ def join_predictions(
         cards: Models; each of the targets is predicted by one of them, or the first that
             predicts it counts.
         candidates: See `read_candidates`.
-        targets: Targets to add, in their units.
+        targets: Targets to add, in their units; those in two parts with these.
 
     Returns:
         The candidates with finite predictions, in order, and the others as rejects.
@@ -48,7 +48,7 @@ def join_predictions(
         graphs = ShardSet(graph_folder(store, card.graph))
         refusals = graphs.refusals() | shards.refusals() | refusals
         own = [t for t in targets if t in card.scaler.targets and t not in predicted]
-        values = _predictions(shards, own)
+        values = _predictions(shards, card.scaler.columns_of(own))
         predicted = predicted.merge(
             values.assign(_found=True), on=KEY, how="left", validate="many_to_one"
         )
@@ -68,11 +68,11 @@ def join_predictions(
     )
 
 
-def _predictions(shards: ShardSet, targets: Sequence[str]) -> pd.DataFrame:
+def _predictions(shards: ShardSet, columns: Sequence[str]) -> pd.DataFrame:
     """Read all predictions; there are none when every candidate was refused a graph."""
     if not shards.intact_entries():
-        return pd.DataFrame({KEY: pd.Series(dtype=str), **dict.fromkeys(targets, 0.0)})
-    frame: pd.DataFrame = shards.read_all([KEY, *targets]).to_pandas()
+        return pd.DataFrame({KEY: pd.Series(dtype=str), **dict.fromkeys(columns, 0.0)})
+    frame: pd.DataFrame = shards.read_all([KEY, *columns]).to_pandas()
     return frame.drop_duplicates(KEY)
 
 

@@ -10,13 +10,13 @@ import pyarrow as pa
 from crystalgnn_core.errors import InputError
 from crystalgnn_core.learning.cards import read_card
 from crystalgnn_core.learning.lineage import splits_in
-from crystalgnn_core.learning.metrics import Metrics, compare
+from crystalgnn_core.learning.metrics import Metrics, compare_target
 from crystalgnn_core.records.table.crystals import stream_crystals
 from crystalgnn_core.records.table.store import RecordStore
 from crystalgnn_core.screening.prediction import predict
 from crystalgnn_core.sources.base import in_chunks
 from crystalgnn_core.storage.shards import KEY
-from crystalgnn_core.targets import is_class, scheme_column
+from crystalgnn_core.targets import NONZERO, scheme_column
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -165,7 +165,7 @@ def _predict(
         for chunk in in_chunks(crystals, CHUNK)
     ]
     if not tables:
-        return pd.DataFrame(columns=["status", *read_card(model).scaler.targets])
+        return pd.DataFrame(columns=["status", *read_card(model).scaler.column_names])
     made = pd.concat(tables).set_index("material_id")
     return made.loc[rows[KEY]].reset_index(drop=True)
 
@@ -174,10 +174,11 @@ def _errors(rows: pd.DataFrame, predicted: pd.DataFrame, target: str) -> dict[st
     """Return the errors on the labels of each scheme."""
     labels = rows[target].to_numpy(dtype=float)
     schemes = rows[scheme_column(target)].fillna(UNNAMED).to_numpy()
-    values = predicted[target].to_numpy(dtype=float)
+    names = [name for name in (target, target + NONZERO) if name in predicted]
+    values = {name: predicted[name].to_numpy(dtype=float) for name in names}
     found = {}
     for scheme in sorted(set(schemes[np.isfinite(labels)])):
         is_of = schemes == scheme
-        classes = is_class(target)
-        found[scheme] = compare(labels[is_of], values[is_of], are_classes=classes)
+        chosen = {name: column[is_of] for name, column in values.items()}
+        found[scheme] = compare_target(target, labels[is_of], chosen)
     return found

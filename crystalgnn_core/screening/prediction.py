@@ -17,7 +17,7 @@ from crystalgnn_core.graphs.build import build_dataset
 from crystalgnn_core.graphs.shards import graph_folder
 from crystalgnn_core.learning.cards import read_card
 from crystalgnn_core.learning.checkpoints import choose_device, load_bundle
-from crystalgnn_core.learning.fitting import predict_dataset
+from crystalgnn_core.learning.fitting import predict_columns
 from crystalgnn_core.learning.registry import Registry
 from crystalgnn_core.records.checks.fast import FLAGS, find_flags
 from crystalgnn_core.records.checks.validation import validate
@@ -94,7 +94,7 @@ def predict_shard(
         rows = rows_in_order(tables, keys, where=str(graphs.folder))
         values, refused = _predict(network, card, GraphDataset.from_table(rows), batch_size)
         keep = [index for index in range(len(keys)) if index not in refused]
-        columns = dict(zip(card.scaler.targets, values[keep].T, strict=True))
+        columns = dict(zip(card.scaler.column_names, values[keep].T, strict=True))
         kept = pa.array([keys[index] for index in keep], pa.string())
         return pa.table({KEY: kept, **columns}), [
             Refusal(structure_digest=keys[index], reason=error.reason, message=str(error))
@@ -128,9 +128,10 @@ def predict(
         device: `auto`, `cpu` or `cuda`.
 
     Returns:
-        One row per input, in order: `material_id`, `formula`, each target, `status` (`ok`
-        or a reject reason) and `message`, which also says what is unusual about the
-        geometry of a predicted structure.
+        One row per input, in order: `material_id`, `formula`, each target (one that was
+        learned in two parts with `<target>_nonzero_probability` and `<target>_if_nonzero`
+        behind it), `status` (`ok` or a reject reason) and `message`, which also says what
+        is unusual about the geometry of a predicted structure.
 
     Raises:
         InputError: The input or the model reference cannot be used at all.
@@ -145,11 +146,11 @@ def predict(
     errors |= {positions[index]: error for index, error in refused.items()}
     for position, error in errors.items():
         rows[owners[position]] |= {"status": error.reason, "message": str(error)}
+    names = card.scaler.column_names
     for position, predicted in zip(positions, values, strict=True):
-        rows[owners[position]] |= dict(zip(card.scaler.targets, predicted, strict=True))
-    targets = card.scaler.targets
-    columns = ["material_id", "formula", *targets, "status", "message"]
-    frame = pd.DataFrame(rows, columns=columns).astype(dict.fromkeys(targets, np.float64))
+        rows[owners[position]] |= dict(zip(names, predicted, strict=True))
+    columns = ["material_id", "formula", *names, "status", "message"]
+    frame = pd.DataFrame(rows, columns=columns).astype(dict.fromkeys(names, np.float64))
     formulas = [row["formula"] for row in rows]
     frame["formula"] = pd.Series(formulas, dtype=object)  # text columns make None a NaN
     return frame
@@ -181,7 +182,7 @@ def _check(raws: list[RawRecord]) -> tuple[list[dict[str, Any]], list[Crystal], 
 def _predict(
     network: Network, card: ModelCard, dataset: GraphDataset, batch_size: int
 ) -> tuple[NDArray[np.float64], dict[int, RecordError]]:
-    """Predict a data set; say which graphs have no prediction, and why."""
+    """Predict a data set, all columns; say which graphs have no prediction, and why."""
     seen = np.zeros(256, dtype=bool)
     seen[list(card.elements)] = True
     columns = dataset.columns
@@ -192,10 +193,12 @@ def _predict(
         numbers = columns.atomic_numbers[foreign[graphs == graph]]
         refused[int(graph)] = RecordError("unseen_element", _unseen_message(card, numbers))
     positions = np.setdiff1d(np.arange(len(dataset)), list(refused))
-    values = np.full((len(dataset), len(card.scaler.targets)), np.nan)
-    values[positions] = predict_dataset(
+    names = card.scaler.column_names
+    values = np.full((len(dataset), len(names)), np.nan)
+    found = predict_columns(
         network, dataset, card.scaler, positions=positions, batch_size=batch_size
     )
+    values[positions] = np.stack([found[name] for name in names], axis=1)
     is_finite = np.isfinite(values[positions]).all(axis=1)
     for graph in positions[~is_finite]:
         refused[int(graph)] = RecordError(

@@ -83,7 +83,7 @@ def rank_candidates(scored: pd.DataFrame) -> pd.DataFrame:
 
 
 def ranking_schema(targets: Sequence[str], further: Sequence[str] = ()) -> pa.Schema:
-    """Return the columns of a ranking; further predicted targets stand last."""
+    """Return the columns of a ranking; further predicted columns stand last."""
     texts = {name: pa.string() for name in ("candidate_id", "formula")}
     predicted = dict.fromkeys(targets, pa.float64())
     judged = {"score": pa.float64(), "flags": pa.string(), "source": pa.string()}
@@ -127,3 +127,13 @@ def further_targets(cards: Sequence[ModelCard], config: ScoreConfig) -> tuple[st
     """Name what the models predict beside what the criteria judge, in their order."""
     names = dict.fromkeys(name for card in cards for name in card.scaler.targets)
     return tuple(name for name in names if name not in config.targets)
+
+
+def predicted_columns(
+    cards: Sequence[ModelCard], targets: Sequence[str]
+) -> tuple[str, ...]:
+    """Name the columns of targets and of their parts, as the first model gives them."""
+    scalers = {
+        name: card.scaler for card in reversed(cards) for name in card.scaler.targets
+    }
+    return tuple(column for name in targets for column in scalers[name].columns_of([name]))

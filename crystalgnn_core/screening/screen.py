@@ -26,6 +26,7 @@ from crystalgnn_core.screening.ranking import (
     check_models,
     further_targets,
     is_in_windows,
+    predicted_columns,
     rank_candidates,
     ranking_schema,
     score_candidates,
@@ -127,7 +128,9 @@ def _rank(
             f"screen {folder.name}: {len(kept)} candidates in, but {len(ranking)} "
             f"scored + {len(rejects)} rejected + {len(duplicates)} duplicates = {n_out}"
         )
-    schema = ranking_schema(targets, further)
+    schema = ranking_schema(
+        predicted_columns(cards, targets), predicted_columns(cards, further)
+    )
     rejects = [*unread, *rejects]
     files = write_outcome(folder, candidates, ranking, rejects, schema)
     cifs = write_cifs(store, config, folder / "cif", ranking.head(config.top_k))

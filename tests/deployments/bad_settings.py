@@ -90,6 +90,7 @@ FILES = (
     _file("training: {targets: band_gap}", "training.targets: expected a list"),
     _file("training: {targets: [bandgap]}", "unknown target 'bandgap'; known", "band_gap"),
     _file("training: {targets: []}", "training.targets: no target is named"),
+    _file("training: {hurdle: [is_metal]}", "is_metal cannot be learned in two parts"),
     _file("training: {targets: [is_metal, is_metal]}", "is_metal is named twice; name"),
     _file(
         "training: {split: {val_fraction: 0.7, test_fraction: 0.6}}",

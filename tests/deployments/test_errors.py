@@ -1,5 +1,7 @@
 """What the terminal tells of classes: scores and probabilities, no error without a unit."""
 
+import re
+
 import numpy as np
 import pytest
 from pymatgen.core.lattice import Lattice
@@ -19,7 +21,7 @@ SAID = np.array([[1.5, 0.25, 0.75], [2.5, 0.35, 0.25], [3.5, 0.3, 0.4]])
 
 @pytest.fixture
 def metrics():
-    return compare_targets(TARGETS, TRUE, SAID)
+    return compare_targets(TARGETS, TRUE, dict(zip(TARGETS, SAID.T, strict=True)))
 
 
 @pytest.fixture
@@ -105,3 +107,49 @@ def test_models_and_predictions_of_classes(own_store, run, metrics, tmp_path):
     assert line.endswith("(probability)  [PBE]")
     assert "None" not in out
     assert "()" not in out
+
+
+def test_errors_at_zero_and_elsewhere_stand_in_a_table_of_their_own(shown):
+    true = np.array([[0.0], [0.0], [1.0], [3.0]])
+    said = np.array([0.0, 0.5, 0.0, 2.0])
+    plain = compare_targets(("band_gap",), true, {"band_gap": said})
+    probability = np.array([0.1, 0.6, 0.3, 0.9])
+    columns = {"band_gap": said, "band_gap_nonzero_probability": probability}
+    both = compare_targets(("band_gap",), true, columns)
+    rows, out = shown(show_errors, "Test split", both, UNITS, plain)
+    assert "Test split, at zero and elsewhere" in out
+    assert rows["band_gap"][1:] == [
+        "2 of 4",
+        "0.2500",
+        "1.0000",
+        "0.7500",
+        "0.5000",
+        "0.2175",
+    ]
+    assert rows["of composition-only trees"][2:] == ["0.2500", "1.0000", "0.6250", "", ""]
+    _, out = shown(show_errors, "Test split", both, UNITS)
+    assert "trees" not in out
+    assert "None" not in out
+
+
+def test_predictions_in_two_parts_are_shown_with_both(own_store, run, tmp_path):
+    folder = own_store.path / "models" / own_store.other
+    network, card = load_bundle(folder)
+    names = ("band_gap",)
+    scaler = TargetScaler(targets=names, mean=(2.0,), std=(1.0,), hurdle=names)
+    schemes = {"band_gap": "PBE"}
+    changed = card.model_copy(update={"scaler": scaler, "label_schemes": schemes})
+    write_bundle(folder, network, changed)
+    salt = Structure.from_spacegroup(
+        "Fm-3m", Lattice.cubic(5.64), ["Na", "Cl"], [[0, 0, 0], [0.5, 0.5, 0.5]]
+    )
+    salt.to(str(tmp_path / "salt.cif"))
+    options = ("--model", folder, "--store", own_store.path)
+    out = run("predict", "salt.cif", *options).out
+    [line] = [line for line in out.splitlines() if "band_gap" in line]
+    number = r"\d+\.\d{4}"
+    parts = f"not 0 with probability {number}, then {number} eV"
+    assert re.search(rf"band_gap  {number} eV, {parts}  \[PBE\]$", line)
+    out = "".join(run("predict", "salt.cif", "salt.cif", *options).out.split())
+    for heading in ("band_gap(eV)", "P(band_gap>0)", "band_gapif>0(eV)"):
+        assert heading in out

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from torch.optim.lr_scheduler import LRScheduler
 
     from crystalgnn_core.learning.config import OptimizerConfig, TrainingConfig
+    from crystalgnn_core.learning.scaling import TargetScaler
 
 STEP_AT, STEP_FACTOR = 0.8, 0.1
 LINEAR_FROM, LINEAR_TO = 0.125, 0.02
@@ -58,20 +59,38 @@ def make_scheduler(
     return LambdaLR(optimizer, factor)
 
 
+def loss_columns(
+    scaler: TargetScaler, device: torch.device
+) -> tuple[Tensor | None, Tensor | None]:
+    """Return which output columns are logits, and their weights, for `masked_loss`.
+
+    None stands for no logit, and for equal weights.
+    """
+    classes = torch.tensor(scaler.output_classes, device=device)
+    weights = torch.tensor(scaler.output_weights, device=device)
+    return classes if classes.any() else None, weights if scaler.hurdle else None
+
+
 def masked_loss(
-    outputs: Tensor, labels: Tensor, kind: str, is_class: Tensor | None = None
+    outputs: Tensor,
+    labels: Tensor,
+    kind: str,
+    is_class: Tensor | None = None,
+    weights: Tensor | None = None,
 ) -> Tensor:
-    """Average the loss over the labels that are there, then over targets.
+    """Average the loss over the labels that are there, then over columns.
 
     Args:
-        outputs: Scaled predictions, and logits of classes, shape (n_graphs, n_targets).
+        outputs: Scaled predictions, and logits, shape (n_graphs, n_outputs).
         labels: Scaled labels, NaN missing, same shape.
-        kind: `l1`, `huber` or `mse`, for targets that are numbers.
-        is_class: Columns whose loss is the cross-entropy, shape (n_targets,); by default
+        kind: `l1`, `huber` or `mse`, for columns that are numbers.
+        is_class: Columns whose loss is the cross-entropy, shape (n_outputs,); by default
             there is none.
+        weights: Weights of the columns in the mean, shape (n_outputs,); by default all are
+            equal.
 
     Returns:
-        A scalar; a target without a label in the batch does not count.
+        A scalar; a column without a label in the batch does not count.
     """
     is_known = ~labels.isnan()
     filled = torch.where(is_known, labels, outputs.detach())
@@ -86,5 +105,7 @@ def masked_loss(
             outputs, filled, reduction="none"
         )
         losses = torch.where(is_class, torch.where(is_known, entropy, 0.0), losses)
-    per_target = losses.sum(0) / is_known.sum(0).clamp(1)
-    return per_target.sum() / is_known.any(0).sum().clamp(1)
+    per_column, counts = losses.sum(0) / is_known.sum(0).clamp(1), is_known.any(0)
+    if weights is None:
+        return per_column.sum() / counts.sum().clamp(1)
+    return (weights * per_column).sum() / (weights * counts).sum().clamp(weights.min())

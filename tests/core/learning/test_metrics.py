@@ -5,7 +5,9 @@ import pytest
 
 from crystalgnn_core.learning.metrics import (
     Metrics,
+    ZeroMetrics,
     compare,
+    compare_target,
     compare_targets,
     describe_error,
     describe_errors,
@@ -107,7 +109,12 @@ def test_errors_are_told_in_words_with_units_where_there_are_any():
     metrics = compare_targets(
         ("band_gap", "poisson_ratio", "is_metal", "bulk_modulus"),
         np.array([[1.0, 0.2, 1.0, np.nan], [2.0, 0.3, 0.0, np.nan]]),
-        np.array([[1.5, 0.25, 0.75, 1.0], [2.5, 0.35, 0.25, 1.0]]),
+        {
+            "band_gap": np.array([1.5, 2.5]),
+            "poisson_ratio": np.array([0.25, 0.35]),
+            "is_metal": np.array([0.75, 0.25]),
+            "bulk_modulus": np.array([1.0, 1.0]),
+        },
     )
     assert describe_errors(metrics) == (
         "band_gap MAE 0.5000 eV, poisson_ratio MAE 0.0500, "
@@ -121,3 +128,55 @@ def test_errors_are_told_in_words_with_units_where_there_are_any():
         "val_auc_is_metal": 1.0,
         "val_mae_bulk_modulus": None,
     }
+
+
+GAPS = np.array([0.0, 0.0, 1.0, 3.0, np.nan])
+SAID = np.array([0.0, 0.5, 0.0, 2.0, 9.0])
+
+
+def test_metals_and_non_metals_are_judged_apart():
+    said = {
+        "band_gap": SAID,
+        "band_gap_nonzero_probability": np.array([0.1, 0.6, 0.3, 0.9, 1]),
+    }
+    metrics = compare_target("band_gap", GAPS, said)
+    assert metrics.mae == pytest.approx((0.5 + 1 + 1) / 4)
+    assert metrics.zeros is not None
+    assert metrics.zeros.model_dump() == {
+        "n_zero": 2,
+        "mae_zero": pytest.approx(0.25),
+        "mae_nonzero": pytest.approx(1.0),
+        "auc": pytest.approx(3 / 4),  # of four pairs only (0.6, 0.3) is in the wrong order
+        "balanced_accuracy": pytest.approx(1 / 2),
+        "brier": pytest.approx((0.01 + 0.36 + 0.49 + 0.01) / 4),
+    }
+
+
+def test_a_model_without_probability_ranks_by_its_value():
+    zeros = compare_target("band_gap", GAPS, {"band_gap": SAID}).zeros
+    assert zeros is not None
+    # (0, 0) is half a pair in order, (0.5, 0) none, both pairs with 2 are
+    assert zeros.auc == pytest.approx(2.5 / 4)
+    assert (zeros.balanced_accuracy, zeros.brier) == (None, None)
+
+
+@pytest.mark.parametrize("label", [0.0, 2.0])
+def test_rows_of_one_kind_have_one_error_and_no_curve(label):
+    zeros = compare_target("band_gap", np.full(2, label), {"band_gap": np.ones(2)}).zeros
+    expected = {"mae_zero": 1.0} if label == 0 else {"mae_nonzero": 1.0}
+    assert zeros == ZeroMetrics(n_zero=2 if label == 0 else 0, **expected)
+
+
+def test_no_rows_and_no_numbers_are_judged_without_a_failure():
+    empty, nan = np.full(2, np.nan), np.array([np.nan, 0.2])
+    said = {"band_gap": nan, "band_gap_nonzero_probability": nan}
+    assert compare_target("band_gap", empty, said).zeros == ZeroMetrics(n_zero=0)
+    zeros = compare_target("band_gap", np.array([0.0, 1.0]), said).zeros
+    assert zeros is not None
+    assert zeros.auc is None
+    assert zeros.brier == pytest.approx(math.nan, nan_ok=True)
+
+
+def test_only_targets_with_many_zeros_have_such_errors():
+    energy = "formation_energy_per_atom"
+    assert compare_target(energy, GAPS, {energy: SAID}).zeros is None

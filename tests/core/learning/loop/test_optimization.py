@@ -1,16 +1,19 @@
 import json
 import math
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
 from crystalgnn_core.learning.config import OptimizerConfig, TrainingConfig
 from crystalgnn_core.learning.loop.optimization import (
+    loss_columns,
     make_optimizer,
     make_scheduler,
     masked_loss,
 )
+from crystalgnn_core.learning.scaling import TargetScaler
 
 NAN = float("nan")
 
@@ -112,3 +115,44 @@ def test_without_classes_the_loss_is_as_before():
     for kind in ("l1", "huber", "mse"):
         plain = masked_loss(outputs, labels, kind)
         assert plain == masked_loss(outputs, labels, kind, torch.zeros(3, dtype=torch.bool))
+
+
+def test_zero_rows_do_not_count_in_the_value_of_a_hurdle_target():
+    scaler = TargetScaler(
+        targets=("band_gap",), mean=(0.0,), std=(1.0,), hurdle=("band_gap",)
+    )
+    labels = torch.from_numpy(scaler.scale(np.array([[0.0], [2.0]]))).float()
+    outputs = torch.tensor([[7.0, 0.0], [1.0, 0.0]], requires_grad=True)
+    columns = loss_columns(scaler, torch.device("cpu"))
+    loss = masked_loss(outputs, labels, "l1", *columns)
+    # the value of the second row is off by 1; logits of 0 cost ln 2 in both
+    assert loss.item() == pytest.approx((1.0 + np.log(2)) / 2)
+    loss.backward()
+    assert outputs.grad is not None
+    assert outputs.grad[0, 0] == 0
+    assert (outputs.grad[[0, 1, 1], [1, 0, 1]] != 0).all()
+
+
+def test_the_two_columns_of_a_hurdle_target_weigh_as_much_as_one_other():
+    names = ("formation_energy_per_atom", "band_gap")
+    scaler = TargetScaler(
+        targets=names, mean=(0.0, 0.0), std=(1.0, 1.0), hurdle=("band_gap",)
+    )
+    columns = loss_columns(scaler, torch.device("cpu"))
+    outputs = torch.tensor([[4.0, 1.0, 0.0]])
+    with_gap = torch.tensor([[0.0, 3.0, 1.0]])
+    loss = masked_loss(outputs, with_gap, "l1", *columns)
+    assert loss.item() == pytest.approx((4.0 + (2.0 + np.log(2)) / 2) / 2)
+    metals = torch.tensor([[0.0, NAN, 0.0]])  # a batch without a value
+    loss = masked_loss(outputs, metals, "l1", *columns)
+    assert loss.item() == pytest.approx((4.0 + np.log(2) / 2) / 1.5)
+    nothing = torch.full((1, 3), NAN)
+    assert masked_loss(outputs, nothing, "l1", *columns).item() == 0.0
+
+
+def test_without_hurdle_all_columns_weigh_the_same():
+    scaler = TargetScaler(targets=("band_gap", "is_metal"), mean=(0.0, 0.0), std=(1.0, 1.0))
+    classes, weights = loss_columns(scaler, torch.device("cpu"))
+    assert classes is not None
+    assert classes.tolist() == [False, True]
+    assert weights is None
