@@ -126,6 +126,7 @@ def log_of(run):
     return "\n".join(f"{line.name}: {line.message}" for line in lines)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("prefect_api", "_interruptible")
 def test_served_schedule_fires_and_leaves_no_process(tiny_config, tmp_path):
     from flows.pipeline import pipeline
