@@ -19,7 +19,7 @@ from crystalgnn_core.learning.config import (
     RetrainingConfig,
     TrainingConfig,
 )
-from crystalgnn_core.learning.recipes import apply_recipe
+from crystalgnn_core.learning.recipes.reading import apply_recipe
 from crystalgnn_core.models import ModelConfig
 from crystalgnn_core.models.cgcnn.config import CGCNNConfig
 from crystalgnn_core.records.gate.report import GateConfig
@@ -98,8 +98,9 @@ class ScheduleConfig(FrozenModel):
 class PipelineConfig(FrozenModel):
     """Everything a run depends on; secrets come from the environment instead.
 
-    Settings may name a `recipe` (see `crystalgnn_core.learning.recipes`), over which they
-    are laid. Those that name neither a recipe nor a model take the default one.
+    Settings may name a `recipe`, over which they are laid (see
+    `crystalgnn_core.learning.recipes.reading`). Those that name neither a recipe nor a
+    model take the default one.
 
     Attributes:
         store: Folder that holds everything the pipeline makes.

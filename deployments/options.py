@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from crystalgnn_core.errors import ConfigError, InputError
+from crystalgnn_core.learning.recipes.names import recipe_names
 from crystalgnn_core.storage.paths import local_path, require_store_name
 from crystalgnn_core.wording import describe_store, did_you_mean, near_path
 
@@ -37,8 +38,8 @@ Recipe = Annotated[
     str | None,
     typer.Option(
         "--recipe",
-        help="Settings of network and training that go together (see `recipes` in the "
-        "documentation), below those of the file: default, accurate, ...",
+        help="Settings of network and training that go together, below those of the "
+        f"file: {', '.join(recipe_names())}, or null.",
     ),
 ]
 Verbose = Annotated[
@@ -83,7 +84,8 @@ class Job:
 
         path = None if self.config is None else _find_config(self.config)
         if self.recipe is not None:
-            options = {**(options or {}), "recipe": self.recipe}
+            recipe = None if self.recipe == "null" else self.recipe
+            options = {**(options or {}), "recipe": recipe}
         return load_config(path, self.set_ or (), options=options, store=self.store)
 
 

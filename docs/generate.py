@@ -36,11 +36,14 @@ All settings form one tree. A key that does not exist is refused, and so is a va
 wrong type or outside its bounds; the message names the key. Later values win:
 
 ```text
-class default < --config FILE < options of the command < --set, --store < Prefect parameters
+class default < recipe < --config FILE < options < --set, --store < Prefect parameters
 ```
 
 * Mappings are merged key by key, lists are replaced. A mapping of another `kind` replaces
   the whole mapping below it.
+* A [recipe](../guides/choosing-a-model.md#recipes) is named by `--recipe`, or by `recipe`
+  at the top of the file. Settings without a `model` and a `recipe` take `default`. The
+  defaults below are those of the classes, which `recipe: null` asks for.
 * `--config` takes a path, or the name of a shipped file (`demo`).
 * `--set key=value` may be repeated. Keys are dotted, list items are counted from 0, values
   are YAML: `--set sources.0.part_size=500 --set 'screening.score.gap_window=[2.0, 4.0]'`.

@@ -10,7 +10,7 @@ from crystalgnn_core.learning.checkpoints import load_bundle
 from crystalgnn_core.learning.data import load_training_data
 from crystalgnn_core.learning.fitting import predict_columns
 from crystalgnn_core.learning.lineage import card_of_finetuned
-from crystalgnn_core.learning.recipes import default_model
+from crystalgnn_core.learning.recipes.reading import default_model
 from crystalgnn_core.learning.training import (
     RunStart,
     TrainedModel,

@@ -5,12 +5,8 @@ from pydantic import ValidationError
 
 from crystalgnn_core.config import PipelineConfig, load_config
 from crystalgnn_core.errors import ConfigError
-from crystalgnn_core.learning.recipes import (
-    default_model,
-    describe_recipe,
-    read_recipe,
-    recipe_names,
-)
+from crystalgnn_core.learning.recipes.names import describe_recipe, recipe_names
+from crystalgnn_core.learning.recipes.reading import default_model, read_recipe
 from crystalgnn_core.models.cgcnn.config import CGCNNConfig
 from crystalgnn_core.models.schnet.config import SchNetConfig
 
