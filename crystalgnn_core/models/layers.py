@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
 from torch.nn import functional
+
+from crystalgnn_core.models.cpu.segments import SegmentSum
+from crystalgnn_core.models.cpu.threads import runs_fused
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -99,6 +102,8 @@ def sum_by_center(messages: Tensor, degree: Tensor, weight: Tensor | None = None
         return messages
     if messages.dtype == torch.bfloat16:  # autocast: products are rounded, sums are not
         messages = messages.float()
+    if runs_fused(messages):
+        return SegmentSum.apply(messages, degree, weight)  # type: ignore[no-untyped-call]
     if weight is not None:
         messages = messages * weight.unsqueeze(1)
     return torch.segment_reduce(messages, "sum", lengths=degree, initial=0.0)
@@ -129,35 +134,3 @@ def mean_by_graph(
         Shape (n_graphs, width).
     """
     return mean_by_center(features, pointer.diff(), weight)
-
-
-def normalize_columns(
-    rows: Tensor, norm: nn.BatchNorm1d, weight: Tensor | None = None
-) -> Tensor:
-    """Normalise a batch of rows, each of which may stand for several equal ones.
-
-    Args:
-        rows: Shape (n_rows, width).
-        norm: In training mode its running statistics are updated.
-        weight: How often each row counts, shape (n_rows,); once by default.
-
-    Returns:
-        What `norm` gives for the rows so often repeated, once each, shape (n_rows, width).
-    """
-    if weight is None or not norm.training:
-        return norm(rows)
-    share, number = (weight / weight.sum()).unsqueeze(1), weight.sum()
-    mean = (share * rows).sum(0)
-    shifted = rows - mean
-    variance = (share * shifted.square()).sum(0)
-    if norm.track_running_stats:
-        note_running(norm, mean.detach(), variance.detach() * (number / (number - 1)))
-    return shifted * (torch.rsqrt(variance + norm.eps) * norm.weight) + norm.bias
-
-
-def note_running(norm: nn.BatchNorm1d, mean: Tensor, variance: Tensor) -> None:
-    """Move the running statistics of a batch norm towards those of a batch, (width,)."""
-    count = cast("Tensor", norm.num_batches_tracked).add_(1)
-    rate = 1.0 / int(count) if norm.momentum is None else norm.momentum
-    cast("Tensor", norm.running_mean).lerp_(mean, rate)
-    cast("Tensor", norm.running_var).lerp_(variance, rate)

@@ -12,13 +12,9 @@ from crystalgnn_core.models.adjacency import Adjacency, atom_weight
 from crystalgnn_core.models.cpu.gated_sum import GatedSum
 from crystalgnn_core.models.cpu.threads import runs_fused
 from crystalgnn_core.models.element_layers import embed_elements
-from crystalgnn_core.models.layers import (
-    GaussianExpansion,
-    normalize_columns,
-    spread_to_edges,
-    sum_by_center,
-)
+from crystalgnn_core.models.layers import GaussianExpansion, spread_to_edges, sum_by_center
 from crystalgnn_core.models.network import LayerNames, Network
+from crystalgnn_core.models.normalization import normalize_columns
 from crystalgnn_core.models.readout import make_readout
 
 if TYPE_CHECKING:

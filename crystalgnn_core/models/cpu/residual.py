@@ -22,7 +22,7 @@ from crystalgnn_core.models.cpu.threads import (
     run_spans,
     runs_fused,
 )
-from crystalgnn_core.models.layers import note_running
+from crystalgnn_core.models.normalization import note_running
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -33,9 +33,14 @@ def runs_fused(*tensors: Tensor) -> bool:
     return all(tensor.is_cpu and tensor.dtype == kind for tensor in tensors)
 
 
-def row_spans(n_rows: int) -> list[Span]:
-    """Cut rows into one span per thread of torch; few rows into one span."""
-    n_spans = max(1, min(torch.get_num_threads(), n_rows // SMALLEST))
+def row_spans(n_rows: int, n_read: int | None = None) -> list[Span]:
+    """Cut rows into one span per thread of torch.
+
+    Args:
+        n_rows: Rows that are written; few are one span.
+        n_read: Rows that are read for them, where these are others.
+    """
+    n_spans = max(1, min(torch.get_num_threads(), (n_read or n_rows) // SMALLEST))
     return list(pairwise(n_rows * index // n_spans for index in range(n_spans + 1)))
 
 

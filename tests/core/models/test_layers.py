@@ -7,7 +7,6 @@ import torch
 from crystalgnn_core.models.layers import (
     GaussianExpansion,
     mean_by_graph,
-    normalize_columns,
     spread_to_edges,
     sum_by_center,
 )
@@ -57,24 +56,6 @@ def test_spreading_repeats_rows_and_its_gradient_sums_them():
     spread = spread_to_edges(rows, DEGREE, 6)
     assert torch.equal(spread, rows[[0, 0, 2, 2, 2, 3]])
     assert torch.autograd.gradcheck(lambda r: spread_to_edges(r, DEGREE, 6), (rows,))
-
-
-def test_a_row_with_a_weight_is_normalised_as_so_many_rows():
-    rows = torch.randn(4, 3, dtype=torch.float64)
-    weight = torch.tensor([1, 5, 2, 1])
-    plain, weighted = (torch.nn.BatchNorm1d(3).double() for _ in range(2))
-    with torch.no_grad():
-        plain.weight.copy_(torch.tensor([2.0, 0.5, 1.0]))
-        weighted.load_state_dict(plain.state_dict())
-    for _ in range(2):
-        expected = plain(rows.repeat_interleave(weight, dim=0))
-        found = normalize_columns(rows, weighted, weight.double())
-    assert torch.allclose(found.repeat_interleave(weight, dim=0), expected, atol=1e-12)
-    for name, value in plain.state_dict().items():
-        assert torch.allclose(weighted.state_dict()[name], value, atol=1e-12)
-    rows = torch.zeros(4, 3, dtype=torch.float64)
-    fixed = normalize_columns(rows, weighted.eval(), weight.double())
-    assert torch.equal(fixed, weighted(rows))
 
 
 def test_sum_by_centre_has_the_right_gradient():
