@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from crystalgnn_core.base import union_by_kind
 from crystalgnn_core.models.alignn.config import ALIGNNConfig
 from crystalgnn_core.models.cgcnn.config import CGCNNConfig
+from crystalgnn_core.models.cogn.config import COGNConfig
 from crystalgnn_core.models.composition.config import (
     CompositionMLPConfig,
     CompositionTreesConfig,
@@ -15,6 +16,7 @@ from crystalgnn_core.models.schnet.config import SchNetConfig
 BuiltinModel = (
     ALIGNNConfig
     | CGCNNConfig
+    | COGNConfig
     | CompositionMLPConfig
     | CompositionTreesConfig
     | MEGNetConfig

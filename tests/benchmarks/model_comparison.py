@@ -33,6 +33,7 @@ MODELS: dict[str, dict[str, object]] = {
     "CGCNN": {"kind": "cgcnn"},
     "SchNet": {"kind": "schnet"},
     "MEGNet": {"kind": "megnet"},
+    "coGN": {"kind": "cogn"},
     "ALIGNN, 2 + 2 layers, 64 wide": {
         "kind": "alignn",
         "n_line_convolutions": 2,

@@ -8,7 +8,15 @@ from crystalgnn_core.errors import ConfigError
 from crystalgnn_core.graphs.config import GraphConfig
 from crystalgnn_core.settings import merge, read_yaml
 
-NETWORKS = ("alignn", "cgcnn", "composition_mlp", "composition_trees", "megnet", "schnet")
+NETWORKS = (
+    "alignn",
+    "cgcnn",
+    "cogn",
+    "composition_mlp",
+    "composition_trees",
+    "megnet",
+    "schnet",
+)
 OTHER_GRAPH = {
     "strategy": "knn",
     "cutoff": 6.5,

@@ -64,7 +64,15 @@ def objects_in(value):
                     yield ((name,) if key is None else (name, key)) + way, nested
 
 
-MODELS = ("alignn", "cgcnn", "composition_mlp", "composition_trees", "megnet", "schnet")
+MODELS = (
+    "alignn",
+    "cgcnn",
+    "cogn",
+    "composition_mlp",
+    "composition_trees",
+    "megnet",
+    "schnet",
+)
 SOURCES = [
     {"kind": "synthetic"},
     {"kind": "textbook"},

@@ -36,7 +36,7 @@ STAGES = {
         *("pair_along_paths", "pair_at_centers", "plan_graph_shards"),
     ),
     "models": (
-        *("ALIGNNConfig", "CGCNNConfig", "CompositionMLPConfig"),
+        *("ALIGNNConfig", "CGCNNConfig", "COGNConfig", "CompositionMLPConfig"),
         *("CompositionTreesConfig", "MEGNetConfig", "ModelConfig", "NetworkConfig"),
         *("SchNetConfig", "for_inference"),
     ),

@@ -28,6 +28,7 @@ NETWORKS = {
     "cgcnn": {"atom_width": 8, "n_convolutions": 1, "hidden_width": 8},
     "alignn": {"hidden_width": 8, "n_line_convolutions": 1, "n_convolutions": 1},
     "megnet": {"width": 8, "hidden_width": 8, "n_blocks": 1},
+    "cogn": {"width": 8, "n_blocks": 1},
     "schnet": {"atom_width": 8, "filter_width": 8, "n_interactions": 1},
 }
 
@@ -117,9 +118,9 @@ def test_a_model_of_the_store_is_judged_by_its_split_or_by_a_source(run, own_sto
     assert "did you mean synthetic?" in refused.err
 
 
-@pytest.mark.slow  # four trainings through the command line
+@pytest.mark.slow  # five trainings through the command line
 @pytest.mark.xdist_group("prefect")
-def test_four_networks_learn_from_own_labels_with_published_weights_beside_them(
+def test_five_networks_learn_from_own_labels_with_published_weights_beside_them(
     run, job, fill_cache, tmp_path
 ):
     for name in PUBLISHED:

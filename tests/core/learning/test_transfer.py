@@ -10,6 +10,7 @@ from crystalgnn_core.learning.scaling import TargetScaler
 from crystalgnn_core.learning.transfer import freeze, transfer, transferred_scaler
 from crystalgnn_core.models.alignn.config import ALIGNNConfig
 from crystalgnn_core.models.cgcnn.config import CGCNNConfig
+from crystalgnn_core.models.cogn.config import COGNConfig
 from crystalgnn_core.models.megnet.config import MEGNetConfig
 from crystalgnn_core.models.network import layer_names_of, output_layer
 from crystalgnn_core.models.schnet.config import SchNetConfig
@@ -25,6 +26,7 @@ CONFIGS = {
     "megnet": MEGNetConfig(
         embedding_width=4, width=8, hidden_width=8, n_blocks=1, query_width=4
     ),
+    "cogn": COGNConfig(width=8, n_blocks=1),
     "schnet, mean": SchNetConfig(atom_width=8, filter_width=8, n_interactions=1),
     "schnet, sum": SchNetConfig(
         atom_width=8, filter_width=8, n_interactions=1, readout="sum"

@@ -11,10 +11,11 @@ from pydantic import TypeAdapter, ValidationError
 from crystalgnn_core.models import ModelConfig
 from crystalgnn_core.models.alignn.config import ALIGNNConfig
 from crystalgnn_core.models.cgcnn.config import CGCNNConfig
+from crystalgnn_core.models.cogn.config import COGNConfig
 from crystalgnn_core.models.megnet.config import MEGNetConfig
 from crystalgnn_core.models.schnet.config import SchNetConfig
 
-CONFIGS = CGCNNConfig, ALIGNNConfig, MEGNetConfig, SchNetConfig
+CONFIGS = CGCNNConfig, ALIGNNConfig, MEGNetConfig, SchNetConfig, COGNConfig
 
 
 @pytest.mark.parametrize(
@@ -78,6 +79,7 @@ def test_settings_survive_being_written_and_read():
         ({"kind": "megnet", "basis_start": 6.0}, "not above basis_start"),
         ({"kind": "megnet", "readout": "max"}, "'set2set', 'mean' or 'sum'"),
         ({"kind": "schnet", "basis_start": 5.0}, "not above basis_start"),
+        ({"kind": "cogn", "basis_stop": 0.2}, "not above basis_start"),
         ({"kind": "schnet", "readout": "set2set"}, "'mean', 'sum' or 'max'"),
     ],
 )
@@ -92,6 +94,7 @@ def test_each_choice_tells_which_elements_it_knows():
     assert CGCNNConfig(node_features="embedding").known_elements()[-1] == 118
     assert MEGNetConfig().known_elements() == tuple(range(1, 95))
     assert SchNetConfig().known_elements() == tuple(range(1, 100))
+    assert COGNConfig().known_elements() == tuple(range(1, 119))
     by_property = MEGNetConfig(node_features=("electronegativity",)).known_elements()
     assert {2, 10, 18} == set(range(1, 104)) - set(by_property)  # He, Ne, Ar have none
 

@@ -12,6 +12,7 @@ from crystalgnn_core.learning.config import TrainingConfig
 from crystalgnn_core.learning.loop.acceleration import Forward
 from crystalgnn_core.models.alignn.config import ALIGNNConfig
 from crystalgnn_core.models.cgcnn.config import CGCNNConfig
+from crystalgnn_core.models.cogn.config import COGNConfig
 from crystalgnn_core.models.megnet.config import MEGNetConfig
 from crystalgnn_core.models.schnet.config import SchNetConfig
 from tests.core.random_crystals import draw_crystals
@@ -20,6 +21,7 @@ from tests.tiny import TINY
 CONFIGS = (
     ALIGNNConfig(hidden_width=32, n_line_convolutions=1, n_convolutions=1),
     CGCNNConfig(n_convolutions=2),
+    COGNConfig(width=32, n_blocks=2),
     CGCNNConfig(readout="set2set"),
     MEGNetConfig(),
     SchNetConfig(n_interactions=2),

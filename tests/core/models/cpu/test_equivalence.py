@@ -11,6 +11,7 @@ from pymatgen.core.structure import Structure
 from crystalgnn_core.graphs.build import build_dataset
 from crystalgnn_core.graphs.config import GraphConfig
 from crystalgnn_core.models.cgcnn.config import CGCNNConfig
+from crystalgnn_core.models.cogn.config import COGNConfig
 from crystalgnn_core.models.cpu.equivalence import find_classes
 from crystalgnn_core.models.inference import for_inference
 from crystalgnn_core.models.schnet.config import SchNetConfig
@@ -119,7 +120,10 @@ def test_atoms_of_two_crystals_are_never_one_class():
     assert set(classes.of_atom[:8]).isdisjoint(classes.of_atom[8:])
 
 
-@pytest.mark.parametrize("config", [CGCNNConfig(), SchNetConfig()], ids=lambda c: c.kind)
+NETWORKS = CGCNNConfig(), SchNetConfig(), COGNConfig(width=32)
+
+
+@pytest.mark.parametrize("config", NETWORKS, ids=lambda config: config.kind)
 @settings(max_examples=15, deadline=None)
 @given(seed=st.integers(0, 10**6))
 def test_symmetric_crystals_are_predicted_as_by_the_network(config, seed):

@@ -1,0 +1,1 @@
+"""The connectivity-optimised graph network of Ruff et al. (2024)."""
