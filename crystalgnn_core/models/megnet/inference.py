@@ -1,4 +1,4 @@
-"""MEGNet for prediction: what a distance becomes before the first block, from a table."""
+"""MEGNet for prediction: equivalent atoms and bonds once, the first bonds from a table."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from crystalgnn_core.models.cpu.tables import distance_end, tabulate
+from crystalgnn_core.models.merging import merge_equivalent
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -35,4 +36,5 @@ class FastMEGNet:
     def __call__(self, batch: Batch) -> Tensor:
         """Return predictions on the model's internal scale, shape (n_graphs, n_targets)."""
         with torch.no_grad():
-            return self.network.update(batch, self._bonds.read)
+            merged = merge_equivalent(batch, self.network.equivalence_rounds)
+            return self.network.update(merged, self._bonds.read)
