@@ -111,6 +111,7 @@ def _known(name: str) -> str:
 TargetName = Annotated[str, AfterValidator(_known)]
 # what the names of the columns end in that a target learned in two parts has beside its own
 NONZERO, IF_NONZERO = "_nonzero_probability", "_if_nonzero"
+STD = "_std"  # spread over the members of a model
 
 
 def is_class(name: str) -> bool:

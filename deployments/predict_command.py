@@ -11,7 +11,7 @@ import typer
 from crystalgnn_core.base import DEFAULT_STORE
 from crystalgnn_core.errors import InputError
 from crystalgnn_core.storage.paths import local_path
-from crystalgnn_core.targets import IF_NONZERO, NONZERO, is_class
+from crystalgnn_core.targets import IF_NONZERO, NONZERO, STD, is_class
 from deployments.errors import number, show_errors
 from deployments.options import Model, require_table_name
 from deployments.tables import show_left_out, show_line, show_rows
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from crystalgnn_core.screening.inputs import StructureText
 
 STDIN, PARTS = "-", (NONZERO, IF_NONZERO)
+ENDINGS = {IF_NONZERO: " if > 0", STD: " spread"}  # of columns, and of their headings
 StorePath = Annotated[
     Path, typer.Option("--store", help="Store in which the model is looked up.")
 ]
@@ -117,11 +118,13 @@ def _show_one(card: ModelCard, row: pd.Series[Any]) -> None:
         if target in card.scaler.hurdle:
             probability, given = (number(row[target + part]) for part in PARTS)
             value += f", not 0 with probability {probability}, then {given} {unit}"
+        if target + STD in row:
+            value += f", spread of {card.n_members} members {number(row[target + STD])}"
         show_line(f"{named}  {target}  {value}  [{scheme}]")
 
 
 def _show_table(card: ModelCard, table: pd.DataFrame) -> None:
-    names = card.scaler.column_names
+    names = card.column_names
     headers = [_header(name, card.units) for name in names]
     rows = [
         (
@@ -221,9 +224,10 @@ def _evaluate_by_own_labels(store: Path, bundle: Path, sources: tuple[str, ...])
 def _header(name: str, units: Mapping[str, str]) -> str:
     if name.endswith(NONZERO):
         return f"#P({name.removesuffix(NONZERO)} > 0)"
-    target = name.removesuffix(IF_NONZERO)
+    ending = next((one for one in ENDINGS if name.endswith(one)), "")
+    target = name.removesuffix(ending)
     shown = "probability" if is_class(target) else units[target]
-    title = target if name == target else f"{target} if > 0"
+    title = target + ENDINGS.get(ending, "")
     return f"#{title} ({shown})" if shown else f"#{title}"
 
 

@@ -14,9 +14,11 @@ from crystalgnn_core.learning.scaling import TargetScaler
 from crystalgnn_core.models import ModelConfig
 from crystalgnn_core.records.provenance import SourceFacts, name_noncommercial
 from crystalgnn_core.storage.files import read_json
+from crystalgnn_core.targets import STD
 from crystalgnn_core.wording import describe_validation
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
 CARD_FORMAT = 1
@@ -105,7 +107,7 @@ class ModelCard(FrozenModel):
             empty where that is not known.
         data: Where the rows came from and how they were divided.
         training: The training configuration, as JSON.
-        epoch: Epoch of these weights, from 1.
+        epoch: Epoch of these weights, from 1; of several members the latest.
         metrics: Split to target to errors; the test split is filled in at the end.
         baseline: Errors of the composition-only baseline on the test split.
         environment: Package versions and platform.
@@ -136,6 +138,25 @@ class ModelCard(FrozenModel):
     remarks: tuple[str, ...] = ()
     weights_sha256: str = ""
     files_sha256: dict[str, str] = Field(default_factory=dict)
+
+    @property
+    def n_members(self) -> int:
+        """Networks that the model is the mean of."""
+        return int(self.training.get("members", 1))
+
+    @property
+    def column_names(self) -> tuple[str, ...]:
+        """Columns of predictions: the targets, each with what is known of it behind."""
+        return self.columns_of(self.scaler.targets)
+
+    def columns_of(self, targets: Sequence[str]) -> tuple[str, ...]:
+        """Name the columns of some targets: their parts, then the spread of the members."""
+        columns: list[str] = []
+        for name in targets:
+            columns += self.scaler.columns_of([name])
+            if self.n_members > 1:
+                columns.append(name + STD)
+        return tuple(columns)
 
 
 def noncommercial_data(card: ModelCard) -> tuple[str, ...]:

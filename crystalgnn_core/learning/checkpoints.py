@@ -57,7 +57,9 @@ def load_bundle(folder: Path, device: str = "cpu") -> tuple[Network, ModelCard]:
         )
     try:
         tensors = load_file(weights)
-        network = build_network(card.model, card.scaler.n_outputs, tensors)
+        network = build_network(
+            card.model, card.scaler.n_outputs, tensors, n_members=card.n_members
+        )
         network.load_state_dict(tensors)
     except (ArithmeticError, RuntimeError, SafetensorError, ValueError) as error:
         said = " ".join(str(error).split())
@@ -66,7 +68,11 @@ def load_bundle(folder: Path, device: str = "cpu") -> tuple[Network, ModelCard]:
 
 
 def build_network(
-    config: NetworkConfig, n_targets: int, weights: Mapping[str, Tensor]
+    config: NetworkConfig,
+    n_targets: int,
+    weights: Mapping[str, Tensor],
+    *,
+    n_members: int = 1,
 ) -> Network:
     """Build the network of some weights; memory is taken only if they are of its sizes.
 
@@ -74,7 +80,7 @@ def build_network(
         ValueError: A shape is another one.
     """
     with torch.device("meta"):
-        planned = create_network(config, n_targets)
+        planned = create_network(config, n_targets, n_members=n_members)
     if not isinstance(planned, Estimator):  # whose state grows with what it learned
         for name, value in planned.state_dict().items():
             if name in weights and weights[name].shape != value.shape:
@@ -82,7 +88,7 @@ def build_network(
                     f"{name} has the shape {tuple(weights[name].shape)}, the network "
                     f"{tuple(value.shape)}"
                 )
-    return create_network(config, n_targets)
+    return create_network(config, n_targets, n_members=n_members)
 
 
 def environment() -> dict[str, str]:

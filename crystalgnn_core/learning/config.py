@@ -58,6 +58,8 @@ class TrainingConfig(FrozenModel):
         optimizer: Optimiser and schedule.
         patience: Epochs without a better validation error before training stops.
         seed: Initial weights and order of the rows.
+        members: Networks that are trained one after the other, from `seed`, `seed` + 1 and
+            so on; the model predicts their mean, and their spread beside it.
         device: `auto` takes a CUDA device when there is one.
         loading: `memory` reads all training graphs into memory; `mapped` lays them out in
             files beside the shards and maps these, for more graphs than memory holds. The
@@ -84,6 +86,7 @@ class TrainingConfig(FrozenModel):
     optimizer: OptimizerConfig = OptimizerConfig()
     patience: Annotated[int, Field(ge=1)] = 30
     seed: Annotated[int, Field(ge=0)] = 0
+    members: Annotated[int, Field(ge=1, le=100), ADDED_LATER] = 1
     device: Literal["auto", "cpu", "cuda"] = "auto"
     loading: Literal["memory", "mapped"] = "memory"
     ema_decay: Annotated[Annotated[float, Field(gt=0, lt=1)] | None, ADDED_LATER] = None

@@ -10,9 +10,9 @@ from crystalgnn_core.learning.checkpoints import load_bundle
 from crystalgnn_core.learning.data import load_training_data
 from crystalgnn_core.learning.fitting import predict_columns
 from crystalgnn_core.learning.lineage import card_of_finetuned
+from crystalgnn_core.learning.members import RunStart
 from crystalgnn_core.learning.recipes.reading import default_model
 from crystalgnn_core.learning.training import (
-    RunStart,
     TrainedModel,
     complete_model,
     name_model,
@@ -26,6 +26,7 @@ from crystalgnn_core.learning.transfer import (
     transferred_scaler,
 )
 from crystalgnn_core.models.cgcnn.config import CGCNNConfig
+from crystalgnn_core.models.ensemble import members_of
 from crystalgnn_core.models.network import layer_names_of
 
 if TYPE_CHECKING:
@@ -51,6 +52,9 @@ def finetune_model(
     learned in two parts stays so; one that it did not, and that `training.hurdle` names,
     starts with the probability that fits its predictions of the training rows.
 
+    Each member of a model of several is fine-tuned from itself; `training.members` counts
+    for a base model of one network, from which all members start.
+
     Batch normalisation goes on using the means and variances that the base model came with:
     those of a few small batches of one chemistry would change what every layer has learned.
     Its factors and offsets learn.
@@ -69,7 +73,9 @@ def finetune_model(
     settings = finetuning.applied_to(training)
     in_two = {*settings.hurdle, *old.scaler.hurdle}
     hurdle = tuple(name for name in settings.targets if name in in_two)
-    settings = settings.model_copy(update={"hurdle": hurdle})
+    bases = members_of(network)
+    members = len(bases) if len(bases) > 1 else settings.members
+    settings = settings.model_copy(update={"hurdle": hurdle, "members": members})
     data = load_training_data(store, settings, old.graph, old.model.known_elements())
     origin = {
         "weights": old.weights_sha256,
@@ -83,7 +89,7 @@ def finetune_model(
     def start() -> RunStart:
         labels = data.labels[data.select("train")]
         scaler = transferred_scaler(
-            network,
+            bases[0],
             old.scaler,
             settings.targets,
             labels,
@@ -95,8 +101,8 @@ def finetune_model(
         card = card_of_finetuned(fresh, old, data, network, graphs)
         cuts = _fit_cuts(network, old.scaler, scaler, data, graphs)
 
-        def build() -> Network:
-            made = transfer(network, old.scaler, old.model, scaler, cuts)
+        def build(index: int) -> Network:
+            made = transfer(bases[index % len(bases)], old.scaler, old.model, scaler, cuts)
             freeze(made, finetuning.freeze)
             return made
 
@@ -117,7 +123,7 @@ def _fit_cuts(
     Where it sums over atoms, its output layer cannot hold an intercept: none is fitted.
     """
     names = [one for one in new.hurdle if one in old.targets and one not in old.hurdle]
-    if not names or layer_names_of(network).sums_atoms:
+    if not names or layer_names_of(members_of(network)[0]).sums_atoms:
         return {}
     train = data.select("train")
     predicted = predict_columns(network, data.select_dataset(graphs, train), old)
@@ -140,7 +146,7 @@ def base_graph(base: Path, model: NetworkConfig, graph: GraphConfig) -> GraphCon
             network or graphs are configured in another way than its own.
     """
     network, card = load_bundle(base)
-    layer_names_of(network)
+    layer_names_of(members_of(network)[0])
     if model not in (card.model, CGCNNConfig(), default_model()):
         raise ModelError(
             f"{card.model_id} is a network with {_difference(model, card.model)}; leave "

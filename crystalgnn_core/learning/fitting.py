@@ -26,6 +26,7 @@ from crystalgnn_core.learning.loop.optimization import (
 )
 from crystalgnn_core.learning.loop.progress_bar import progress_bar
 from crystalgnn_core.learning.metrics import Metrics, compare_targets
+from crystalgnn_core.models.ensemble import members_of
 from crystalgnn_core.models.inference import for_inference
 
 if TYPE_CHECKING:
@@ -175,15 +176,18 @@ def predict_columns(
     """Predict the graphs at some positions, all that the network says about its targets.
 
     Returns:
-        The columns of `TargetScaler.columns`, each of shape (n_positions,).
+        The columns of `TargetScaler.columns`, and the spread of each target over the
+        members where there are several, each of shape (n_positions,).
     """
-    predict = for_inference(network)
+    forms = [for_inference(member) for member in members_of(network)]
     device = next(chain(network.parameters(), network.buffers())).device
-    outputs = [np.empty((0, scaler.n_outputs))]
+    outputs = [np.empty((len(forms), 0, scaler.n_outputs))]
     with torch.inference_mode():
         for _, batch in dataset.batches(batch_size, order=positions):
-            outputs.append(predict(batch.to(device)).cpu().double().numpy())
-    return scaler.columns(np.concatenate(outputs))
+            moved = batch.to(device)
+            found = [form(moved).cpu().double().numpy() for form in forms]
+            outputs.append(np.stack(found))
+    return scaler.member_columns(np.concatenate(outputs, axis=1))
 
 
 def _start(

@@ -14,7 +14,7 @@ import numpy as np
 from scipy.special import expit
 
 from crystalgnn_core.base import ADDED_LATER, FrozenModel
-from crystalgnn_core.targets import IF_NONZERO, NONZERO, get_target, is_class
+from crystalgnn_core.targets import IF_NONZERO, NONZERO, STD, get_target, is_class
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -163,6 +163,25 @@ class TargetScaler(FrozenModel):
                 value = np.maximum(found[name], 0.0)
                 found[name] = np.where(is_there, np.maximum(median, 0.0), 0.0)
                 found[name + NONZERO], found[name + IF_NONZERO] = expit(logit), value
+        return found
+
+    def member_columns(
+        self, outputs: NDArray[np.float64]
+    ) -> dict[str, NDArray[np.float64]]:
+        """Map the outputs of the members of a model to the columns of their mean.
+
+        Args:
+            outputs: Shape (n_members, n_rows, n_outputs).
+
+        Returns:
+            The columns of `columns`, and of several members the standard deviation of each
+            target over their predictions, in its unit.
+        """
+        found = self.columns(outputs.mean(axis=0))
+        if len(outputs) > 1:
+            each = np.stack([self.unscale(one) for one in outputs])
+            spread = each.std(axis=0, ddof=1)
+            found |= {n + STD: s for n, s in zip(self.targets, spread.T, strict=True)}
         return found
 
     def _in_units(self, index: int, scaled: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -6,27 +6,24 @@ import logging
 from collections import Counter
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-import torch
 from filelock import FileLock, Timeout
 
 from crystalgnn_core.base import FrozenModel, digest_of
 from crystalgnn_core.errors import ConfigError, CrystalGNNError, TransientError
 from crystalgnn_core.graphs.shards import graph_folder
 from crystalgnn_core.learning.cards import CARD, HISTORY, ModelCard
-from crystalgnn_core.learning.checkpoints import choose_device, environment, load_bundle
+from crystalgnn_core.learning.checkpoints import environment, load_bundle
 from crystalgnn_core.learning.data import load_training_data
 from crystalgnn_core.learning.finishing import FINISHED_FILES, finish_bundle
-from crystalgnn_core.learning.fitting import LabelledGraphs, fit
-from crystalgnn_core.learning.resume import CheckpointFolder
+from crystalgnn_core.learning.fitting import LabelledGraphs
+from crystalgnn_core.learning.members import RunStart, train_members
 from crystalgnn_core.learning.scaling import TargetScaler
-from crystalgnn_core.learning.tree_fitting import fit_estimator
 from crystalgnn_core.models.joined import create_network
-from crystalgnn_core.models.network import Estimator
 from crystalgnn_core.storage.files import file_sha256
 from crystalgnn_core.targets import get_target
 
@@ -38,7 +35,6 @@ if TYPE_CHECKING:
     from crystalgnn_core.learning.config import TrainingConfig
     from crystalgnn_core.learning.data import TrainingData
     from crystalgnn_core.models.base import NetworkConfig
-    from crystalgnn_core.models.network import Network
 
 logger = logging.getLogger(__name__)
 
@@ -59,20 +55,6 @@ class TrainedModel(FrozenModel):
     was_trained: bool
     epochs: int
     card: ModelCard
-
-
-class RunStart(NamedTuple):
-    """What a run begins with.
-
-    Attributes:
-        card: Card of the model before its first epoch.
-        network: The network to train, made after torch's generator has been seeded.
-        holds_statistics: As for `crystalgnn_core.learning.fitting.fit`.
-    """
-
-    card: ModelCard
-    network: Callable[[], Network]
-    holds_statistics: bool = False
 
 
 def model_folder(store: Path, model_id: str) -> Path:
@@ -103,7 +85,7 @@ def train_model(
         except ValueError as error:
             raise ConfigError(str(error)) from error
         card = new_card(model_id, model, training, graph, data)
-        return RunStart(card, lambda: create_network(model, card.scaler.n_outputs))
+        return RunStart(card, lambda _: create_network(model, card.scaler.n_outputs))
 
     return complete_model(store, model_id, training, data, start)
 
@@ -241,23 +223,8 @@ def _train(
     logger.info("model %s: %s rows", card.model_id, data.summary.n_rows)
     graphs = graph_folder(store, card.graph)
     dataset = data.dataset(graphs, loading=training.loading)
-    torch.manual_seed(training.seed)
-    network = start.network()
     labelled = LabelledGraphs(
         dataset, data.labels, data.select("train"), data.select("val")
     )
-    if isinstance(network, Estimator):
-        fitted, history = fit_estimator(network, labelled, training, card)
-        return finish_bundle(folder, (network, fitted), data, dataset, history)
-    checkpoints = CheckpointFolder(folder / "checkpoints")
-    device = choose_device(training.device)
-    progress = fit(
-        network,
-        labelled,
-        training,
-        checkpoints,
-        card,
-        device=device,
-        holds_statistics=start.holds_statistics,
-    )
-    return finish_bundle(folder, checkpoints.best(), data, dataset, progress.history)
+    best, history = train_members(start, labelled, training, folder / "checkpoints")
+    return finish_bundle(folder, best, data, dataset, history)

@@ -1,4 +1,4 @@
-"""Any network with the composition joined to what it reads from the graph."""
+"""Networks from their settings, with the composition joined to what they read."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from torch import nn
 from torch.nn import functional
 
 from crystalgnn_core.models.composition.inputs import count_inputs, inputs_of
+from crystalgnn_core.models.ensemble import EnsembleNetwork
 from crystalgnn_core.models.network import LayerNames, Network
 
 if TYPE_CHECKING:
@@ -20,12 +21,17 @@ if TYPE_CHECKING:
     from crystalgnn_core.models.base import CompositionJoinConfig, NetworkConfig
 
 
-def create_network(config: NetworkConfig, n_targets: int) -> Network:
+def create_network(config: NetworkConfig, n_targets: int, *, n_members: int = 1) -> Network:
     """Create what settings describe, with fresh weights from torch's global generator.
 
     Returns:
-        The network of the settings, joined with the composition where they ask for it.
+        The network of the settings, joined with the composition where they ask for it, or
+        the mean of several such.
     """
+    if n_members > 1:
+        return EnsembleNetwork(
+            [create_network(config, n_targets) for _ in range(n_members)]
+        )
     if config.composition is None:
         return config.build(n_targets)
     return JoinedNetwork(config, config.composition, n_targets)

@@ -48,7 +48,7 @@ def join_predictions(
         graphs = ShardSet(graph_folder(store, card.graph))
         refusals = graphs.refusals() | shards.refusals() | refusals
         own = [t for t in targets if t in card.scaler.targets and t not in predicted]
-        values = _predictions(shards, card.scaler.columns_of(own))
+        values = _predictions(shards, card.columns_of(own))
         predicted = predicted.merge(
             values.assign(_found=True), on=KEY, how="left", validate="many_to_one"
         )

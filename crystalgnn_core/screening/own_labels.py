@@ -165,7 +165,7 @@ def _predict(
         for chunk in in_chunks(crystals, CHUNK)
     ]
     if not tables:
-        return pd.DataFrame(columns=["status", *read_card(model).scaler.column_names])
+        return pd.DataFrame(columns=["status", *read_card(model).column_names])
     made = pd.concat(tables).set_index("material_id")
     return made.loc[rows[KEY]].reset_index(drop=True)
 

@@ -94,7 +94,7 @@ def predict_shard(
         rows = rows_in_order(tables, keys, where=str(graphs.folder))
         values, refused = _predict(network, card, GraphDataset.from_table(rows), batch_size)
         keep = [index for index in range(len(keys)) if index not in refused]
-        columns = dict(zip(card.scaler.column_names, values[keep].T, strict=True))
+        columns = dict(zip(card.column_names, values[keep].T, strict=True))
         kept = pa.array([keys[index] for index in keep], pa.string())
         return pa.table({KEY: kept, **columns}), [
             Refusal(structure_digest=keys[index], reason=error.reason, message=str(error))
@@ -128,10 +128,10 @@ def predict(
         device: `auto`, `cpu` or `cuda`.
 
     Returns:
-        One row per input, in order: `material_id`, `formula`, each target (one that was
-        learned in two parts with `<target>_nonzero_probability` and `<target>_if_nonzero`
-        behind it), `status` (`ok` or a reject reason) and `message`, which also says what
-        is unusual about the geometry of a predicted structure.
+        One row per input, in order: `material_id`, `formula`, the columns of the model's
+        card (`ModelCard.column_names`: each target with what is known of it behind),
+        `status` (`ok` or a reject reason) and `message`, which also says what is unusual
+        about the geometry of a predicted structure.
 
     Raises:
         InputError: The input or the model reference cannot be used at all.
@@ -146,7 +146,7 @@ def predict(
     errors |= {positions[index]: error for index, error in refused.items()}
     for position, error in errors.items():
         rows[owners[position]] |= {"status": error.reason, "message": str(error)}
-    names = card.scaler.column_names
+    names = card.column_names
     for position, predicted in zip(positions, values, strict=True):
         rows[owners[position]] |= dict(zip(names, predicted, strict=True))
     columns = ["material_id", "formula", *names, "status", "message"]
@@ -193,7 +193,7 @@ def _predict(
         numbers = columns.atomic_numbers[foreign[graphs == graph]]
         refused[int(graph)] = RecordError("unseen_element", _unseen_message(card, numbers))
     positions = np.setdiff1d(np.arange(len(dataset)), list(refused))
-    names = card.scaler.column_names
+    names = card.column_names
     values = np.full((len(dataset), len(names)), np.nan)
     found = predict_columns(
         network, dataset, card.scaler, positions=positions, batch_size=batch_size

@@ -133,7 +133,5 @@ def predicted_columns(
     cards: Sequence[ModelCard], targets: Sequence[str]
 ) -> tuple[str, ...]:
     """Name the columns of targets and of their parts, as the first model gives them."""
-    scalers = {
-        name: card.scaler for card in reversed(cards) for name in card.scaler.targets
-    }
-    return tuple(column for name in targets for column in scalers[name].columns_of([name]))
+    first = {name: card for card in reversed(cards) for name in card.scaler.targets}
+    return tuple(column for name in targets for column in first[name].columns_of([name]))

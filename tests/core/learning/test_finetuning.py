@@ -11,7 +11,7 @@ import torch
 
 from crystalgnn_core.errors import LabelSchemeError, ModelError
 from crystalgnn_core.graphs.config import GraphConfig
-from crystalgnn_core.learning import training as module
+from crystalgnn_core.learning import members as module
 from crystalgnn_core.learning.cards import read_card
 from crystalgnn_core.learning.checkpoints import load_bundle, write_bundle
 from crystalgnn_core.learning.config import (
@@ -22,6 +22,7 @@ from crystalgnn_core.learning.config import (
 from crystalgnn_core.learning.finetuning import base_graph, finetune_model
 from crystalgnn_core.learning.fitting import predict_dataset
 from crystalgnn_core.learning.resume import CheckpointFolder
+from crystalgnn_core.learning.training import train_model
 from crystalgnn_core.models.alignn.config import ALIGNNConfig
 from crystalgnn_core.models.cgcnn.config import CGCNNConfig
 from crystalgnn_core.models.network import output_layer
@@ -218,7 +219,7 @@ def test_frozen_parts_stay_as_they_are(tune, model):
 def gaps_alone(store):
     """A model that predicts band gaps and nothing else."""
     training = TRAINING.model_copy(update={"targets": (GAP,)})
-    return Path(module.train_model(store, MODEL, training, GRAPH).folder)
+    return Path(train_model(store, MODEL, training, GRAPH).folder)
 
 
 def test_a_target_of_the_base_keeps_its_row_and_a_new_one_is_fresh(

@@ -10,7 +10,7 @@ import torch
 from pydantic import ValidationError
 
 from crystalgnn_core.graphs.shards import graph_folder
-from crystalgnn_core.learning import training as module
+from crystalgnn_core.learning import members as module
 from crystalgnn_core.learning.cards import read_card
 from crystalgnn_core.learning.checkpoints import load_bundle
 from crystalgnn_core.learning.config import FinetuningConfig, TrainingConfig

@@ -10,10 +10,10 @@ from filelock import FileLock
 from crystalgnn_core.errors import ConfigError, TransientError
 from crystalgnn_core.graphs.config import GraphConfig
 from crystalgnn_core.graphs.shards import graph_folder
-from crystalgnn_core.learning import training as module
+from crystalgnn_core.learning import members as module
 from crystalgnn_core.learning.cards import read_card
 from crystalgnn_core.learning.checkpoints import load_bundle
-from crystalgnn_core.learning.training import name_model
+from crystalgnn_core.learning.training import name_model, train_model
 from crystalgnn_core.maintenance.compaction import compact_store
 from crystalgnn_core.maintenance.integrity import check_store
 from crystalgnn_core.models.schnet.config import SchNetConfig
@@ -48,7 +48,7 @@ def test_a_network_of_element_properties_is_trained(built_store, tmp_path):
         }
     )
     training = TRAINING.model_copy(update={"epochs": 1})
-    trained = module.train_model(store, model, training, GRAPH)
+    trained = train_model(store, model, training, GRAPH)
     assert trained.card.model == model
     assert name_model(MODEL, training, GRAPH, "0") != name_model(
         model, training, GRAPH, "0"
@@ -188,4 +188,4 @@ def test_mapped_graphs_give_the_same_model(built_store, tmp_path, changes):
 def test_a_network_that_contradicts_its_graphs_is_not_trained(built_store, tmp_path):
     store = copy(built_store, tmp_path / "store")
     with pytest.raises(ConfigError, match=r"graph.cutoff 5 is below model.cutoff 6"):
-        module.train_model(store, SchNetConfig(cutoff=6.0), TRAINING, GRAPH)
+        train_model(store, SchNetConfig(cutoff=6.0), TRAINING, GRAPH)
