@@ -112,6 +112,7 @@ TargetName = Annotated[str, AfterValidator(_known)]
 # what the names of the columns end in that a target learned in two parts has beside its own
 NONZERO, IF_NONZERO = "_nonzero_probability", "_if_nonzero"
 STD = "_std"  # spread over the members of a model
+LOW, HIGH = "_low", "_high"  # ends of the interval that holds nine of ten true values
 
 
 def is_class(name: str) -> bool:

@@ -10,7 +10,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from crystalgnn_core.learning.comparison import Decision
-    from crystalgnn_core.learning.metrics import ClassMetrics, Metrics, ZeroMetrics
+    from crystalgnn_core.learning.metrics import Metrics
+    from crystalgnn_core.learning.scores import ClassMetrics, ZeroMetrics
 
 SCORES = {
     "#accuracy": "accuracy",
@@ -61,6 +62,16 @@ def show_errors(
             [
                 (name, units[name], m.n, number(m.mae), number(m.rmse), number(m.r2))
                 for name, m in numbers.items()
+            ],
+        )
+    intervals = {name: m.intervals for name, m in metrics.items() if m.intervals}
+    if intervals:
+        show_rows(
+            f"{title}, 90 % intervals",
+            ("target", "unit", "hold of the labels", "mean width"),
+            [
+                (name, units[name], f"{one.coverage:.1%}", number(one.width))
+                for name, one in intervals.items()
             ],
         )
     zeros = {name: m for name, m in metrics.items() if m.zeros and m.zeros.n_zero}

@@ -11,7 +11,7 @@ import typer
 from crystalgnn_core.base import DEFAULT_STORE
 from crystalgnn_core.errors import InputError
 from crystalgnn_core.storage.paths import local_path
-from crystalgnn_core.targets import IF_NONZERO, NONZERO, STD, is_class
+from crystalgnn_core.targets import HIGH, IF_NONZERO, LOW, NONZERO, STD, is_class
 from deployments.errors import number, show_errors
 from deployments.options import Model, require_table_name
 from deployments.tables import show_left_out, show_line, show_rows
@@ -25,7 +25,12 @@ if TYPE_CHECKING:
     from crystalgnn_core.screening.inputs import StructureText
 
 STDIN, PARTS = "-", (NONZERO, IF_NONZERO)
-ENDINGS = {IF_NONZERO: " if > 0", STD: " spread"}  # of columns, and of their headings
+ENDINGS = {
+    IF_NONZERO: " if > 0",
+    STD: " spread",
+    LOW: " from",
+    HIGH: " to",
+}  # of columns, and of their headings
 StorePath = Annotated[
     Path, typer.Option("--store", help="Store in which the model is looked up.")
 ]
@@ -120,6 +125,9 @@ def _show_one(card: ModelCard, row: pd.Series[Any]) -> None:
             value += f", not 0 with probability {probability}, then {given} {unit}"
         if target + STD in row:
             value += f", spread of {card.n_members} members {number(row[target + STD])}"
+        if target + LOW in row:
+            low, high = number(row[target + LOW]), number(row[target + HIGH])
+            value += f", 90 % interval {low} to {high}"
         show_line(f"{named}  {target}  {value}  [{scheme}]")
 
 

@@ -88,6 +88,19 @@ class GraphDataset:
         counts = np.diff(self.columns.edge_offsets)
         return counts if self._places is None else counts[self._places]
 
+    def compositions(
+        self, order: NDArray[np.int64] | None = None
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return the atomic numbers of graphs end to end, and where each graph begins."""
+        chosen = np.arange(len(self)) if order is None else order
+        if self._places is not None:
+            chosen = self._places[chosen]
+        starts = self.columns.atom_offsets[chosen]
+        sizes = self.columns.atom_offsets[chosen + 1] - starts
+        pointer = np.concatenate([[0], sizes.cumsum(dtype=np.int64)])
+        atoms = np.arange(pointer[-1]) + np.repeat(starts - pointer[:-1], sizes)
+        return self.columns.atomic_numbers[atoms].astype(np.int64), pointer
+
     def batch(self, indices: NDArray[np.int64]) -> Batch:
         """Assemble graphs into one batch, in the given order.
 

@@ -6,15 +6,16 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field, ValidationError
 
-from crystalgnn_core.base import FrozenModel
+from crystalgnn_core.base import FrozenModel, digest_of
 from crystalgnn_core.errors import IntegrityError, ModelError
 from crystalgnn_core.graphs.config import GraphConfig
+from crystalgnn_core.learning.intervals import Intervals
 from crystalgnn_core.learning.metrics import Metrics
 from crystalgnn_core.learning.scaling import TargetScaler
 from crystalgnn_core.models import ModelConfig
 from crystalgnn_core.records.provenance import SourceFacts, name_noncommercial
 from crystalgnn_core.storage.files import read_json
-from crystalgnn_core.targets import STD
+from crystalgnn_core.targets import HIGH, LOW, STD
 from crystalgnn_core.wording import describe_validation
 
 if TYPE_CHECKING:
@@ -112,6 +113,7 @@ class ModelCard(FrozenModel):
         baseline: Errors of the composition-only baseline on the test split.
         environment: Package versions and platform.
         base: Where a fine-tuned model started from; None for fresh weights.
+        intervals: What gives the intervals of predictions; None for a model without.
         remarks: What a user must know, such as that a conversion could not be checked.
         weights_sha256: Digest of the weights file.
         files_sha256: Digests of the files that belong to a finished model of a store.
@@ -136,6 +138,7 @@ class ModelCard(FrozenModel):
     environment: dict[str, str] = Field(default_factory=dict)
     base: BaseReference | None = None
     remarks: tuple[str, ...] = ()
+    intervals: Intervals | None = None
     weights_sha256: str = ""
     files_sha256: dict[str, str] = Field(default_factory=dict)
 
@@ -145,17 +148,26 @@ class ModelCard(FrozenModel):
         return int(self.training.get("members", 1))
 
     @property
+    def predictions_digest(self) -> str:
+        """What predictions depend on: the weights, and what gives the intervals."""
+        if self.intervals is None:
+            return self.weights_sha256
+        return digest_of([self.weights_sha256, self.intervals.digest_content()])
+
+    @property
     def column_names(self) -> tuple[str, ...]:
         """Columns of predictions: the targets, each with what is known of it behind."""
         return self.columns_of(self.scaler.targets)
 
     def columns_of(self, targets: Sequence[str]) -> tuple[str, ...]:
-        """Name the columns of some targets: their parts, then the spread of the members."""
+        """Name the columns of some targets: parts, spread of the members, interval."""
         columns: list[str] = []
         for name in targets:
             columns += self.scaler.columns_of([name])
             if self.n_members > 1:
                 columns.append(name + STD)
+            if self.intervals is not None and name in self.intervals.groups:
+                columns += [name + LOW, name + HIGH]
         return tuple(columns)
 
 

@@ -57,6 +57,9 @@ class TrainingConfig(FrozenModel):
         loss: On the scaled targets: `l1`, `huber` or `mse`; classes have the cross-entropy.
         optimizer: Optimiser and schedule.
         patience: Epochs without a better validation error before training stops.
+        calibration_fraction: Share of the validation split that is set aside, by `seed`,
+            and chooses no epoch: its errors give the 90 % intervals of predictions. With 1
+            the whole split does both. None gives no intervals.
         seed: Initial weights and order of the rows.
         members: Networks that are trained one after the other, from `seed`, `seed` + 1 and
             so on; the model predicts their mean, and their spread beside it.
@@ -85,6 +88,9 @@ class TrainingConfig(FrozenModel):
     loss: Literal["l1", "huber", "mse"] = "l1"
     optimizer: OptimizerConfig = OptimizerConfig()
     patience: Annotated[int, Field(ge=1)] = 30
+    calibration_fraction: Annotated[
+        Annotated[float, Field(gt=0, le=1)] | None, ADDED_LATER
+    ] = None
     seed: Annotated[int, Field(ge=0)] = 0
     members: Annotated[int, Field(ge=1, le=100), ADDED_LATER] = 1
     device: Literal["auto", "cpu", "cuda"] = "auto"

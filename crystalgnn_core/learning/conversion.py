@@ -13,8 +13,9 @@ from crystalgnn_core.learning.checkpoints import (
     environment,
     write_bundle,
 )
-from crystalgnn_core.learning.metrics import ClassMetrics, Metrics
+from crystalgnn_core.learning.metrics import Metrics
 from crystalgnn_core.learning.scaling import TargetScaler
+from crystalgnn_core.learning.scores import ClassMetrics
 from crystalgnn_core.models.alignn.published import read_alignn
 from crystalgnn_core.models.cgcnn.published import read_cgcnn
 from crystalgnn_core.models.megnet.published import read_megnet

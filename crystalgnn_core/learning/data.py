@@ -57,6 +57,30 @@ class TrainingData(NamedTuple):
         """Return the positions of a split."""
         return np.flatnonzero(self.splits == split)
 
+    def divide_validation(
+        self, config: TrainingConfig
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return the positions of rows that choose the best epoch, and that calibrate.
+
+        Raises:
+            InputError: `training.calibration_fraction` leaves no label to choose by.
+        """
+        val, fraction = self.select("val"), config.calibration_fraction
+        if fraction is None or fraction == 1:
+            return val, val[: 0 if fraction is None else None]
+        drawn = np.random.default_rng(config.seed).permutation(val)
+        n = round(fraction * len(val))
+        choosing, calibrating = np.sort(drawn[n:]), np.sort(drawn[:n])
+        known = np.isfinite(self.labels[choosing]).any(axis=0)
+        for name, is_known in zip(config.targets, known, strict=True):
+            if not is_known:
+                raise InputError(
+                    f"training.calibration_fraction {fraction:g} leaves no label of {name} "
+                    f"among {len(choosing)} validation rows to choose the epoch by; lower "
+                    "it, or set it to 1"
+                )
+        return choosing, calibrating
+
     def dataset(
         self, folder: Path, *, loading: Literal["memory", "mapped"] = "memory"
     ) -> GraphDataset:

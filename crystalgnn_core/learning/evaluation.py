@@ -9,7 +9,8 @@ from crystalgnn_core.graphs.shards import graph_folder
 from crystalgnn_core.learning.checkpoints import choose_device, load_bundle
 from crystalgnn_core.learning.config import TrainingConfig
 from crystalgnn_core.learning.data import load_training_data
-from crystalgnn_core.learning.fitting import evaluate
+from crystalgnn_core.learning.metrics import compare_targets
+from crystalgnn_core.learning.predicting import predict_card_columns
 from crystalgnn_core.records.label_schemes import JOINED, describe_scheme
 from crystalgnn_core.records.schema import SPLITS
 from crystalgnn_core.wording import did_you_mean
@@ -46,7 +47,9 @@ def evaluate_model(
         refuse_other_schemes(card, data.summary)
     network.to(choose_device(training.device))
     dataset = data.dataset(graph_folder(store, card.graph))
-    return card, evaluate(network, dataset, data.labels, data.select(split), card.scaler)
+    rows = data.select(split)
+    predicted = predict_card_columns(network, card, dataset, positions=rows)
+    return card, compare_targets(card.scaler.targets, data.labels[rows], predicted)
 
 
 def refuse_other_schemes(card: ModelCard, data: DataSummary) -> None:

@@ -9,7 +9,9 @@ import pyarrow as pa
 from crystalgnn_core.learning.cards import HISTORY, TEST_PREDICTIONS
 from crystalgnn_core.learning.checkpoints import write_bundle
 from crystalgnn_core.learning.fitting import predict_columns
+from crystalgnn_core.learning.intervals import Intervals, describe_compositions
 from crystalgnn_core.learning.metrics import Metrics, compare_targets
+from crystalgnn_core.learning.predicting import predict_card_columns
 from crystalgnn_core.models.composition.features import composition_features
 from crystalgnn_core.models.composition.trees import fit_predict
 from crystalgnn_core.storage.files import file_sha256, write_table
@@ -37,17 +39,25 @@ def finish_bundle(
     data: TrainingData,
     dataset: GraphDataset,
     history: pd.DataFrame,
+    *,
+    calibrating: NDArray[np.int64],
 ) -> ModelCard:
     """Test the best epoch, compare it with the baseline, and write the final bundle.
 
-    The history has one row per epoch. The bundle's card is the last file written.
+    The history has one row per epoch. Intervals are calibrated by the rows at the given
+    positions of the validation split, if there are any. The bundle's card is the last file
+    written.
 
     Returns:
         The card as written, with test errors and those of the baseline.
     """
     network, card = best
+    if len(calibrating):
+        card = card.model_copy(
+            update={"intervals": _calibrate(network, card, data, dataset, calibrating)}
+        )
     names, test = card.scaler.targets, data.select("test")
-    predicted = predict_columns(network, dataset, card.scaler, positions=test)
+    predicted = predict_card_columns(network, card, dataset, positions=test)
     write_table(folder / TEST_PREDICTIONS, _prediction_table(data, test, predicted, names))
     write_table(folder / HISTORY, pa.Table.from_pandas(history, preserve_index=False))
     errors = compare_targets(names, data.labels[test], predicted)
@@ -59,6 +69,23 @@ def finish_bundle(
         }
     )
     return write_bundle(folder, network, final)
+
+
+def _calibrate(
+    network: Network,
+    card: ModelCard,
+    data: TrainingData,
+    dataset: GraphDataset,
+    positions: NDArray[np.int64],
+) -> Intervals:
+    predicted = predict_columns(network, dataset, card.scaler, positions=positions)
+    return Intervals.fit(
+        card.scaler,
+        predicted,
+        data.labels[positions],
+        describe_compositions(dataset, positions),
+        chose_epoch=len(positions) == len(data.select("val")),
+    )
 
 
 def _prediction_table(

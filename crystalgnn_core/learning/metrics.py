@@ -7,60 +7,20 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from crystalgnn_core.base import FrozenModel
-from crystalgnn_core.targets import NONZERO, get_target
+from crystalgnn_core.learning.scores import (
+    ClassMetrics,
+    IntervalMetrics,
+    ZeroMetrics,
+    class_metrics,
+    interval_metrics,
+    zero_metrics,
+)
+from crystalgnn_core.targets import HIGH, LOW, NONZERO, get_target
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
-
-BOUND = 0.5  # probability from which a row counts as predicted to be of the class
-
-
-class ClassMetrics(FrozenModel):
-    """How well probabilities of a class agree with the classes.
-
-    Attributes:
-        share: Share of rows of the class.
-        accuracy: Share of rows whose class is predicted, from a probability of 0.5 on.
-        balanced_accuracy: Mean of that share over both classes; None without both.
-        f1: Harmonic mean of precision and recall of the class.
-        auc: Area under the ROC curve; None without both classes.
-        log_loss: Mean negative logarithm of the probability of what was true.
-        brier: Mean squared difference of probability and class.
-    """
-
-    share: float | None = None
-    accuracy: float | None = None
-    balanced_accuracy: float | None = None
-    f1: float | None = None
-    auc: float | None = None
-    log_loss: float | None = None
-    brier: float | None = None
-
-
-class ZeroMetrics(FrozenModel):
-    """Errors where the label is zero and elsewhere, of a target with many zeros.
-
-    Attributes:
-        n_zero: Rows whose label is zero.
-        mae_zero: Mean absolute error on these; None without any.
-        mae_nonzero: Mean absolute error on the others; None without any.
-        auc: How well the others are told apart: area under the ROC curve of the probability
-            that a value is not zero, or of the predicted value where a model gives none;
-            None without rows of both kinds.
-        balanced_accuracy: Mean over both kinds of the share of rows that the probability
-            puts on the right side of 0.5; None without rows of both kinds, or if a model
-            gives no probability.
-        brier: Mean squared error of the probability; None if a model gives none.
-    """
-
-    n_zero: int
-    mae_zero: float | None = None
-    mae_nonzero: float | None = None
-    auc: float | None = None
-    balanced_accuracy: float | None = None
-    brier: float | None = None
 
 
 class Metrics(FrozenModel):
@@ -78,6 +38,7 @@ class Metrics(FrozenModel):
         classes: Errors of classes, too; None for other targets.
         zeros: Errors at zero and elsewhere; None for a target without many zeros, and in
             the card of an older version.
+        intervals: Of the intervals; None for a model that gives none.
     """
 
     n: int
@@ -87,6 +48,7 @@ class Metrics(FrozenModel):
     mad: float | None
     classes: ClassMetrics | None = None
     zeros: ZeroMetrics | None = None
+    intervals: IntervalMetrics | None = None
 
     @property
     def error(self) -> float | None:
@@ -123,7 +85,7 @@ def compare(
         rmse=float(np.sqrt(np.square(error).mean())),
         r2=r2,
         mad=float(np.abs(deviation).mean()),
-        classes=_class_metrics(labels, guesses) if are_classes else None,
+        classes=class_metrics(labels, guesses) if are_classes else None,
     )
 
 
@@ -136,13 +98,17 @@ def compare_target(
         name: The target.
         true: Labels, NaN where missing, shape (n_rows,).
         predicted: Column name to values of shape (n_rows,): the target in its unit and, of
-            one that was learned in two parts, the probability that it is not zero.
+            one that was learned in two parts, the probability that it is not zero; and
+            the ends of the intervals, where there are any.
     """
     target, values = get_target(name), predicted[name]
     metrics = compare(true, values, are_classes=target.is_class)
+    if name + LOW in predicted and metrics.n:
+        held = interval_metrics(true, predicted[name + LOW], predicted[name + HIGH])
+        metrics = metrics.model_copy(update={"intervals": held})
     if not target.is_zero_inflated:
         return metrics
-    zeros = _zero_metrics(true, values, predicted.get(name + NONZERO))
+    zeros = zero_metrics(true, values, predicted.get(name + NONZERO))
     return metrics.model_copy(update={"zeros": zeros})
 
 
@@ -185,68 +151,6 @@ def _scaled(metrics: Metrics) -> float:
         return error / (metrics.mad or 1.0)
     share = metrics.classes.share or 0.0
     return error / (share * (1 - share) or 1.0)
-
-
-def _class_metrics(
-    labels: NDArray[np.float64], probability: NDArray[np.float64]
-) -> ClassMetrics:
-    if not np.isfinite(probability).all():
-        return ClassMetrics(share=float(labels.mean()), brier=float("nan"))
-    from sklearn import metrics as scores
-
-    is_there, is_said = labels > BOUND, probability >= BOUND
-    balanced = auc = None
-    if 0 < is_there.sum() < len(labels):  # both classes are there
-        balanced = float(scores.balanced_accuracy_score(is_there, is_said))
-        auc = float(scores.roc_auc_score(is_there, probability))
-    return ClassMetrics(
-        share=float(is_there.mean()),
-        accuracy=float(scores.accuracy_score(is_there, is_said)),
-        balanced_accuracy=balanced,
-        f1=float(scores.f1_score(is_there, is_said, zero_division=0.0)),
-        auc=auc,
-        log_loss=float(scores.log_loss(is_there, probability, labels=[False, True])),
-        brier=float(np.square(probability - labels).mean()),
-    )
-
-
-def _zero_metrics(
-    true: NDArray[np.float64],
-    predicted: NDArray[np.float64],
-    probability: NDArray[np.float64] | None,
-) -> ZeroMetrics:
-    known = np.isfinite(true)
-    is_there, error = true[known] != 0, np.abs(predicted - true)[known]
-    zero, other = error[~is_there], error[is_there]
-    has_both = bool(len(zero) and len(other))
-    scores = (predicted if probability is None else probability)[known]
-    balanced = brier = None
-    if probability is not None and len(error):
-        is_right = (scores >= BOUND) == is_there
-        brier = float(np.square(scores - is_there).mean())
-        if has_both:
-            balanced = float((is_right[is_there].mean() + is_right[~is_there].mean()) / 2)
-    return ZeroMetrics(
-        n_zero=len(zero),
-        mae_zero=float(zero.mean()) if len(zero) else None,
-        mae_nonzero=float(other.mean()) if len(other) else None,
-        auc=_area_under_curve(is_there, scores) if has_both else None,
-        balanced_accuracy=balanced,
-        brier=brier,
-    )
-
-
-def _area_under_curve(
-    is_there: NDArray[np.bool_], scores: NDArray[np.float64]
-) -> float | None:
-    """Return the share of pairs of both kinds in the right order, equal scores as half."""
-    if not np.isfinite(scores).all():
-        return None
-    from scipy.stats import rankdata
-
-    n_there = int(is_there.sum())
-    above = rankdata(scores)[is_there].sum() - n_there * (n_there + 1) / 2
-    return float(above / (n_there * (len(scores) - n_there)))
 
 
 def history_columns(metrics: dict[str, Metrics]) -> dict[str, float | None]:

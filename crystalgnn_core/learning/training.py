@@ -223,8 +223,7 @@ def _train(
     logger.info("model %s: %s rows", card.model_id, data.summary.n_rows)
     graphs = graph_folder(store, card.graph)
     dataset = data.dataset(graphs, loading=training.loading)
-    labelled = LabelledGraphs(
-        dataset, data.labels, data.select("train"), data.select("val")
-    )
+    choosing, calibrating = data.divide_validation(training)
+    labelled = LabelledGraphs(dataset, data.labels, data.select("train"), choosing)
     best, history = train_members(start, labelled, training, folder / "checkpoints")
-    return finish_bundle(folder, best, data, dataset, history)
+    return finish_bundle(folder, best, data, dataset, history, calibrating=calibrating)

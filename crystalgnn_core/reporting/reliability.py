@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from crystalgnn_core.learning.metrics import ClassMetrics
+from crystalgnn_core.learning.scores import ClassMetrics
 from crystalgnn_core.reporting.style import (
     LIGHT,
     PlotSpec,

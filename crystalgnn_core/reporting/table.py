@@ -20,7 +20,7 @@ from crystalgnn_core.reporting.text import (
     relative_link,
 )
 from crystalgnn_core.screening.criteria import TRUE
-from crystalgnn_core.targets import IF_NONZERO, NONZERO, STD, TARGETS, Target
+from crystalgnn_core.targets import HIGH, IF_NONZERO, LOW, NONZERO, STD, TARGETS, Target
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -118,6 +118,8 @@ def _target_columns(target: Target) -> list[Column]:
         Column(f"{name}{NONZERO}", "P > 0", f"probability of a {title} > 0", kind="number"),
         number(f"{name}{IF_NONZERO}", "if > 0", f"predicted {title} if it is not 0", unit),
         number(f"{name}{STD}", "spread", f"spread of the predicted {title}", unit),
+        number(f"{name}{LOW}", "from", f"{title}, low end of the 90 % interval", unit),
+        number(f"{name}{HIGH}", "to", f"{title}, high end of the 90 % interval", unit),
         number(f"{name}{TRUE}", "true", f"true {title}", unit),
     ]
 

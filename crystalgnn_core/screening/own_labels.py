@@ -16,7 +16,7 @@ from crystalgnn_core.records.table.store import RecordStore
 from crystalgnn_core.screening.prediction import predict
 from crystalgnn_core.sources.base import in_chunks
 from crystalgnn_core.storage.shards import KEY
-from crystalgnn_core.targets import NONZERO, scheme_column
+from crystalgnn_core.targets import HIGH, LOW, NONZERO, scheme_column
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -174,7 +174,11 @@ def _errors(rows: pd.DataFrame, predicted: pd.DataFrame, target: str) -> dict[st
     """Return the errors on the labels of each scheme."""
     labels = rows[target].to_numpy(dtype=float)
     schemes = rows[scheme_column(target)].fillna(UNNAMED).to_numpy()
-    names = [name for name in (target, target + NONZERO) if name in predicted]
+    names = [
+        name
+        for name in (target, *(target + end for end in (NONZERO, LOW, HIGH)))
+        if name in predicted
+    ]
     values = {name: predicted[name].to_numpy(dtype=float) for name in names}
     found = {}
     for scheme in sorted(set(schemes[np.isfinite(labels)])):

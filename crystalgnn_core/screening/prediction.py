@@ -17,7 +17,7 @@ from crystalgnn_core.graphs.build import build_dataset
 from crystalgnn_core.graphs.shards import graph_folder
 from crystalgnn_core.learning.cards import read_card
 from crystalgnn_core.learning.checkpoints import choose_device, load_bundle
-from crystalgnn_core.learning.fitting import predict_columns
+from crystalgnn_core.learning.predicting import predict_card_columns
 from crystalgnn_core.learning.registry import Registry
 from crystalgnn_core.records.checks.fast import FLAGS, find_flags
 from crystalgnn_core.records.checks.validation import validate
@@ -43,7 +43,7 @@ logger = logging.getLogger(__name__)
 
 def prediction_folder(store: Path, card: ModelCard) -> Path:
     """Return the folder of a model's predictions; other weights have another folder."""
-    return store / "predictions" / f"{card.model_id}-{card.weights_sha256[:12]}"
+    return store / "predictions" / f"{card.model_id}-{card.predictions_digest[:12]}"
 
 
 def plan_prediction_shards(
@@ -195,8 +195,8 @@ def _predict(
     positions = np.setdiff1d(np.arange(len(dataset)), list(refused))
     names = card.column_names
     values = np.full((len(dataset), len(names)), np.nan)
-    found = predict_columns(
-        network, dataset, card.scaler, positions=positions, batch_size=batch_size
+    found = predict_card_columns(
+        network, card, dataset, positions=positions, batch_size=batch_size
     )
     values[positions] = np.stack([found[name] for name in names], axis=1)
     is_finite = np.isfinite(values[positions]).all(axis=1)

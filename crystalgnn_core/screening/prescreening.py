@@ -46,7 +46,7 @@ class Prescreened(FrozenModel):
         n_kept: Candidates that go on.
         n_unjudged: Those among them of which the fast models have no prediction.
         candidates: Digest of which structures were candidates under which ids.
-        weights: Digests of the weights of the fast models.
+        weights: Digests of what the fast models predict by, see `ModelCard`.
         file: One row per candidate: `source`, `candidate_id`, `structure_digest`,
             `prescreen_score` (empty without a prediction) and `is_kept`.
     """
@@ -87,7 +87,7 @@ def prescreen(store: Path, config: ScreeningConfig, models: Sequence[Path]) -> P
     cards = [read_card(model) for model in models]
     check_models(cards, config.score)
     candidates = read_candidates(store, config.sources)
-    weights = tuple(card.weights_sha256 for card in cards)
+    weights = tuple(card.predictions_digest for card in cards)
     content = {
         "format": PRESCREEN_FORMAT,
         "weights": weights,

@@ -161,7 +161,7 @@ def _name_screen(
     named_otherwise = {"device", "batch_size", "models", "prescreen", "allow_mixed_schemes"}
     content = {
         "format": SCREEN_FORMAT,
-        "models": [card.weights_sha256 for card in cards],
+        "models": [card.predictions_digest for card in cards],
         "config": config.settings_digest(exclude=named_otherwise),
         "candidates": candidates_digest(candidates),
     }

@@ -3,14 +3,17 @@
 import re
 
 import numpy as np
+import pandas as pd
 import pytest
 from pymatgen.core.lattice import Lattice
 from pymatgen.core.structure import Structure
 
 from crystalgnn_core.learning.checkpoints import load_bundle, write_bundle
 from crystalgnn_core.learning.comparison import Decision
+from crystalgnn_core.learning.intervals import Intervals
 from crystalgnn_core.learning.metrics import compare_targets
 from crystalgnn_core.learning.scaling import TargetScaler
+from crystalgnn_core.models.ensemble import EnsembleNetwork
 from deployments.errors import show_decision, show_errors
 
 TARGETS = ("band_gap", "poisson_ratio", "is_metal")
@@ -153,3 +156,50 @@ def test_predictions_in_two_parts_are_shown_with_both(own_store, run, tmp_path):
     out = "".join(run("predict", "salt.cif", "salt.cif", *options).out.split())
     for heading in ("band_gap(eV)", "P(band_gap>0)", "band_gapif>0(eV)"):
         assert heading in out
+
+
+def test_what_intervals_hold_stands_in_a_table_of_its_own(shown, metrics):
+    true = np.array([[0.0], [1.0], [2.0], [np.nan]])
+    said = np.array([0.0, 1.5, 3.0, 1.0])
+    columns = {"band_gap": said, "band_gap_low": said - 0.5, "band_gap_high": said + 1}
+    found = compare_targets(("band_gap",), true, columns)
+    rows, out = shown(show_errors, "Test split", found, UNITS)
+    assert "Test split, 90 % intervals" in out
+    assert "66.7%" in out  # the ends count; the one of 2.5 to 4 does not hold 2
+    assert rows["band_gap"][0] == "eV"
+    _, out = shown(show_errors, "Test split", metrics, UNITS)
+    assert "intervals" not in out
+
+
+def test_spread_and_interval_stand_behind_a_prediction(own_store, run, tmp_path):
+    folder = own_store.path / "models"
+    first, _ = load_bundle(folder / own_store.champion)
+    second, card = load_bundle(folder / own_store.other)
+    targets = card.scaler.targets
+    rng = np.random.default_rng(0)
+    predicted = {name + end: rng.random(50) for name in targets for end in ("", "_std")}
+    labels, statistics = rng.random((50, 2)), rng.random((50, 3))
+    intervals = Intervals.fit(card.scaler, predicted, labels, statistics, chose_epoch=False)
+    changed = card.model_copy(
+        update={"intervals": intervals, "training": card.training | {"members": 2}}
+    )
+    write_bundle(tmp_path / "two", EnsembleNetwork([first, second]), changed)
+    salt = Structure.from_spacegroup(
+        "Fm-3m", Lattice.cubic(5.64), ["Na", "Cl"], [[0, 0, 0], [0.5, 0.5, 0.5]]
+    )
+    salt.to(str(tmp_path / "salt.cif"))
+    options = ("--model", tmp_path / "two", "--store", own_store.path)
+    lines = run("predict", "salt.cif", *options).out.splitlines()
+    for line, unit in zip(lines, ("eV/atom", "eV"), strict=True):
+        number = r"-?\d+\.\d{4}"
+        wanted = (
+            rf"{number} {unit}, spread of 2 members {number}, "
+            rf"90 % interval {number} to {number}  \["
+        )
+        assert re.search(wanted, line), line
+    table = run("predict", "salt.cif", "salt.cif", *options).out
+    assert "None" not in table
+    run("predict", "salt.cif", *options, "--output", "table.csv")
+    names = pd.read_csv(tmp_path / "table.csv").columns[2:-2].tolist()
+    ends = ("", "_std", "_low", "_high")
+    assert names == [name + end for name in targets for end in ends]

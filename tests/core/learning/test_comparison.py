@@ -16,8 +16,9 @@ from crystalgnn_core.learning.comparison import (
 )
 from crystalgnn_core.learning.config import RetrainingConfig
 from crystalgnn_core.learning.evaluation import evaluate_model
-from crystalgnn_core.learning.metrics import ClassMetrics, Metrics
+from crystalgnn_core.learning.metrics import Metrics
 from crystalgnn_core.learning.registry import Registry
+from crystalgnn_core.learning.scores import ClassMetrics
 from crystalgnn_core.learning.splits import SplitConfig
 from crystalgnn_core.learning.training import train_model
 from crystalgnn_core.models.composition.config import CompositionTreesConfig
