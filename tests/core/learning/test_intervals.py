@@ -11,11 +11,14 @@ from pydantic import ValidationError
 from crystalgnn_core.errors import InputError
 from crystalgnn_core.graphs.shards import graph_folder
 from crystalgnn_core.learning.cards import read_card
-from crystalgnn_core.learning.config import TrainingConfig
+from crystalgnn_core.learning.config import FinetuningConfig, TrainingConfig
 from crystalgnn_core.learning.data import load_training_data
 from crystalgnn_core.learning.evaluation import evaluate_model
+from crystalgnn_core.learning.finetuning import finetune_model
 from crystalgnn_core.learning.intervals import Intervals, describe_compositions
 from crystalgnn_core.learning.scaling import TargetScaler
+from crystalgnn_core.learning.training import train_model
+from crystalgnn_core.models.composition.config import CompositionTreesConfig
 from crystalgnn_core.records.crystal import structure_from_crystal
 from crystalgnn_core.screening.own_labels import judge_by_own_labels
 from crystalgnn_core.screening.prediction import predict, prediction_folder
@@ -165,6 +168,20 @@ def test_rows_that_calibrate_choose_no_epoch(made):
     assert [part.tolist() for part in data.divide_validation(whole)] == [val.tolist()] * 2
 
 
+def test_trees_and_fine_tuned_models_have_intervals_of_their_own(made, tmp_path):
+    store, model, settings = made
+    training = TRAINING.model_copy(update=settings | {"calibration_fraction": 1.0})
+    trees = CompositionTreesConfig(n_trees=5, n_class_trees=5, min_leaf_rows=3)
+    other = copy(store, tmp_path / "store")
+    fitted = train_model(other, trees, training, GRAPH).card.intervals
+    assert set(fitted.groups) == {ENERGY, GAP}
+    assert fitted.chose_epoch
+    gentle = FinetuningConfig(epochs=1, batch_size=16)
+    tuned = finetune_model(other, Path(model.folder), training, gentle).card.intervals
+    assert tuned.n_rows > model.card.intervals.n_rows
+    assert tuned.groups != model.card.intervals.groups
+
+
 def test_too_few_rows_to_choose_by_are_refused_in_one_line(made):
     store, _, settings = made
     training = TRAINING.model_copy(update=settings | {"calibration_fraction": 0.999})
@@ -186,6 +203,7 @@ def test_the_card_and_evaluate_say_how_many_labels_lie_inside(made):
     for name in (ENERGY, GAP):
         held = read_card(folder).metrics["test"][name].intervals
         is_inside = coverage(rows[f"{name}_true"], rows, name)
+        assert held is not None
         width = rows[f"{name}_high"] - rows[f"{name}_low"]
         assert held.coverage == pytest.approx(is_inside.mean())
         assert held.width == pytest.approx(width.mean())

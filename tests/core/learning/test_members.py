@@ -123,7 +123,8 @@ def test_errors_of_the_card_are_those_of_the_mean(made):
 def test_an_interrupted_run_continues_bit_for_bit(
     made, built_store, tmp_path, monkeypatch, n_saved
 ):
-    store, saved = copy(built_store, tmp_path / "store"), []
+    store = copy(built_store, tmp_path / "store")
+    saved: list[str] = []
     save = CheckpointFolder.save
 
     def die(self, *arguments, **options):
@@ -162,6 +163,7 @@ def test_each_member_is_fine_tuned_from_itself(made, tmp_path, monkeypatch):
     base = Path(made[1].folder)
     tuned = finetune_model(store, base, TRAINING, gentle)
     assert tuned.card.n_members == 2
+    assert tuned.card.base is not None
     assert tuned.card.base.model_id == made[1].model_id
     monkeypatch.setattr(module, "fit", look)
     other = TRAINING.model_copy(update={"seed": 7})

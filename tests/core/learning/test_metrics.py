@@ -5,7 +5,6 @@ import pytest
 
 from crystalgnn_core.learning.metrics import (
     Metrics,
-    ZeroMetrics,
     compare,
     compare_target,
     compare_targets,
@@ -14,6 +13,7 @@ from crystalgnn_core.learning.metrics import (
     history_columns,
     scaled_error,
 )
+from crystalgnn_core.learning.scores import ZeroMetrics
 
 
 def test_errors_by_hand():

@@ -144,7 +144,7 @@ def test_the_shorter_spelling_gives_the_names_and_scores_it_always_gave(case):
     screening = ScreeningConfig(sources=("a", "b"), score=config)
     assert config.settings_digest() == case["score_digest"]
     assert screening.settings_digest() == case["screening_digest"]
-    cards: Any = [SimpleNamespace(weights_sha256="5a" * 32)]
+    cards: Any = [SimpleNamespace(predictions_digest="5a" * 32)]
     candidates = pd.DataFrame(
         {
             "source": ["a", "a", "b"],
