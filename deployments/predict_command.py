@@ -25,12 +25,6 @@ if TYPE_CHECKING:
     from crystalgnn_core.screening.inputs import StructureText
 
 STDIN, PARTS = "-", (NONZERO, IF_NONZERO)
-ENDINGS = {
-    IF_NONZERO: " if > 0",
-    STD: " spread",
-    LOW: " from",
-    HIGH: " to",
-}  # of columns, and of their headings
 StorePath = Annotated[
     Path, typer.Option("--store", help="Store in which the model is looked up.")
 ]
@@ -132,13 +126,13 @@ def _show_one(card: ModelCard, row: pd.Series[Any]) -> None:
 
 
 def _show_table(card: ModelCard, table: pd.DataFrame) -> None:
-    names = card.column_names
+    names = card.scaler.column_names
     headers = [_header(name, card.units) for name in names]
     rows = [
         (
             row["material_id"],
             row["formula"] or "",
-            *(number(row[name]) for name in names),
+            *(_with_width(row, name) for name in names),
             row["status"]
             if row["status"] == "ok"
             else f"{row['status']}: {row['message']}",
@@ -147,6 +141,16 @@ def _show_table(card: ModelCard, table: pd.DataFrame) -> None:
     ]
     columns = ("id", "formula", *headers, "status")
     show_rows(f"Predictions of {card.model_id}", columns, rows)
+
+
+def _with_width(row: Mapping[str, Any], name: str) -> str:
+    """Write a value with its interval behind, or else the spread of the members."""
+    value = number(row[name])
+    if value and name + LOW in row:
+        return f"{value} [{number(row[name + LOW])}, {number(row[name + HIGH])}]"
+    if value and name + STD in row:
+        return f"{value} \N{PLUS-MINUS SIGN} {number(row[name + STD])}"
+    return value
 
 
 def _show_counts(card: ModelCard, table: pd.DataFrame) -> None:
@@ -232,10 +236,9 @@ def _evaluate_by_own_labels(store: Path, bundle: Path, sources: tuple[str, ...])
 def _header(name: str, units: Mapping[str, str]) -> str:
     if name.endswith(NONZERO):
         return f"#P({name.removesuffix(NONZERO)} > 0)"
-    ending = next((one for one in ENDINGS if name.endswith(one)), "")
-    target = name.removesuffix(ending)
+    target = name.removesuffix(IF_NONZERO)
     shown = "probability" if is_class(target) else units[target]
-    title = target + ENDINGS.get(ending, "")
+    title = target if name == target else f"{target} if > 0"
     return f"#{title} ({shown})" if shown else f"#{title}"
 
 
