@@ -17,7 +17,7 @@ from deployments.options import Model, require_table_name
 from deployments.tables import show_left_out, show_line, show_rows
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Hashable, Mapping, Sequence
 
     import pandas as pd
 
@@ -143,7 +143,7 @@ def _show_table(card: ModelCard, table: pd.DataFrame) -> None:
     show_rows(f"Predictions of {card.model_id}", columns, rows)
 
 
-def _with_width(row: Mapping[str, Any], name: str) -> str:
+def _with_width(row: Mapping[Hashable, Any], name: str) -> str:
     """Write a value with its interval behind, or else the spread of the members."""
     value = number(row[name])
     if value and name + LOW in row:

@@ -174,10 +174,12 @@ def test_trees_and_fine_tuned_models_have_intervals_of_their_own(made, tmp_path)
     trees = CompositionTreesConfig(n_trees=5, n_class_trees=5, min_leaf_rows=3)
     other = copy(store, tmp_path / "store")
     fitted = train_model(other, trees, training, GRAPH).card.intervals
+    assert fitted is not None
     assert set(fitted.groups) == {ENERGY, GAP}
     assert fitted.chose_epoch
     gentle = FinetuningConfig(epochs=1, batch_size=16)
     tuned = finetune_model(other, Path(model.folder), training, gentle).card.intervals
+    assert tuned is not None
     assert tuned.n_rows > model.card.intervals.n_rows
     assert tuned.groups != model.card.intervals.groups
 
