@@ -91,7 +91,10 @@ def check_server(timeout: float = 5.0) -> None:
 
 
 def _drop_unsent() -> None:
-    """Drop the logs and events that wait to be sent: each would be tried for seconds."""
+    """Drop the logs and events that wait to be sent: each would be tried for seconds.
+
+    Those that send them keep the address of the server, so later ones need others.
+    """
     from prefect.events.worker import EventsWorker
     from prefect.logging.handlers import APILogWorker
 
@@ -101,6 +104,7 @@ def _drop_unsent() -> None:
             with suppress(Empty):
                 while True:
                     service._queue.get_nowait()
+            service._stop()
 
 
 def _explain(error: BaseException | None, advice: str) -> str | None:

@@ -14,6 +14,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import httpx
 import pytest
 import yaml
+from prefect.events.worker import EventsWorker
 from prefect.settings import (
     PREFECT_API_URL,
     PREFECT_CLIENT_MAX_RETRIES,
@@ -216,6 +217,7 @@ def test_a_command_whose_server_dies_ends_in_one_line_and_goes_on_later(
     assert "run the command again" in outcome.err
     assert len(outcome.err.splitlines()) == 1
     assert RecordStore(tmp_path / "store").source_counts() == {"synthetic": 120}
+    assert not EventsWorker._instances  # later events go to the server of then
     monkeypatch.undo()
     monkeypatch.chdir(tmp_path)
     assert run("ingest", "--config", "config.yaml").code == 0
