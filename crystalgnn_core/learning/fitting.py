@@ -239,8 +239,10 @@ def _train_epoch(
     on_device = batches_on_device(data.dataset, batches, device, n_rounds=n_rounds)
     for chosen, batch in on_device:
         known = labels[chosen].to(device)
+        parts = loop.forward(batch)
+        each = known.repeat(len(parts), 1)
         loss = masked_loss(
-            loop.forward(batch), known, config.loss, loop.is_class, loop.weights
+            parts.flatten(0, 1), each, config.loss, loop.is_class, loop.weights
         )
         loop.optimizer.zero_grad()
         torch.autograd.backward(loss)

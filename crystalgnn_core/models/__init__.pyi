@@ -2,6 +2,7 @@ from .alignn.config import ALIGNNConfig as ALIGNNConfig
 from .base import NetworkConfig as NetworkConfig
 from .cgcnn.config import CGCNNConfig as CGCNNConfig
 from .cogn.config import COGNConfig as COGNConfig
+from .composition.config import CompositionGNNConfig as CompositionGNNConfig
 from .composition.config import CompositionMLPConfig as CompositionMLPConfig
 from .composition.config import CompositionTreesConfig as CompositionTreesConfig
 from .inference import for_inference as for_inference

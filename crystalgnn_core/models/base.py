@@ -77,12 +77,19 @@ class CompositionJoinConfig(FrozenModel):
     """How the composition of a crystal joins what a network reads from its graph.
 
     Attributes:
-        width: Features after the two hidden layers that read the composition.
+        width: Features after the two hidden layers that read the composition; for `gnn`
+            those of an element and of a message.
         n_features: Features of the graph, of the composition, and of the layer of both.
+        reader: What reads the composition: `perceptron`, from statistics of the elements
+            and their fractions, or `gnn`, messages between the elements, which reach the
+            atoms of the graph, too, and predict beside the joint prediction.
+        n_rounds: Times that the elements hear of each other, for `gnn`.
     """
 
     width: Count = 256
     n_features: Count = 128
+    reader: Annotated[Literal["perceptron", "gnn"], ADDED_LATER] = "perceptron"
+    n_rounds: Annotated[Layers, ADDED_LATER] = 2
 
 
 class NetworkConfig(FrozenModel):

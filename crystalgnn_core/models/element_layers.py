@@ -12,8 +12,11 @@ from crystalgnn_core.models.elements import feature_table
 
 if TYPE_CHECKING:
     from torch import Tensor
+    from torch_geometric.data import Batch
 
     from crystalgnn_core.models.base import ElementProperty, NodeFeatures
+
+ATOM_CONTEXT = "atom_context"
 
 
 class ElementFeatures(nn.Module):
@@ -60,6 +63,23 @@ class ElementLinear(nn.Linear):
         """Map atomic numbers (n_atoms,), int64, to features (n_atoms, width)."""
         rows = functional.linear(self.table, self.weight, self.bias)
         return rows.index_select(0, atomic_numbers)
+
+
+def embed_atoms(embedding: nn.Module, batch: Batch, member: Tensor | None = None) -> Tensor:
+    """Return the first features of atoms (n_atoms, width).
+
+    Args:
+        embedding: Maps atomic numbers (n_atoms,) to features.
+        batch: Crystals: `atomic_numbers`, and `atom_context` (n_atoms, width) where a
+            network around this one adds what it has read from the composition.
+        member: Atoms to choose, shape (n_chosen,); all by default.
+    """
+    numbers, context = batch.atomic_numbers, batch.get(ATOM_CONTEXT)
+    if member is not None:
+        numbers = numbers.index_select(0, member)
+        context = None if context is None else context.index_select(0, member)
+    atoms: Tensor = embedding(numbers)
+    return atoms if context is None else atoms + context
 
 
 def embed_elements(features: NodeFeatures, width: int, n_embedded: int) -> nn.Module:

@@ -10,6 +10,7 @@ from torch.nn import functional
 
 from crystalgnn_core.models.composition.inputs import count_inputs, inputs_of
 from crystalgnn_core.models.ensemble import EnsembleNetwork
+from crystalgnn_core.models.formula_joined import FormulaJoinedNetwork
 from crystalgnn_core.models.network import LayerNames, Network
 
 if TYPE_CHECKING:
@@ -34,6 +35,8 @@ def create_network(config: NetworkConfig, n_targets: int, *, n_members: int = 1)
         )
     if config.composition is None:
         return config.build(n_targets)
+    if config.composition.reader == "gnn":
+        return FormulaJoinedNetwork(config, config.composition, n_targets)
     return JoinedNetwork(config, config.composition, n_targets)
 
 

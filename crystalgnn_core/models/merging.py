@@ -10,6 +10,7 @@ from torch_geometric.data import Batch
 
 from crystalgnn_core.models.adjacency import ATOM_WEIGHT, EDGE_WEIGHT
 from crystalgnn_core.models.cpu.equivalence import find_classes
+from crystalgnn_core.models.element_layers import ATOM_CONTEXT
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -40,6 +41,8 @@ def merge_equivalent(batch: Batch, n_rounds: int) -> Batch:
         ATOM_WEIGHT: torch.from_numpy(classes.of_atom).bincount(minlength=len(member)),
         EDGE_WEIGHT: torch.from_numpy(classes.times),
     }
+    if ATOM_CONTEXT in batch:
+        weights[ATOM_CONTEXT] = batch[ATOM_CONTEXT][member]
     return Batch(
         atomic_numbers=batch.atomic_numbers[member],
         edge_index=torch.stack((torch.from_numpy(classes.sender), center)),

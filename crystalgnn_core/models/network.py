@@ -47,9 +47,13 @@ class Network(nn.Module, ABC):
     Attributes:
         layer_names: Layers that fine-tuning treats apart; None where a network cannot be
             fine-tuned.
+        atom_width: Features of an atom at first, to which a network that reads
+            `atom_context` (n_atoms, atom_width) of a batch adds it (see
+            `crystalgnn_core.models.element_layers.embed_atoms`); None for others.
     """
 
     layer_names: LayerNames | None = None
+    atom_width: int | None = None
 
     @property
     def equivalence_rounds(self) -> int | None:
@@ -89,6 +93,17 @@ class Network(nn.Module, ABC):
             Values on the scale of the model card's scaler, shape (n_graphs, n_outputs);
             the logit for a target that is a class.
         """
+
+    def parts(self, batch: Batch) -> Tensor:
+        """Predict in each way that is trained on its own; `forward` is their mean.
+
+        Args:
+            batch: As for `forward`.
+
+        Returns:
+            Shape (n_parts, n_graphs, n_outputs), by default of one part, `forward` itself.
+        """
+        return self(batch).unsqueeze(0)
 
     def cpu_form(self) -> Callable[[Batch], Tensor] | None:
         """Return what predicts the same on a CPU but faster, or None.

@@ -7,6 +7,7 @@ from crystalgnn_core.models.alignn.config import ALIGNNConfig
 from crystalgnn_core.models.cgcnn.config import CGCNNConfig
 from crystalgnn_core.models.cogn.config import COGNConfig
 from crystalgnn_core.models.composition.config import (
+    CompositionGNNConfig,
     CompositionMLPConfig,
     CompositionTreesConfig,
 )
@@ -17,6 +18,7 @@ BuiltinModel = (
     ALIGNNConfig
     | CGCNNConfig
     | COGNConfig
+    | CompositionGNNConfig
     | CompositionMLPConfig
     | CompositionTreesConfig
     | MEGNetConfig

@@ -12,6 +12,7 @@ NETWORKS = (
     "alignn",
     "cgcnn",
     "cogn",
+    "composition_gnn",
     "composition_mlp",
     "composition_trees",
     "megnet",

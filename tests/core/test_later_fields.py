@@ -68,6 +68,7 @@ MODELS = (
     "alignn",
     "cgcnn",
     "cogn",
+    "composition_gnn",
     "composition_mlp",
     "composition_trees",
     "megnet",

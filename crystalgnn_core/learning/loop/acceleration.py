@@ -11,10 +11,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from contextlib import AbstractContextManager
 
-    from torch import Tensor, nn
+    from torch import Tensor
     from torch_geometric.data import Batch
 
     from crystalgnn_core.learning.config import TrainingConfig
+    from crystalgnn_core.models.network import Network
 
 logger = logging.getLogger(__name__)
 
@@ -23,18 +24,20 @@ class Forward:
     """The forward pass of a network, compiled where that is asked for and possible.
 
     Args:
-        network: The network; its weights are looked up at every pass.
+        network: Its weights are looked up at every pass.
         config: `compile` and `precision`.
     """
 
-    def __init__(self, network: nn.Module, config: TrainingConfig) -> None:
+    def __init__(self, network: Network, config: TrainingConfig) -> None:
         self.network = network
-        self._compiled = torch.compile(network, dynamic=True) if config.compile else None
+        self._compiled = (
+            torch.compile(network.parts, dynamic=True) if config.compile else None
+        )
         self._was_tried = False
         self._is_half = config.precision == "bfloat16"
 
     def __call__(self, batch: Batch) -> Tensor:
-        """Return the outputs in single precision, shape (n_graphs, n_targets)."""
+        """Return the parts in single precision, shape (n_parts, n_graphs, n_outputs)."""
         with self._autocast(batch.ptr.device.type):
             return self._run(batch).float()
 
@@ -43,11 +46,12 @@ class Forward:
 
     def _run(self, batch: Batch) -> Tensor:
         if self._compiled is None:
-            return self.network(batch)
+            return self.network.parts(batch)
         if not self._was_tried:
             self._was_tried = True
             self._try(self._compiled, batch)
-        return self.network(batch) if self._compiled is None else self._compiled(batch)
+        run = self.network.parts if self._compiled is None else self._compiled
+        return run(batch)
 
     def _try(self, compiled: Callable[[Batch], Tensor], batch: Batch) -> None:
         """Compile both directions; give up where that fails. The network stays as it is."""

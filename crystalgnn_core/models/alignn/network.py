@@ -13,7 +13,7 @@ from crystalgnn_core.models.adjacency import Adjacency
 from crystalgnn_core.models.cpu.edge_gate import MEAN_GATE, GatedMean
 from crystalgnn_core.models.cpu.residual import add_activated
 from crystalgnn_core.models.cpu.threads import runs_fused
-from crystalgnn_core.models.element_layers import embed_elements
+from crystalgnn_core.models.element_layers import embed_atoms, embed_elements
 from crystalgnn_core.models.layers import GaussianExpansion, spread_to_edges, sum_by_center
 from crystalgnn_core.models.network import LayerNames, Network
 from crystalgnn_core.models.readout import make_readout
@@ -180,6 +180,7 @@ class ALIGNN(Network):
         super().__init__()
         self.angle_cutoff = config.angle_cutoff
         width, kind = config.hidden_width, config.normalization
+        self.atom_width = width
         self.atom_embedding = Embedding(
             embed_elements(config.node_features, width, config.n_embedded), width, kind
         )
@@ -232,7 +233,7 @@ class ALIGNN(Network):
                 on the line graph.
         """
         crystal = Adjacency.of(batch.edge_index[0], batch.degree, batch.ptr)
-        atoms = self.atom_embedding(batch.atomic_numbers)
+        atoms = embed_atoms(self.atom_embedding, batch)
         bonds = embed_bonds(batch.edge_vector.norm(dim=1))
         if embed_angles is not None:
             pairs = pair_along_paths(

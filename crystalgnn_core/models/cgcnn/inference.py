@@ -15,6 +15,7 @@ from crystalgnn_core.models.cpu.gated_sum_kernels import add_gated
 from crystalgnn_core.models.cpu.residual import learned_affine
 from crystalgnn_core.models.cpu.tables import Table, distance_end, read_row, tabulate
 from crystalgnn_core.models.cpu.threads import fields_of, run_spans
+from crystalgnn_core.models.element_layers import embed_atoms
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -48,7 +49,7 @@ class FastCGCNN:
         spans = [(0, len(classes.member))]
         with torch.no_grad():
             member = torch.from_numpy(classes.member)
-            atoms = self.network.embedding(batch.atomic_numbers.index_select(0, member))
+            atoms = embed_atoms(self.network.embedding, batch, member)
             for layer in self.layers:
                 projected = functional.linear(atoms, layer.weight, layer.bias)
                 messages = torch.empty_like(atoms)

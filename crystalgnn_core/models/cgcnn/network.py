@@ -11,7 +11,7 @@ from torch.nn import functional
 from crystalgnn_core.models.adjacency import Adjacency, atom_weight
 from crystalgnn_core.models.cpu.gated_sum import GatedSum
 from crystalgnn_core.models.cpu.threads import runs_fused
-from crystalgnn_core.models.element_layers import embed_elements
+from crystalgnn_core.models.element_layers import embed_atoms, embed_elements
 from crystalgnn_core.models.layers import GaussianExpansion, spread_to_edges, sum_by_center
 from crystalgnn_core.models.network import LayerNames, Network
 from crystalgnn_core.models.normalization import normalize_columns
@@ -110,6 +110,7 @@ class CGCNN(Network):
 
     def __init__(self, config: CGCNNConfig, n_targets: int) -> None:
         super().__init__()
+        self.atom_width = config.atom_width
         width = config.gaussian_width or config.basis_step
         self.basis = GaussianExpansion(
             config.basis_start, config.basis_stop, config.n_centers, 1.0 / width**2
@@ -134,7 +135,7 @@ class CGCNN(Network):
     def forward(self, batch: Batch) -> Tensor:
         """Return predictions on the model's internal scale, shape (n_graphs, n_targets)."""
         edges = self.basis(batch.edge_vector.norm(dim=1))
-        atoms = self.embedding(batch.atomic_numbers)
+        atoms = embed_atoms(self.embedding, batch)
         adjacency = Adjacency.of_batch(batch)
         for convolution in self.convs:
             atoms = convolution(atoms, edges, adjacency)

@@ -9,7 +9,7 @@ from torch import nn
 from torch.nn import functional
 
 from crystalgnn_core.models.adjacency import Adjacency, atom_weight
-from crystalgnn_core.models.element_layers import ElementFeatures
+from crystalgnn_core.models.element_layers import ElementFeatures, embed_atoms
 from crystalgnn_core.models.layers import GaussianExpansion, spread_to_edges, sum_by_center
 from crystalgnn_core.models.network import LayerNames, Network
 from crystalgnn_core.models.readout import Pool
@@ -129,7 +129,7 @@ class COGN(Network):
 
     def __init__(self, config: COGNConfig, n_targets: int) -> None:
         super().__init__()
-        width = config.width
+        self.atom_width = width = config.width
         self.embedding = ElementMixing(config.node_features, width, config.n_embedded)
         self.basis = GaussianExpansion(
             config.basis_start,
@@ -156,7 +156,7 @@ class COGN(Network):
     def forward(self, batch: Batch) -> Tensor:
         """Return predictions on the model's internal scale, shape (n_graphs, n_targets)."""
         expanded = self.basis(batch.edge_vector.norm(dim=1))
-        atoms = self.embedding(batch.atomic_numbers)
+        atoms = embed_atoms(self.embedding, batch)
         adjacency = Adjacency.of_batch(batch)
         for block in self.blocks:
             atoms = block(atoms, expanded, self.edges, adjacency)

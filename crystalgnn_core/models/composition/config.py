@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import Field, field_validator
 
 from crystalgnn_core.graphs.config import GraphConfig
-from crystalgnn_core.models.base import Count, NetworkConfig
+from crystalgnn_core.models.base import Count, Layers, NetworkConfig
 
 Positive = Annotated[int, Field(ge=1)]
 Widths = Annotated[tuple[Count, ...], Field(min_length=1, max_length=1000)]
 
 if TYPE_CHECKING:
+    from crystalgnn_core.models.composition.gnn import CompositionGNN
     from crystalgnn_core.models.composition.mlp import CompositionMLP
     from crystalgnn_core.models.composition.trees import CompositionTrees
 
@@ -49,6 +50,29 @@ class CompositionMLPConfig(CompositionConfig):
         from crystalgnn_core.models.composition.mlp import CompositionMLP
 
         return CompositionMLP(self, n_targets)
+
+
+class CompositionGNNConfig(CompositionConfig):
+    """Size of a graph network whose nodes are the elements of the formula.
+
+    Attributes:
+        element_width: Features per element.
+        message_width: Features per message between two elements.
+        n_rounds: Times that the elements hear of each other.
+        hidden_width: Features per crystal, and after each of the two hidden layers.
+    """
+
+    kind: Literal["composition_gnn"] = "composition_gnn"
+    element_width: Count = 128
+    message_width: Count = 128
+    n_rounds: Layers = 2
+    hidden_width: Count = 256
+
+    def build(self, n_targets: int) -> CompositionGNN:
+        """Create the network with fresh weights from torch's global generator."""
+        from crystalgnn_core.models.composition.gnn import CompositionGNN
+
+        return CompositionGNN(self, n_targets)
 
 
 class CompositionTreesConfig(CompositionConfig):

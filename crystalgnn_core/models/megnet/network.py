@@ -10,7 +10,7 @@ from torch import nn
 from torch.nn import functional
 
 from crystalgnn_core.models.adjacency import Adjacency
-from crystalgnn_core.models.element_layers import ElementFeatures
+from crystalgnn_core.models.element_layers import ElementFeatures, embed_atoms
 from crystalgnn_core.models.layers import (
     GaussianExpansion,
     ShiftedSoftplus,
@@ -142,6 +142,7 @@ class MEGNet(Network):
         self.n_state = config.n_state
         width, hidden = config.width, config.hidden_width
         self.embedding, n_features = _element_inputs(config)
+        self.atom_width = n_features
         self.basis = GaussianExpansion(
             config.basis_start,
             config.basis_stop,
@@ -189,7 +190,7 @@ class MEGNet(Network):
         enter = cast("Inputs", self.inputs[0])
         bonds = enter_bonds(batch.edge_vector.norm(dim=1))
         state = bonds.new_zeros(len(batch.ptr) - 1, self.n_state)
-        atoms = self.embedding(batch.atomic_numbers)
+        atoms = embed_atoms(self.embedding, batch)
         # the first block has nothing of its width before it: it starts from what it enters
         mapped = features = enter.atoms(atoms), bonds, enter.state(state)
         for index, block in enumerate(self.blocks):

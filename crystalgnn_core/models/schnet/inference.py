@@ -12,6 +12,7 @@ from crystalgnn_core.models.cpu.equivalence import Classes, find_classes
 from crystalgnn_core.models.cpu.functions import vectorized
 from crystalgnn_core.models.cpu.tables import Table, read_row, tabulate
 from crystalgnn_core.models.cpu.threads import fields_of, run_spans
+from crystalgnn_core.models.element_layers import embed_atoms
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -41,7 +42,7 @@ class FastSchNet:
         spans = [(0, len(classes.member))]
         with torch.no_grad():
             member = torch.from_numpy(classes.member)
-            atoms = self.network.embedding(batch.atomic_numbers.index_select(0, member))
+            atoms = embed_atoms(self.network.embedding, batch, member)
             for block, filters in zip(_blocks(self.network), self._filters, strict=True):
                 sent = block.conv.lin1(atoms)
                 received = torch.empty_like(sent)

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from crystalgnn_core.models.adjacency import Adjacency, atom_weight
-from crystalgnn_core.models.element_layers import embed_elements
+from crystalgnn_core.models.element_layers import embed_atoms, embed_elements
 from crystalgnn_core.models.layers import GaussianExpansion, ShiftedSoftplus, sum_by_center
 from crystalgnn_core.models.network import LayerNames, Network
 from crystalgnn_core.models.readout import Pool
@@ -105,7 +105,7 @@ class SchNet(Network):
     def __init__(self, config: SchNetConfig, n_targets: int) -> None:
         super().__init__()
         self.cutoff = config.cutoff
-        width = config.atom_width
+        self.atom_width = width = config.atom_width
         self.embedding = embed_elements(config.node_features, width, config.n_embedded)
         self.distance_expansion = _expansion(config)
         self.interactions = nn.ModuleList(
@@ -132,7 +132,7 @@ class SchNet(Network):
     def forward(self, batch: Batch) -> Tensor:
         """Return predictions on the model's internal scale, shape (n_graphs, n_targets)."""
         edges = self.expand(batch.edge_vector.norm(dim=1))
-        atoms = self.embedding(batch.atomic_numbers)
+        atoms = embed_atoms(self.embedding, batch)
         adjacency = Adjacency.of_batch(batch)
         for interaction in self.interactions:
             atoms = atoms + interaction(atoms, edges, adjacency)

@@ -97,13 +97,13 @@ def test_a_text_that_is_no_formula_is_none(text):
         "Na " + " " * 10**6 + "Cl",
     ],
 )
-def test_a_formula_of_any_length_is_read_in_no_time(text):
+def test_a_formula_of_any_length_does_not_hang(text):
     """pymatgen takes minutes, or ends in an error of the interpreter."""
-    start = time.perf_counter()
+    start = time.process_time()
     assert read_formula(text) == read_formula(f"{text}?") == {}
     longest = text[: MOST_CHARACTERS // 2] + "?"
     assert read_formula(longest) == {}
-    assert time.perf_counter() - start < 1.0
+    assert time.process_time() - start < 30.0  # it takes 0.03
 
 
 def test_amounts_that_no_cell_holds_are_bounded():

@@ -81,13 +81,13 @@ def test_only_atoms_below_the_smallest_distance_are_searched_for_an_overlap():
         assert (found and found.code) == code
 
 
-def test_flags_of_a_thin_cell_take_no_time():
+def test_flags_of_a_thin_cell_do_not_hang():
     # its atom stands far from its images, but tens of millions of them are to be looked at
     sheared = [[4.0, 0, 0], [9996.0, 4.0, 0], [9996.0, 9996.0, 4.0]]
-    started = time.perf_counter()
+    started = time.process_time()
     assert find_flags(lay_out([crystal(sheared, [0, 0, 0], numbers=[84])])) == [
         ("sparse_cell",)
     ]
     large = crystal(np.eye(3) * 60, *MANY)
     assert "sparse_cell" in find_flags(lay_out([large]))[0]
-    assert time.perf_counter() - started < 20.0
+    assert time.process_time() - started < 30.0  # of this process
