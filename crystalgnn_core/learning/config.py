@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, FiniteFloat, field_validator
 
 from crystalgnn_core.base import ADDED_LATER, FrozenModel
 from crystalgnn_core.learning.splits import SplitConfig
 from crystalgnn_core.targets import TARGETS, TargetName
+
+LossWeight = Annotated[FiniteFloat, Field(gt=0)]
 
 
 class OptimizerConfig(FrozenModel):
@@ -55,6 +57,9 @@ class TrainingConfig(FrozenModel):
         bucket_size: Graphs that are sorted by their edges and cut into batches of like
             size, in random order; 0 mixes all sizes.
         loss: On the scaled targets: `l1`, `huber` or `mse`; classes have the cross-entropy.
+        loss_weights: Weights of targets in the loss, 1 where none is given. Labels have a
+            spread of 1 there, so that a target which is learned to a small part of its
+            spread counts less and less. Targets that are not learned are ignored.
         optimizer: Optimiser and schedule.
         patience: Epochs without a better validation error before training stops.
         calibration_fraction: Share of the validation split that is set aside, by `seed`,
@@ -86,6 +91,7 @@ class TrainingConfig(FrozenModel):
     max_edges: Annotated[Annotated[int, Field(ge=1)] | None, ADDED_LATER] = None
     bucket_size: Annotated[int, Field(ge=0), ADDED_LATER] = 0
     loss: Literal["l1", "huber", "mse"] = "l1"
+    loss_weights: Annotated[dict[TargetName, LossWeight], ADDED_LATER] = {}  # noqa: RUF012  pydantic copies it
     optimizer: OptimizerConfig = OptimizerConfig()
     patience: Annotated[int, Field(ge=1)] = 30
     calibration_fraction: Annotated[

@@ -202,7 +202,7 @@ def _start(
     optimizer = make_optimizer(network, config.optimizer)
     scheduler = make_scheduler(optimizer, config, sum(n_batches))
     device = next(network.parameters()).device
-    classes, weights = loss_columns(scaler, device)
+    classes, weights = loss_columns(scaler, device, config.loss_weights)
     decay = config.ema_decay
     return TrainingState(
         network,

@@ -42,7 +42,7 @@ def fit_estimator(
     network.fit(batch, labels[data.train], classes=classes, seed=config.seed)
     speed = len(data.train) / (time.perf_counter() - started)
     known, outputs = torch.from_numpy(labels[data.train]), network(batch)
-    columns = loss_columns(card.scaler, outputs.device)
+    columns = loss_columns(card.scaler, outputs.device, config.loss_weights)
     loss = masked_loss(outputs, known, config.loss, *columns).item()
     metrics = evaluate(network, data.dataset, data.labels, data.val, card.scaler)
     none_yet = Progress(0, 0, float("inf"), pd.DataFrame())

@@ -10,6 +10,8 @@ from torch.optim import SGD, AdamW
 from torch.optim.lr_scheduler import LambdaLR, OneCycleLR
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from torch import Tensor, nn
     from torch.optim import Optimizer
     from torch.optim.lr_scheduler import LRScheduler
@@ -60,15 +62,22 @@ def make_scheduler(
 
 
 def loss_columns(
-    scaler: TargetScaler, device: torch.device
+    scaler: TargetScaler, device: torch.device, of_targets: Mapping[str, float]
 ) -> tuple[Tensor | None, Tensor | None]:
     """Return which output columns are logits, and their weights, for `masked_loss`.
 
     None stands for no logit, and for equal weights.
+
+    Args:
+        scaler: Of the model.
+        device: Where the loss is computed.
+        of_targets: Weights of targets; 1 where none is given.
     """
     classes = torch.tensor(scaler.output_classes, device=device)
-    weights = torch.tensor(scaler.output_weights, device=device)
-    return classes if classes.any() else None, weights if scaler.hurdle else None
+    pairs = zip(scaler.output_targets, scaler.output_weights, strict=True)
+    each = [of_targets.get(name, 1.0) * weight for name, weight in pairs]
+    weights = torch.tensor(each, device=device)
+    return classes if classes.any() else None, weights if len(set(each)) > 1 else None
 
 
 def masked_loss(

@@ -123,7 +123,7 @@ def test_zero_rows_do_not_count_in_the_value_of_a_hurdle_target():
     )
     labels = torch.from_numpy(scaler.scale(np.array([[0.0], [2.0]]))).float()
     outputs = torch.tensor([[7.0, 0.0], [1.0, 0.0]], requires_grad=True)
-    columns = loss_columns(scaler, torch.device("cpu"))
+    columns = loss_columns(scaler, torch.device("cpu"), {})
     loss = masked_loss(outputs, labels, "l1", *columns)
     # the value of the second row is off by 1; logits of 0 cost ln 2 in both
     assert loss.item() == pytest.approx((1.0 + np.log(2)) / 2)
@@ -138,7 +138,7 @@ def test_the_two_columns_of_a_hurdle_target_weigh_as_much_as_one_other():
     scaler = TargetScaler(
         targets=names, mean=(0.0, 0.0), std=(1.0, 1.0), hurdle=("band_gap",)
     )
-    columns = loss_columns(scaler, torch.device("cpu"))
+    columns = loss_columns(scaler, torch.device("cpu"), {})
     outputs = torch.tensor([[4.0, 1.0, 0.0]])
     with_gap = torch.tensor([[0.0, 3.0, 1.0]])
     loss = masked_loss(outputs, with_gap, "l1", *columns)
@@ -152,7 +152,22 @@ def test_the_two_columns_of_a_hurdle_target_weigh_as_much_as_one_other():
 
 def test_without_hurdle_all_columns_weigh_the_same():
     scaler = TargetScaler(targets=("band_gap", "is_metal"), mean=(0.0, 0.0), std=(1.0, 1.0))
-    classes, weights = loss_columns(scaler, torch.device("cpu"))
+    classes, weights = loss_columns(scaler, torch.device("cpu"), {})
     assert classes is not None
     assert classes.tolist() == [False, True]
     assert weights is None
+
+
+def test_a_target_counts_by_its_weight_whatever_it_is_learned_beside():
+    names = ("formation_energy_per_atom", "band_gap")
+    scaler = TargetScaler(
+        targets=names, mean=(0.0, 0.0), std=(1.0, 1.0), hurdle=("band_gap",)
+    )
+    weights = {"formation_energy_per_atom": 4.0, "bulk_modulus": 9.0}  # which is not there
+    columns = loss_columns(scaler, torch.device("cpu"), weights)
+    outputs, labels = torch.tensor([[4.0, 1.0, 0.0]]), torch.tensor([[0.0, 3.0, 1.0]])
+    loss = masked_loss(outputs, labels, "l1", *columns)
+    assert loss.item() == pytest.approx((4 * 4.0 + (2.0 + np.log(2)) / 2) / (4 + 1))
+    alone = torch.tensor([[NAN, 3.0, 1.0]])
+    loss = masked_loss(outputs, alone, "l1", *columns)
+    assert loss.item() == pytest.approx((2.0 + np.log(2)) / 2)
