@@ -9,13 +9,13 @@ from pydantic import Field, ValidationError
 from crystalgnn_core.base import FrozenModel, digest_of
 from crystalgnn_core.errors import IntegrityError, ModelError
 from crystalgnn_core.graphs.config import GraphConfig
-from crystalgnn_core.learning.intervals import Intervals
+from crystalgnn_core.learning.calibration.intervals import Intervals
 from crystalgnn_core.learning.metrics import Metrics
 from crystalgnn_core.learning.scaling import TargetScaler
 from crystalgnn_core.models import ModelConfig
 from crystalgnn_core.records.provenance import SourceFacts, name_noncommercial
 from crystalgnn_core.storage.files import read_json
-from crystalgnn_core.targets import HIGH, LOW, STD
+from crystalgnn_core.targets import HIGH, LOW, NOVELTY, STD
 from crystalgnn_core.wording import describe_validation
 
 if TYPE_CHECKING:
@@ -114,6 +114,8 @@ class ModelCard(FrozenModel):
         environment: Package versions and platform.
         base: Where a fine-tuned model started from; None for fresh weights.
         intervals: What gives the intervals of predictions; None for a model without.
+        novelty_rows: Training rows that the weights file holds for the novelty of
+            predictions; 0 for a model without.
         remarks: What a user must know, such as that a conversion could not be checked.
         weights_sha256: Digest of the weights file.
         files_sha256: Digests of the files that belong to a finished model of a store.
@@ -139,6 +141,7 @@ class ModelCard(FrozenModel):
     base: BaseReference | None = None
     remarks: tuple[str, ...] = ()
     intervals: Intervals | None = None
+    novelty_rows: int = 0
     weights_sha256: str = ""
     files_sha256: dict[str, str] = Field(default_factory=dict)
 
@@ -156,8 +159,9 @@ class ModelCard(FrozenModel):
 
     @property
     def column_names(self) -> tuple[str, ...]:
-        """Columns of predictions: the targets, each with what is known of it behind."""
-        return self.columns_of(self.scaler.targets)
+        """Columns of predictions: the targets with what is known of each, and novelty."""
+        novelty = (NOVELTY,) if self.novelty_rows else ()
+        return (*self.columns_of(self.scaler.targets), *novelty)
 
     def columns_of(self, targets: Sequence[str]) -> tuple[str, ...]:
         """Name the columns of some targets: parts, spread of the members, interval."""
@@ -166,7 +170,7 @@ class ModelCard(FrozenModel):
             columns += self.scaler.columns_of([name])
             if self.n_members > 1:
                 columns.append(name + STD)
-            if self.intervals is not None and name in self.intervals.groups:
+            if self.intervals is not None and name in self.intervals.targets:
                 columns += [name + LOW, name + HIGH]
         return tuple(columns)
 

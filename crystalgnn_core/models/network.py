@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from torch import Tensor
     from torch_geometric.data import Batch
 
+    from crystalgnn_core.models.novelty import Novelty
+
 
 class LayerNames(NamedTuple):
     """Names of the layers that fine-tuning treats apart.
@@ -47,9 +49,11 @@ class Network(nn.Module, ABC):
     Attributes:
         layer_names: Layers that fine-tuning treats apart; None where a network cannot be
             fine-tuned.
+        novelty: What a loaded bundle knows of the rows that it learned from; else None.
     """
 
     layer_names: LayerNames | None = None
+    novelty: Novelty | None = None
 
     @property
     def equivalence_rounds(self) -> int | None:
