@@ -206,7 +206,7 @@ def _card(
     model_id, sources, seed = named
     predicted, names = found.predicted, card.scaler.targets
     before = {
-        name: interval_metrics(labels, predicted[name + LOW], predicted[name + HIGH])
+        name: interval_metrics(labels, *(predicted[name + end] for end in ("", LOW, HIGH)))
         for name, labels in zip(names, found.labels(names).T, strict=True)
         if name + LOW in predicted and np.isfinite(labels).any()
     }

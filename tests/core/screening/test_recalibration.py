@@ -13,19 +13,22 @@ from crystalgnn_core.records.crystal import structure_from_crystal
 from crystalgnn_core.screening.own_labels import judge_by_own_labels
 from crystalgnn_core.screening.prediction import predict, prediction_folder
 from crystalgnn_core.screening.recalibration import recalibrate_model
-from tests.core.worlds import CANDIDATES, TRAINING, copy, screen, train
+from crystalgnn_core.sources.synthetic.source import SyntheticSource
+from tests.core.worlds import TRAINING, copy, ingest, screen, train
 
 ENERGY, GAP = TRAINING.targets
-SOURCES = ["candidates"]
+MORE = SyntheticSource(name="more", prefix="m", seed=2, n_structures=100)
+SOURCES = ["more"]
 
 
 @pytest.fixture(scope="module")
 def made(built_store, tmp_path_factory):
     """A store with a model with intervals, and the same recalibrated with a shift."""
     store = copy(built_store, tmp_path_factory.mktemp("recalibration") / "store")
+    ingest(store, MORE)
     split = TRAINING.split.model_copy(update={"val_fraction": 0.5, "use_given": False})
     model = Path(train(store, calibration_fraction=1.0, split=split).folder)
-    new = recalibrate_model(store, model, SOURCES, n_rows=25, seed=1, with_shift=True)
+    new = recalibrate_model(store, model, SOURCES, n_rows=60, seed=1, with_shift=True)
     return store, model, new
 
 
@@ -37,14 +40,14 @@ def test_it_is_another_model_of_the_same_weights_that_says_by_which_rows(made):
     assert prediction_folder(store, card) != prediction_folder(store, old)
     found = card.recalibration
     assert found.model_id == old.model_id
-    assert found.sources == ("candidates",)
-    assert 20 <= found.n_rows == card.intervals.n_rows <= 25  # but for unseen elements
+    assert found.sources == ("more",)
+    assert 20 <= found.n_rows == card.intervals.n_rows <= 60  # but for unseen elements
     assert 0 < found.before[ENERGY].coverage <= 1
-    assert f"intervals by {found.n_rows} rows of candidates" in card.remarks[-1]
+    assert f"intervals by {found.n_rows} rows of more" in card.remarks[-1]
     assert len(pd.read_parquet(new / "recalibration.parquet")) == found.n_rows
-    again = recalibrate_model(store, model, SOURCES, n_rows=25, seed=1, with_shift=True)
+    again = recalibrate_model(store, model, SOURCES, n_rows=60, seed=1, with_shift=True)
     assert again == new
-    other = recalibrate_model(store, model, SOURCES, n_rows=25, seed=2)
+    other = recalibrate_model(store, model, SOURCES, n_rows=60, seed=2)
     assert other != new
     assert read_card(other).recalibration.shift == {}
     assert read_card(other).scaler == old.scaler
@@ -53,7 +56,7 @@ def test_it_is_another_model_of_the_same_weights_that_says_by_which_rows(made):
 def test_a_shift_moves_all_predictions_by_the_median_error(made):
     _, model, new = made
     shift = read_card(new).recalibration.shift
-    some = [structure_from_crystal(CANDIDATES.crystal(index)) for index in range(12)]
+    some = [structure_from_crystal(MORE.crystal(index)) for index in range(12)]
     before, after = predict(some, model), predict(some, new)
     moved = after[ENERGY] - before[ENERGY]
     assert moved.to_numpy() == pytest.approx(shift[ENERGY], abs=1e-6, nan_ok=True)
@@ -79,13 +82,13 @@ def test_labels_of_another_zero_are_held_after_it_and_not_before(made, tmp_path)
 
     store, model, _ = made
     rows = own_labels.labelled_rows(store, read_card(model), SOURCES)
-    assert len(rows) == RecordStore(store).source_counts()["candidates"]
+    assert len(rows) == RecordStore(store).source_counts()["more"]
     with pytest.MonkeyPatch.context() as patch:
         far = rows.assign(**{ENERGY: rows[ENERGY] + 5, f"{ENERGY}_scheme": "other"})
         for module in (own_labels, recalibration):
             patch.setattr(module, "labelled_rows", lambda *_: far)
         plain, moved = (
-            recalibrate_model(store, model, SOURCES, n_rows=30, with_shift=shift)
+            recalibrate_model(store, model, SOURCES, n_rows=60, with_shift=shift)
             for shift in (False, True)
         )
         held = [
@@ -114,5 +117,5 @@ def test_rows_that_it_learned_from_are_not_taken(made, tmp_path):
         recalibrate_model(store, model, ["synthetic"], n_rows=60)
     lost = copy(store, tmp_path / "store")
     shutil.rmtree(lost / "graphs")  # graphs are made of the records
-    assert recalibrate_model(lost, lost / "models" / model.name, SOURCES, n_rows=21)
+    assert recalibrate_model(lost, lost / "models" / model.name, SOURCES, n_rows=60)
     assert np.isfinite(read_card(model).scaler.mean).all()
