@@ -113,6 +113,7 @@ TargetName = Annotated[str, AfterValidator(_known)]
 NONZERO, IF_NONZERO = "_nonzero_probability", "_if_nonzero"
 STD = "_std"  # spread over the members of a model
 LOW, HIGH = "_low", "_high"  # ends of the interval that holds nine of ten true values
+NOVELTY = "novelty"  # how unlike the training rows a row is; above 1 it is unlike them
 
 
 def is_class(name: str) -> bool:

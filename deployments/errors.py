@@ -68,9 +68,12 @@ def show_errors(
     if intervals:
         show_rows(
             f"{title}, 90 % intervals",
-            ("target", "unit", "hold of the labels", "mean width"),
+            ("target", "unit", "hold", "mean width", "MAE of the narrower half"),
             [
-                (name, units[name], f"{one.coverage:.1%}", number(one.width))
+                (
+                    *(name, units[name], f"{one.coverage:.1%}"),
+                    *(number(one.width), number(one.mae_narrow)),
+                )
                 for name, one in intervals.items()
             ],
         )

@@ -54,6 +54,41 @@ def show(reference: Reference, store: StorePath = Path(DEFAULT_STORE)) -> None:
         show_error(f"{card.model_id}: not for commercial use: learned from {named}")
 
 
+@app.command()
+def recalibrate(
+    *,
+    model: Reference,
+    source: Annotated[
+        list[str], typer.Option("--source", help="Stored source of the labels; repeatable.")
+    ],
+    rows: Annotated[
+        int | None, typer.Option("--rows", min=1, help="Rows, drawn at random; else all.")
+    ] = None,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Of the draw.")] = 0,
+    shift: Annotated[
+        bool,
+        typer.Option("--shift/--no-shift", help="Add the median error to the predictions."),
+    ] = False,
+    store: StorePath = Path(DEFAULT_STORE),
+) -> None:
+    """Make a model of the same weights with intervals by labels of another source."""
+    from crystalgnn_core.learning.cards import read_card
+    from crystalgnn_core.learning.registry import Registry
+    from crystalgnn_core.screening.recalibration import recalibrate_model
+
+    place = require_store(store)
+    bundle = Registry(place).resolve(model)
+    folder = recalibrate_model(
+        place, bundle, source, n_rows=rows, seed=seed, with_shift=shift
+    )
+    card = read_card(folder)
+    for target, held in (card.recalibration.before if card.recalibration else {}).items():
+        text = f"held {held.coverage:.1%} of these rows, mean width {held.width:.3f}"
+        show_line(f"{target}  intervals of before {text} {card.units[target]}".rstrip())
+    show_line(f"model    {card.model_id}: {card.remarks[-1]}")
+    show_line(f"judge    crystalgnn evaluate --model {card.model_id} (leaves them out)")
+
+
 @app.command("convert")
 def convert_file(
     path: Annotated[

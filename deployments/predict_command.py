@@ -11,7 +11,7 @@ import typer
 from crystalgnn_core.base import DEFAULT_STORE
 from crystalgnn_core.errors import InputError
 from crystalgnn_core.storage.paths import local_path
-from crystalgnn_core.targets import HIGH, IF_NONZERO, LOW, NONZERO, STD, is_class
+from crystalgnn_core.targets import HIGH, IF_NONZERO, LOW, NONZERO, NOVELTY, STD, is_class
 from deployments.errors import number, show_errors
 from deployments.options import Model, require_table_name
 from deployments.tables import show_left_out, show_line, show_rows
@@ -123,11 +123,16 @@ def _show_one(card: ModelCard, row: pd.Series[Any]) -> None:
             low, high = number(row[target + LOW]), number(row[target + HIGH])
             value += f", 90 % interval {low} to {high}"
         show_line(f"{named}  {target}  {value}  [{scheme}]")
+    if NOVELTY in row:
+        unlike = ": unlike the training rows" if row[NOVELTY] > 1 else ""
+        show_line(f"{named}  {NOVELTY}  {row[NOVELTY]:.2f}{unlike}")
 
 
 def _show_table(card: ModelCard, table: pd.DataFrame) -> None:
-    names = card.scaler.column_names
+    names = list(card.scaler.column_names)
     headers = [_header(name, card.units) for name in names]
+    if card.novelty_rows:
+        names, headers = [*names, NOVELTY], [*headers, f"#{NOVELTY}"]
     rows = [
         (
             row["material_id"],
@@ -155,6 +160,9 @@ def _with_width(row: Mapping[Hashable, Any], name: str) -> str:
 
 def _show_counts(card: ModelCard, table: pd.DataFrame) -> None:
     schemes = ", ".join(f"{name}: {scheme}" for name, scheme in card.label_schemes.items())
+    if NOVELTY in table:
+        n_novel = int((table[NOVELTY] > 1).sum())
+        show_line(f"{n_novel} of {len(table)} unlike the training rows (novelty above 1)")
     n_ok = int((table["status"] == "ok").sum())
     show_line(f"label schemes  {schemes}")
     show_line(f"{len(table)} in = {n_ok} predicted + {len(table) - n_ok} rejected")
@@ -185,7 +193,10 @@ def evaluate(
 
     store = local_path(store)
     bundle = Registry(store).resolve(model)
-    if source or not read_card(bundle).training:
+    card = read_card(bundle)
+    if card.recalibration is not None and not source and split is None:
+        source = list(card.recalibration.sources)
+    if source or not card.training:
         if split is not None:
             raise InputError(
                 "--split is for a model by the rows of its training; leave it out for a "

@@ -124,10 +124,12 @@ def show_screen(
     """
     import pandas as pd
 
+    from crystalgnn_core.reporting.facts import novelty_facts
     from crystalgnn_core.reporting.judging import describe_quality
     from crystalgnn_core.targets import get_target
 
-    ranking = pd.read_parquet(f"{result.folder}/ranking.parquet").head(n_top)
+    whole = pd.read_parquet(f"{result.folder}/ranking.parquet")
+    ranking = whole.head(n_top)
     headings = [f"#{get_target(name).heading}" for name in targets]
     show_rows(
         f"Top {len(ranking)} of {result.n_scored:,} candidates{label}",
@@ -139,6 +141,8 @@ def show_screen(
         show_rows(title, ("", "value"), list(describe_quality(report.quality).items()))
     for reason in report.not_judged:
         show_line(f"not judged  {reason}")
+    for fact, count in novelty_facts(whole, n_top).items():
+        show_line(f"{fact}  {count}")
     show_line(f"ranking  {result.folder}/ranking.csv")
     if result.rejected:
         show_line(f"rejects  {result.folder}/rejects.parquet")

@@ -101,6 +101,14 @@ class GraphDataset:
         atoms = np.arange(pointer[-1]) + np.repeat(starts - pointer[:-1], sizes)
         return self.columns.atomic_numbers[atoms].astype(np.int64), pointer
 
+    def volumes(self, order: NDArray[np.int64] | None = None) -> NDArray[np.float64]:
+        """Return the volumes per atom of graphs, in cubic angstrom, shape (n_graphs,)."""
+        chosen = np.arange(len(self)) if order is None else order
+        if self._places is not None:
+            chosen = self._places[chosen]
+        sizes = self.columns.atom_offsets[chosen + 1] - self.columns.atom_offsets[chosen]
+        return np.abs(np.linalg.det(self.columns.lattices[chosen])) / sizes
+
     def batch(self, indices: NDArray[np.int64]) -> Batch:
         """Assemble graphs into one batch, in the given order.
 

@@ -9,13 +9,14 @@ from pydantic import Field, ValidationError
 from crystalgnn_core.base import FrozenModel, digest_of
 from crystalgnn_core.errors import IntegrityError, ModelError
 from crystalgnn_core.graphs.config import GraphConfig
-from crystalgnn_core.learning.intervals import Intervals
+from crystalgnn_core.learning.calibration.intervals import Intervals
 from crystalgnn_core.learning.metrics import Metrics
 from crystalgnn_core.learning.scaling import TargetScaler
+from crystalgnn_core.learning.scores import IntervalMetrics
 from crystalgnn_core.models import ModelConfig
 from crystalgnn_core.records.provenance import SourceFacts, name_noncommercial
 from crystalgnn_core.storage.files import read_json
-from crystalgnn_core.targets import HIGH, LOW, STD
+from crystalgnn_core.targets import HIGH, LOW, NOVELTY, STD
 from crystalgnn_core.wording import describe_validation
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 CARD_FORMAT = 1
 CARD, WEIGHTS = "card.json", "model.safetensors"
 TEST_PREDICTIONS, HISTORY = "test_predictions.parquet", "history.parquet"
+RECALIBRATION = "recalibration.parquet"  # ids of the rows
 
 
 class DataSummary(FrozenModel):
@@ -89,6 +91,29 @@ class BaseReference(FrozenModel):
     changed_parts: dict[str, str] = Field(default_factory=dict)
 
 
+class Recalibration(FrozenModel):
+    """The rows from which the intervals of a recalibrated model come.
+
+    Attributes:
+        model_id: The model as it was before, with the same weights.
+        sources: Sources of the rows.
+        n_rows: Rows, drawn at random.
+        seed: Of the draw.
+        label_schemes: Schemes of their labels.
+        shift: Target to what was added to its predictions, on the scale of learning
+            (decades of moduli).
+        before: Target to coverage and width of the intervals of before on these rows.
+    """
+
+    model_id: str
+    sources: tuple[str, ...]
+    n_rows: int
+    seed: int
+    label_schemes: dict[str, str]
+    shift: dict[str, float]
+    before: dict[str, IntervalMetrics]
+
+
 class ModelCard(FrozenModel):
     """Everything that must be known to use a model and to judge it.
 
@@ -114,6 +139,9 @@ class ModelCard(FrozenModel):
         environment: Package versions and platform.
         base: Where a fine-tuned model started from; None for fresh weights.
         intervals: What gives the intervals of predictions; None for a model without.
+        recalibration: Where the intervals of a recalibrated model come from; else None.
+        novelty_rows: Training rows that the weights file holds for the novelty of
+            predictions; 0 for a model without.
         remarks: What a user must know, such as that a conversion could not be checked.
         weights_sha256: Digest of the weights file.
         files_sha256: Digests of the files that belong to a finished model of a store.
@@ -139,6 +167,8 @@ class ModelCard(FrozenModel):
     base: BaseReference | None = None
     remarks: tuple[str, ...] = ()
     intervals: Intervals | None = None
+    recalibration: Recalibration | None = None
+    novelty_rows: int = 0
     weights_sha256: str = ""
     files_sha256: dict[str, str] = Field(default_factory=dict)
 
@@ -156,8 +186,9 @@ class ModelCard(FrozenModel):
 
     @property
     def column_names(self) -> tuple[str, ...]:
-        """Columns of predictions: the targets, each with what is known of it behind."""
-        return self.columns_of(self.scaler.targets)
+        """Columns of predictions: the targets with what is known of each, and novelty."""
+        novelty = (NOVELTY,) if self.novelty_rows else ()
+        return (*self.columns_of(self.scaler.targets), *novelty)
 
     def columns_of(self, targets: Sequence[str]) -> tuple[str, ...]:
         """Name the columns of some targets: parts, spread of the members, interval."""
@@ -166,7 +197,7 @@ class ModelCard(FrozenModel):
             columns += self.scaler.columns_of([name])
             if self.n_members > 1:
                 columns.append(name + STD)
-            if self.intervals is not None and name in self.intervals.groups:
+            if self.intervals is not None and name in self.intervals.targets:
                 columns += [name + LOW, name + HIGH]
         return tuple(columns)
 

@@ -14,6 +14,7 @@ from crystalgnn_core.errors import IntegrityError, ModelError
 from crystalgnn_core.learning.cards import CARD, WEIGHTS, ModelCard, read_card
 from crystalgnn_core.models.joined import create_network
 from crystalgnn_core.models.network import Estimator
+from crystalgnn_core.models.novelty import Novelty, is_reference
 from crystalgnn_core.storage.files import atomic_path, file_sha256, write_text
 
 if TYPE_CHECKING:
@@ -35,6 +36,10 @@ def write_bundle(folder: Path, network: Network, card: ModelCard) -> ModelCard:
         The card as written.
     """
     tensors = {name: value.contiguous() for name, value in network.state_dict().items()}
+    if network.novelty is None:
+        card = card.model_copy(update={"novelty_rows": 0})
+    elif card.novelty_rows:
+        tensors |= network.novelty.tensors()
     with atomic_path(folder / WEIGHTS) as temporary:
         save_file(tensors, temporary)
     written = card.model_copy(update={"weights_sha256": file_sha256(folder / WEIGHTS)})
@@ -57,10 +62,13 @@ def load_bundle(folder: Path, device: str = "cpu") -> tuple[Network, ModelCard]:
         )
     try:
         tensors = load_file(weights)
+        novelty = Novelty.from_tensors(tensors)
+        tensors = {name: one for name, one in tensors.items() if not is_reference(name)}
         network = build_network(
             card.model, card.scaler.n_outputs, tensors, n_members=card.n_members
         )
         network.load_state_dict(tensors)
+        network.novelty = novelty
     except (ArithmeticError, RuntimeError, SafetensorError, ValueError) as error:
         said = " ".join(str(error).split())
         raise ModelError(f"{folder}: weights do not fit the card ({said})") from error

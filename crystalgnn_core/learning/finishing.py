@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
+from crystalgnn_core.learning.calibration.intervals import Intervals, describe_compositions
 from crystalgnn_core.learning.cards import HISTORY, TEST_PREDICTIONS
 from crystalgnn_core.learning.checkpoints import write_bundle
-from crystalgnn_core.learning.fitting import predict_columns
-from crystalgnn_core.learning.intervals import Intervals, describe_compositions
 from crystalgnn_core.learning.metrics import Metrics, compare_targets
 from crystalgnn_core.learning.predicting import predict_card_columns
 from crystalgnn_core.models.composition.features import composition_features
 from crystalgnn_core.models.composition.trees import fit_predict
+from crystalgnn_core.models.novelty import Novelty
 from crystalgnn_core.storage.files import file_sha256, write_table
 from crystalgnn_core.targets import is_class
 
@@ -52,6 +52,8 @@ def finish_bundle(
         The card as written, with test errors and those of the baseline.
     """
     network, card = best
+    network.novelty = Novelty.fit(dataset, data.select("train"), data.select("val"))
+    card = card.model_copy(update={"novelty_rows": len(network.novelty.rows)})
     if len(calibrating):
         card = card.model_copy(
             update={"intervals": _calibrate(network, card, data, dataset, calibrating)}
@@ -78,7 +80,7 @@ def _calibrate(
     dataset: GraphDataset,
     positions: NDArray[np.int64],
 ) -> Intervals:
-    predicted = predict_columns(network, dataset, card.scaler, positions=positions)
+    predicted = predict_card_columns(network, card, dataset, positions=positions)
     return Intervals.fit(
         card.scaler,
         predicted,

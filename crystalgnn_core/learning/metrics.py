@@ -104,7 +104,7 @@ def compare_target(
     target, values = get_target(name), predicted[name]
     metrics = compare(true, values, are_classes=target.is_class)
     if name + LOW in predicted and metrics.n:
-        held = interval_metrics(true, predicted[name + LOW], predicted[name + HIGH])
+        held = interval_metrics(true, values, predicted[name + LOW], predicted[name + HIGH])
         metrics = metrics.model_copy(update={"intervals": held})
     if not target.is_zero_inflated:
         return metrics

@@ -1,11 +1,12 @@
-"""All that a model says about crystals: predictions, spread of the members, intervals."""
+"""All that a model says about crystals: predictions, spread, intervals, novelty."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from crystalgnn_core.learning.calibration.intervals import describe_compositions
 from crystalgnn_core.learning.fitting import INFERENCE_BATCH, predict_columns
-from crystalgnn_core.learning.intervals import describe_compositions
+from crystalgnn_core.targets import NOVELTY
 
 if TYPE_CHECKING:
     import numpy as np
@@ -32,6 +33,8 @@ def predict_card_columns(
     found = predict_columns(
         network, dataset, card.scaler, positions=positions, batch_size=batch_size
     )
+    if network.novelty is not None:
+        found[NOVELTY] = network.novelty.scores(dataset, positions)
     if card.intervals is not None:
         statistics = describe_compositions(dataset, positions)
         found |= card.intervals.columns(card.scaler, found, statistics)

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from torch import Tensor
     from torch_geometric.data import Batch
 
+    from crystalgnn_core.models.novelty import Novelty
+
 
 class LayerNames(NamedTuple):
     """Names of the layers that fine-tuning treats apart.
@@ -50,10 +52,12 @@ class Network(nn.Module, ABC):
         atom_width: Features of an atom at first, to which a network that reads
             `atom_context` (n_atoms, atom_width) of a batch adds it (see
             `crystalgnn_core.models.element_layers.embed_atoms`); None for others.
+        novelty: What a loaded bundle knows of the rows that it learned from; else None.
     """
 
     layer_names: LayerNames | None = None
     atom_width: int | None = None
+    novelty: Novelty | None = None
 
     @property
     def equivalence_rounds(self) -> int | None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from crystalgnn_core.reporting.text import format_wanted
+from crystalgnn_core.targets import NOVELTY
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -72,6 +73,17 @@ def _prescreen_facts(prescreened: Prescreened | None) -> dict[str, str]:
         "kept by the pre-screen": f"the best {best}",
         unjudged: f"{prescreened.n_unjudged:,}",
     }
+
+
+def novelty_facts(ranking: pd.DataFrame, n_top: int) -> dict[str, str]:
+    """Count the ranked candidates that are unlike what the models learned from."""
+    if NOVELTY not in ranking:
+        return {}
+    is_novel = ranking[NOVELTY] > 1
+    n_novel, n_best = int(is_novel.sum()), min(n_top, len(ranking))
+    best = f"{int(is_novel[:n_top].sum()):,} of the best {n_best:,}"
+    fact = "unlike the training rows (novelty above 1)"
+    return {fact: f"{n_novel:,} of {len(ranking):,}, {best}"}
 
 
 def scheme_facts(schemes: Mapping[str, str], ranking: pd.DataFrame) -> dict[str, str]:

@@ -21,6 +21,7 @@ from crystalgnn_core.reporting.data_sources import data_of_screen, overlap_facts
 from crystalgnn_core.reporting.facts import (
     funnel_steps,
     model_facts,
+    novelty_facts,
     scheme_facts,
     settings_facts,
 )
@@ -98,7 +99,8 @@ def report_screen(
         stages=stages,
         not_judged=not_judged,
         data=data_of_screen(store, config.sources, cards),
-        data_facts=overlap_facts(store, config.sources, cards),
+        data_facts=overlap_facts(store, config.sources, cards)
+        | novelty_facts(ranking, config.top_k),
     )
     write_report(folder / PAGE, report)
     state = ReportState(

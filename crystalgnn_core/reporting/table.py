@@ -103,6 +103,7 @@ def _known_columns() -> list[Column]:
         Column("formula", "Formula", kind="formula"),
         Column("candidate_id", "Candidate"),
         *(column for target in TARGETS.values() for column in _target_columns(target)),
+        number("novelty", "Novelty", "distance from the training rows, 1 is unusual"),
         number("score", "Score"),
         Column("flags", "Flags", kind="flags"),
         Column("source", "Source"),

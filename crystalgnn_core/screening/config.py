@@ -139,6 +139,8 @@ class ScreeningConfig(FrozenModel):
     * `rare_element`: an element occurs in fewer than 5 training rows of a model;
     * `extrapolation`: a prediction that is wanted low or high without a bound, such as the
       formation energy, lies outside the range of the training labels;
+    * `unlike_training`: the `novelty` is above 1, farther from the training rows of a model
+      than 95 % of its validation rows;
     * `close_atoms`, `dense_cell`, `sparse_cell`: a distance or the volume is unusual for
       the elements, though it may be real;
     * `impossible_charge`: far more fluorine or oxygen than the other atoms can bind.

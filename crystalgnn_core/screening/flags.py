@@ -12,6 +12,7 @@ from crystalgnn_core.records.checks.fast import find_flags
 from crystalgnn_core.records.table.crystals import CRYSTAL_COLUMNS, flat_crystals
 from crystalgnn_core.records.table.store import RecordStore
 from crystalgnn_core.storage.shards import KEY
+from crystalgnn_core.targets import NOVELTY
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 FEW_ROWS = 5
 SEPARATOR = ";"
+NOVEL = "unlike_training"
 
 
 def flag_candidates(
@@ -37,8 +39,8 @@ def flag_candidates(
     A card that does not hold the counts or the range raises no flag.
 
     Args:
-        predicted: Columns `chemsys` (symbols joined by `-`), `structure_digest`, and what
-            the criteria judge.
+        predicted: Columns `chemsys` (symbols joined by `-`), `structure_digest`, what the
+            criteria judge, and `novelty` where the models give it.
         cards: The models.
         criteria: The criteria of the score.
         unusual: Further flags by digest, see `find_unusual`.
@@ -59,10 +61,14 @@ def flag_candidates(
         for card in cards:
             low, high = card.label_range.get(name, (-np.inf, np.inf))
             is_outside |= (values < low) | (values > high)
-    names = ("rare_element", "extrapolation")
+    is_novel = np.zeros(len(predicted), dtype=bool)
+    if NOVELTY in predicted:
+        is_novel = predicted[NOVELTY].to_numpy() > 1
+    names = ("rare_element", "extrapolation", NOVEL)
+    is_set = zip(is_rare, is_outside, is_novel, strict=True)
     return [
-        SEPARATOR.join([*compress(names, is_set), *unusual.get(digest, ())])
-        for *is_set, digest in zip(is_rare, is_outside, predicted[KEY], strict=True)
+        SEPARATOR.join([*compress(names, row), *unusual.get(digest, ())])
+        for row, digest in zip(is_set, predicted[KEY], strict=True)
     ]
 
 

@@ -12,6 +12,7 @@ from crystalgnn_core.graphs.shards import graph_folder
 from crystalgnn_core.records.schema import SCREEN_STAGE, RejectedRecord
 from crystalgnn_core.screening.prediction import prediction_folder
 from crystalgnn_core.storage.shards import KEY, Refusal, ShardSet
+from crystalgnn_core.targets import NOVELTY
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -33,7 +34,8 @@ def join_predictions(
         cards: Models; each of the targets is predicted by one of them, or the first that
             predicts it counts.
         candidates: See `read_candidates`.
-        targets: Targets to add, in their units; those in two parts with these.
+        targets: Targets to add, in their units; those in two parts with these. Novelty is
+            added, too: the largest by the models that know it.
 
     Returns:
         The candidates with finite predictions, in order, and the others as rejects.
@@ -48,10 +50,15 @@ def join_predictions(
         graphs = ShardSet(graph_folder(store, card.graph))
         refusals = graphs.refusals() | shards.refusals() | refusals
         own = [t for t in targets if t in card.scaler.targets and t not in predicted]
-        values = _predictions(shards, card.columns_of(own))
+        own_novelty = [NOVELTY] if card.novelty_rows else []
+        values = _predictions(shards, [*card.columns_of(own), *own_novelty])
+        before = predicted.pop(NOVELTY) if NOVELTY in predicted else None
         predicted = predicted.merge(
             values.assign(_found=True), on=KEY, how="left", validate="many_to_one"
         )
+        if before is not None:
+            now = predicted.get(NOVELTY, before)
+            predicted[NOVELTY] = np.fmax(now.to_numpy(), before.to_numpy())
         is_found = predicted.pop("_found").notna()
         missing = set(predicted.loc[~is_found, KEY]) - refusals.keys()
         if missing:

@@ -8,13 +8,14 @@ import numpy as np
 import pyarrow as pa
 
 from crystalgnn_core.errors import InputError
-from crystalgnn_core.learning.cards import read_card
+from crystalgnn_core.learning.cards import RECALIBRATION, read_card
 from crystalgnn_core.learning.lineage import splits_in
 from crystalgnn_core.learning.metrics import Metrics, compare_target
 from crystalgnn_core.records.table.crystals import stream_crystals
 from crystalgnn_core.records.table.store import RecordStore
 from crystalgnn_core.screening.prediction import predict
 from crystalgnn_core.sources.base import in_chunks
+from crystalgnn_core.storage.files import read_table
 from crystalgnn_core.storage.shards import KEY
 from crystalgnn_core.targets import HIGH, LOW, NONZERO, scheme_column
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 CHUNK = 5000  # crystals whose graphs are in memory
 UNNAMED = "not named"
+IDS = ["source", "material_id"]
 
 
 class JudgedTarget(NamedTuple):
@@ -90,9 +92,10 @@ def judge_by_own_labels(
     cards = [read_card(model) for model in models]
     targets = cards[0].scaler.targets
     chosen = tuple(sources) or tuple(sorted(RecordStore(store).source_counts()))
-    rows = _labelled_rows(store, cards[0], chosen)
-    is_seen = np.any([_is_seen(rows, card) for card in cards], axis=0)
-    unseen = rows[~is_seen].reset_index(drop=True)
+    rows = labelled_rows(store, cards[0], chosen)
+    both = zip(cards, models, strict=True)
+    was_seen = np.any([is_seen(rows, card, model) for card, model in both], axis=0)
+    unseen = rows[~was_seen].reset_index(drop=True)
     tables = [_predict(store, model, unseen, chosen) for model in models]
     is_predicted = np.all([table["status"] == "ok" for table in tables], axis=0)
     kept = unseen[is_predicted]
@@ -107,12 +110,12 @@ def judge_by_own_labels(
         judged=tuple(judged),
         sources=chosen,
         n_rows=len(rows),
-        n_seen=int(is_seen.sum()),
+        n_seen=int(was_seen.sum()),
         n_refused=int((~is_predicted).sum()),
     )
 
 
-def _labelled_rows(store: Path, card: ModelCard, sources: Sequence[str]) -> pd.DataFrame:
+def labelled_rows(store: Path, card: ModelCard, sources: Sequence[str]) -> pd.DataFrame:
     """Read the rows that carry a label of a target of a model.
 
     Raises:
@@ -120,7 +123,7 @@ def _labelled_rows(store: Path, card: ModelCard, sources: Sequence[str]) -> pd.D
     """
     targets = card.scaler.targets
     labels = [column for name in targets for column in (name, scheme_column(name))]
-    table = RecordStore(store).read(sources, ["formula", "split", KEY, *labels])
+    table = RecordStore(store).read(sources, [*IDS[1:], "formula", "split", KEY, *labels])
     rows: pd.DataFrame = table.to_pandas()
     known = rows[rows[list(targets)].notna().any(axis=1)].reset_index(drop=True)
     if not len(known):
@@ -132,25 +135,31 @@ def _labelled_rows(store: Path, card: ModelCard, sources: Sequence[str]) -> pd.D
     return known
 
 
-def _is_seen(rows: pd.DataFrame, card: ModelCard) -> NDArray[np.bool_]:
+def is_seen(rows: pd.DataFrame, card: ModelCard, model: Path) -> NDArray[np.bool_]:
     """Mark the rows of which a model may know the labels; of one from elsewhere none.
 
     Sources of the bases of a fine-tuned model count whole, except those that it shares with
-    them under the same split.
+    them under the same split. Rows by which a model was recalibrated count.
     """
+    import pandas as pd
+
     columns = rows[["source", "formula", "split"]]
     table = pa.Table.from_pandas(columns, preserve_index=False)
     places = splits_in(card, table)
-    is_seen = (places != "") & (places != "test")
+    was_seen = (places != "") & (places != "test")
     base = card.base
     shared = set(card.data.sources)
     while base is not None:
         if any(base.n_seen.values()):
             shared = set()
         learned = {facts.source for facts in base.data_sources} - shared
-        is_seen |= rows["source"].isin(learned).to_numpy()
+        was_seen |= rows["source"].isin(learned).to_numpy()
         base = base.base
-    return is_seen
+    if card.recalibration is not None:
+        used = read_table(model / RECALIBRATION, IDS).to_pandas()
+        keys = pd.MultiIndex.from_frame(rows[IDS])
+        was_seen |= keys.isin(pd.MultiIndex.from_frame(used))
+    return was_seen
 
 
 def _predict(

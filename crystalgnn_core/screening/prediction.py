@@ -92,7 +92,9 @@ def predict_shard(
         names = sorted(set(parked["graph_shard"].to_pylist()))
         tables = map(graphs.manifest.read, names)
         rows = rows_in_order(tables, keys, where=str(graphs.folder))
-        values, refused = _predict(network, card, GraphDataset.from_table(rows), batch_size)
+        values, refused = predict_dataset(
+            network, card, GraphDataset.from_table(rows), batch_size
+        )
         keep = [index for index in range(len(keys)) if index not in refused]
         columns = dict(zip(card.column_names, values[keep].T, strict=True))
         kept = pa.array([keys[index] for index in keep], pa.string())
@@ -141,7 +143,7 @@ def predict(
     )
     rows, crystals, owners = _check(list(read_inputs(structures)))
     dataset, errors = build_dataset(crystals, card.graph)
-    values, refused = _predict(network, card, dataset, batch_size)
+    values, refused = predict_dataset(network, card, dataset, batch_size)
     positions = [int(key) for key in dataset.digests]
     errors |= {positions[index]: error for index, error in refused.items()}
     for position, error in errors.items():
@@ -179,7 +181,7 @@ def _check(raws: list[RawRecord]) -> tuple[list[dict[str, Any]], list[Crystal], 
     return rows, crystals, owners
 
 
-def _predict(
+def predict_dataset(
     network: Network, card: ModelCard, dataset: GraphDataset, batch_size: int
 ) -> tuple[NDArray[np.float64], dict[int, RecordError]]:
     """Predict a data set, all columns; say which graphs have no prediction, and why."""

@@ -39,6 +39,7 @@ from crystalgnn_core.screening.result import (
     set_latest,
 )
 from crystalgnn_core.storage.files import write_model
+from crystalgnn_core.targets import NOVELTY
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -128,9 +129,10 @@ def _rank(
             f"screen {folder.name}: {len(kept)} candidates in, but {len(ranking)} "
             f"scored + {len(rejects)} rejected + {len(duplicates)} duplicates = {n_out}"
         )
-    schema = ranking_schema(
-        predicted_columns(cards, targets), predicted_columns(cards, further)
-    )
+    judged = predicted_columns(cards, targets)
+    if NOVELTY in ranking:
+        judged = (*judged, NOVELTY)
+    schema = ranking_schema(judged, predicted_columns(cards, further))
     rejects = [*unread, *rejects]
     files = write_outcome(folder, candidates, ranking, rejects, schema)
     cifs = write_cifs(store, config, folder / "cif", ranking.head(config.top_k))

@@ -8,9 +8,9 @@ import pytest
 from pymatgen.core.lattice import Lattice
 from pymatgen.core.structure import Structure
 
+from crystalgnn_core.learning.calibration.intervals import Intervals
 from crystalgnn_core.learning.checkpoints import load_bundle, write_bundle
 from crystalgnn_core.learning.comparison import Decision
-from crystalgnn_core.learning.intervals import Intervals
 from crystalgnn_core.learning.metrics import compare_targets
 from crystalgnn_core.learning.scaling import TargetScaler
 from crystalgnn_core.models.ensemble import EnsembleNetwork

@@ -37,7 +37,7 @@ def test_pipeline_makes_a_report_and_a_second_run_reuses_all(tiny_config):
     page = (folder / "report.html").read_text()
     ranking = pd.read_parquet(folder / "ranking.parquet")
     targets = tiny_config.screening.score.targets
-    assert list(ranking.columns) == ranking_schema(targets).names
+    assert list(ranking.columns) == ranking_schema([*targets, "novelty"]).names
     assert ranking["rank"].tolist() == list(range(1, len(ranking) + 1))
     assert ranking["score"].is_monotonic_decreasing
     result = first.screened.result

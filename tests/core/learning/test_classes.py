@@ -136,7 +136,10 @@ def test_a_model_of_more_targets_screens_and_its_page_shows_classes(metals):
     store, trained = metals
     result = screen(store, Path(trained.folder))
     ranking = pd.read_parquet(Path(result.folder) / "ranking.parquet")
-    assert list(ranking) == ranking_schema(SCREENING.score.targets, ["is_metal"]).names
+    assert (
+        list(ranking)
+        == ranking_schema([*SCREENING.score.targets, "novelty"], ["is_metal"]).names
+    )
     assert ranking["is_metal"].between(0, 1).all()
     assert list(pd.read_csv(Path(result.folder) / "ranking.csv")) == list(ranking)
     page = Path(report_screen(store, SCREENING, result, ()).page.path).read_text()
@@ -160,8 +163,11 @@ def test_of_two_models_that_predict_a_class_the_first_counts(metals, tmp_path):
     both = rank_screen(store, SCREENING, [first, other])
     assert both.screen_id != alone.screen_id
     one, two = (pd.read_parquet(Path(r.folder) / "ranking.parquet") for r in (alone, both))
-    # flags tell of the training of all models
-    pd.testing.assert_frame_equal(one.drop(columns="flags"), two.drop(columns="flags"))
+    # of the training of all models
+    joint = ["flags", "novelty"]
+    pd.testing.assert_frame_equal(one.drop(columns=joint), two.drop(columns=joint))
+    assert (two["novelty"] >= one["novelty"]).all()
+    assert (two["novelty"] > one["novelty"]).any()
 
 
 def test_a_challenger_is_judged_on_classes_too(metals):

@@ -79,7 +79,9 @@ def is_consistent(rows):
 
 def test_predictions_are_zero_for_some_and_negative_for_none(made, folder):
     rows = pd.read_parquet(folder / "test_predictions.parquet")
-    assert list(rows)[3:] == [ENERGY, f"{ENERGY}_true", GAP, f"{GAP}_true", *PARTS]
+    assert list(rows)[3:] == [
+        *(ENERGY, f"{ENERGY}_true", GAP, f"{GAP}_true", *PARTS, "novelty"),
+    ]
     assert is_consistent(rows)
     network, card = load_bundle(folder)
     data = load_training_data(made[0], TRAINING, GRAPH)
@@ -141,17 +143,20 @@ def test_structures_and_screens_have_the_columns_and_other_models_do_not(
     salt = structure_from_crystal(SOURCE.crystal(0))
     table = predict([salt], folder)
     ends = ("material_id", "formula"), ("status", "message")
+    ends = ends[0], ("novelty", *ends[1])
     assert list(table) == [*ends[0], ENERGY, GAP, *PARTS, *ends[1]]
     assert is_consistent(table)
     assert list(predict([salt], trained.folder)) == [*ends[0], ENERGY, GAP, *ends[1]]
     result = screen(store, folder)
     shards = ShardSet(prediction_folder(store, read_card(folder)))
     [entry] = shards.intact_entries()
-    assert shards.manifest.read(entry.name).column_names == [KEY, ENERGY, GAP, *PARTS]
+    assert shards.manifest.read(entry.name).column_names == [
+        *(KEY, ENERGY, GAP, *PARTS, "novelty"),
+    ]
     ranking = pd.read_parquet(Path(result.folder) / "ranking.parquet")
     assert list(ranking) == [
         *("rank", "candidate_id", "formula"),
-        *(ENERGY, GAP, *PARTS),
+        *(ENERGY, GAP, *PARTS, "novelty"),
         *("score", "flags", "source"),
     ]
     assert is_consistent(ranking)

@@ -101,7 +101,9 @@ def test_tables_of_predictions_hold_the_spread(made):
     parts = (f"{GAP}_nonzero_probability", f"{GAP}_if_nonzero")
     names = [ENERGY, STDS[0], GAP, *parts, STDS[1]]
     ends = ["material_id", "formula"], ["status", "message"]
-    assert list(predict([salt], model.folder)) == [*ends[0], *names, *ends[1]]
+    assert list(predict([salt], model.folder)) == [
+        *(*ends[0], *names, "novelty", *ends[1]),
+    ]
     assert not set(STDS) & set(predict([salt], alone[0].folder))
     test = pd.read_parquet(Path(model.folder) / "test_predictions.parquet")
     assert (test[list(STDS)] >= 0).all(axis=None)

@@ -1,5 +1,6 @@
 import pandas as pd
 
+from crystalgnn_core.reporting.facts import novelty_facts
 from crystalgnn_core.screening.criteria import Below, Window
 from crystalgnn_core.screening.flags import flag_candidates
 
@@ -68,3 +69,15 @@ def test_an_unusual_geometry_is_named_last(trained):
         "rare_element;sparse_cell",
         "",
     ]
+
+
+def test_a_candidate_farther_away_than_most_validation_rows_is_unlike_training(trained):
+    predicted = pd.DataFrame(
+        {"chemsys": ["O"] * 3, ENERGY: [-1.0] * 3, "novelty": [0.3, 1.0, 1.01]}
+    ).assign(structure_digest=["a", "b", "c"])
+    found = flag_candidates(predicted, [card_with(trained)], [LOW], {})
+    assert found == ["", "", "unlike_training"]
+    assert novelty_facts(predicted, n_top=2) == {
+        "unlike the training rows (novelty above 1)": "1 of 3, 0 of the best 2"
+    }
+    assert novelty_facts(predicted.drop(columns="novelty"), n_top=2) == {}

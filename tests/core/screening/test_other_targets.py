@@ -76,7 +76,7 @@ def test_the_ranking_holds_what_the_criteria_judge_and_no_empty_column(screened)
     assert list(ranking) == [
         *("rank", "candidate_id", "formula"),
         *("band_gap", "bulk_modulus", "poisson_ratio"),
-        *("score", "flags", "source"),
+        *("novelty", "score", "flags", "source"),
     ]
     assert ranking["score"].is_monotonic_decreasing
     gap = np.exp(
@@ -93,7 +93,7 @@ def test_what_no_criterion_judges_stands_last(elastic):
     store, model = elastic
     result = worlds.screen(store, model, screening(HARD))
     assert list(table(result))[3:] == [
-        *("bulk_modulus", "score", "flags", "source"),
+        *("bulk_modulus", "novelty", "score", "flags", "source"),
         *("band_gap", "poisson_ratio"),
     ]
     assert result.n_in_window == result.n_scored  # there is no window

@@ -4,19 +4,35 @@ Vovk, Gammerman & Shafer, Algorithmic Learning in a Random World (2005); Lei et 
 Stat. Assoc. 113, 1094 (2018). The quantile of errors of rows that were not trained on holds
 for further rows like them, whatever the model. Errors count in units of how large they are
 expected to be (Papadopoulos et al. 2008): a line in what is predicted, in the
-spread of the members, and in electronegativities, fitted to the logarithms of the errors.
+spread of the members, in how unlike the training rows a row is, and in electronegativities,
+fitted to the logarithms of the errors.
 """
 
 from __future__ import annotations
 
 import logging
-from math import ceil
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
+from pydantic import Field
 
-from crystalgnn_core.base import FrozenModel
-from crystalgnn_core.targets import HIGH, IF_NONZERO, LOW, NONZERO, STD, get_target
+from crystalgnn_core.base import ADDED_LATER, FrozenModel
+from crystalgnn_core.learning.calibration.expected import (
+    LEAST_ROWS,
+    SMALL,
+    IntervalGroup,
+    fit_group,
+)
+from crystalgnn_core.learning.calibration.two_parts import Prediction, TwoPartIntervals
+from crystalgnn_core.targets import (
+    HIGH,
+    IF_NONZERO,
+    LOW,
+    NONZERO,
+    NOVELTY,
+    STD,
+    get_target,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,43 +45,8 @@ if TYPE_CHECKING:
     Columns = Mapping[str, NDArray[np.float64]]
 
 logger = logging.getLogger(__name__)
-COVERAGE = 0.9
-LEAST_ROWS = 20  # to calibrate by; the quantile needs 9
-N_FOLDS = 5
-PENALTY = 20.0  # of the weights of standard scores, in rows
-SMALL = 0.1  # of the mean error or spread: differences of smaller ones mean nothing
-FARTHEST = 4.0  # standard scores beyond it are cut: lines go on for ever, errors do not
 PROPERTY = "electronegativity"
 STATISTICS = [f"{PROPERTY}_{name}" for name in ("mean", "deviation", "range")]
-
-
-class IntervalGroup(FrozenModel):
-    """How wide the intervals of some rows are: quantile times expected error.
-
-    Attributes:
-        n: Rows it was calibrated by.
-        quantile: The 90 % quantile of errors over expected errors. Where all but a few
-            predictions of zero are right it is 0: no interval is narrower.
-        mean: Of the inputs of the expected error.
-        std: Of the same.
-        weights: Of their standard scores in the logarithm of the expected error.
-        offset: That logarithm where all inputs are at their means.
-    """
-
-    n: int
-    quantile: float
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
-    weights: tuple[float, ...]
-    offset: float
-
-    def half_widths(self, inputs: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return half the width of intervals, on the scale of the errors."""
-        return self.quantile * np.exp(self._log_error(inputs))
-
-    def _log_error(self, inputs: NDArray[np.float64]) -> NDArray[np.float64]:
-        scores = (inputs - np.array(self.mean)) / np.array(self.std)
-        return self.offset + scores.clip(-FARTHEST, FARTHEST) @ np.array(self.weights)
 
 
 class Intervals(FrozenModel):
@@ -75,14 +56,19 @@ class Intervals(FrozenModel):
         n_rows: Rows set aside for it.
         chose_epoch: Whether these rows have chosen the best epoch, too.
         spread: Target to mean spread of the members; empty for a single network.
-        groups: Target to its groups: one, or, of a target in two parts, the rows that are
-            predicted to be zero and the others (Mondrian prediction).
+        groups: Target to its groups: one, or, of a model with a target in two parts, the
+            rows of which it is predicted to be zero and the others (Mondrian prediction).
+        two_parts: Targets in two parts to what gives the ends of their intervals; in the
+            card of an older version, and where rows of one kind are few, `groups` does.
     """
 
     n_rows: int
     chose_epoch: bool
     spread: dict[str, float]
     groups: dict[str, tuple[IntervalGroup, ...]]
+    two_parts: Annotated[dict[str, TwoPartIntervals], ADDED_LATER] = Field(
+        default_factory=dict
+    )
 
     @classmethod
     def fit(
@@ -111,7 +97,7 @@ class Intervals(FrozenModel):
             if name + STD in predicted
         }
         inputs = _inputs(scaler, predicted, statistics, spread)
-        groups = {}
+        groups, two_parts = {}, {}
         for name, column in zip(scaler.targets, labels.T, strict=True):
             if get_target(name).is_class:
                 continue
@@ -125,18 +111,34 @@ class Intervals(FrozenModel):
                     LEAST_ROWS,
                 )
                 continue
+            if name in scaler.hurdle:
+                found = TwoPartIntervals.fit(
+                    _in_two_parts(name, predicted, inputs).at(known), column[known]
+                )
+                if found is not None:
+                    two_parts[name] = found
+                    continue
             values = _on_scale(scaler, name, predicted[name])
-            errors = np.abs(_on_scale(scaler, name, column) - values)[known]
-            is_zero = predicted[name][known] == 0
-            parts = [is_zero, ~is_zero] if name in scaler.hurdle else []
-            if not parts or min(part.sum() for part in parts) < LEAST_ROWS:
-                parts = [np.ones(len(errors), dtype=bool)]
-            groups[name] = tuple(
-                _fit_group(inputs[known][part], errors[part]) for part in parts
-            )
+            errors = np.abs(_on_scale(scaler, name, column) - values)
+            parts = [known]
+            if scaler.hurdle:
+                is_zero = _is_zero(scaler, name, predicted)
+                parts = [known & is_zero, known & ~is_zero]
+            if min(part.sum() for part in parts) < LEAST_ROWS:
+                parts = [known]
+            groups[name] = tuple(fit_group(inputs[part], errors[part]) for part in parts)
         return cls(
-            n_rows=len(labels), chose_epoch=chose_epoch, spread=spread, groups=groups
+            n_rows=len(labels),
+            chose_epoch=chose_epoch,
+            spread=spread,
+            groups=groups,
+            two_parts=two_parts,
         )
+
+    @property
+    def targets(self) -> set[str]:
+        """Targets that have intervals."""
+        return {*self.groups, *self.two_parts}
 
     def columns(
         self, scaler: TargetScaler, predicted: Columns, statistics: NDArray[np.float64]
@@ -147,9 +149,14 @@ class Intervals(FrozenModel):
         """
         inputs = _inputs(scaler, predicted, statistics, self.spread)
         found = {}
+        for name, two in self.two_parts.items():
+            ends = two.ends(_in_two_parts(name, predicted, inputs))
+            found[name + LOW], found[name + HIGH] = ends
         for name, groups in self.groups.items():
-            halves = [group.half_widths(inputs) for group in groups]
-            half = np.where(predicted[name] == 0, halves[0], halves[-1])
+            half = groups[0].half_widths(inputs)
+            if len(groups) > 1:
+                is_zero = _is_zero(scaler, name, predicted)
+                half = np.where(is_zero, half, groups[1].half_widths(inputs))
             values = _on_scale(scaler, name, predicted[name])
             ends = values - half, values + half
             if _is_log(scaler, name):
@@ -174,6 +181,17 @@ def describe_compositions(
 
 def _is_log(scaler: TargetScaler, name: str) -> bool:
     return get_target(name).transform == "log10" and name not in scaler.linear
+
+
+def _is_zero(scaler: TargetScaler, name: str, predicted: Columns) -> NDArray[np.bool_]:
+    """Mark the rows whose target, or else the first in two parts, is predicted to be 0."""
+    decisive = name if name in scaler.hurdle else scaler.hurdle[0]
+    return predicted[decisive] == 0
+
+
+def _in_two_parts(name: str, predicted: Columns, inputs: NDArray[np.float64]) -> Prediction:
+    columns = (predicted[name + end] for end in ("", NONZERO, IF_NONZERO))
+    return Prediction(*columns, inputs)
 
 
 def _on_scale(
@@ -203,39 +221,6 @@ def _inputs(
         if name in spread:
             shown = predicted[name + STD] + SMALL * spread[name] + np.finfo(float).tiny
             inputs.append(np.log(shown)[:, None])
+    if NOVELTY in predicted:
+        inputs.append(predicted[NOVELTY][:, None])
     return np.concatenate(inputs, axis=1)
-
-
-def _fit_group(inputs: NDArray[np.float64], errors: NDArray[np.float64]) -> IntervalGroup:
-    """Fit the expected error, and the quantile of errors in its units.
-
-    The units of a row come from a fit without its fold, as those of new rows do.
-    """
-    logs = np.log(errors + SMALL * errors.mean() + np.finfo(float).tiny)
-    fold = np.arange(len(errors)) % N_FOLDS
-    ratios = np.empty(len(errors))
-    for one in range(N_FOLDS):
-        is_out = fold == one
-        part = _fit_line(inputs[~is_out], logs[~is_out])
-        ratios[is_out] = errors[is_out] / part.half_widths(inputs[is_out])
-    rank = ceil((len(errors) + 1) * COVERAGE)
-    whole = _fit_line(inputs, logs)
-    return whole.model_copy(update={"quantile": float(np.sort(ratios)[rank - 1])})
-
-
-def _fit_line(inputs: NDArray[np.float64], logs: NDArray[np.float64]) -> IntervalGroup:
-    """Fit the logarithm of the error, as a line with a penalty (ridge regression)."""
-    mean, std = inputs.mean(axis=0), inputs.std(axis=0)
-    std = np.where(std > 1e-12 * (1 + np.abs(mean)), std, 1.0)  # equal but for rounding
-    scores = ((inputs - mean) / std).clip(-FARTHEST, FARTHEST)
-    moments = scores.T @ scores + PENALTY * np.eye(len(mean))
-    offset = logs.mean()
-    weights = np.linalg.solve(moments, scores.T @ (logs - offset))
-    return IntervalGroup(
-        n=len(logs),
-        quantile=1.0,
-        mean=tuple(mean.tolist()),
-        std=tuple(std.tolist()),
-        weights=tuple(weights.tolist()),
-        offset=float(offset),
-    )

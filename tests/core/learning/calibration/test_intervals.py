@@ -10,12 +10,12 @@ from pydantic import ValidationError
 
 from crystalgnn_core.errors import InputError
 from crystalgnn_core.graphs.shards import graph_folder
+from crystalgnn_core.learning.calibration.intervals import Intervals, describe_compositions
 from crystalgnn_core.learning.cards import read_card
 from crystalgnn_core.learning.config import FinetuningConfig, TrainingConfig
 from crystalgnn_core.learning.data import load_training_data
 from crystalgnn_core.learning.evaluation import evaluate_model
 from crystalgnn_core.learning.finetuning import finetune_model
-from crystalgnn_core.learning.intervals import Intervals, describe_compositions
 from crystalgnn_core.learning.scaling import TargetScaler
 from crystalgnn_core.learning.training import train_model
 from crystalgnn_core.models.composition.config import CompositionTreesConfig
@@ -88,22 +88,64 @@ def gaps(seed):
     return predicted, (true * (rng.random(N) < chance))[:, None], rng.normal(size=(N, 3))
 
 
-def test_metals_have_one_point_and_others_are_calibrated_apart():
+def test_gaps_are_zero_or_calibrated_so_that_nine_of_ten_hold_over_all():
     predicted, labels, statistics = gaps(0)
     fitted = Intervals.fit(TWO, predicted, labels, statistics, chose_epoch=False)
-    metals, others = fitted.groups[GAP]
-    assert metals.n + others.n == N
-    assert metals.quantile == 0
+    assert set(fitted.groups) == set()
+    assert fitted.targets == {GAP}
     predicted, labels, statistics = gaps(1)
     columns = fitted.columns(TWO, predicted, statistics)
     is_metal = predicted[GAP] == 0
     assert (columns[f"{GAP}_high"][is_metal] == 0).all()
     is_inside = coverage(labels[:, 0], columns, GAP)
     assert is_inside[is_metal].mean() > 0.94  # as many as are zero
-    assert 0.88 < is_inside[~is_metal].mean() < 0.92
+    # 90 % less what the others hold too much, but not less than 87 %; 0.9 % of error
+    assert 0.85 < is_inside[~is_metal].mean() < 0.90
     assert columns[f"{GAP}_low"].min() == 0
     assert (columns[f"{GAP}_low"] <= predicted[GAP]).all()
     assert (predicted[GAP] <= columns[f"{GAP}_high"]).all()
+
+
+def test_a_gap_of_zero_that_is_doubtful_has_an_interval_beyond_zero():
+    rng = np.random.default_rng(0)
+    logit = rng.normal(0, 3, N)
+    chance = 1 / (1 + np.exp(-logit))
+    predicted = TWO.columns(np.stack([np.ones(N), logit], axis=1))
+    label = np.where(rng.random(N) < chance, rng.uniform(1.5, 2.5, N), 0.0)
+    statistics = np.zeros((N, 3))
+    fitted = Intervals.fit(TWO, predicted, label[:, None], statistics, chose_epoch=False)
+    columns = fitted.columns(TWO, predicted, statistics)
+    low, high = columns[f"{GAP}_low"], columns[f"{GAP}_high"]
+    is_zero = predicted[GAP] == 0
+    assert (high[is_zero & (chance < 0.35)] == 0).all()
+    assert (high[is_zero & (chance > 0.45)] > 1).all()
+    assert (low[is_zero] == 0).all()
+    assert (low[chance > 0.99] > 1).all()  # hardly a metal: zero is not in it
+
+
+def test_few_metals_leave_one_group_for_all():
+    predicted, labels, statistics = gaps(0)
+    some = np.flatnonzero(predicted[GAP] > 0)[:200]
+    few = {name: column[some] for name, column in predicted.items()}
+    fitted = Intervals.fit(TWO, few, labels[some], statistics[some], chose_epoch=False)
+    assert [group.n for group in fitted.groups[GAP]] == [200]
+    columns = fitted.columns(TWO, few, statistics[some])
+    assert coverage(labels[some][:, 0], columns, GAP).mean() > 0.88
+
+
+def test_rows_unlike_those_learned_from_have_wider_intervals_where_errors_say_so():
+    rng = np.random.default_rng(0)
+    predicted = {ENERGY: rng.uniform(-4, 0, N), "novelty": rng.uniform(0, 1.5, N)}
+    errors = 0.02 * np.exp(predicted["novelty"]) * rng.normal(size=N)
+    labels, statistics = predicted[ENERGY] + errors, rng.normal(size=(N, 3))
+    fitted = Intervals.fit(ONE, predicted, labels[:, None], statistics, chose_epoch=False)
+    columns = fitted.columns(ONE, predicted, statistics)
+    is_inside = coverage(labels, columns)
+    is_far = predicted["novelty"] > 1
+    assert 0.86 < is_inside[is_far].mean() < 0.94
+    width = columns[f"{ENERGY}_high"] - columns[f"{ENERGY}_low"]
+    # means of exp(x) over 1 to 1.5 and over 0 to 0.5: 3.5 and 1.3
+    assert width[is_far].mean() / width[predicted["novelty"] < 0.5].mean() > 2
 
 
 def test_a_modulus_has_ends_in_ratio():
@@ -175,7 +217,7 @@ def test_trees_and_fine_tuned_models_have_intervals_of_their_own(made, tmp_path)
     other = copy(store, tmp_path / "store")
     fitted = train_model(other, trees, training, GRAPH).card.intervals
     assert fitted is not None
-    assert set(fitted.groups) == {ENERGY, GAP}
+    assert fitted.targets == {ENERGY, GAP}
     assert fitted.chose_epoch
     gentle = FinetuningConfig(epochs=1, batch_size=16)
     tuned = finetune_model(other, Path(model.folder), training, gentle).card.intervals
@@ -200,6 +242,7 @@ def test_the_card_and_evaluate_say_how_many_labels_lie_inside(made):
     assert list(rows)[3:] == [
         *(ENERGY, f"{ENERGY}_true", *ENDS[:2]),
         *(GAP, f"{GAP}_true", f"{GAP}_nonzero_probability", f"{GAP}_if_nonzero", *ENDS[2:]),
+        "novelty",
     ]
     _, found = evaluate_model(store, folder, "test")
     for name in (ENERGY, GAP):

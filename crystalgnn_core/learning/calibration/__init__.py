@@ -1,0 +1,1 @@
+"""How far to trust a prediction: intervals, and how unlike the training rows a row is."""
