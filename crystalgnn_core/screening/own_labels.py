@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from crystalgnn_core.errors import InputError
 from crystalgnn_core.learning.cards import read_card
-from crystalgnn_core.learning.lineage import splits_in
+from crystalgnn_core.learning.lineage import has_seen
 from crystalgnn_core.learning.metrics import Metrics, compare_target
 from crystalgnn_core.records.table.crystals import stream_crystals
 from crystalgnn_core.records.table.store import RecordStore
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import pandas as pd
-    from numpy.typing import NDArray
 
     from crystalgnn_core.learning.cards import ModelCard
 
@@ -91,7 +90,9 @@ def judge_by_own_labels(
     targets = cards[0].scaler.targets
     chosen = tuple(sources) or tuple(sorted(RecordStore(store).source_counts()))
     rows = _labelled_rows(store, cards[0], chosen)
-    is_seen = np.any([_is_seen(rows, card) for card in cards], axis=0)
+    columns = rows[["source", "formula", "split"]]
+    given = pa.Table.from_pandas(columns, preserve_index=False)
+    is_seen = np.any([has_seen(card, given) for card in cards], axis=0)
     unseen = rows[~is_seen].reset_index(drop=True)
     tables = [_predict(store, model, unseen, chosen) for model in models]
     is_predicted = np.all([table["status"] == "ok" for table in tables], axis=0)
@@ -130,27 +131,6 @@ def _labelled_rows(store: Path, card: ModelCard, sources: Sequence[str]) -> pd.D
             "table that names the column in its `targets`, or evaluate another model"
         )
     return known
-
-
-def _is_seen(rows: pd.DataFrame, card: ModelCard) -> NDArray[np.bool_]:
-    """Mark the rows of which a model may know the labels; of one from elsewhere none.
-
-    Sources of the bases of a fine-tuned model count whole, except those that it shares with
-    them under the same split.
-    """
-    columns = rows[["source", "formula", "split"]]
-    table = pa.Table.from_pandas(columns, preserve_index=False)
-    places = splits_in(card, table)
-    is_seen = (places != "") & (places != "test")
-    base = card.base
-    shared = set(card.data.sources)
-    while base is not None:
-        if any(base.n_seen.values()):
-            shared = set()
-        learned = {facts.source for facts in base.data_sources} - shared
-        is_seen |= rows["source"].isin(learned).to_numpy()
-        base = base.base
-    return is_seen
 
 
 def _predict(
