@@ -19,15 +19,17 @@ from crystalgnn_core.storage.shards import KEY
 from crystalgnn_core.targets import HIGH, LOW, NONZERO, scheme_column
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
     from pathlib import Path
 
     import pandas as pd
+    from numpy.typing import NDArray
 
     from crystalgnn_core.learning.cards import ModelCard
 
 CHUNK = 5000  # crystals whose graphs are in memory
 UNNAMED = "not named"
+SEEN = "learned_from"
 
 
 class JudgedTarget(NamedTuple):
@@ -60,6 +62,8 @@ class OwnLabels(NamedTuple):
         n_rows: Rows with a label of a target of the first model.
         n_seen: Those left out because one of the models learned from them, or may have.
         n_refused: Those left out because not all models predict them.
+        rows: Every row with its labels (`<target>_true`), what the first model predicts,
+            and why it does not count (`status` other than `ok`, and `message`).
     """
 
     judged: tuple[JudgedTarget, ...]
@@ -67,10 +71,14 @@ class OwnLabels(NamedTuple):
     n_rows: int
     n_seen: int
     n_refused: int
+    rows: pd.DataFrame
 
 
 def judge_by_own_labels(
-    store: Path, models: Sequence[Path], sources: Sequence[str] = ()
+    store: Path,
+    models: Sequence[Path],
+    sources: Sequence[str] = (),
+    learned: Collection[str] = (),
 ) -> OwnLabels:
     """Compare models with the labels of records, all on the same rows.
 
@@ -82,6 +90,7 @@ def judge_by_own_labels(
         store: Store with the records.
         models: Bundles; the targets are those of the first.
         sources: Sources of the rows; all that are stored by default.
+        learned: Digests of further structures that one of the models learned from.
 
     Raises:
         InputError: There is no such source, or no row carries a label of a target.
@@ -93,6 +102,7 @@ def judge_by_own_labels(
     columns = rows[["source", "formula", "split"]]
     given = pa.Table.from_pandas(columns, preserve_index=False)
     is_seen = np.any([has_seen(card, given) for card in cards], axis=0)
+    is_seen |= rows[KEY].isin(learned).to_numpy()
     unseen = rows[~is_seen].reset_index(drop=True)
     tables = [_predict(store, model, unseen, chosen) for model in models]
     is_predicted = np.all([table["status"] == "ok" for table in tables], axis=0)
@@ -110,6 +120,7 @@ def judge_by_own_labels(
         n_rows=len(rows),
         n_seen=int(is_seen.sum()),
         n_refused=int((~is_predicted).sum()),
+        rows=_with_predictions(rows, is_seen, tables[0], cards[0]),
     )
 
 
@@ -121,7 +132,9 @@ def _labelled_rows(store: Path, card: ModelCard, sources: Sequence[str]) -> pd.D
     """
     targets = card.scaler.targets
     labels = [column for name in targets for column in (name, scheme_column(name))]
-    table = RecordStore(store).read(sources, ["formula", "split", KEY, *labels])
+    table = RecordStore(store).read(
+        sources, ["material_id", "formula", "split", KEY, *labels]
+    )
     rows: pd.DataFrame = table.to_pandas()
     known = rows[rows[list(targets)].notna().any(axis=1)].reset_index(drop=True)
     if not len(known):
@@ -131,6 +144,23 @@ def _labelled_rows(store: Path, card: ModelCard, sources: Sequence[str]) -> pd.D
             "table that names the column in its `targets`, or evaluate another model"
         )
     return known
+
+
+def _with_predictions(
+    rows: pd.DataFrame, is_seen: NDArray[np.bool_], predicted: pd.DataFrame, card: ModelCard
+) -> pd.DataFrame:
+    """Put labels and predictions of all rows side by side."""
+    frame = rows[["source", "material_id", "formula"]].copy()
+    for name in card.scaler.targets:
+        frame[f"{name}_true"] = rows[name]
+    columns = [*card.column_names, "status", "message"]
+    values = predicted[columns].set_index(np.flatnonzero(~is_seen))
+    frame = frame.join(values)
+    frame.loc[is_seen, ["status", "message"]] = (
+        SEEN,
+        f"{card.model_id}, or a model beside it, has learned from it",
+    )
+    return frame
 
 
 def _predict(
@@ -145,7 +175,8 @@ def _predict(
         for chunk in in_chunks(crystals, CHUNK)
     ]
     if not tables:
-        return pd.DataFrame(columns=["status", *read_card(model).column_names])
+        names = [*read_card(model).column_names, "status", "message"]
+        return pd.DataFrame(columns=names)
     made = pd.concat(tables).set_index("material_id")
     return made.loc[rows[KEY]].reset_index(drop=True)
 
