@@ -176,7 +176,8 @@ class RetrainingConfig(FrozenModel):
             same test rows. With 0.5 the smaller error wins.
         retraining_noise: Relative standard deviation of the scaled test error of trainings
             on equal data from other seeds; that of a model of several members is smaller
-            by the square root of their number.
+            by the square root of their number. Where the store holds at least three such
+            trainings that scatter more, their scatter counts.
         min_improvement: Relative decrease of the scaled test error (see `scaled_error`)
             that is needed, beside being beyond chance.
         max_target_loss: Largest relative increase of the MAE, or Brier score of a class,

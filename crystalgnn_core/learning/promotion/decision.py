@@ -73,6 +73,8 @@ class Decision(FrozenModel):
         worse_slices: Where the challenger is worse beyond chance by a relevant amount.
         n_slices: Slices that were looked at.
         n_reused: Earlier comparisons on these rows; one on part of them counts in part.
+        retraining_noise: Standard deviation of the improvement between trainings that are
+            equal but for the seed.
         level: Share of challengers no better than the champion that may pass, corrected for
             these.
         usage: What champion and challenger cost, by model id.
@@ -93,6 +95,7 @@ class Decision(FrozenModel):
     worse_slices: tuple[Slice, ...] = ()
     n_slices: int = 0
     n_reused: float = 0.0
+    retraining_noise: float | None = None
     level: float | None = None
     usage: dict[str, ModelUsage] = Field(default_factory=dict)
     top_overlap: TopOverlap | None = None

@@ -110,12 +110,6 @@ class PairedLosses(NamedTuple):
             groups=self.groups[positions],
         )
 
-    @property
-    def is_labelled(self) -> NDArray[np.bool_]:
-        """Which rows count for some target, shape (n_rows,)."""
-        known: NDArray[np.bool_] = ~np.isnan(self.champion).all(axis=1)
-        return known
-
 
 def _scaled_losses(
     name: str, labels: NDArray[np.float64], predicted: NDArray[np.float64]

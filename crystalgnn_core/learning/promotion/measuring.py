@@ -23,6 +23,7 @@ from crystalgnn_core.learning.promotion.decision import (
     TopOverlap,
 )
 from crystalgnn_core.learning.promotion.evidence import PairedLosses, weigh
+from crystalgnn_core.learning.promotion.noise import noise_of_retraining
 from crystalgnn_core.learning.promotion.slices import GAP, find_worse_slices
 from crystalgnn_core.storage.shards import KEY
 
@@ -58,6 +59,7 @@ def measure(
     """
     first, second = rows.cards
     targets, n = second.scaler.targets, len(rows.frozen)
+    noise = noise_of_retraining(store, rows.cards, config.retraining_noise)
     made = [_predict(store, rows, which, device) for which in (0, 1)]
     columns = [each for each, _ in made]
     before, after = (
@@ -75,13 +77,14 @@ def measure(
         champion_metrics=before,
         challenger_metrics=after,
         n_reused=n_earlier,
+        retraining_noise=noise,
         level=config.level / (1 + n_earlier),
         usage={
             card.model_id: usage for card, (_, usage) in zip(rows.cards, made, strict=True)
         },
         top_overlap=_compare_top(*columns),
         judged_digest=rows.digest(config),
-        **_weigh(rows, (columns[0], columns[1]), config, n_earlier),
+        **_weigh(rows, (columns[0], columns[1]), config, n_earlier, noise),
     )
 
 
@@ -90,6 +93,7 @@ def _weigh(
     predicted: tuple[Columns, Columns],
     config: RetrainingConfig,
     n_earlier: float,
+    noise: float,
 ) -> dict[str, Any]:
     """Return the evidence, in the fields of a decision.
 
@@ -100,7 +104,6 @@ def _weigh(
     table = rows.data.rows.take(pa.array(rows.positions))
     targets, formulas = card.scaler.targets, table["formula"].to_pylist()
     losses = PairedLosses.of(targets, labels, predicted, formulas)
-    noise = config.retraining_noise * sum(1 / c.n_members for c in rows.cards) ** 0.5
     found = weigh(losses, config.level / (1 + n_earlier), noise)
     evidence = {TOGETHER: found.pop("", None)}
     places = {FROZEN: np.arange(n), NEWEST: np.arange(n, len(labels))}

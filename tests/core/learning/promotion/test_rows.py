@@ -7,10 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from crystalgnn_core.learning.cards import read_card
 from crystalgnn_core.learning.comparison import compare_models, promote_if_better
 from crystalgnn_core.learning.config import RetrainingConfig
+from crystalgnn_core.learning.metrics import scaled_error
 from crystalgnn_core.learning.promotion.approval import is_waiting
 from crystalgnn_core.learning.promotion.decision import DECISION, Decision
+from crystalgnn_core.learning.promotion.noise import noise_of_retraining
 from crystalgnn_core.learning.promotion.rows import count_earlier, find_rows
 from crystalgnn_core.learning.registry import Registry
 from crystalgnn_core.sources.synthetic.source import SyntheticSource
@@ -95,6 +98,20 @@ def test_every_comparison_on_the_same_rows_lowers_the_level(models):
     write_text(better / DECISION, "{")
     shutil.rmtree(alike)
     assert count_earlier(store, rows) == 0.0
+
+
+def test_trainings_that_differ_in_the_seed_show_how_much_chance_makes(store, model):
+    cards = read_card(model), train(store, epochs=1).card
+    # trained for other numbers of epochs: no replicates
+    assert noise_of_retraining(store, cards, 0.02) == pytest.approx(0.02 * 2**0.5)
+    errors = [scaled_error(list(cards[0].metrics["test"].values()))]
+    for seed in (1, 2):
+        made = train(store, epochs=3, seed=seed)
+        errors.append(scaled_error(list(made.card.metrics["test"].values())))
+    scatter = np.std(errors, ddof=1) / np.mean(errors)
+    expected = np.hypot(max(0.02, scatter), 0.02)
+    assert noise_of_retraining(store, cards, 0.02) == pytest.approx(expected)
+    assert noise_of_retraining(store, cards, 0.9) == pytest.approx(0.9 * 2**0.5)
 
 
 def test_comparisons_of_other_targets_do_not_count(models):
