@@ -11,6 +11,7 @@ import typer
 
 from crystalgnn_core.errors import CrystalGNNError, InputError
 from deployments import (
+    evaluate_command,
     models,
     pipeline_commands,
     predict_command,
@@ -31,6 +32,7 @@ app = typer.Typer(
 )
 pipeline_commands.register(app)
 predict_command.register(app)
+app.command()(evaluate_command.evaluate)
 app.add_typer(models.app, name="models")
 app.add_typer(records_command.app, name="records")
 app.add_typer(store_commands.app, name="store")

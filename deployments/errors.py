@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from deployments.tables import show_rows
+from deployments.tables import show_line, show_rows
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from crystalgnn_core.learning.comparison import Decision
     from crystalgnn_core.learning.metrics import Metrics
+    from crystalgnn_core.learning.promotion.decision import Decision
     from crystalgnn_core.learning.scores import ClassMetrics, ZeroMetrics
 
 SCORES = {
@@ -86,7 +86,13 @@ def show_errors(
 
 
 def show_decision(decision: Decision) -> None:
-    """Print the errors of champion and challenger side by side."""
+    """Print the errors of champion and challenger side by side, and the evidence."""
+    from crystalgnn_core.learning.promotion.rule import (
+        EVIDENCE,
+        describe_use,
+        evidence_rows,
+    )
+
     challenger = decision.challenger_metrics
     show_rows(
         f"Frozen test split, {decision.n_test:,} rows",
@@ -96,6 +102,10 @@ def show_decision(decision: Decision) -> None:
             for name, m in decision.champion_metrics.items()
         ],
     )
+    if rows := evidence_rows(decision):
+        show_rows("Evidence, scaled errors", EVIDENCE, rows)
+    for line in describe_use(decision):
+        show_line(f"note     {line}")
 
 
 def number(value: float | None) -> str:

@@ -26,8 +26,9 @@ Reference = Annotated[
 
 @app.command("list")
 def list_models(store: StorePath = Path(DEFAULT_STORE)) -> None:
-    """List the finished models of a store."""
+    """List the finished models of a store, and which is champion or awaits approval."""
     from crystalgnn_core.learning.metrics import describe_errors
+    from crystalgnn_core.learning.promotion.approval import is_waiting
     from crystalgnn_core.learning.registry import Registry
 
     registry = Registry(require_store(store))
@@ -36,6 +37,8 @@ def list_models(store: StorePath = Path(DEFAULT_STORE)) -> None:
     for card in registry.models():
         errors = describe_errors(card.metrics.get("test", {}))
         mark = "champion" if card.model_id in champions else ""
+        if not mark and is_waiting(registry, card):
+            mark = "awaits approval"
         rows.append((card.model_id, mark, card.created, card.data.n_rows["train"], errors))
     columns = ("model", "", "created", "rows trained", "test errors")
     show_rows(f"Models in {store}", columns, rows)

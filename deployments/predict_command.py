@@ -1,4 +1,4 @@
-"""The command `predict` and `evaluate`: core called directly, no server is started."""
+"""The command `predict`: core called directly, no server is started."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from crystalgnn_core.base import DEFAULT_STORE
 from crystalgnn_core.errors import InputError
 from crystalgnn_core.storage.paths import local_path
 from crystalgnn_core.targets import HIGH, IF_NONZERO, LOW, NONZERO, NOVELTY, STD, is_class
-from deployments.errors import number, show_errors
+from deployments.errors import number
 from deployments.options import Model, require_table_name
-from deployments.tables import show_left_out, show_line, show_rows
+from deployments.tables import show_left_out, show_line, show_rows, write_frame
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Mapping, Sequence
@@ -33,7 +33,6 @@ StorePath = Annotated[
 def register(app: typer.Typer) -> None:
     """Add the commands of this module."""
     app.command()(predict)
-    app.command()(evaluate)
 
 
 def predict(
@@ -63,7 +62,7 @@ def predict(
     inputs = _with_standard_input(structures)
     table = run(inputs, bundle, store=store, batch_size=batch_size)
     if output is not None:
-        _write(output, table)
+        write_frame(output, table)
         _show_counts(card, table)
         show_line(f"table    {output}")
     elif len(table) == 1 and _is_one_structure(structures):
@@ -170,80 +169,6 @@ def _show_counts(card: ModelCard, table: pd.DataFrame) -> None:
     show_left_out(table.loc[is_left_out, "material_id"].tolist())
 
 
-def evaluate(
-    model: Model = "champion",
-    store: StorePath = Path(DEFAULT_STORE),
-    split: Annotated[
-        str | None,
-        typer.Option("--split", help="train, val or test of its training; default test."),
-    ] = None,
-    source: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--source",
-            help="Judge by the labels of this stored source, whoever trained the model; "
-            "repeatable. A published model is judged by those of all sources.",
-        ),
-    ] = None,
-) -> None:
-    """Compare a model's predictions with the labels in the store as they are now."""
-    from crystalgnn_core.learning.cards import read_card
-    from crystalgnn_core.learning.evaluation import evaluate_model
-    from crystalgnn_core.learning.registry import Registry
-
-    store = local_path(store)
-    bundle = Registry(store).resolve(model)
-    card = read_card(bundle)
-    if card.recalibration is not None and not source and split is None:
-        source = list(card.recalibration.sources)
-    if source or not card.training:
-        if split is not None:
-            raise InputError(
-                "--split is for a model by the rows of its training; leave it out for a "
-                "published model and with --source"
-            )
-        _evaluate_by_own_labels(store, bundle, tuple(source or ()))
-        return
-    split = split or "test"
-    card, metrics = evaluate_model(store, bundle, split)
-    show_errors(f"{card.model_id}, {split} split", metrics, card.units)
-
-
-def _evaluate_by_own_labels(store: Path, bundle: Path, sources: tuple[str, ...]) -> None:
-    """Judge a model by the labels of the store, beside the champions of its targets."""
-    from crystalgnn_core.learning.cards import read_card
-    from crystalgnn_core.learning.registry import Registry
-    from crystalgnn_core.screening.own_labels import judge_by_own_labels
-
-    registry, card = Registry(store), read_card(bundle)
-    champions = [registry.folder / name for name in registry.champions().values()]
-    beside = [
-        folder
-        for folder in dict.fromkeys(champions)
-        if folder.name != card.model_id
-        and set(read_card(folder).scaler.targets) & set(card.scaler.targets)
-    ]
-    found = judge_by_own_labels(store, [bundle, *beside], sources)
-    for one in found.judged:
-        name = one.card.model_id + (
-            " (champion)" if one.card.model_id != card.model_id else ""
-        )
-        title = f"{name} on labels of {one.scheme}"
-        show_errors(title, {one.target: one.metrics}, one.card.units)
-        if one.scheme != one.learned:
-            show_line(
-                f"note     it learned from labels of {one.learned}: the difference of the "
-                "schemes is part of these errors"
-            )
-    show_line(
-        f"rows     {found.n_rows:,} of {', '.join(found.sources)} carry a label = "
-        f"{found.n_rows - found.n_seen - found.n_refused:,} judged + {found.n_seen:,} that "
-        f"one of the models learned from + {found.n_refused:,} that not all predict"
-    )
-    for remark in card.remarks:
-        show_line(f"note     {remark}")
-
-
 def _header(name: str, units: Mapping[str, str]) -> str:
     if name.endswith(NONZERO):
         return f"#P({name.removesuffix(NONZERO)} > 0)"
@@ -251,13 +176,3 @@ def _header(name: str, units: Mapping[str, str]) -> str:
     shown = "probability" if is_class(target) else units[target]
     title = target if name == target else f"{target} if > 0"
     return f"#{title} ({shown})" if shown else f"#{title}"
-
-
-def _write(output: Path, table: pd.DataFrame) -> None:
-    from crystalgnn_core.storage.files import atomic_path
-
-    with atomic_path(output, with_checksum=False) as temporary:
-        if output.suffix.lower() == ".parquet":
-            table.to_parquet(temporary, index=False)
-        else:
-            table.to_csv(temporary, index=False)

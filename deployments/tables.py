@@ -161,3 +161,14 @@ def _ranking_rows(ranking: pd.DataFrame, targets: Sequence[str]) -> list[tuple[s
         )
         for row in ranking.to_dict("records")
     ]
+
+
+def write_frame(output: Path, table: pd.DataFrame) -> None:
+    """Write a table as the end of its name says, whole or not at all."""
+    from crystalgnn_core.storage.files import atomic_path
+
+    with atomic_path(output, with_checksum=False) as temporary:
+        if output.suffix.lower() == ".parquet":
+            table.to_parquet(temporary, index=False)
+        else:
+            table.to_csv(temporary, index=False)

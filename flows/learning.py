@@ -9,9 +9,10 @@ from prefect import flow
 from crystalgnn_core.base import FrozenModel
 from crystalgnn_core.config import PipelineConfig
 from crystalgnn_core.learning.cards import read_card
-from crystalgnn_core.learning.comparison import Decision
 from crystalgnn_core.learning.finetuning import base_graph
 from crystalgnn_core.learning.metrics import describe_errors
+from crystalgnn_core.learning.promotion.decision import Decision
+from crystalgnn_core.learning.promotion.rule import describe_evidence
 from crystalgnn_core.learning.registry import Registry, key_of
 from crystalgnn_core.learning.training import TrainedModel, model_folder
 from crystalgnn_core.records.gate.acceptance import require_accepted
@@ -112,7 +113,8 @@ def retrain(config: PipelineConfig) -> RetrainSummary:
     key, reason, trained, decision = _challenge(config, watch)
     screened = _screen_with_champion(config, key, watch)
     who = "" if trained is None else f"**{trained.model_id}** "
-    publish_summary("retrain", tuple(watch.notes), f"{who}{reason}")
+    details = "" if decision is None else describe_evidence(decision)
+    publish_summary("retrain", tuple(watch.notes), f"{who}{reason}{details}")
     return RetrainSummary(
         reason=reason, trained=trained, decision=decision, screened=screened
     )

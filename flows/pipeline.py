@@ -6,7 +6,8 @@ from prefect import flow
 
 from crystalgnn_core.base import FrozenModel
 from crystalgnn_core.config import PipelineConfig
-from crystalgnn_core.learning.comparison import Decision
+from crystalgnn_core.learning.promotion.decision import Decision
+from crystalgnn_core.learning.promotion.rule import describe_evidence
 from crystalgnn_core.learning.training import TrainedModel
 from crystalgnn_core.records.gate.acceptance import require_accepted
 from crystalgnn_core.reporting.report import StageNote
@@ -66,6 +67,7 @@ def pipeline(config: PipelineConfig) -> PipelineSummary:
         )
         watch.note("screen", screened.note)
     table = describe_screen(screened) if screened else ""
+    table += describe_evidence(decision)
     publish_summary("pipeline", tuple(watch.notes), table)
     return PipelineSummary(
         ingested=ingested,

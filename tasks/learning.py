@@ -8,7 +8,7 @@ from prefect import task
 
 from crystalgnn_core.graphs.config import GraphConfig
 from crystalgnn_core.learning.cards import DataSummary
-from crystalgnn_core.learning.comparison import Decision, promote_if_better
+from crystalgnn_core.learning.comparison import promote_if_better
 from crystalgnn_core.learning.config import (
     FinetuningConfig,
     RetrainingConfig,
@@ -16,6 +16,7 @@ from crystalgnn_core.learning.config import (
 )
 from crystalgnn_core.learning.data import load_training_data
 from crystalgnn_core.learning.finetuning import finetune_model as finetune
+from crystalgnn_core.learning.promotion.decision import Decision
 from crystalgnn_core.learning.training import TrainedModel, train_model
 from crystalgnn_core.models import ModelConfig
 from crystalgnn_core.reporting.history import plot_history

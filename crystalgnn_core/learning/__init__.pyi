@@ -2,7 +2,6 @@ from .cards import ModelCard as ModelCard
 from .cards import read_card as read_card
 from .checkpoints import load_bundle as load_bundle
 from .checkpoints import write_bundle as write_bundle
-from .comparison import Decision as Decision
 from .comparison import compare_models as compare_models
 from .config import FinetuningConfig as FinetuningConfig
 from .config import OptimizerConfig as OptimizerConfig
@@ -12,6 +11,7 @@ from .data import TrainingData as TrainingData
 from .data import load_training_data as load_training_data
 from .evaluation import evaluate_model as evaluate_model
 from .finetuning import finetune_model as finetune_model
+from .promotion.decision import Decision as Decision
 from .registry import Registry as Registry
 from .training import TrainedModel as TrainedModel
 from .training import train_model as train_model

@@ -1,63 +1,28 @@
-"""Champion against challenger on the frozen test split, and which is kept."""
+"""Champion against challenger on rows that neither learned from, and which is kept."""
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING
 
-import numpy as np
-import pyarrow as pa
-from pydantic import Field
-
-from crystalgnn_core.base import FrozenModel
-from crystalgnn_core.errors import ModelError
-from crystalgnn_core.graphs.batches import GraphDataset
-from crystalgnn_core.graphs.shards import graph_folder
-from crystalgnn_core.learning.cards import TEST_PREDICTIONS, read_card
-from crystalgnn_core.learning.checkpoints import choose_device, load_bundle
-from crystalgnn_core.learning.data import load_training_data
-from crystalgnn_core.learning.evaluation import refuse_other_schemes
-from crystalgnn_core.learning.fitting import evaluate
-from crystalgnn_core.learning.metrics import Metrics, scaled_error
+from crystalgnn_core.learning.cards import read_card
+from crystalgnn_core.learning.checkpoints import choose_device
+from crystalgnn_core.learning.metrics import scaled_error
+from crystalgnn_core.learning.promotion.approval import await_approval
+from crystalgnn_core.learning.promotion.decision import DECISION, Decision
+from crystalgnn_core.learning.promotion.measuring import measure
+from crystalgnn_core.learning.promotion.rows import count_earlier, find_rows
+from crystalgnn_core.learning.promotion.rule import decide
 from crystalgnn_core.learning.registry import Registry, champion_key
-from crystalgnn_core.storage.files import read_table, write_text
-from crystalgnn_core.storage.shards import KEY, ShardSet
+from crystalgnn_core.storage.files import read_model, write_text
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from numpy.typing import NDArray
-
     from crystalgnn_core.learning.cards import ModelCard
     from crystalgnn_core.learning.config import RetrainingConfig, TrainingConfig
-    from crystalgnn_core.learning.data import TrainingData
+    from crystalgnn_core.learning.promotion.rows import JudgedRows
 
-logger = logging.getLogger(__name__)
-IDS = ("source", "material_id")
-DECISION = "decision.json"
 FLOOR_SLACK = 0.01  # trees as a model round otherwise than trees as the floor
-
-
-class Decision(FrozenModel):
-    """The outcome of a comparison.
-
-    Attributes:
-        is_promoted: Whether the challenger wins.
-        reason: Why, in one sentence.
-        champion: Id of the champion; None when there was none.
-        challenger: Id of the challenger.
-        n_test: Rows of the champion's frozen test split on which both were judged.
-        champion_metrics: Target to errors of the champion.
-        challenger_metrics: Target to errors of the challenger.
-    """
-
-    is_promoted: bool
-    reason: str
-    champion: str | None
-    challenger: str
-    n_test: int = 0
-    champion_metrics: dict[str, Metrics] = Field(default_factory=dict)
-    challenger_metrics: dict[str, Metrics] = Field(default_factory=dict)
 
 
 def promote_if_better(
@@ -66,8 +31,10 @@ def promote_if_better(
     """Compare a model with the champion of its targets; promote it if it is better.
 
     The first model of its targets and label schemes becomes champion unopposed. One that is
-    worse than its floor does not (see `below_floor`). The decision is kept beside the
-    challenger; that a champion is compared with itself is none.
+    worse than its floor does not (see `below_floor`), and one that has won waits if a
+    person has to approve it. The decision is kept beside the challenger, and stands while
+    models, rows, labels and rule are the same: judging again counts as no other comparison.
+    That a champion is compared with itself is no decision.
 
     Raises:
         ModelError: The models cannot be compared (see `compare_models`).
@@ -91,11 +58,16 @@ def promote_if_better(
             challenger=card.model_id,
         )
     else:
-        base = registry.folder / champion
-        decision = compare_models(store, base, challenger, training, config)
+        rows = find_rows(store, registry.folder / champion, challenger, training)
+        kept = read_model(challenger / DECISION, Decision)
+        if kept is None or kept.judged_digest != rows.digest(config):
+            kept = _judge(store, rows, training, config)
+        decision = kept
     worse = below_floor(card, config) if decision.is_promoted else ""
     if worse:
         decision = decision.model_copy(update={"is_promoted": False, "reason": worse})
+    if decision.is_promoted and config.approval and champion is not None:
+        decision = await_approval(decision)
     write_text(challenger / DECISION, decision.model_dump_json(indent=1) + "\n")
     if decision.is_promoted:
         registry.promote(card.model_id, decision.reason)
@@ -109,31 +81,25 @@ def compare_models(
     training: TrainingConfig,
     config: RetrainingConfig,
 ) -> Decision:
-    """Judge two models on the rows on which both were tested.
+    """Judge two models on the rows that neither has learned from, with present labels.
 
-    The champion's test rows are frozen: neither it nor the challenger may have learned from
-    them. Rows that are gone from the records, have lost the graph that either model needs,
-    or on which the challenger was trained or validated do not count. Present labels are
-    used. Without a labelled row left the champion stays.
+    These are the champion's test rows, which are frozen: neither it nor the challenger may
+    have learned from them; and further test rows of the challenger that came later. Without
+    a frozen row the champion stays.
 
     Raises:
         ModelError: The models have other targets or label schemes.
         LabelSchemeError: The labels follow several schemes, or others than the models'.
     """
-    device = choose_device(training.device)
-    models = [load_bundle(folder, device) for folder in (champion, challenger)]
-    (_, first), (_, second) = models
-    _check_comparable(first, second, training)
-    # rows that the first cannot take are not among its test rows
-    elements = second.model.known_elements()
-    data = load_training_data(store, training, second.graph, elements)
-    if not training.allow_mixed_schemes:
-        refuse_other_schemes(first, data.summary)
-    rows = _shared_test_rows(data, champion, challenger)
-    folders = [graph_folder(store, card.graph) for _, card in models]
-    rows = _rows_with_graphs(data, rows, folders)
-    columns = [training.targets.index(name) for name in second.scaler.targets]
-    if not np.isfinite(data.labels[rows][:, columns]).any():
+    rows = find_rows(store, champion, challenger, training)
+    return _judge(store, rows, training, config)
+
+
+def _judge(
+    store: Path, rows: JudgedRows, training: TrainingConfig, config: RetrainingConfig
+) -> Decision:
+    first, second = rows.cards
+    if not len(rows.frozen):
         return Decision(
             is_promoted=False,
             reason=f"not promoted: no row of the test split of {first.model_id} can judge "
@@ -141,70 +107,11 @@ def compare_models(
             f"evaluate` and use `crystalgnn models promote {second.model_id}`",
             champion=first.model_id,
             challenger=second.model_id,
+            judged_digest=rows.digest(config),
         )
-    digests = data.rows[KEY].take(pa.array(rows)).to_pylist()
-    metrics = []
-    for (network, card), folder in zip(models, folders, strict=True):
-        dataset = GraphDataset.from_shards(folder, digests)
-        order = [training.targets.index(name) for name in card.scaler.targets]
-        labels = data.labels[rows][:, order]
-        everything = np.arange(len(rows))
-        metrics.append(evaluate(network, dataset, labels, everything, card.scaler))
-    is_better, reason = decide(metrics[0], metrics[1], config)
-    return Decision(
-        is_promoted=is_better,
-        reason=reason,
-        champion=first.model_id,
-        challenger=second.model_id,
-        n_test=len(rows),
-        champion_metrics=metrics[0],
-        challenger_metrics=metrics[1],
-    )
-
-
-def _check_comparable(
-    first: ModelCard, second: ModelCard, training: TrainingConfig
-) -> None:
-    keys = champion_key(first), champion_key(second)
-    if keys[0] != keys[1]:
-        raise ModelError(
-            f"{first.model_id} and {second.model_id} cannot be compared: {keys[0]} against "
-            f"{keys[1]}"
-        )
-    missing = sorted(set(second.scaler.targets) - set(training.targets))
-    if missing:
-        raise ModelError(
-            f"{', '.join(missing)} cannot be judged; add it to training.targets "
-            f"({', '.join(training.targets)})"
-        )
-
-
-def _shared_test_rows(
-    data: TrainingData, champion: Path, challenger: Path
-) -> NDArray[np.int64]:
-    """Return the positions of the rows that belong to the test splits of both models."""
-    frozen = _test_ids(champion) & _test_ids(challenger)
-    columns = (data.rows[name].to_pylist() for name in IDS)
-    return np.flatnonzero([key in frozen for key in zip(*columns, strict=True)])
-
-
-def _test_ids(model: Path) -> set[tuple[str, str]]:
-    path = model / TEST_PREDICTIONS
-    if not path.is_file():
-        raise ModelError(f"{path} is missing; without it the test rows are not known")
-    table = read_table(path, list(IDS))
-    return set(zip(*(table[name].to_pylist() for name in IDS), strict=True))
-
-
-def _rows_with_graphs(
-    data: TrainingData, rows: NDArray[np.int64], folders: list[Path]
-) -> NDArray[np.int64]:
-    digests = data.rows[KEY].take(pa.array(rows)).to_pylist()
-    places = [ShardSet(folder).locate(digests) for folder in folders]
-    has_graphs = [all(digest in place for place in places) for digest in digests]
-    if not all(has_graphs):
-        logger.warning("%d test rows lack a graph", len(rows) - sum(has_graphs))
-    return rows[np.array(has_graphs, dtype=bool)]
+    n_earlier, device = count_earlier(store, rows), choose_device(training.device)
+    measured = measure(store, rows, config, n_earlier=n_earlier, device=device)
+    return decide(measured, config)
 
 
 def below_floor(card: ModelCard, config: RetrainingConfig) -> str:
@@ -234,25 +141,3 @@ def below_floor(card: ModelCard, config: RetrainingConfig) -> str:
         "check the units of the labels, add rows or train longer, or promote it by "
         f"`crystalgnn models promote {card.model_id}` or retraining.require_floor: false"
     )
-
-
-def decide(
-    champion: dict[str, Metrics], challenger: dict[str, Metrics], config: RetrainingConfig
-) -> tuple[bool, str]:
-    """Decide by the scaled test errors, and say why in one sentence."""
-    before = scaled_error(list(champion.values()))
-    after = scaled_error(list(challenger.values()))
-    numbers = f"scaled test error {after:.4f} against the champion's {before:.4f}"
-    for name, metrics in challenger.items():
-        old, new = champion[name].error, metrics.error
-        if old is not None and new is not None and new > old * (1 + config.max_target_loss):
-            return False, (
-                f"not promoted: {metrics.error_name} of {name} rose from {old:.4f} to "
-                f"{new:.4f}, more than {config.max_target_loss:.0%} ({numbers})"
-            )
-    if after < before * (1 - config.min_improvement):
-        return True, f"promoted: {numbers}"
-    needed = (
-        f"; {config.min_improvement:.1%} less is needed" if config.min_improvement else ""
-    )
-    return False, f"not promoted: {numbers}{needed}"

@@ -177,16 +177,31 @@ class RetrainingConfig(FrozenModel):
 
     Attributes:
         start: `fresh` weights, or those of the `champion`, which is fine-tuned.
+        level: Share of challengers no better than the champion that may be promoted by
+            chance. It is divided by one more than the number of earlier comparisons on the
+            same test rows. With 0.5 the smaller error wins.
+        retraining_noise: Relative standard deviation of the scaled test error of trainings
+            on equal data from other seeds; that of a model of several members is smaller
+            by the square root of their number. Where the store holds at least three such
+            trainings that scatter more, their scatter counts.
         min_improvement: Relative decrease of the scaled test error (see `scaled_error`)
-            that is needed.
+            that is needed, beside being beyond chance.
         max_target_loss: Largest relative increase of the MAE, or Brier score of a class,
             of any one target.
+        max_slice_loss: Largest relative increase of it on the rows of one element, size or
+            kind of gap, where it is beyond chance.
         require_floor: Do not promote a model that is worse than its floor, the trees that
             see the composition alone: by its scaled test error, or in any one target by
             more than `max_target_loss`.
+        approval: Let a challenger that has won wait until a person promotes it with
+            `crystalgnn models promote`.
     """
 
     start: Literal["fresh", "champion"] = "fresh"
+    level: Annotated[float, Field(gt=0, le=0.5), ADDED_LATER] = 0.05
+    retraining_noise: Annotated[float, Field(ge=0, lt=1), ADDED_LATER] = 0.02
     min_improvement: Annotated[float, Field(ge=0, lt=1)] = 0.0
     max_target_loss: Annotated[float, Field(ge=0)] = 0.05
+    max_slice_loss: Annotated[float, Field(ge=0), ADDED_LATER] = 0.25
     require_floor: Annotated[bool, ADDED_LATER] = True
+    approval: Annotated[bool, ADDED_LATER] = False

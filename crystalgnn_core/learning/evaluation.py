@@ -10,13 +10,15 @@ from crystalgnn_core.learning.checkpoints import choose_device, load_bundle
 from crystalgnn_core.learning.config import TrainingConfig
 from crystalgnn_core.learning.data import load_training_data
 from crystalgnn_core.learning.metrics import compare_targets
-from crystalgnn_core.learning.predicting import predict_card_columns
+from crystalgnn_core.learning.predicting import predict_card_columns, prediction_table
 from crystalgnn_core.records.label_schemes import JOINED, describe_scheme
 from crystalgnn_core.records.schema import SPLITS
 from crystalgnn_core.wording import did_you_mean
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    import pyarrow as pa
 
     from crystalgnn_core.learning.cards import DataSummary, ModelCard
     from crystalgnn_core.learning.metrics import Metrics
@@ -25,10 +27,23 @@ if TYPE_CHECKING:
 def evaluate_model(
     store: Path, bundle: Path, split: str
 ) -> tuple[ModelCard, dict[str, Metrics]]:
-    """Compare a model with the present labels of one split of its training sources.
+    """Compare a model with the present labels of one split, see `evaluate_rows`.
 
     Returns:
         The model's card, and the errors of each target in its unit.
+    """
+    card, metrics, _ = evaluate_rows(store, bundle, split)
+    return card, metrics
+
+
+def evaluate_rows(
+    store: Path, bundle: Path, split: str
+) -> tuple[ModelCard, dict[str, Metrics], pa.Table]:
+    """Compare a model with the present labels of one split of its training sources.
+
+    Returns:
+        The model's card, the errors of each target in its unit, and the rows with
+        predictions and labels.
 
     Raises:
         InputError: There is no such split, or its rows are not in the store.
@@ -49,7 +64,9 @@ def evaluate_model(
     dataset = data.dataset(graph_folder(store, card.graph))
     rows = data.select(split)
     predicted = predict_card_columns(network, card, dataset, positions=rows)
-    return card, compare_targets(card.scaler.targets, data.labels[rows], predicted)
+    names = card.scaler.targets
+    metrics = compare_targets(names, data.labels[rows], predicted)
+    return card, metrics, prediction_table(data, rows, predicted, names)
 
 
 def refuse_other_schemes(card: ModelCard, data: DataSummary) -> None:

@@ -10,7 +10,7 @@ from crystalgnn_core.learning.calibration.intervals import Intervals, describe_c
 from crystalgnn_core.learning.cards import HISTORY, TEST_PREDICTIONS
 from crystalgnn_core.learning.checkpoints import write_bundle
 from crystalgnn_core.learning.metrics import Metrics, compare_targets
-from crystalgnn_core.learning.predicting import predict_card_columns
+from crystalgnn_core.learning.predicting import predict_card_columns, prediction_table
 from crystalgnn_core.models.composition.features import composition_features
 from crystalgnn_core.models.composition.trees import fit_predict
 from crystalgnn_core.models.novelty import Novelty
@@ -18,7 +18,6 @@ from crystalgnn_core.storage.files import file_sha256, write_table
 from crystalgnn_core.targets import is_class
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from pathlib import Path
 
     import numpy as np
@@ -60,7 +59,7 @@ def finish_bundle(
         )
     names, test = card.scaler.targets, data.select("test")
     predicted = predict_card_columns(network, card, dataset, positions=test)
-    write_table(folder / TEST_PREDICTIONS, _prediction_table(data, test, predicted, names))
+    write_table(folder / TEST_PREDICTIONS, prediction_table(data, test, predicted, names))
     write_table(folder / HISTORY, pa.Table.from_pandas(history, preserve_index=False))
     errors = compare_targets(names, data.labels[test], predicted)
     final = card.model_copy(
@@ -88,21 +87,6 @@ def _calibrate(
         describe_compositions(dataset, positions),
         chose_epoch=len(positions) == len(data.select("val")),
     )
-
-
-def _prediction_table(
-    data: TrainingData,
-    positions: NDArray[np.int64],
-    predicted: Mapping[str, NDArray[np.float64]],
-    targets: tuple[str, ...],
-) -> pa.Table:
-    table = data.rows.select(["source", "material_id", "formula"]).take(pa.array(positions))
-    for name, values in predicted.items():
-        table = table.append_column(name, pa.array(values))
-        if name in targets:
-            truth = data.labels[positions, targets.index(name)]
-            table = table.append_column(f"{name}_true", pa.array(truth, from_pandas=True))
-    return table
 
 
 def _baseline(data: TrainingData, targets: tuple[str, ...]) -> dict[str, Metrics]:

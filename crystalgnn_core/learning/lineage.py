@@ -152,3 +152,31 @@ def splits_in(card: ModelCard, rows: pa.Table) -> NDArray[np.str_]:
         formulas, given = own["formula"].to_pylist(), own["split"].to_pylist()
         places[is_own] = assign_splits(formulas, given, config)
     return places
+
+
+def has_seen(card: ModelCard, rows: pa.Table) -> NDArray[np.bool_]:
+    """Mark the rows of which a model may know the labels; of one from elsewhere none.
+
+    Sources of the bases of a fine-tuned model count whole, except those that it shares with
+    them under the same split.
+
+    Args:
+        card: Its card.
+        rows: Columns `source`, `formula` and `split`, the source's own.
+
+    Returns:
+        Shape (n_rows,).
+    """
+    places = splits_in(card, rows)
+    is_seen: NDArray[np.bool_] = (places != "") & (places != "test")
+    base = card.base
+    shared = set(card.data.sources)
+    while base is not None:
+        if any(base.n_seen.values()):
+            shared = set()
+        learned = {facts.source for facts in base.data_sources} - shared
+        is_seen |= np.isin(
+            rows["source"].to_pylist(), np.array(sorted(learned), dtype=np.str_)
+        )
+        base = base.base
+    return is_seen

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from crystalgnn_core.errors import InputError
 from crystalgnn_core.learning.cards import RECALIBRATION, read_card
-from crystalgnn_core.learning.lineage import splits_in
+from crystalgnn_core.learning.lineage import has_seen
 from crystalgnn_core.learning.metrics import Metrics, compare_target
 from crystalgnn_core.records.table.crystals import stream_crystals
 from crystalgnn_core.records.table.store import RecordStore
@@ -20,7 +20,7 @@ from crystalgnn_core.storage.shards import KEY
 from crystalgnn_core.targets import HIGH, LOW, NONZERO, scheme_column
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
     from pathlib import Path
 
     import pandas as pd
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 CHUNK = 5000  # crystals whose graphs are in memory
 UNNAMED = "not named"
 IDS = ["source", "material_id"]
+SEEN = "learned_from"
 
 
 class JudgedTarget(NamedTuple):
@@ -63,6 +64,8 @@ class OwnLabels(NamedTuple):
         n_rows: Rows with a label of a target of the first model.
         n_seen: Those left out because one of the models learned from them, or may have.
         n_refused: Those left out because not all models predict them.
+        rows: Every row with its labels (`<target>_true`), what the first model predicts,
+            and why it does not count (`status` other than `ok`, and `message`).
     """
 
     judged: tuple[JudgedTarget, ...]
@@ -70,10 +73,14 @@ class OwnLabels(NamedTuple):
     n_rows: int
     n_seen: int
     n_refused: int
+    rows: pd.DataFrame
 
 
 def judge_by_own_labels(
-    store: Path, models: Sequence[Path], sources: Sequence[str] = ()
+    store: Path,
+    models: Sequence[Path],
+    sources: Sequence[str] = (),
+    learned: Collection[str] = (),
 ) -> OwnLabels:
     """Compare models with the labels of records, all on the same rows.
 
@@ -85,6 +92,7 @@ def judge_by_own_labels(
         store: Store with the records.
         models: Bundles; the targets are those of the first.
         sources: Sources of the rows; all that are stored by default.
+        learned: Digests of further structures that one of the models learned from.
 
     Raises:
         InputError: There is no such source, or no row carries a label of a target.
@@ -95,6 +103,7 @@ def judge_by_own_labels(
     rows = labelled_rows(store, cards[0], chosen)
     both = zip(cards, models, strict=True)
     was_seen = np.any([is_seen(rows, card, model) for card, model in both], axis=0)
+    was_seen |= rows[KEY].isin(learned).to_numpy()
     unseen = rows[~was_seen].reset_index(drop=True)
     tables = [_predict(store, model, unseen, chosen) for model in models]
     is_predicted = np.all([table["status"] == "ok" for table in tables], axis=0)
@@ -112,6 +121,7 @@ def judge_by_own_labels(
         n_rows=len(rows),
         n_seen=int(was_seen.sum()),
         n_refused=int((~is_predicted).sum()),
+        rows=_with_predictions(rows, was_seen, tables[0], cards[0]),
     )
 
 
@@ -136,30 +146,37 @@ def labelled_rows(store: Path, card: ModelCard, sources: Sequence[str]) -> pd.Da
 
 
 def is_seen(rows: pd.DataFrame, card: ModelCard, model: Path) -> NDArray[np.bool_]:
-    """Mark the rows of which a model may know the labels; of one from elsewhere none.
+    """Mark the rows of which a model may know the labels (see `has_seen`).
 
-    Sources of the bases of a fine-tuned model count whole, except those that it shares with
-    them under the same split. Rows by which a model was recalibrated count.
+    Rows by which it was recalibrated count.
     """
     import pandas as pd
 
     columns = rows[["source", "formula", "split"]]
     table = pa.Table.from_pandas(columns, preserve_index=False)
-    places = splits_in(card, table)
-    was_seen = (places != "") & (places != "test")
-    base = card.base
-    shared = set(card.data.sources)
-    while base is not None:
-        if any(base.n_seen.values()):
-            shared = set()
-        learned = {facts.source for facts in base.data_sources} - shared
-        was_seen |= rows["source"].isin(learned).to_numpy()
-        base = base.base
+    was_seen = has_seen(card, table)
     if card.recalibration is not None:
         used = read_table(model / RECALIBRATION, IDS).to_pandas()
         keys = pd.MultiIndex.from_frame(rows[IDS])
         was_seen |= keys.isin(pd.MultiIndex.from_frame(used))
     return was_seen
+
+
+def _with_predictions(
+    rows: pd.DataFrame, is_seen: NDArray[np.bool_], predicted: pd.DataFrame, card: ModelCard
+) -> pd.DataFrame:
+    """Put labels and predictions of all rows side by side."""
+    frame = rows[["source", "material_id", "formula"]].copy()
+    for name in card.scaler.targets:
+        frame[f"{name}_true"] = rows[name]
+    columns = [*card.column_names, "status", "message"]
+    values = predicted[columns].set_index(np.flatnonzero(~is_seen))
+    frame = frame.join(values)
+    frame.loc[is_seen, ["status", "message"]] = (
+        SEEN,
+        f"{card.model_id}, or a model beside it, has learned from it",
+    )
+    return frame
 
 
 def _predict(
@@ -174,7 +191,8 @@ def _predict(
         for chunk in in_chunks(crystals, CHUNK)
     ]
     if not tables:
-        return pd.DataFrame(columns=["status", *read_card(model).column_names])
+        names = [*read_card(model).column_names, "status", "message"]
+        return pd.DataFrame(columns=names)
     made = pd.concat(tables).set_index("material_id")
     return made.loc[rows[KEY]].reset_index(drop=True)
 

@@ -95,7 +95,7 @@ MAPPED = "graphs/*/mapped/*"
 CHECKPOINTS = "models/*/checkpoints/*"
 # what is not written again, and why
 KEPT_AS_IT_IS = {
-    "models/*/decision.json": "nothing reads it; champions.json holds what was decided",
+    "models/*/decision.json": "a damaged one is none: its challenger is judged again",
     "sources/lab/origins-*.parquet": "saves reading; without it a changed source is read",
     "records/.sha256": "a damaged list refuses nothing; files count as they are",
     "graphs/*/.sha256": "a damaged list refuses nothing; files count as they are",

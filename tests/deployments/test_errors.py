@@ -10,8 +10,9 @@ from pymatgen.core.structure import Structure
 
 from crystalgnn_core.learning.calibration.intervals import Intervals
 from crystalgnn_core.learning.checkpoints import load_bundle, write_bundle
-from crystalgnn_core.learning.comparison import Decision
 from crystalgnn_core.learning.metrics import compare_targets
+from crystalgnn_core.learning.promotion.decision import Decision, ModelUsage, TopOverlap
+from crystalgnn_core.learning.promotion.evidence import Evidence
 from crystalgnn_core.learning.scaling import TargetScaler
 from crystalgnn_core.models.ensemble import EnsembleNetwork
 from deployments.errors import show_decision, show_errors
@@ -78,6 +79,55 @@ def test_champion_and_challenger_are_told_by_what_they_are_compared_by(shown, me
     brier = (0.0625 + 0.0625 + 0.36) / 3
     assert rows["is_metal"] == ["Brier score", f"{brier:.4f}", f"{brier:.4f}"]
     assert rows["band_gap"] == ["MAE", "0.5000", "0.5000"]
+
+
+def test_a_decision_is_shown_with_its_evidence(shown, metrics):
+    found = Evidence(
+        n=1200,
+        n_groups=900,
+        champion_error=0.2,
+        challenger_error=0.15,
+        improvement=0.25,
+        uncertainty=0.05,
+        low=0.16,
+        high=0.34,
+    )
+    usage = ModelUsage(structures_per_second=1234.5, n_bytes=2_500_000)
+    decision = Decision(
+        is_promoted=True,
+        reason="",
+        champion="old",
+        challenger="new",
+        n_test=1200,
+        champion_metrics=metrics,
+        challenger_metrics=metrics,
+        evidence={"together": found, "frozen": found},
+        targets={"band_gap": found},
+        usage={"new": usage},
+        top_overlap=TopOverlap(target="formation_energy_per_atom", k=50, n_shared=41),
+    )
+    rows, out = shown(show_decision, decision)
+    numbers = ["1,200", "0.2000", "0.1500", "+25.0%", "+16.0% to +34.0%"]
+    assert rows["all that neither learned from"] == numbers
+    assert rows["all, band_gap"] == numbers
+    assert "note     new: 1,234 structures/s, 2.5 MB of weights" in out
+    assert "50 rows with the lowest formation_energy_per_atom both name 41" in out
+
+
+def test_who_awaits_approval_is_listed_until_another_model_is_champion(own_store, run):
+    decision = Decision(
+        is_promoted=False,
+        reason="awaits approval: it has won",
+        champion=own_store.champion,
+        challenger=own_store.other,
+        awaits_approval=True,
+    )
+    folder = own_store.path / "models" / own_store.other
+    (folder / "decision.json").write_text(decision.model_dump_json())
+    where = ("--store", own_store.path)
+    assert "awaits approval" in run("models", "list", *where).out
+    run("models", "promote", own_store.other, *where)
+    assert "awaits approval" not in run("models", "list", *where).out
 
 
 def test_models_and_predictions_of_classes(own_store, run, metrics, tmp_path):

@@ -7,16 +7,14 @@ import pytest
 
 from crystalgnn_core.errors import LabelSchemeError, ModelError
 from crystalgnn_core.learning.comparison import (
-    DECISION,
-    Decision,
     below_floor,
     compare_models,
-    decide,
     promote_if_better,
 )
 from crystalgnn_core.learning.config import RetrainingConfig
 from crystalgnn_core.learning.evaluation import evaluate_model
 from crystalgnn_core.learning.metrics import Metrics
+from crystalgnn_core.learning.promotion.decision import DECISION, Decision
 from crystalgnn_core.learning.registry import Registry
 from crystalgnn_core.learning.scores import ClassMetrics
 from crystalgnn_core.learning.splits import SplitConfig
@@ -37,41 +35,6 @@ def errors(energy, gap):
         name: Metrics(n=9, mae=mae, rmse=mae, r2=None, mad=mad)
         for name, mae, mad in ((ENERGY, energy, 0.5), (GAP, gap, 2.0))
     }
-
-
-def test_the_smaller_scaled_error_wins():
-    # (0.1 / 0.5 + 0.4 / 2) / 2 = 0.2 against (0.05 / 0.5 + 0.4 / 2) / 2 = 0.15
-    is_better, reason = decide(errors(0.1, 0.4), errors(0.05, 0.4), RetrainingConfig())
-    assert is_better
-    assert "0.1500" in reason
-    assert "0.2000" in reason
-    assert not decide(errors(0.05, 0.4), errors(0.1, 0.4), RetrainingConfig())[0]
-
-
-def test_an_equal_challenger_is_not_promoted():
-    assert not decide(errors(0.1, 0.4), errors(0.1, 0.4), RetrainingConfig())[0]
-
-
-def test_the_improvement_must_be_as_large_as_asked_for():
-    config = RetrainingConfig(min_improvement=0.3)
-    is_better, reason = decide(errors(0.1, 0.4), errors(0.05, 0.4), config)  # 25 % less
-    assert not is_better
-    assert "30.0% less is needed" in reason
-    config = RetrainingConfig(min_improvement=0.2)
-    assert decide(errors(0.1, 0.4), errors(0.05, 0.4), config)[0]
-
-
-def test_one_target_may_not_pay_for_the_other():
-    is_better, reason = decide(errors(0.1, 0.4), errors(0.02, 0.43), RetrainingConfig())
-    assert not is_better
-    assert "MAE of band_gap rose from 0.4000 to 0.4300, more than 5%" in reason
-    config = RetrainingConfig(max_target_loss=0.1)
-    assert decide(errors(0.1, 0.4), errors(0.02, 0.43), config)[0]
-
-
-def test_a_challenger_that_predicts_no_numbers_is_not_promoted():
-    nan = float("nan")
-    assert not decide(errors(0.1, 0.4), errors(nan, 0.1), RetrainingConfig())[0]
 
 
 @pytest.fixture
@@ -161,17 +124,6 @@ def of_class(brier):
     scores = ClassMetrics(share=0.5, accuracy=0.9, brier=brier)
     classes = Metrics(n=9, mae=0.3, rmse=0.5, r2=None, mad=0.5, classes=scores)
     return errors(0.1, 0.4) | {"is_metal": classes}
-
-
-def test_classes_are_compared_by_their_brier_score():
-    # (0.1 / 0.5 + 0.4 / 2 + 0.1 / 0.25) / 3 = 0.2667
-    is_better, reason = decide(of_class(0.1), of_class(0.05), RetrainingConfig())
-    assert is_better
-    assert "0.2667" in reason
-    better = of_class(0.11) | errors(0.02, 0.4)
-    is_better, reason = decide(of_class(0.1), better, RetrainingConfig())
-    assert not is_better
-    assert "Brier score of is_metal rose from 0.1000 to 0.1100" in reason
 
 
 ANY_IMPROVEMENT = RetrainingConfig(max_target_loss=100.0, require_floor=False)

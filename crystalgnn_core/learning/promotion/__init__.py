@@ -1,0 +1,1 @@
+"""When a challenger replaces the champion: what was measured, and what follows."""
