@@ -12,6 +12,7 @@ from crystalgnn_core.targets import TARGETS, TargetName
 
 RATES = (1e-4, 3e-4, 1e-3, 3e-3)  # of fine-tuning, among which short runs choose
 N_STEPS = 3000  # of a fine-tuning, unless its epochs are given
+EMA_DECAY = 0.99  # of a fine-tuning, unless `training.ema_decay` is given
 
 
 class OptimizerConfig(FrozenModel):
@@ -193,6 +194,7 @@ class FinetuningConfig(FrozenModel):
                 "batch_size": self.batch_size,
                 "optimizer": OptimizerConfig(**optimizer),
                 "patience": self.patience,
+                "ema_decay": training.ema_decay or EMA_DECAY,
             }
         )
 
