@@ -134,9 +134,9 @@ class FinetuningOptimizerConfig(OptimizerConfig):
     """An optimiser for weights that have learned already.
 
     Attributes:
-        learning_rate: As for `OptimizerConfig`. None takes the one of `RATES` whose short
-            run has the lowest validation error: labels near those of the base model need a
-            low rate, others a high one.
+        learning_rate: As for `OptimizerConfig`. None takes the one of 1e-4, 3e-4, 1e-3 and
+            3e-3 whose short run has the lowest validation error: labels near those of the
+            base model need a lower rate than others.
     """
 
     learning_rate: Annotated[float, Field(gt=0)] | None = None  # type: ignore[assignment]  # None is replaced before it is used
