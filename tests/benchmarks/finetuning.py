@@ -1,7 +1,7 @@
 """What fine-tuning is worth: a few labels of one kind of crystal, three seeds.
 
-Some perovskites (Castelli et al. 2012) with their heats of formation train and validate, the
-rest test; few of them lie near the hull, as what the base models learned from does.
+Some perovskites (Castelli et al. 2012) with their heats of formation train and validate,
+the rest test; few of them lie near the hull, as what the base models learned from does.
 Prints the mean and the range of the test MAE over the seeds: the base model as it is and
 recalibrated, fine-tuned by default and with frozen parts, fresh weights, and the trees on
 the composition.

@@ -34,13 +34,13 @@ class Reading(NamedTuple):
 
     Attributes:
         features: The factors of its weights, shape (n_rows, n_features).
-        count: The factor of its bias, shape (n_rows,): one, or the number of atoms where a
+        n_added: How often its bias is added, shape (n_rows,): once, or once an atom where a
             network sums over atoms.
         outputs: Shape (n_rows, n_outputs).
     """
 
     features: Array
-    count: Array
+    n_added: Array
     outputs: Array
 
 
@@ -88,7 +88,7 @@ def refit_output(
     wanted, classes = scaler.scale(labels), scaler.output_classes
     for index, is_class in enumerate(classes):
         rows = np.isfinite(wanted[:, index])
-        own = Reading(read.features[rows], read.count[rows], read.outputs[rows])
+        own = Reading(read.features[rows], read.n_added[rows], read.outputs[rows])
         before = own.outputs[:, index] * float(index in known)
         fit = _fit_logit if is_class else _fit_number
         row = fit(own, before, wanted[rows, index])
@@ -136,9 +136,9 @@ def _read(network: Network, dataset: GraphDataset) -> Reading | None:
 
 def _fit_number(read: Reading, before: Array, wanted: Array) -> Row:
     """Fit the row of a number: a line in what it was, then a ridge on what that leaves."""
-    factor, offset = _fit_line(before, read.count, wanted)
-    rest = wanted - factor * before - offset * read.count
-    ridge = _fit_ridge(read.features, read.count, rest)
+    factor, offset = _fit_line(before, read.n_added, wanted)
+    rest = wanted - factor * before - offset * read.n_added
+    ridge = _fit_ridge(read.features, read.n_added, rest)
     if ridge is None:
         return Row(factor, np.zeros(read.features.shape[1]), offset)
     weight, bias = ridge
@@ -146,9 +146,10 @@ def _fit_number(read: Reading, before: Array, wanted: Array) -> Row:
 
 
 def _fit_line(before: Array, count: Array, wanted: Array) -> tuple[float, float]:
-    """Fit factor and offset robustly; equal values before give a factor of one or none."""
-    design, weight = np.stack([before, count], axis=1), np.ones(len(wanted))
-    found = np.zeros(2)
+    """Fit factor and offset robustly, by least squares that are weighted again."""
+    design = np.stack([before, count], axis=1)
+    weight: Array = np.ones(len(wanted))
+    found: Array = np.zeros(2)
     for _ in range(N_ROUNDS):
         root = np.sqrt(weight)
         found = np.linalg.lstsq(design * root[:, None], wanted * root, rcond=None)[0]

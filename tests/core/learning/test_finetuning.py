@@ -94,10 +94,9 @@ def in_units(store, training):
 
 def with_labels(patch, labels):
     """Let fine-tuning find other labels."""
-    real = finetuning.load_training_data
 
     def load(*args):
-        return real(*args)._replace(labels=labels)
+        return load_training_data(*args)._replace(labels=labels)
 
     patch.setattr(finetuning, "load_training_data", load)
 
@@ -244,7 +243,10 @@ def test_a_new_target_on_an_old_body_does_not_start_from_noise(
     tuned = finetune_model(
         store, gaps_alone, other, GENTLE.model_copy(update={"freeze": freeze})
     )
+    assert tuned.card.base is not None
     start = tuned.card.base.recalibrated["val"][ENERGY]
+    assert start.mae is not None
+    assert start.mad is not None
     assert start.mae < 1.1 * start.mad  # 1 is a constant guess
 
 

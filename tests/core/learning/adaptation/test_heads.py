@@ -122,7 +122,9 @@ def test_the_penalty_has_the_lowest_error_of_left_out_rows(crystals):
         for alpha in heads.PENALTIES
     ]
     best = Ridge(alpha=heads.PENALTIES[int(np.argmin(errors))]).fit(scaled, labels)
-    weight, bias = heads._fit_ridge(features, np.ones(25), labels)
+    fitted = heads._fit_ridge(features, np.ones(25), labels)
+    assert fitted is not None
+    weight, bias = fitted
     expected = best.predict(scaled)
     assert features @ weight + bias == pytest.approx(expected, abs=0.05)
 

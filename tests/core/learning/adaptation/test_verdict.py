@@ -1,5 +1,7 @@
 """A fine-tuned model that falls short of what was there before says so."""
 
+from typing import Any
+
 import pandas as pd
 import pytest
 
@@ -17,18 +19,19 @@ def error(mae):
 @pytest.fixture
 def card():
     """A card with a base; test errors 0.2, base 0.4, recalibrated 0.3, trees 0.5."""
-    base = BaseReference.model_construct(
-        model_id="old",
-        metrics={"test": error(0.4)},
-        recalibrated={"test": error(0.3)},
-    )
-    return ModelCard.model_construct(
-        training={"epochs": 3, "members": 1},
-        metrics={"test": error(0.2)},
-        baseline=error(0.5),
-        base=base,
-        remarks=(),
-    )
+    known: dict[str, Any] = {
+        "model_id": "old",
+        "metrics": {"test": error(0.4)},
+        "recalibrated": {"test": error(0.3)},
+    }
+    base = BaseReference.model_construct(**known)
+    content: dict[str, Any] = {
+        "training": {"epochs": 3, "members": 1},
+        "metrics": {"test": error(0.2)},
+        "baseline": error(0.5),
+        "base": base,
+    }
+    return ModelCard.model_construct(**content)
 
 
 def history(*errors):
