@@ -153,9 +153,10 @@ def _fit_line(before: Array, count: Array, wanted: Array) -> tuple[float, float]
     for _ in range(N_ROUNDS):
         root = np.sqrt(weight)
         found = np.linalg.lstsq(design * root[:, None], wanted * root, rcond=None)[0]
-        rest = np.abs(wanted - design @ found)
-        width = HUBER * 1.4826 * np.median(rest)
-        weight = np.minimum(1.0, width / np.maximum(rest, 1e-12)) if width > 0 else weight
+        rest: Array = np.abs(wanted - design @ found)
+        width = float(HUBER * 1.4826 * np.median(rest))
+        if width > 0:
+            weight = np.clip(width / np.maximum(rest, 1e-12), None, 1.0)
     return float(found[0]), float(found[1])
 
 
