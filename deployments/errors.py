@@ -9,6 +9,7 @@ from deployments.tables import show_line, show_rows
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from crystalgnn_core.learning.cards import ModelCard
     from crystalgnn_core.learning.metrics import Metrics
     from crystalgnn_core.learning.promotion.decision import Decision
     from crystalgnn_core.learning.scores import ClassMetrics, ZeroMetrics
@@ -83,6 +84,24 @@ def show_errors(
     classes = {name: m for name, m in metrics.items() if m.classes is not None}
     if classes:
         _show_classes(f"{title}, classes", classes, baseline)
+
+
+def show_finetuned(card: ModelCard) -> None:
+    """Print the test errors of a fine-tuned model beside those of its base and the floor.
+
+    What it is worse than stands below.
+    """
+    from crystalgnn_core.learning.adaptation.verdict import describe, rivals
+
+    targets = card.scaler.targets
+    named = {**rivals(card), f"{card.model_id} fine-tuned": card.metrics["test"]}
+    rows = [
+        (name, *(describe(t, found[t]) if t in found else "" for t in targets))
+        for name, found in named.items()
+    ]
+    show_rows("Test errors", ("model", *targets), rows)
+    for sentence in card.remarks:
+        show_line(sentence)
 
 
 def show_decision(decision: Decision) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from deployments.errors import show_decision, show_errors
+from deployments.errors import show_decision, show_errors, show_finetuned
 from deployments.ingest_command import candidates_name, ingest, source_entry
 from deployments.options import (
     Base,
@@ -110,6 +110,7 @@ def finetune(*, model: Base = "champion", job: Job) -> None:
 
         trained = flow(settings, model)
     show_line(describe_training(trained))
+    show_finetuned(trained.card)
     show_line(f"bundle   {trained.folder}")
 
 

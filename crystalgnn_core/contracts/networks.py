@@ -207,7 +207,8 @@ class NetworkContract(NetworkFixtures):
         network = self.network()
         if network.layer_names is None:
             raise SkipTest("cannot be fine-tuned")
-        network.get_submodule(network.layer_names.embedding)
+        for name in (network.layer_names.embedding, *network.layer_names.after_pooling):
+            network.get_submodule(name)
         mean = (0.0, 0.0) if network.layer_names.sums_atoms else (0.3, -0.2)
         old = TargetScaler(targets=TARGETS, mean=(0.0, 0.0), std=(1.0, 1.0))
         new = TargetScaler(targets=TARGETS[::-1], mean=mean, std=(2.0, 0.5))

@@ -74,6 +74,8 @@ class BaseReference(FrozenModel):
         n_seen: Split to rows of the fine-tuned model's that it may have learned from.
         metrics: Its own errors on the rows of the fine-tuned model's card, as it was:
             split to target to errors, for the targets that were kept.
+        recalibrated: Those of the start, with an output layer that is fitted to the
+            training labels in closed form; empty where there was none.
         base: The model from which it started itself.
         data_sources: What it learned from, see `DataSummary`.
         changed_parts: Kept targets of which one model alone has two parts (see
@@ -86,6 +88,7 @@ class BaseReference(FrozenModel):
     targets: tuple[str, ...]
     n_seen: dict[str, int] = Field(default_factory=dict)
     metrics: dict[str, dict[str, Metrics]] = Field(default_factory=dict)
+    recalibrated: dict[str, dict[str, Metrics]] = Field(default_factory=dict)
     base: BaseReference | None = None
     data_sources: tuple[SourceFacts, ...] = ()
     changed_parts: dict[str, str] = Field(default_factory=dict)

@@ -10,6 +10,9 @@ from crystalgnn_core.base import ADDED_LATER, FrozenModel
 from crystalgnn_core.learning.splits import SplitConfig
 from crystalgnn_core.targets import TARGETS, TargetName
 
+RATES = (1e-4, 3e-4, 1e-3, 3e-3)  # of fine-tuning, among which short runs choose
+N_STEPS = 3000  # of a fine-tuning, unless its epochs are given
+EMA_DECAY = 0.99  # of a fine-tuning, unless `training.ema_decay` is given
 LossWeight = Annotated[FiniteFloat, Field(gt=0)]
 
 
@@ -133,41 +136,70 @@ class TrainingConfig(FrozenModel):
 
 
 class FinetuningOptimizerConfig(OptimizerConfig):
-    """An optimiser whose learning rate suits weights that have learned already."""
+    """An optimiser for weights that have learned already.
 
-    learning_rate: Annotated[float, Field(gt=0)] = 3e-5
+    Attributes:
+        learning_rate: As for `OptimizerConfig`. None takes the one of 1e-4, 3e-4, 1e-3 and
+            3e-3 whose short run has the lowest validation error: labels near those of the
+            base model need a lower rate than others.
+    """
+
+    learning_rate: Annotated[float, Field(gt=0)] | None = None  # type: ignore[assignment]  # None is replaced before it is used
 
 
 class FinetuningConfig(FrozenModel):
     """How a trained network goes on learning; data, loss and seed are those of training.
 
     Attributes:
-        freeze: What stays as it is: `none`, the `embedding` of the elements, or
-            `all_but_head`, everything but the last linear layer.
+        freeze: What stays as it is: `none`, the `embedding` of the elements, the
+            `convolutions` (all layers up to the pooling over the atoms), or `all_but_head`,
+            everything but the last linear layer.
         scaler: `refit` to the new labels, with the output layer changed so that the
-            predictions are the same at the start, or `keep` that of the base model for the
-            targets that it has.
-        epochs: Passes over the training split.
+            predictions are the same, or `keep` that of the base model for the targets that
+            it has.
+        recalibrate: Start from an output layer that is fitted to the training labels in
+            closed form; else from the predictions of the base model, and from random
+            weights for new targets.
+        epochs: Passes over the training split. None takes as many as make 3,000 steps, but
+            at least 20 and at most 300.
         batch_size: Graphs an optimiser step; few, because labels are few.
         optimizer: Optimiser and schedule.
         patience: Epochs without a better validation error before it stops.
     """
 
-    freeze: Literal["none", "embedding", "all_but_head"] = "none"
+    freeze: Literal["none", "embedding", "convolutions", "all_but_head"] = "none"
     scaler: Literal["refit", "keep"] = "refit"
-    epochs: Annotated[int, Field(ge=1)] = 30
+    recalibrate: Annotated[bool, ADDED_LATER] = True
+    epochs: Annotated[int, Field(ge=1)] | None = None
     batch_size: Annotated[int, Field(ge=2)] = 32
     optimizer: FinetuningOptimizerConfig = FinetuningOptimizerConfig()
-    patience: Annotated[int, Field(ge=1)] = 10
+    patience: Annotated[int, Field(ge=1)] = 100
 
-    def applied_to(self, training: TrainingConfig) -> TrainingConfig:
-        """Return training settings with duration and optimiser of fine-tuning."""
+    @property
+    def rates(self) -> tuple[float, ...]:
+        """Learning rates among which short runs choose, or the one that is given."""
+        given = self.optimizer.learning_rate
+        return RATES if given is None else (given,)
+
+    def applied_to(self, training: TrainingConfig, n_rows: int) -> TrainingConfig:
+        """Return training settings with duration and optimiser of fine-tuning.
+
+        Args:
+            training: Training settings.
+            n_rows: Training rows.
+
+        Returns:
+            Settings with the first of `rates`.
+        """
+        steps = -(-n_rows // self.batch_size)
+        optimizer = self.optimizer.model_dump() | {"learning_rate": self.rates[0]}
         return training.model_copy(
             update={
-                "epochs": self.epochs,
+                "epochs": self.epochs or min(max(N_STEPS // steps, 20), 300),
                 "batch_size": self.batch_size,
-                "optimizer": OptimizerConfig(**self.optimizer.model_dump()),
+                "optimizer": OptimizerConfig(**optimizer),
                 "patience": self.patience,
+                "ema_decay": training.ema_decay or EMA_DECAY,
             }
         )
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
+from crystalgnn_core.learning.adaptation.verdict import shortcomings
 from crystalgnn_core.learning.calibration.intervals import Intervals, describe_compositions
 from crystalgnn_core.learning.cards import HISTORY, TEST_PREDICTIONS
 from crystalgnn_core.learning.checkpoints import write_bundle
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from crystalgnn_core.learning.data import TrainingData
     from crystalgnn_core.models.network import Network
 
+logger = logging.getLogger(__name__)
 FINISHED_FILES = (TEST_PREDICTIONS, HISTORY)
 
 
@@ -69,6 +72,10 @@ def finish_bundle(
             "files_sha256": {name: file_sha256(folder / name) for name in FINISHED_FILES},
         }
     )
+    said = shortcomings(final, history)
+    for sentence in said:
+        logger.warning("%s: %s", final.model_id, sentence)
+    final = final.model_copy(update={"remarks": (*final.remarks, *said)})
     return write_bundle(folder, network, final)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,8 +15,10 @@ from crystalgnn_core.learning.config import TrainingConfig
 from crystalgnn_core.learning.fitting import predict_columns
 from crystalgnn_core.learning.metrics import compare_targets
 from crystalgnn_core.learning.splits import assign_splits
+from crystalgnn_core.models.ensemble import EnsembleNetwork
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -23,6 +26,7 @@ if TYPE_CHECKING:
     from crystalgnn_core.learning.cards import ModelCard
     from crystalgnn_core.learning.data import TrainingData
     from crystalgnn_core.learning.metrics import Metrics
+    from crystalgnn_core.learning.scaling import TargetScaler
     from crystalgnn_core.models.network import Network
 
 logger = logging.getLogger(__name__)
@@ -30,14 +34,28 @@ JUDGING = ("val", "test")
 
 
 def card_of_finetuned(
-    card: ModelCard, base: ModelCard, data: TrainingData, network: Network, graphs: Path
+    card: ModelCard,
+    base: ModelCard,
+    data: TrainingData,
+    network: Network,
+    graphs: Path,
+    *,
+    starts: Sequence[Network] = (),
 ) -> ModelCard:
     """Add to a new card where its model comes from, and what that model knows already.
 
     Elements and label ranges are those of both; what is not known of the base model is not
     known of both together. The network is the base model's; `data` are the rows of the new
-    one.
+    one, and `starts` the networks of the base's members with a fitted output layer.
     """
+    kept = [name for name in card.scaler.targets if name in base.scaler.targets]
+    device = choose_device(str(card.training["device"]))
+    judge = partial(_errors, data=data, graphs=graphs, card=card)
+    reference = _refer(base, card, data, judge(network.to(device), base.scaler, kept))
+    if starts:
+        mean = EnsembleNetwork(starts) if len(starts) > 1 else starts[0]
+        start = judge(mean, card.scaler, card.scaler.targets)
+        reference = reference.model_copy(update={"recalibrated": start})
     counts = {
         number: base.element_counts.get(number, 0) + card.element_counts.get(number, 0)
         for number in sorted({*base.element_counts, *card.element_counts})
@@ -47,7 +65,7 @@ def card_of_finetuned(
             "elements": tuple(sorted({*base.elements, *card.elements})),
             "element_counts": counts if base.element_counts else {},
             "label_range": _join_ranges(card, base),
-            "base": _refer(base, card, data, _errors(network, card, base, data, graphs)),
+            "base": reference,
         }
     )
 
@@ -64,17 +82,21 @@ def _join_ranges(card: ModelCard, base: ModelCard) -> dict[str, tuple[float, flo
 
 
 def _errors(
-    network: Network, card: ModelCard, base: ModelCard, data: TrainingData, graphs: Path
+    network: Network,
+    scaler: TargetScaler,
+    names: Sequence[str],
+    *,
+    data: TrainingData,
+    graphs: Path,
+    card: ModelCard,
 ) -> dict[str, dict[str, Metrics]]:
-    """Compare a base model with the labels by which the new one will be judged."""
-    network.to(choose_device(str(card.training["device"])))
-    names = [name for name in card.scaler.targets if name in base.scaler.targets]
+    """Compare a network with the labels by which the new one will be judged."""
     columns = [card.scaler.targets.index(name) for name in names]
     found = {}
     for split in JUDGING:
         rows = data.select(split)
         dataset = data.select_dataset(graphs, rows)
-        predicted = predict_columns(network, dataset, base.scaler)
+        predicted = predict_columns(network, dataset, scaler)
         found[split] = compare_targets(names, data.labels[rows][:, columns], predicted)
     return found
 

@@ -16,6 +16,7 @@ from filelock import FileLock, Timeout
 from crystalgnn_core.base import FrozenModel, digest_of
 from crystalgnn_core.errors import ConfigError, CrystalGNNError, TransientError
 from crystalgnn_core.graphs.shards import graph_folder
+from crystalgnn_core.learning.adaptation.rates import at_rate, choose_rate
 from crystalgnn_core.learning.cards import CARD, HISTORY, ModelCard
 from crystalgnn_core.learning.checkpoints import environment, load_bundle
 from crystalgnn_core.learning.data import load_training_data
@@ -28,7 +29,7 @@ from crystalgnn_core.storage.files import file_sha256
 from crystalgnn_core.targets import get_target
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from crystalgnn_core.graphs.config import GraphConfig
@@ -96,10 +97,13 @@ def complete_model(
     training: TrainingConfig,
     data: TrainingData,
     start: Callable[[], RunStart],
+    *,
+    rates: Sequence[float] = (),
 ) -> TrainedModel:
     """Bring a model of the store to its end: reuse, continue or begin it.
 
-    Its id says all that decides it; `start` is called when it is not finished yet.
+    Its id says all that decides it; `start` is called when it is not finished yet. Of
+    several learning rates short runs choose one, see `choose_rate`.
 
     Raises:
         TrainingDivergedError: The loss became NaN or infinite, or ran away.
@@ -110,7 +114,7 @@ def complete_model(
     was_trained = finished is None
     if finished is None:
         with _sole_trainer(folder):
-            finished = _train(folder, start(), training, data, store)
+            finished = _train(folder, start(), training, data, store, rates=rates)
     return TrainedModel(
         model_id=model_id,
         folder=str(folder),
@@ -216,7 +220,13 @@ def _element_counts(atomic_numbers: pa.ChunkedArray) -> dict[int, int]:
 
 
 def _train(
-    folder: Path, start: RunStart, training: TrainingConfig, data: TrainingData, store: Path
+    folder: Path,
+    start: RunStart,
+    training: TrainingConfig,
+    data: TrainingData,
+    store: Path,
+    *,
+    rates: Sequence[float],
 ) -> ModelCard:
     """Fit the network, then test its best epoch and write the final bundle."""
     card = start.card
@@ -225,5 +235,11 @@ def _train(
     dataset = data.dataset(graphs, loading=training.loading)
     choosing, calibrating = data.divide_validation(training)
     labelled = LabelledGraphs(dataset, data.labels, data.select("train"), choosing)
-    best, history = train_members(start, labelled, training, folder / "checkpoints")
+    checkpoints = folder / "checkpoints"
+    if len(rates) > 1:
+        errors = choose_rate(start, labelled, training, rates, checkpoints)
+        training = at_rate(training, next(iter(errors)))
+        card = card.model_copy(update={"training": training.model_dump(mode="json")})
+        start = start._replace(card=card)
+    best, history = train_members(start, labelled, training, checkpoints)
     return finish_bundle(folder, best, data, dataset, history, calibrating=calibrating)

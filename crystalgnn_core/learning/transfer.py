@@ -104,6 +104,15 @@ def transfer(
     return made
 
 
+def known_outputs(
+    old: TargetScaler, new: TargetScaler, cuts: Mapping[str, Cut]
+) -> set[int]:
+    """Return the outputs of a network of `transfer` whose rows are not fresh."""
+    logits = [n for n in new.hurdle if n in cuts or n in old.hurdle]
+    values = {row for row, _ in _shared(old.targets, new.targets)}
+    return values | {len(new.targets) + new.hurdle.index(name) for name in logits}
+
+
 def fit_cut(scaled: NDArray[np.float64], labels: NDArray[np.float64]) -> Cut:
     """Fit the logit that a label is not zero as a line in a predicted value.
 
@@ -118,16 +127,22 @@ def fit_cut(scaled: NDArray[np.float64], labels: NDArray[np.float64]) -> Cut:
     return Cut(float(fitted.coef_[0, 0]), float(fitted.intercept_[0]))
 
 
-def freeze(network: Network, kind: Literal["none", "embedding", "all_but_head"]) -> None:
+def freeze(
+    network: Network,
+    kind: Literal["none", "embedding", "convolutions", "all_but_head"],
+) -> None:
     """Keep parts of a network from learning; it is changed in place.
 
     Raises:
         ModelError: The network does not say which of its layers these are.
     """
     names = layer_names_of(network)
-    network.requires_grad_(kind != "all_but_head")
+    network.requires_grad_(kind in {"none", "embedding"})
     if kind == "embedding":
         network.get_submodule(names.embedding).requires_grad_(False)
+    if kind == "convolutions":
+        for name in names.after_pooling:
+            network.get_submodule(name).requires_grad_(True)
     output_layer(network).requires_grad_(True)
 
 

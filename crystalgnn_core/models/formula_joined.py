@@ -58,7 +58,12 @@ class FormulaJoinedNetwork(Network):
         names = self.graph.layer_names
         if names is not None:
             embedding = f"graph.{names.embedding}"
-            self.layer_names = LayerNames(embedding=embedding, output="output")
+            inner = (*names.after_pooling, names.output)
+            own = ("norm", "reader.pooled", "of_formula", "of_both")
+            of_graph = (f"graph.{name}" for name in inner)
+            self.layer_names = LayerNames(
+                embedding, "output", after_pooling=(*own, *of_graph)
+            )
 
     def forward(self, batch: Batch) -> Tensor:
         """Return predictions on the model's internal scale, shape (n_graphs, n_targets)."""

@@ -77,7 +77,9 @@ class JoinedNetwork(Network):
         names = self.graph.layer_names
         if names is not None:
             embedding = f"graph.{names.embedding}"
-            self.layer_names = LayerNames(embedding=embedding, output="output")
+            inner = (*names.after_pooling, names.output)
+            own = ("norm", "composition", "joint", *(f"graph.{name}" for name in inner))
+            self.layer_names = LayerNames(embedding, "output", after_pooling=own)
 
     def forward(self, batch: Batch) -> Tensor:
         """Return predictions on the model's internal scale, shape (n_graphs, n_targets)."""

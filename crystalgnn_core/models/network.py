@@ -32,11 +32,14 @@ class LayerNames(NamedTuple):
         output: Last linear layer, with one row per output of the model card's scaler.
         sums_atoms: Whether the prediction is a sum over the outputs of single atoms, so
             that the bias of a row is added once per atom.
+        after_pooling: Layers between the convolutions and the output, in which atoms do not
+            hear of each other.
     """
 
     embedding: str
     output: str
     sums_atoms: bool = False
+    after_pooling: tuple[str, ...] = ()
 
 
 class Network(nn.Module, ABC):

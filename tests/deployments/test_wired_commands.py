@@ -140,6 +140,8 @@ def test_finetune_goes_on_from_a_model_and_moves_no_champion(own_store):
     [line] = [text for text in done.stdout.splitlines() if "1 epoch," in text]
     model_id = line.split(":")[0]
     assert f"before, {own_store.other}: formation_energy_per_atom MAE" in line
+    for beside in ("as it was", "recalibrated", "fine-tuned", "composition alone"):
+        assert beside in done.stdout
     bundle = own_store.path / "models" / model_id
     assert f"bundle   {bundle}" in done.stdout
     card = read_card(bundle)

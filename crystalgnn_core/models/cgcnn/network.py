@@ -106,7 +106,9 @@ class CGCNN(Network):
         n_targets: Columns of the output.
     """
 
-    layer_names = LayerNames(embedding="embedding", output="fc_out")
+    layer_names = LayerNames(
+        embedding="embedding", output="fc_out", after_pooling=("conv_to_fc", "fcs")
+    )
 
     def __init__(self, config: CGCNNConfig, n_targets: int) -> None:
         super().__init__()

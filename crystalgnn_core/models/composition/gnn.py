@@ -32,7 +32,11 @@ class CompositionGNN(Network):
         n_targets: Columns of the output.
     """
 
-    layer_names = LayerNames(embedding="body.reader.embedding", output="body.output.4")
+    layer_names = LayerNames(
+        embedding="body.reader.embedding",
+        output="body.output.4",
+        after_pooling=("body.reader.pooled", "body.output"),
+    )
 
     def __init__(self, config: CompositionGNNConfig, n_targets: int) -> None:
         super().__init__()

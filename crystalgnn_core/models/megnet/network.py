@@ -135,7 +135,9 @@ class MEGNet(Network):
         n_targets: Columns of the output.
     """
 
-    layer_names = LayerNames(embedding="embedding", output="output.4")
+    layer_names = LayerNames(
+        embedding="embedding", output="output.4", after_pooling=("output",)
+    )
 
     def __init__(self, config: MEGNetConfig, n_targets: int) -> None:
         super().__init__()

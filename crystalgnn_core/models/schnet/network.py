@@ -117,7 +117,10 @@ class SchNet(Network):
         self.lin2 = nn.Linear(max(width // 2, 1), n_targets)
         self.readout = Pool(config.readout, n_targets)
         self.layer_names = LayerNames(
-            embedding="embedding", output="lin2", sums_atoms=config.readout == "sum"
+            embedding="embedding",
+            output="lin2",
+            sums_atoms=config.readout == "sum",
+            after_pooling=("lin1",),
         )
         self._reset()
 

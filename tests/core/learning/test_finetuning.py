@@ -11,6 +11,7 @@ import torch
 
 from crystalgnn_core.errors import LabelSchemeError, ModelError
 from crystalgnn_core.graphs.config import GraphConfig
+from crystalgnn_core.learning import finetuning
 from crystalgnn_core.learning import members as module
 from crystalgnn_core.learning.cards import read_card
 from crystalgnn_core.learning.checkpoints import load_bundle, write_bundle
@@ -19,6 +20,7 @@ from crystalgnn_core.learning.config import (
     OptimizerConfig,
     TrainingConfig,
 )
+from crystalgnn_core.learning.data import load_training_data
 from crystalgnn_core.learning.finetuning import base_graph, finetune_model
 from crystalgnn_core.learning.fitting import predict_dataset
 from crystalgnn_core.learning.resume import CheckpointFolder
@@ -41,7 +43,10 @@ from tests.core.worlds import (
 )
 
 ENERGY, GAP = TRAINING.targets
-GENTLE = FinetuningConfig(epochs=2, batch_size=16)
+GENTLE = FinetuningConfig.model_validate(
+    {"epochs": 2, "batch_size": 16, "optimizer": {"learning_rate": 3e-5}}
+)
+PLAIN = GENTLE.model_copy(update={"recalibrate": False})
 
 
 class Killed(BaseException):
@@ -83,6 +88,19 @@ def state(folder):
     return load_bundle(Path(folder))[0].state_dict()
 
 
+def in_units(store, training):
+    return load_training_data(store, training, GRAPH).labels
+
+
+def with_labels(patch, labels):
+    """Let fine-tuning find other labels."""
+
+    def load(*args):
+        return load_training_data(*args)._replace(labels=labels)
+
+    patch.setattr(finetuning, "load_training_data", load)
+
+
 def changed(base, tuned):
     """Name the tensors that fine-tuning changed."""
     before, after = state(base), state(tuned.folder)
@@ -93,7 +111,7 @@ def test_duration_and_optimiser_are_those_of_finetuning():
     long = TRAINING.model_copy(update={"epochs": 99, "optimizer": OptimizerConfig()})
     settings = FinetuningConfig.model_validate(
         {"epochs": 7, "optimizer": {"kind": "sgd"}}
-    ).applied_to(long)
+    ).applied_to(long, 100)
     assert (settings.epochs, settings.sources) == (7, TRAINING.sources)
     # naming the kind alone does not bring back the rate of fresh weights
     assert settings.optimizer.kind == "sgd"
@@ -192,7 +210,7 @@ def test_before_the_first_step_the_predictions_are_those_of_the_base(
 ):
     reordered = other.model_copy(update={"targets": (GAP, ENERGY)})
     with pytest.raises(Killed):
-        tune(reordered, scaler=scaler)
+        tune(reordered, scaler=scaler, recalibrate=False)
     [(network, dataset, scale)] = untouched
     base, card = load_bundle(model)
     expected = predict_dataset(base, dataset, card.scaler)[:, ::-1]
@@ -203,6 +221,52 @@ def test_before_the_first_step_the_predictions_are_those_of_the_base(
     assert is_equal == (scaler == "keep")
 
 
+def test_the_start_is_recalibrated_and_its_errors_stand_in_the_card(
+    store, model, other, untouched
+):
+    shifted = 3.0 * in_units(store, other) + 5.0
+    with pytest.MonkeyPatch.context() as patch:
+        with_labels(patch, shifted)
+        with pytest.raises(Killed):
+            finetune_model(store, model, other, GENTLE)
+    [(network, dataset, scale)] = untouched
+    base, card = load_bundle(model)
+    before = np.abs(predict_dataset(base, dataset, card.scaler) - shifted).mean(axis=0)
+    after = np.abs(predict_dataset(network, dataset, scale) - shifted).mean(axis=0)
+    assert (after < 0.5 * before).all()
+
+
+@pytest.mark.parametrize("freeze", ["none", "all_but_head"])
+def test_a_new_target_on_an_old_body_does_not_start_from_noise(
+    store, gaps_alone, other, freeze
+):
+    tuned = finetune_model(
+        store, gaps_alone, other, GENTLE.model_copy(update={"freeze": freeze})
+    )
+    assert tuned.card.base is not None
+    start = tuned.card.base.recalibrated["val"][ENERGY]
+    assert start.mae is not None
+    assert start.mad is not None
+    assert start.mae < 1.1 * start.mad  # 1 is a constant guess
+
+
+def test_the_rate_of_the_best_short_run_is_taken_and_recorded(tune, monkeypatch):
+    monkeypatch.setattr("crystalgnn_core.learning.config.RATES", (1e-7, 3e-3))
+    made = tune(optimizer=FinetuningConfig().optimizer)
+    assert made.card.training["optimizer"]["learning_rate"] == 3e-3
+    again = tune(optimizer=FinetuningConfig().optimizer)
+    assert not again.was_trained
+    given = FinetuningConfig.model_validate({"optimizer": {"learning_rate": 3e-3}})
+    assert tune(optimizer=given.optimizer).model_id != made.model_id
+
+
+def test_the_duration_follows_the_number_of_rows():
+    settings = FinetuningConfig()
+    epochs = [settings.applied_to(TRAINING, n).epochs for n in (80, 800, 8000)]
+    assert epochs == [300, 120, 20]
+    assert FinetuningConfig(epochs=4).applied_to(TRAINING, 80).epochs == 4
+
+
 def test_frozen_parts_stay_as_they_are(tune, model):
     embedding = {"embedding.weight", "embedding.bias"}
     everything = set(state(model))
@@ -211,6 +275,8 @@ def test_frozen_parts_stay_as_they_are(tune, model):
     free = changed(model, tune())
     assert everything - free == statistics
     assert changed(model, tune(freeze="embedding")) == free - embedding
+    pooled = {"conv_to_fc.weight", "conv_to_fc.bias", "fc_out.weight", "fc_out.bias"}
+    assert changed(model, tune(freeze="convolutions")) == pooled
     head = changed(model, tune(freeze="all_but_head"))
     assert head == {"fc_out.weight", "fc_out.bias"}
 
@@ -228,7 +294,7 @@ def test_a_target_of_the_base_keeps_its_row_and_a_new_one_is_fresh(
     for seed in (0, 1):
         training = other.model_copy(update={"seed": seed})
         with pytest.raises(Killed):
-            finetune_model(store, gaps_alone, training, GENTLE)
+            finetune_model(store, gaps_alone, training, PLAIN)
     (first, dataset, scaler), (second, _, _) = untouched
     energy, gap = TRAINING.targets.index(ENERGY), TRAINING.targets.index(GAP)
     old, card = load_bundle(gaps_alone)
@@ -247,8 +313,12 @@ def test_the_card_tells_which_targets_were_kept(store, gaps_alone, other):
     assert set(tuned.card.metrics["test"]) == {ENERGY, GAP}
 
 
-def test_an_interrupted_run_ends_bit_for_bit_the_same(tune, monkeypatch):
-    undisturbed = tune()
+@pytest.mark.parametrize("n_saved", [1, 3, 5])
+def test_an_interrupted_run_ends_bit_for_bit_the_same(tune, monkeypatch, n_saved):
+    # two short runs of two epochs choose the rate before the two of the training
+    monkeypatch.setattr("crystalgnn_core.learning.config.RATES", (1e-4, 1e-3))
+    chosen = {"optimizer": FinetuningConfig().optimizer}
+    undisturbed = tune(**chosen)
     expected = state(undisturbed.folder)
     folder = Path(undisturbed.folder)
     folder.rename(folder.with_name("undisturbed"))
@@ -257,15 +327,16 @@ def test_an_interrupted_run_ends_bit_for_bit_the_same(tune, monkeypatch):
     def save(*args, **kwargs):
         real(*args, **kwargs)
         calls.append(1)
-        if len(calls) == 1:
+        if len(calls) == n_saved:
             raise Killed
 
     with monkeypatch.context() as patch:
         patch.setattr(CheckpointFolder, "save", save)
         with pytest.raises(Killed):
-            tune()
-    assert json.loads((folder / "checkpoints" / "pointers.json").read_text())["epoch"] == 1
-    again = tune()
+            tune(**chosen)
+    begun = list((folder / "checkpoints").glob("**/pointers.json"))
+    assert len(begun) == (n_saved + 1) // 2
+    again = tune(**chosen)
     assert again.model_id == undisturbed.model_id
     assert again.card.metrics == undisturbed.card.metrics
     assert all(torch.equal(value, expected[n]) for n, value in state(folder).items())

@@ -42,7 +42,14 @@ ENERGY, GAP = TRAINING.targets
 PARTS = ("band_gap_nonzero_probability", "band_gap_if_nonzero")
 HURDLE = {"hurdle": (GAP,)}
 TREES = CompositionTreesConfig(n_trees=20, n_class_trees=20, min_leaf_rows=3)
-GENTLE = FinetuningConfig(epochs=1, batch_size=16)
+GENTLE = FinetuningConfig.model_validate(
+    {
+        "epochs": 1,
+        "batch_size": 16,
+        "recalibrate": False,
+        "optimizer": {"learning_rate": 3e-5},
+    }
+)
 
 
 class Killed(BaseException):

@@ -32,6 +32,13 @@ CONFIGS = {
         atom_width=8, filter_width=8, n_interactions=1, readout="sum"
     ),
 }
+AFTER_POOLING = {
+    "cgcnn": ("conv_to_fc", "fcs"),
+    "alignn": (),
+    "megnet": ("output",),
+    "cogn": (),
+    "schnet": ("lin1",),
+}
 OLD = TargetScaler(targets=(GAP, BULK), mean=(2.0, 1.9), std=(0.5, 0.2))
 NEW = (ENERGY, BULK, GAP)
 
@@ -98,8 +105,8 @@ def test_layers_are_what_they_are_called(network):
     assert next(network.parameters()) is next(embedding.parameters())
 
 
-@pytest.mark.parametrize("kind", ["none", "embedding", "all_but_head"])
-def test_what_is_frozen_does_not_learn(network, kind):
+@pytest.mark.parametrize("kind", ["none", "embedding", "convolutions", "all_but_head"])
+def test_what_is_frozen_does_not_learn(config, network, kind):
     freeze(network, kind)
     frozen = {name for name, value in network.named_parameters() if not value.requires_grad}
     names = {name for name, _ in network.named_parameters()}
@@ -107,6 +114,11 @@ def test_what_is_frozen_does_not_learn(network, kind):
     expected = {
         "none": set(),
         "embedding": {n for n in names if n.startswith(f"{layers.embedding}.")},
+        "convolutions": {
+            n
+            for n in names
+            if not n.startswith((f"{layers.output}.", *AFTER_POOLING[config.kind]))
+        },
         "all_but_head": {n for n in names if not n.startswith(f"{layers.output}.")},
     }[kind]
     assert frozen == expected

@@ -1,0 +1,1 @@
+"""What fine-tuning adds to training: its start, its learning rate, its verdict."""
