@@ -108,7 +108,7 @@ def test_trainings_that_differ_in_the_seed_show_how_much_chance_makes(store, mod
     for seed in (1, 2):
         made = train(store, epochs=3, seed=seed)
         errors.append(scaled_error(list(made.card.metrics["test"].values())))
-    scatter = np.std(errors, ddof=1) / np.mean(errors)
+    scatter = float(np.std(errors, ddof=1) / np.mean(errors))
     expected = np.hypot(max(0.02, scatter), 0.02)
     assert noise_of_retraining(store, cards, 0.02) == pytest.approx(expected)
     assert noise_of_retraining(store, cards, 0.9) == pytest.approx(0.9 * 2**0.5)
