@@ -129,9 +129,8 @@ def _rank(
             f"screen {folder.name}: {len(kept)} candidates in, but {len(ranking)} "
             f"scored + {len(rejects)} rejected + {len(duplicates)} duplicates = {n_out}"
         )
-    judged = predicted_columns(cards, targets)
-    if NOVELTY in ranking:
-        judged = (*judged, NOVELTY)
+    novelty = (NOVELTY,) if NOVELTY in ranking else ()
+    judged = (*predicted_columns(cards, targets), *novelty)
     schema = ranking_schema(judged, predicted_columns(cards, further))
     rejects = [*unread, *rejects]
     files = write_outcome(folder, candidates, ranking, rejects, schema)

@@ -117,9 +117,10 @@ def value_in(line):
     return float(line.split("energy_per_atom ")[1].split()[0])
 
 
-def test_one_structure_gives_a_line_a_target(predict, folder, tmp_path):
+def test_one_structure_gives_a_line_a_target_and_its_novelty(predict, folder, tmp_path):
     out = lines_of(predict(folder / "a-good.cif"))
-    assert len(out) == 2
+    assert len(out) == 3
+    assert out[2].startswith("a-good (NaCl) novelty ")
     scheme = out[0].rpartition("[")[2]
     assert out[0].startswith("a-good (NaCl) formation_energy_per_atom ")
     assert out[0].endswith(f" eV/atom [{scheme}")
@@ -155,7 +156,7 @@ def typed(monkeypatch):
 def test_standard_input_is_told_apart_by_its_content(predict, folder, typed, form):
     [expected, *_] = lines_of(predict(folder / "a-good.cif"))
     typed("\ufeff\n" + SALT.to(fmt=form) if form == "cif" else SALT.to(fmt=form))
-    line, _ = lines_of(predict("-"))
+    line, *_ = lines_of(predict("-"))
     assert line.startswith("stdin (NaCl) formation_energy_per_atom ")
     assert value_in(line) == pytest.approx(value_in(expected), abs=2e-4)
 

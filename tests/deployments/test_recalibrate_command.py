@@ -18,5 +18,5 @@ def test_a_model_is_made_and_judged_by_the_other_rows(own_store, run):
     assert "rows     100 of more carry a label" in judged.out
     assert "intervals" in judged.out
     refused = run(*given, "--rows", 1000, *at)
-    assert refused.code == 1
+    assert refused.code == 2
     assert "1,000 are needed; name other sources or fewer --rows" in refused.err

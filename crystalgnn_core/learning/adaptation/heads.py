@@ -151,12 +151,12 @@ def _fit_line(before: Array, count: Array, wanted: Array) -> tuple[float, float]
     weight: Array = np.ones(len(wanted))
     found: Array = np.zeros(2)
     for _ in range(N_ROUNDS):
-        root = np.sqrt(weight)
+        root: Array = np.sqrt(weight)
         found = np.linalg.lstsq(design * root[:, None], wanted * root, rcond=None)[0]
         rest: Array = np.abs(wanted - design @ found)
         width = float(HUBER * 1.4826 * np.median(rest))
         if width > 0:
-            weight = np.clip(width / np.maximum(rest, 1e-12), None, 1.0)
+            weight = np.minimum(width / np.maximum(rest, 1e-12), 1.0).astype(np.float64)
     return float(found[0]), float(found[1])
 
 

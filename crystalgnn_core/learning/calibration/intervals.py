@@ -118,15 +118,7 @@ class Intervals(FrozenModel):
                 if found is not None:
                     two_parts[name] = found
                     continue
-            values = _on_scale(scaler, name, predicted[name])
-            errors = np.abs(_on_scale(scaler, name, column) - values)
-            parts = [known]
-            if scaler.hurdle:
-                is_zero = _is_zero(scaler, name, predicted)
-                parts = [known & is_zero, known & ~is_zero]
-            if min(part.sum() for part in parts) < LEAST_ROWS:
-                parts = [known]
-            groups[name] = tuple(fit_group(inputs[part], errors[part]) for part in parts)
+            groups[name] = _fit_groups(scaler, name, predicted, column, inputs)
         return cls(
             n_rows=len(labels),
             chose_epoch=chose_epoch,
@@ -179,6 +171,25 @@ def describe_compositions(
     return np.nan_to_num(batch_features(*dataset.compositions(positions))[:, columns])
 
 
+def _fit_groups(
+    scaler: TargetScaler,
+    name: str,
+    predicted: Columns,
+    labels: NDArray[np.float64],
+    inputs: NDArray[np.float64],
+) -> tuple[IntervalGroup, ...]:
+    """Calibrate one target, by predicted zeros and others where both are enough."""
+    known, values = np.isfinite(labels), _on_scale(scaler, name, predicted[name])
+    errors = np.abs(_on_scale(scaler, name, labels) - values)
+    parts = [known]
+    if scaler.hurdle:
+        is_zero = _is_zero(scaler, name, predicted)
+        parts = [known & is_zero, known & ~is_zero]
+    if min(part.sum() for part in parts) < LEAST_ROWS:
+        parts = [known]
+    return tuple(fit_group(inputs[part], errors[part]) for part in parts)
+
+
 def _is_log(scaler: TargetScaler, name: str) -> bool:
     return get_target(name).transform == "log10" and name not in scaler.linear
 
@@ -190,8 +201,8 @@ def _is_zero(scaler: TargetScaler, name: str, predicted: Columns) -> NDArray[np.
 
 
 def _in_two_parts(name: str, predicted: Columns, inputs: NDArray[np.float64]) -> Prediction:
-    columns = (predicted[name + end] for end in ("", NONZERO, IF_NONZERO))
-    return Prediction(*columns, inputs)
+    chance, given = predicted[name + NONZERO], predicted[name + IF_NONZERO]
+    return Prediction(predicted[name], chance, given, inputs)
 
 
 def _on_scale(

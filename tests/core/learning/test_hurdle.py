@@ -149,8 +149,7 @@ def test_structures_and_screens_have_the_columns_and_other_models_do_not(
     store, _ = made
     salt = structure_from_crystal(SOURCE.crystal(0))
     table = predict([salt], folder)
-    ends = ("material_id", "formula"), ("status", "message")
-    ends = ends[0], ("novelty", *ends[1])
+    ends = ("material_id", "formula"), ("novelty", "status", "message")
     assert list(table) == [*ends[0], ENERGY, GAP, *PARTS, *ends[1]]
     assert is_consistent(table)
     assert list(predict([salt], trained.folder)) == [*ends[0], ENERGY, GAP, *ends[1]]

@@ -67,7 +67,8 @@ def test_atoms_know_the_formula_that_they_are_part_of(crystals, batch_of):
     network = create_network(CONFIG.model_copy(update={"composition": join}), 1).eval()
     assert isinstance(network, FormulaJoinedNetwork)
     seen = []
-    network.graph.readout.register_forward_hook(lambda *args: seen.append(args[1][0]))
+    readout = network.graph.get_submodule("readout")
+    readout.register_forward_hook(lambda *args: seen.append(args[1][0]))
     batch, last = batch_of(crystals), len(crystals[-1].atomic_numbers)
     other = batch.clone()
     other.degree = torch.zeros_like(batch.degree)  # nobody hears of a neighbour

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pymatgen.core.lattice import Lattice
+from pymatgen.core.structure import Structure
 
 from crystalgnn_core.graphs.build import build_dataset
 from crystalgnn_core.learning.cards import read_card
@@ -50,8 +52,6 @@ def test_rows_learned_from_are_nearer_than_others(dataset, novelty):
 
 
 def test_another_volume_and_another_chemistry_are_farther_away(novelty):
-    from pymatgen.core import Lattice, Structure
-
     crystal = CRYSTALS[3]
     near, wide, dense = novelty.scores(
         graphs([crystal, scaled(crystal, 2.0), scaled(crystal, 0.5)])

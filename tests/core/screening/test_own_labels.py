@@ -9,12 +9,11 @@ import pytest
 
 from crystalgnn_core.errors import InputError
 from crystalgnn_core.learning.cards import BaseReference
-from crystalgnn_core.learning.lineage import has_seen
 from crystalgnn_core.records.label_schemes import MBJ
 from crystalgnn_core.records.schema import record_schema
 from crystalgnn_core.records.table.rows import content_digest
 from crystalgnn_core.records.table.store import RecordStore
-from crystalgnn_core.screening.own_labels import judge_by_own_labels
+from crystalgnn_core.screening.own_labels import is_seen, judge_by_own_labels
 from crystalgnn_core.screening.prediction import predict
 from tests.core.worlds import in_memory, train
 
@@ -92,8 +91,7 @@ def names_seen(given, card):
     names = [name.split("/") for name in given]
     frame = pd.DataFrame(names, columns=["source", "formula"])
     frame["split"] = list(given.values())
-    rows = pa.Table.from_pandas(frame, preserve_index=False)
-    marks = zip(given, has_seen(card, rows), strict=True)
+    marks = zip(given, is_seen(frame, card, Path()), strict=True)
     return {name for name, is_seen in marks if is_seen}
 
 
