@@ -152,7 +152,8 @@ def _fit_line(before: Array, count: Array, wanted: Array) -> tuple[float, float]
     found: Array = np.zeros(2)
     for _ in range(N_ROUNDS):
         root: Array = np.sqrt(weight)
-        found = np.linalg.lstsq(design * root[:, None], wanted * root, rcond=None)[0]
+        solved = np.linalg.lstsq(design * root[:, None], wanted * root, rcond=None)
+        found = solved[0].astype(np.float64)
         rest: Array = np.abs(wanted - design @ found)
         width = float(HUBER * 1.4826 * np.median(rest))
         if width > 0:
