@@ -173,6 +173,8 @@ def describe_training(trained: TrainedModel) -> str:
     card = trained.card
     errors = describe_errors(card.metrics["test"])
     epochs = f"{trained.epochs} epochs" if trained.epochs > 1 else "1 epoch"
+    members = card.training.get("members", 1)
+    epochs += f" of {members} members" if members > 1 else ""
     done = epochs if trained.was_trained else "trained already (skipped)"
     line = f"{trained.model_id}: {done}, test {errors}"
     if card.base is None:

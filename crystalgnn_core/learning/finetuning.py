@@ -154,7 +154,7 @@ def _begin(
 
     fresh = new_card(model_id, old.model, settings, old.graph, data, scaler=scaler)
     card = card_of_finetuned(fresh, old, data, network, graphs, starts=starts)
-    return RunStart(card, build, holds_statistics=True)
+    return RunStart(card, build, is_finetuning=True)
 
 
 def _fit_cuts(

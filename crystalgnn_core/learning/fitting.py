@@ -75,7 +75,7 @@ class TrainingState(NamedTuple):
     n_batches: list[int]  # of each epoch
     is_class: Tensor | None  # of each output column; None where none is
     weights: Tensor | None  # of each output column; None where all are equal
-    holds_statistics: bool
+    is_finetuning: bool
     average: WeightAverage | None  # of the weights, where one is kept
 
 
@@ -87,15 +87,16 @@ def fit(
     card: ModelCard,
     *,
     device: str,
-    holds_statistics: bool = False,
+    is_finetuning: bool = False,
 ) -> Progress:
     """Train until the last epoch or until validation stops improving.
 
     Continues from the last checkpoint when there is one. Row order and random state of an
     epoch depend on seed and epoch alone, so an interrupted run ends like one left alone.
-    The network is trained in place. With `holds_statistics` it is normalised by the running
+    The network is trained in place. With `is_finetuning` it is normalised by the running
     means and variances that it came with, which then do not change, and not by those of
-    each batch.
+    each batch; and its prediction learns as a whole, not in its parts, of which a refitted
+    output layer has made a new sum.
 
     Raises:
         TrainingDivergedError: Loss or validation error became NaN or infinite, or the loss
@@ -106,7 +107,7 @@ def fit(
         data,
         config,
         card.scaler,
-        holds_statistics=holds_statistics,
+        is_finetuning=is_finetuning,
     )
     average = None if loop.average is None else loop.average.network
     state = network, loop.optimizer, loop.scheduler
@@ -196,7 +197,7 @@ def _start(
     config: TrainingConfig,
     scaler: TargetScaler,
     *,
-    holds_statistics: bool,
+    is_finetuning: bool,
 ) -> TrainingState:
     n_batches = count_batches(data.train, data.dataset.n_edges, config)
     optimizer = make_optimizer(network, config.optimizer)
@@ -206,14 +207,14 @@ def _start(
     decay = config.ema_decay
     return TrainingState(
         network,
-        Forward(network, config),
+        Forward(network, config, in_parts=not is_finetuning),
         optimizer,
         scheduler,
         config,
         n_batches,
         classes,
         weights,
-        holds_statistics,
+        is_finetuning,
         None if decay is None else WeightAverage(network, decay),
     )
 
@@ -227,7 +228,7 @@ def _train_epoch(
 ) -> float:
     """Pass once over the training rows; return the mean loss."""
     network, config = loop.network.train(), loop.config
-    if loop.holds_statistics:
+    if loop.is_finetuning:
         for layer in network.modules():
             if isinstance(layer, torch.nn.BatchNorm1d):
                 layer.eval()

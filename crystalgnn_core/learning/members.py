@@ -11,6 +11,7 @@ import torch
 from crystalgnn_core.errors import ConfigError
 from crystalgnn_core.learning.checkpoints import choose_device
 from crystalgnn_core.learning.fitting import evaluate, fit
+from crystalgnn_core.learning.mixing import weigh_parts
 from crystalgnn_core.learning.resume import CheckpointFolder
 from crystalgnn_core.learning.tree_fitting import fit_estimator
 from crystalgnn_core.models.ensemble import EnsembleNetwork
@@ -35,12 +36,12 @@ class RunStart(NamedTuple):
         card: Card of the model before its first epoch.
         network: Makes the network to train of a member, counted from 0, after torch's
             generator has been seeded.
-        holds_statistics: As for `crystalgnn_core.learning.fitting.fit`.
+        is_finetuning: As for `crystalgnn_core.learning.fitting.fit`.
     """
 
     card: ModelCard
     network: Callable[[int], Network]
-    holds_statistics: bool = False
+    is_finetuning: bool = False
 
 
 def train_members(
@@ -106,6 +107,10 @@ def _train(
         kept,
         card,
         device=choose_device(training.device),
-        holds_statistics=start.holds_statistics,
+        is_finetuning=start.is_finetuning,
     )
-    return kept.best(), progress.history
+    best, found = kept.best()
+    if not start.is_finetuning and weigh_parts(best, data, card.scaler):
+        metrics = evaluate(best, data.dataset, data.labels, data.val, card.scaler)
+        found = found.model_copy(update={"metrics": {"val": metrics}})
+    return (best, found), progress.history

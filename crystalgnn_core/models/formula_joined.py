@@ -31,7 +31,9 @@ class FormulaJoinedNetwork(Network):
     (`Network.atom_width`), and what it says of the crystal goes before the output beside
     the features of the graph, which are normalised over the batch. The two predictions are
     trained each on its own (see `parts`): their mean errs less than either, and the one of
-    the formula alone is as good as that of a network of its own after few epochs.
+    the formula alone is as good as that of a network of its own after few epochs. Where the
+    formula says little, as of crystals whose elements change places, it is to count less
+    (see `weigh_parts`).
 
     Batch fields read: those of the network of the graph, `atomic_numbers`, `batch`, `ptr`.
 
@@ -76,6 +78,12 @@ class FormulaJoinedNetwork(Network):
         return torch.stack(
             [functional.linear(hidden, 2 * w, self.output.bias) for hidden, w in found]
         )
+
+    @torch.no_grad()
+    def weigh_parts(self, shares: Tensor) -> None:
+        """Make `forward` another mean of both, by factors of the output layer."""
+        each = torch.stack((shares, 1 - shares), dim=1).to(self.output.weight)
+        self.output.weight *= 2 * each.repeat_interleave(self.output.in_features // 2, 1)
 
     @property
     def equivalence_rounds(self) -> int | None:

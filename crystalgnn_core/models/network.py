@@ -108,9 +108,18 @@ class Network(nn.Module, ABC):
             batch: As for `forward`.
 
         Returns:
-            Shape (n_parts, n_graphs, n_outputs), by default of one part, `forward` itself.
+            Shape (n_parts, n_graphs, n_outputs), of two parts, or by default of one, which
+            is `forward`.
         """
         return self(batch).unsqueeze(0)
+
+    def weigh_parts(self, shares: Tensor) -> None:
+        """Make `forward` another mean of two parts.
+
+        Args:
+            shares: Share of the first part in each output, shape (n_outputs,).
+        """
+        raise NotImplementedError(f"a {type(self).__name__} has one part")
 
     def cpu_form(self) -> Callable[[Batch], Tensor] | None:
         """Return what predicts the same on a CPU but faster, or None.

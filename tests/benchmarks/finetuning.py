@@ -54,7 +54,7 @@ RECIPES: dict[str, dict[str, object] | None] = {
     "not recalibrated": {"recalibrate": False},
     "fresh weights": None,
 }
-FRESH = {"epochs": 100, "batch_size": 32}
+FRESH = {"epochs": 100, "batch_size": 32, "patience": 100}
 COLUMNS = ("weights at the start", "MAE (eV/atom)", "from", "to", "#epochs", "seconds")
 
 

@@ -36,7 +36,8 @@ STAGES = {
         *("pair_along_paths", "pair_at_centers", "plan_graph_shards"),
     ),
     "models": (
-        *("ALIGNNConfig", "CGCNNConfig", "COGNConfig", "CompositionMLPConfig"),
+        *("ALIGNNConfig", "CGCNNConfig", "COGNConfig", "CompositionGNNConfig"),
+        "CompositionMLPConfig",
         *("CompositionTreesConfig", "MEGNetConfig", "ModelConfig", "NetworkConfig"),
         *("SchNetConfig", "for_inference"),
     ),

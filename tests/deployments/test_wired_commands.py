@@ -137,7 +137,7 @@ def test_finetune_goes_on_from_a_model_and_moves_no_champion(own_store):
     options = [word for setting in settings for word in ("--set", setting)]
     store = ("--store", own_store.path)
     done = crystalgnn("finetune", "--model", own_store.other, *options, *store)
-    [line] = [text for text in done.stdout.splitlines() if "1 epoch," in text]
+    [line] = [text for text in done.stdout.splitlines() if "epochs of 3 members," in text]
     model_id = line.split(":")[0]
     assert f"before, {own_store.other}: formation_energy_per_atom MAE" in line
     for beside in ("as it was", "recalibrated", "fine-tuned", "composition alone"):

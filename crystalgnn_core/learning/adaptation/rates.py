@@ -56,7 +56,7 @@ def choose_rate(
                 CheckpointFolder(checkpoints / f"rate-{rate:g}"),
                 start.card,
                 device=choose_device(config.device),
-                holds_statistics=start.holds_statistics,
+                is_finetuning=start.is_finetuning,
             ).best_error
         except TrainingDivergedError as error:
             logger.warning("learning rate %g: %s", rate, error)

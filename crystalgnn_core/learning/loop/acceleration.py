@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import logging
+from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
+
+from crystalgnn_core.models.network import Network
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -15,7 +18,6 @@ if TYPE_CHECKING:
     from torch_geometric.data import Batch
 
     from crystalgnn_core.learning.config import TrainingConfig
-    from crystalgnn_core.models.network import Network
 
 logger = logging.getLogger(__name__)
 
@@ -26,12 +28,17 @@ class Forward:
     Args:
         network: Its weights are looked up at every pass.
         config: `compile` and `precision`.
+        in_parts: Whether each part of the network is wanted, or its prediction as the only
+            one.
     """
 
-    def __init__(self, network: Network, config: TrainingConfig) -> None:
+    def __init__(
+        self, network: Network, config: TrainingConfig, *, in_parts: bool = True
+    ) -> None:
         self.network = network
+        self._parts = network.parts if in_parts else partial(Network.parts, network)
         self._compiled = (
-            torch.compile(network.parts, dynamic=True) if config.compile else None
+            torch.compile(self._parts, dynamic=True) if config.compile else None
         )
         self._was_tried = False
         self._is_half = config.precision == "bfloat16"
@@ -46,11 +53,11 @@ class Forward:
 
     def _run(self, batch: Batch) -> Tensor:
         if self._compiled is None:
-            return self.network.parts(batch)
+            return self._parts(batch)
         if not self._was_tried:
             self._was_tried = True
             self._try(self._compiled, batch)
-        run = self.network.parts if self._compiled is None else self._compiled
+        run = self._parts if self._compiled is None else self._compiled
         return run(batch)
 
     def _try(self, compiled: Callable[[Batch], Tensor], batch: Batch) -> None:

@@ -39,10 +39,10 @@ def test_the_settings_lie_over_the_recipe(tmp_path):
     recipe = read_recipe("accurate")
     config = load_config(file, ["training.seed=3"])
     assert config.model.composition is not None
+    assert config.model.composition.width == recipe["model"]["composition"]["width"]
     assert config.model.model_dump()["atom_width"] == 80
-    assert config.model.model_dump()["n_convolutions"] == recipe["model"]["n_convolutions"]
     assert (config.training.epochs, config.training.seed) == (7, 3)
-    assert config.training.ema_decay == recipe["training"]["ema_decay"]
+    assert config.training.members == recipe["training"]["members"]
     assert load_config(file, options={"recipe": "default"}).training.epochs == 7
 
 

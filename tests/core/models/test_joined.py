@@ -83,6 +83,16 @@ def test_atoms_know_the_formula_that_they_are_part_of(crystals, batch_of):
     assert not torch.isclose(seen[0], seen[1], atol=1e-7)[-last:][same[-last:]].all()
 
 
+def test_the_shares_of_both_predictions_are_a_choice(crystals, batch_of):
+    join = JOIN.model_copy(update={"reader": "gnn"})
+    network = create_network(CONFIG.model_copy(update={"composition": join}), 3).eval()
+    batch, shares = batch_of(crystals), torch.tensor([0.0, 0.3, 1.0])
+    with torch.no_grad():
+        first, second = network.parts(batch)
+        network.weigh_parts(shares)
+        assert torch.allclose(network(batch), shares * first + (1 - shares) * second)
+
+
 def test_models_of_the_composition_are_not_joined_with_it():
     with pytest.raises(ValidationError, match="reads the composition already"):
         CompositionMLPConfig(composition=JOIN)
