@@ -39,7 +39,7 @@ def weigh_parts(network: Network, data: LabelledGraphs, scaler: TargetScaler) ->
         Whether the prediction has changed; never of a network with one part.
     """
     outputs = _predict_parts(network, data)
-    if len(outputs) == 1:
+    if outputs is None:
         return False
     wanted, classes = scaler.scale(data.labels[data.val]), scaler.output_classes
     shares = np.array(
@@ -59,15 +59,20 @@ def weigh_parts(network: Network, data: LabelledGraphs, scaler: TargetScaler) ->
     return True
 
 
-def _predict_parts(network: Network, data: LabelledGraphs) -> NDArray[np.float64]:
-    """Return the parts of the validation rows, shape (n_parts, n_rows, n_outputs)."""
+def _predict_parts(network: Network, data: LabelledGraphs) -> NDArray[np.float64] | None:
+    """Return both parts of the validation rows, shape (2, n_rows, n_outputs).
+
+    None where there is one only, which the first batch shows.
+    """
     network.eval()
     device = next(chain(network.parameters(), network.buffers())).device
+    found = []
     with torch.inference_mode():
-        found = [
-            network.parts(batch.to(device)).cpu().double().numpy()
-            for _, batch in data.dataset.batches(INFERENCE_BATCH, order=data.val)
-        ]
+        for _, batch in data.dataset.batches(INFERENCE_BATCH, order=data.val):
+            parts = network.parts(batch.to(device)).cpu().double().numpy()
+            if len(parts) == 1:
+                return None
+            found.append(parts)
     return np.concatenate(found, axis=1)
 
 

@@ -139,7 +139,8 @@ def freeze(
     names = layer_names_of(network)
     network.requires_grad_(kind in {"none", "embedding"})
     if kind == "embedding":
-        network.get_submodule(names.embedding).requires_grad_(False)
+        for name in (names.embedding, *names.further_embeddings):
+            network.get_submodule(name).requires_grad_(False)
     if kind == "convolutions":
         for name in names.after_pooling:
             network.get_submodule(name).requires_grad_(True)

@@ -64,7 +64,10 @@ class FormulaJoinedNetwork(Network):
             own = ("norm", "reader.pooled", "of_formula", "of_both")
             of_graph = (f"graph.{name}" for name in inner)
             self.layer_names = LayerNames(
-                embedding, "output", after_pooling=(*own, *of_graph)
+                embedding,
+                "output",
+                after_pooling=(*own, *of_graph),
+                further_embeddings=("reader.embedding", "reader.from_properties"),
             )
 
     def forward(self, batch: Batch) -> Tensor:

@@ -34,12 +34,14 @@ class LayerNames(NamedTuple):
             that the bias of a row is added once per atom.
         after_pooling: Layers between the convolutions and the output, in which atoms do not
             hear of each other.
+        further_embeddings: Other layers that map elements to features.
     """
 
     embedding: str
     output: str
     sums_atoms: bool = False
     after_pooling: tuple[str, ...] = ()
+    further_embeddings: tuple[str, ...] = ()
 
 
 class Network(nn.Module, ABC):

@@ -190,8 +190,8 @@ def _fit_logit(read: Reading, before: Array, wanted: Array) -> Row:
     from sklearn.linear_model import LogisticRegression
 
     width = read.features.shape[1]
-    if wanted.min() == wanted.max():
-        return Row(1.0, np.zeros(width), 0.0)
+    if wanted.min() == wanted.max() or np.ptp(read.n_added) > 0:
+        return Row(1.0, np.zeros(width), 0.0)  # a sum over atoms holds no intercept
     if np.ptp(before) > 0:
         line = LogisticRegression().fit(before[:, None], wanted)
         return Row(float(line.coef_[0, 0]), np.zeros(width), float(line.intercept_[0]))

@@ -48,13 +48,15 @@ def choose_rate(
     for rate in rates:
         config = at_rate(training, rate).model_copy(update=brief)
         torch.manual_seed(config.seed)
+        # a checkpoint is of one network, however many members there will be
+        one = {"training": config.model_dump(mode="json")}
         try:
             errors[rate] = fit(
                 start.network(0),
                 data,
                 config,
                 CheckpointFolder(checkpoints / f"rate-{rate:g}"),
-                start.card,
+                start.card.model_copy(update=one),
                 device=choose_device(config.device),
                 is_finetuning=start.is_finetuning,
             ).best_error

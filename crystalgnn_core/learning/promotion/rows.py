@@ -85,7 +85,8 @@ def find_rows(
     The champion's test rows are frozen: those that the challenger was not tested on, too,
     or that are gone from the records, do not count. Newest rows are further test rows of
     the challenger, of elements that both know, that the champion cannot have learned from.
-    Neither counts without the graphs that both models need.
+    Neither counts without the graphs that both models need. A recalibrated champion has no
+    such rows.
 
     Raises:
         ModelError: The models have other targets or label schemes.
@@ -99,13 +100,17 @@ def find_rows(
     data = load_training_data(store, training, second.graph, elements)
     if not training.allow_mixed_schemes:
         refuse_other_schemes(first, data.summary)
-    tested = [read_test_ids(folder) for folder in (champion, challenger)]
+    was_moved = first.recalibration is not None  # by rows that may be among these
+    tested = [set() if was_moved else read_test_ids(champion), read_test_ids(challenger)]
     columns = (data.rows[name].to_pylist() for name in IDS)
     ids = list(zip(*columns, strict=True))
     is_frozen = np.array([key in tested[0] and key in tested[1] for key in ids])
     is_tested = np.array([key in tested[1] and key not in tested[0] for key in ids])
+    is_tested &= not was_moved
     for card in cards:
-        is_tested &= ~has_seen(card, data.rows) & _has_elements(data.rows, card)
+        is_unseen = ~has_seen(card, data.rows)
+        is_frozen &= is_unseen  # one that is fine-tuned may know test rows by its base
+        is_tested &= is_unseen & _has_elements(data.rows, card)
     columns_of = [training.targets.index(name) for name in second.scaler.targets]
     is_labelled = np.isfinite(data.labels[:, columns_of]).any(axis=1)
     folders = [graph_folder(store, card.graph) for card in cards]

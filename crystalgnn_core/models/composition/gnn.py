@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 from typing import TYPE_CHECKING
 
 from torch import nn
-from torch.func import functional_call
 
 from crystalgnn_core.models.composition.elements import elements_of
 from crystalgnn_core.models.composition.reader import FormulaReader
@@ -36,6 +36,7 @@ class CompositionGNN(Network):
         embedding="body.reader.embedding",
         output="body.output.4",
         after_pooling=("body.reader.pooled", "body.output"),
+        further_embeddings=("body.reader.from_properties",),
     )
 
     def __init__(self, config: CompositionGNNConfig, n_targets: int) -> None:
@@ -47,8 +48,8 @@ class CompositionGNN(Network):
         elements = elements_of(batch)
         if self.training:
             return self.body(elements)
-        exact = {name: value.double() for name, value in self.body.named_parameters()}
-        predicted: Tensor = functional_call(self.body, exact, (elements,))
+        # a copy: several threads may predict with one network
+        predicted: Tensor = copy.deepcopy(self.body).double()(elements)
         return predicted.to(self.body.reader.properties.dtype)
 
 

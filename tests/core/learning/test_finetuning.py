@@ -313,11 +313,17 @@ def test_the_card_tells_which_targets_were_kept(store, gaps_alone, other):
     assert set(tuned.card.metrics["test"]) == {ENERGY, GAP}
 
 
+@pytest.mark.parametrize("members", [1, 2])
 @pytest.mark.parametrize("n_saved", [1, 3, 5])
-def test_an_interrupted_run_ends_bit_for_bit_the_same(tune, monkeypatch, n_saved):
+def test_an_interrupted_run_ends_bit_for_bit_the_same(
+    tune, other, monkeypatch, n_saved, members
+):
     # two short runs of two epochs choose the rate before the two of the training
     monkeypatch.setattr("crystalgnn_core.learning.config.RATES", (1e-4, 1e-3))
-    chosen = {"optimizer": FinetuningConfig().optimizer}
+    chosen = {
+        "optimizer": FinetuningConfig().optimizer,
+        "training": other.model_copy(update={"members": members}),
+    }
     undisturbed = tune(**chosen)
     expected = state(undisturbed.folder)
     folder = Path(undisturbed.folder)

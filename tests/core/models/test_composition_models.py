@@ -1,5 +1,7 @@
 """The models that see the composition alone."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 import torch
@@ -9,6 +11,7 @@ from torch_geometric.data import Batch
 from crystalgnn_core.graphs.build import build_dataset
 from crystalgnn_core.graphs.config import GraphConfig
 from crystalgnn_core.models.composition.config import (
+    CompositionGNNConfig,
     CompositionMLPConfig,
     CompositionTreesConfig,
 )
@@ -143,3 +146,14 @@ def test_settings_of_the_perceptron_are_obeyed():
     assert more["layers.0.weight"].shape == (7, 60 + 119)
     with pytest.raises(ValueError, match="at least 1 item"):
         CompositionMLPConfig(widths=())
+
+
+def test_threads_share_a_network():
+    """Predictions of a screen are made by several threads with one network."""
+    network = CompositionGNNConfig(element_width=16, hidden_width=16).build(2).eval()
+    batch, _ = make_batch(2, 50)
+    with torch.no_grad(), ThreadPoolExecutor(4) as pool:
+        expected = network(batch)
+        found = list(pool.map(network, [batch] * 100))
+    assert all(torch.equal(one, expected) for one in found)
+    assert {parameter.dtype for parameter in network.parameters()} == {torch.float32}
