@@ -145,14 +145,19 @@ def _changed_parts(base: ModelCard, card: ModelCard) -> dict[str, str]:
 
 
 def _count_seen(base: ModelCard, data: TrainingData) -> dict[str, int]:
-    """Count the validation and test rows that were training rows of the base model.
+    """Count the validation and test rows that the base model may have learned from.
 
-    Of a model from elsewhere nothing is known.
+    Those are its training rows, and where they test its validation rows, too, by which its
+    epoch was chosen. Of a model from elsewhere nothing is known.
     """
     if not base.training:
         return {}
-    learned = splits_in(base, data.rows) == "train"
-    return {split: int(learned[data.select(split)].sum()) for split in JUDGING}
+    places = splits_in(base, data.rows)
+    learned = {"val": ("train",), "test": ("train", "val")}
+    return {
+        split: int(np.isin(places[data.select(split)], learned[split]).sum())
+        for split in JUDGING
+    }
 
 
 def splits_in(card: ModelCard, rows: pa.Table) -> NDArray[np.str_]:

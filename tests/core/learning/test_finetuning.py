@@ -204,6 +204,15 @@ def test_rows_that_the_base_learned_from_are_counted_where_they_judge(tune, othe
     assert "may have learned from rows that judge" in caplog.text
 
 
+def test_rows_that_chose_the_epoch_of_the_base_do_not_judge_unnoticed(tune, model):
+    old = TRAINING.split
+    wider = {"test_fraction": old.test_fraction + old.val_fraction}
+    split = old.model_copy(update=wider)  # its test split is test and val of the base
+    base = tune(TRAINING.model_copy(update={"split": split})).card.base
+    assert base is not None
+    assert base.n_seen["test"] == read_card(model).data.n_rows["val"] > 0
+
+
 @pytest.mark.parametrize("scaler", ["refit", "keep"])
 def test_before_the_first_step_the_predictions_are_those_of_the_base(
     model, tune, other, scaler, untouched
