@@ -11,6 +11,7 @@ import torch
 from scipy.special import expit
 
 from crystalgnn_core.learning.fitting import INFERENCE_BATCH
+from crystalgnn_core.models.network import NetworkInParts
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -31,16 +32,16 @@ def weigh_parts(network: Network, data: LabelledGraphs, scaler: TargetScaler) ->
     It is that of the least error, in steps of a tenth. The network is changed in place.
 
     Args:
-        network: After training, as `crystalgnn_core.models.network.Network.parts` says.
+        network: After training.
         data: Graphs, labels and validation rows.
         scaler: Of the outputs.
 
     Returns:
-        Whether the prediction has changed; never of a network with one part.
+        Whether the prediction has changed; never of a network without parts.
     """
-    outputs = _predict_parts(network, data)
-    if outputs is None:
+    if not isinstance(network, NetworkInParts):
         return False
+    outputs = _predict_parts(network, data)
     wanted, classes = scaler.scale(data.labels[data.val]), scaler.output_classes
     shares = np.array(
         [
@@ -59,20 +60,15 @@ def weigh_parts(network: Network, data: LabelledGraphs, scaler: TargetScaler) ->
     return True
 
 
-def _predict_parts(network: Network, data: LabelledGraphs) -> NDArray[np.float64] | None:
-    """Return both parts of the validation rows, shape (2, n_rows, n_outputs).
-
-    None where there is one only, which the first batch shows.
-    """
+def _predict_parts(network: NetworkInParts, data: LabelledGraphs) -> NDArray[np.float64]:
+    """Return both parts of the validation rows, shape (2, n_rows, n_outputs)."""
     network.eval()
     device = next(chain(network.parameters(), network.buffers())).device
-    found = []
     with torch.inference_mode():
-        for _, batch in data.dataset.batches(INFERENCE_BATCH, order=data.val):
-            parts = network.parts(batch.to(device)).cpu().double().numpy()
-            if len(parts) == 1:
-                return None
-            found.append(parts)
+        found = [
+            network.parts(batch.to(device)).cpu().double().numpy()
+            for _, batch in data.dataset.batches(INFERENCE_BATCH, order=data.val)
+        ]
     return np.concatenate(found, axis=1)
 
 

@@ -12,7 +12,8 @@ from torch.nn import functional
 from crystalgnn_core.models.composition.elements import elements_of
 from crystalgnn_core.models.composition.reader import FormulaReader
 from crystalgnn_core.models.element_layers import ATOM_CONTEXT
-from crystalgnn_core.models.network import LayerNames, Network
+from crystalgnn_core.models.graph_join import GraphJoin
+from crystalgnn_core.models.network import NetworkInParts
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from crystalgnn_core.models.base import CompositionJoinConfig, NetworkConfig
 
 
-class FormulaJoinedNetwork(Network):
+class FormulaJoinedNetwork(GraphJoin, NetworkInParts):
     """Predict from the formula, and from graph and formula; the mean of both counts.
 
     A `FormulaReader` reads the formula. What it says of an element is added to the first
@@ -46,33 +47,22 @@ class FormulaJoinedNetwork(Network):
     def __init__(
         self, config: NetworkConfig, join: CompositionJoinConfig, n_targets: int
     ) -> None:
-        super().__init__()
         width, n_features = join.width, join.n_features
-        self.graph = config.build(n_features)
-        # fresh networks tell crystals of like composition apart by 1e-5 alone
-        self.norm = nn.BatchNorm1d(n_features)
+        super().__init__(config, n_features)
         self.reader = FormulaReader(width, width, join.n_rounds, n_features)
         of_atoms = self.graph.atom_width
         self.context = None if of_atoms is None else nn.Linear(width, of_atoms)
         self.of_formula = _hidden_layers(n_features, n_features)
         self.of_both = _hidden_layers(2 * n_features, n_features)
         self.output = nn.Linear(2 * n_features, n_targets)
-        names = self.graph.layer_names
-        if names is not None:
-            embedding = f"graph.{names.embedding}"
-            inner = (*names.after_pooling, names.output)
-            own = ("norm", "reader.pooled", "of_formula", "of_both")
-            of_graph = (f"graph.{name}" for name in inner)
-            self.layer_names = LayerNames(
-                embedding,
-                "output",
-                after_pooling=(*own, *of_graph),
-                further_embeddings=("reader.embedding", "reader.from_properties"),
-            )
+        self.name_layers(
+            ("reader.pooled", "of_formula", "of_both"),
+            ("reader.embedding", "reader.from_properties"),
+        )
 
-    def forward(self, batch: Batch) -> Tensor:
+    def join(self, batch: Batch, graph: Callable[[Batch], Tensor]) -> Tensor:
         """Return predictions on the model's internal scale, shape (n_graphs, n_targets)."""
-        return self.output(torch.cat(self._read(batch, self.graph), dim=1))
+        return self.output(torch.cat(self._read(batch, graph), dim=1))
 
     def parts(self, batch: Batch) -> Tensor:
         """Return both predictions, of the formula first: (2, n_graphs, n_targets)."""
@@ -87,20 +77,6 @@ class FormulaJoinedNetwork(Network):
         """Make `forward` another mean of both, by factors of the output layer."""
         each = torch.stack((shares, 1 - shares), dim=1).to(self.output.weight)
         self.output.weight *= 2 * each.repeat_interleave(self.output.in_features // 2, 1)
-
-    @property
-    def equivalence_rounds(self) -> int | None:
-        """Steps in which atoms hear of each other, of elements and distances alone."""
-        return self.graph.equivalence_rounds
-
-    def cpu_form(self) -> Callable[[Batch], Tensor] | None:
-        """Return this network with the fast form of the network of the graph."""
-        form = self.graph.cpu_form()
-        if form is None:
-            return None
-        return torch.no_grad()(
-            lambda batch: self.output(torch.cat(self._read(batch, form), dim=1))
-        )
 
     def _read(
         self, batch: Batch, graph: Callable[[Batch], Tensor]

@@ -11,7 +11,7 @@ from torch.nn import functional
 from crystalgnn_core.models.composition.inputs import count_inputs, inputs_of
 from crystalgnn_core.models.ensemble import EnsembleNetwork
 from crystalgnn_core.models.formula_joined import FormulaJoinedNetwork
-from crystalgnn_core.models.network import LayerNames, Network
+from crystalgnn_core.models.graph_join import GraphJoin
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from torch_geometric.data import Batch
 
     from crystalgnn_core.models.base import CompositionJoinConfig, NetworkConfig
+    from crystalgnn_core.models.network import Network
 
 
 def create_network(config: NetworkConfig, n_targets: int, *, n_members: int = 1) -> Network:
@@ -40,7 +41,7 @@ def create_network(config: NetworkConfig, n_targets: int, *, n_members: int = 1)
     return JoinedNetwork(config, config.composition, n_targets)
 
 
-class JoinedNetwork(Network):
+class JoinedNetwork(GraphJoin):
     """Predict from the features of the graph and of the composition, side by side.
 
     The network of the graph gives a vector of features in place of targets. A perceptron
@@ -60,11 +61,8 @@ class JoinedNetwork(Network):
     def __init__(
         self, config: NetworkConfig, join: CompositionJoinConfig, n_targets: int
     ) -> None:
-        super().__init__()
         width, n_features = join.width, join.n_features
-        self.graph = config.build(n_features)
-        # fresh networks tell crystals of like composition apart by 1e-5 alone
-        self.norm = nn.BatchNorm1d(n_features)
+        super().__init__(config, n_features)
         self.composition = nn.Sequential(
             nn.Linear(count_inputs(), width),
             nn.SiLU(),
@@ -74,31 +72,11 @@ class JoinedNetwork(Network):
         )
         self.joint = nn.Linear(2 * n_features, n_features)
         self.output = nn.Linear(n_features, n_targets)
-        names = self.graph.layer_names
-        if names is not None:
-            embedding = f"graph.{names.embedding}"
-            inner = (*names.after_pooling, names.output)
-            own = ("norm", "composition", "joint", *(f"graph.{name}" for name in inner))
-            self.layer_names = LayerNames(embedding, "output", after_pooling=own)
+        self.name_layers(("composition", "joint"))
 
-    def forward(self, batch: Batch) -> Tensor:
+    def join(self, batch: Batch, graph: Callable[[Batch], Tensor]) -> Tensor:
         """Return predictions on the model's internal scale, shape (n_graphs, n_targets)."""
-        return self.join(self.graph(batch), batch)
-
-    @property
-    def equivalence_rounds(self) -> int | None:
-        """Steps in which atoms hear of each other, of elements and distances alone."""
-        return self.graph.equivalence_rounds
-
-    def cpu_form(self) -> Callable[[Batch], Tensor] | None:
-        """Return this network with the fast form of the network of the graph."""
-        form = self.graph.cpu_form()
-        if form is None:
-            return None
-        return torch.no_grad()(lambda batch: self.join(form(batch), batch))
-
-    def join(self, of_graph: Tensor, batch: Batch) -> Tensor:
-        """Return predictions from features of the graphs (n_graphs, n_features)."""
+        of_graph = self.norm(graph(batch))
         inputs = inputs_of(batch).to(of_graph.device, of_graph.dtype)
-        both = torch.cat((self.norm(of_graph), self.composition(inputs)), dim=1)
+        both = torch.cat((of_graph, self.composition(inputs)), dim=1)
         return self.output(functional.silu(self.joint(functional.silu(both))))

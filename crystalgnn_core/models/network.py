@@ -103,26 +103,6 @@ class Network(nn.Module, ABC):
             the logit for a target that is a class.
         """
 
-    def parts(self, batch: Batch) -> Tensor:
-        """Predict in each way that is trained on its own; `forward` is their mean.
-
-        Args:
-            batch: As for `forward`.
-
-        Returns:
-            Shape (n_parts, n_graphs, n_outputs), of two parts, or by default of one, which
-            is `forward`.
-        """
-        return self(batch).unsqueeze(0)
-
-    def weigh_parts(self, shares: Tensor) -> None:
-        """Make `forward` another mean of two parts.
-
-        Args:
-            shares: Share of the first part in each output, shape (n_outputs,).
-        """
-        raise NotImplementedError(f"a {type(self).__name__} has one part")
-
     def cpu_form(self) -> Callable[[Batch], Tensor] | None:
         """Return what predicts the same on a CPU but faster, or None.
 
@@ -134,6 +114,29 @@ class Network(nn.Module, ABC):
             TableError: The weights do not allow it; the network itself predicts then.
         """
         return None
+
+
+class NetworkInParts(Network):
+    """A network that predicts in two ways, of which `forward` is a mean."""
+
+    @abstractmethod
+    def parts(self, batch: Batch) -> Tensor:
+        """Predict in both ways, each of which is trained on its own.
+
+        Args:
+            batch: As for `forward`.
+
+        Returns:
+            Shape (2, n_graphs, n_outputs); until they are weighed both count a half.
+        """
+
+    @abstractmethod
+    def weigh_parts(self, shares: Tensor) -> None:
+        """Make `forward` another mean of both, after training.
+
+        Args:
+            shares: Share of the first part in each output, shape (n_outputs,).
+        """
 
 
 class Estimator(Network):

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import logging
-from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
 
-from crystalgnn_core.models.network import Network
+from crystalgnn_core.models.network import Network, NetworkInParts
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,15 +27,16 @@ class Forward:
     Args:
         network: Its weights are looked up at every pass.
         config: `compile` and `precision`.
-        in_parts: Whether each part of the network is wanted, or its prediction as the only
-            one.
+        in_parts: Whether each part of a network in parts is wanted, or its prediction.
     """
 
     def __init__(
         self, network: Network, config: TrainingConfig, *, in_parts: bool = True
     ) -> None:
         self.network = network
-        self._parts = network.parts if in_parts else partial(Network.parts, network)
+        self._parts: Callable[[Batch], Tensor] = self._whole
+        if in_parts and isinstance(network, NetworkInParts):
+            self._parts = network.parts
         self._compiled = (
             torch.compile(self._parts, dynamic=True) if config.compile else None
         )
@@ -47,6 +47,10 @@ class Forward:
         """Return the parts in single precision, shape (n_parts, n_graphs, n_outputs)."""
         with self._autocast(batch.ptr.device.type):
             return self._run(batch).float()
+
+    def _whole(self, batch: Batch) -> Tensor:
+        predicted: Tensor = self.network(batch)
+        return predicted.unsqueeze(0)
 
     def _autocast(self, device: str) -> AbstractContextManager[object]:
         return torch.autocast(device, dtype=torch.bfloat16, enabled=self._is_half)

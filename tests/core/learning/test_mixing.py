@@ -10,7 +10,7 @@ from torch import nn
 from crystalgnn_core.learning.fitting import LabelledGraphs
 from crystalgnn_core.learning.mixing import weigh_parts
 from crystalgnn_core.learning.scaling import TargetScaler
-from crystalgnn_core.models.network import Network
+from crystalgnn_core.models.network import Network, NetworkInParts
 
 if TYPE_CHECKING:
     from crystalgnn_core.graphs.batches import GraphDataset
@@ -22,7 +22,7 @@ NOISE = RNG.normal(size=(2, N_ROWS, 2))
 SCALER = TargetScaler(targets=("band_gap", "is_metal"), mean=(0.0, 0.0), std=(1.0, 1.0))
 
 
-class TwoParts(Network):
+class TwoParts(NetworkInParts):
     """Errors of both parts are as large as told; logits are wrong by chance alone."""
 
     def __init__(self, *sizes: float) -> None:
@@ -78,9 +78,9 @@ def test_few_rows_and_missing_labels_change_nothing():
     assert network.shares[0] == 0.5
 
 
-def test_a_network_with_one_part_stays_as_it_is():
-    class One(TwoParts):
-        def parts(self, batch):
-            return self.found[:1, batch]
+def test_a_network_without_parts_stays_as_it_is():
+    class One(Network):
+        def forward(self, _):
+            raise AssertionError("nothing is to be predicted")
 
-    assert not weighed(One(0.02, 2.0))
+    assert not weighed(One())

@@ -42,8 +42,9 @@ def test_a_composition_changes_what_the_graph_alone_would_give(crystals, batch_o
     assert of_graph.shape == (len(crystals), JOIN.n_features)
     other = batch.clone()
     other.atomic_numbers = other.atomic_numbers + 1
-    assert not torch.allclose(network.join(of_graph, other), network.join(of_graph, batch))
-    assert torch.allclose(network.join(of_graph, batch), network(batch), atol=1e-6)
+    joined = [network.join(one, lambda _: of_graph) for one in (other, batch)]
+    assert not torch.allclose(joined[0], joined[1])
+    assert torch.allclose(joined[1], network(batch), atol=1e-6)
 
 
 def test_elements_of_merged_atoms_are_those_of_all_atoms(crystals, batch_of):
@@ -85,7 +86,7 @@ def test_atoms_know_the_formula_that_they_are_part_of(crystals, batch_of):
 
 def test_the_shares_of_both_predictions_are_a_choice(crystals, batch_of):
     join = JOIN.model_copy(update={"reader": "gnn"})
-    network = create_network(CONFIG.model_copy(update={"composition": join}), 3).eval()
+    network = FormulaJoinedNetwork(CONFIG, join, 3).eval()
     batch, shares = batch_of(crystals), torch.tensor([0.0, 0.3, 1.0])
     with torch.no_grad():
         first, second = network.parts(batch)
