@@ -42,21 +42,14 @@ def weigh_parts(network: Network, data: LabelledGraphs, scaler: TargetScaler) ->
     if not isinstance(network, NetworkInParts):
         return False
     outputs = _predict_parts(network, data)
-    wanted, classes = scaler.scale(data.labels[data.val]), scaler.output_classes
-    shares = np.array(
-        [
-            _choose(outputs[:, :, column], wanted[:, column], is_class=is_class)
-            for column, is_class in enumerate(classes)
-        ]
-    )
-    if (shares == HALF).all():
+    wanted, each = scaler.scale(data.labels[data.val]), enumerate(scaler.output_classes)
+    chosen = [_choose(outputs[:, :, at], wanted[:, at], is_class=it) for at, it in each]
+    if set(chosen) == {HALF}:
         return False
-    named = ", ".join(
-        f"{name} {share:.0%}"
-        for name, share in zip(scaler.output_targets, shares, strict=True)
-    )
+    pairs = zip(scaler.output_targets, chosen, strict=True)
+    named = ", ".join(f"{name} {share:.0%}" for name, share in pairs)
     logger.info("the first part counts in %s", named)
-    network.weigh_parts(torch.from_numpy(shares))
+    network.weigh_parts(torch.tensor(chosen))
     return True
 
 

@@ -114,6 +114,10 @@ class TargetScaler(FrozenModel):
                 columns += [name + NONZERO, name + IF_NONZERO]
         return tuple(columns)
 
+    def is_log(self, name: str) -> bool:
+        """Return whether the logarithm of a target is learned, to the base of ten."""
+        return get_target(name).transform == "log10" and name not in self.linear
+
     def scale(self, labels: NDArray[np.float64]) -> NDArray[np.float64]:
         """Map labels in the targets' units to what the model learns; NaN stays NaN.
 
@@ -187,7 +191,7 @@ class TargetScaler(FrozenModel):
     def _in_units(self, index: int, scaled: NDArray[np.float64]) -> NDArray[np.float64]:
         """Map the output column of a target to its unit, and logits to probabilities."""
         name, values = self.targets[index], scaled * self.std[index] + self.mean[index]
-        if get_target(name).transform == "log10" and name not in self.linear:
+        if self.is_log(name):
             return 10.0**values
         return expit(values) if is_class(name) else values
 

@@ -189,7 +189,7 @@ def _shift(scaler: TargetScaler, found: Calibrating) -> dict[str, float]:
         if get_target(name).is_class or known.sum() < LEAST_ROWS:
             continue
         errors = labels[known] - values[known]
-        if get_target(name).transform == "log10" and name not in scaler.linear:
+        if scaler.is_log(name):
             errors = np.log10(labels[known] / values[known])
         shift[name] = float(np.median(errors))
     return shift

@@ -151,7 +151,7 @@ class Intervals(FrozenModel):
                 half = np.where(is_zero, half, groups[1].half_widths(inputs))
             values = _on_scale(scaler, name, predicted[name])
             ends = values - half, values + half
-            if _is_log(scaler, name):
+            if scaler.is_log(name):
                 ends = 10.0 ** ends[0], 10.0 ** ends[1]
             least = get_target(name).minimum
             found[name + LOW], found[name + HIGH] = (np.maximum(end, least) for end in ends)
@@ -190,10 +190,6 @@ def _fit_groups(
     return tuple(fit_group(inputs[part], errors[part]) for part in parts)
 
 
-def _is_log(scaler: TargetScaler, name: str) -> bool:
-    return get_target(name).transform == "log10" and name not in scaler.linear
-
-
 def _is_zero(scaler: TargetScaler, name: str, predicted: Columns) -> NDArray[np.bool_]:
     """Mark the rows whose target, or else the first in two parts, is predicted to be 0."""
     decisive = name if name in scaler.hurdle else scaler.hurdle[0]
@@ -209,7 +205,7 @@ def _on_scale(
     scaler: TargetScaler, name: str, values: NDArray[np.float64]
 ) -> NDArray[np.float64]:
     """Map values to the scale on which errors are alike."""
-    return np.log10(values) if _is_log(scaler, name) else values
+    return np.log10(values) if scaler.is_log(name) else values
 
 
 def _inputs(
