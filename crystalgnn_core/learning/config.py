@@ -64,7 +64,8 @@ class TrainingConfig(FrozenModel):
             spread of 1 there, so that a target which is learned to a small part of its
             spread counts less and less. Targets that are not learned are ignored.
         optimizer: Optimiser and schedule.
-        patience: Epochs without a better validation error before training stops.
+        patience: Epochs without a better validation error before training stops. The error
+            of `one_cycle` falls at its end: with few rows take as many as there are epochs.
         calibration_fraction: Share of the validation split that is set aside, by `seed`,
             and chooses no epoch: its errors give the 90 % intervals of predictions. With 1
             the whole split does both. None gives no intervals.

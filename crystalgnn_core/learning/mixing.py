@@ -22,8 +22,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 SHARES = np.arange(11) / 10  # of the first part
-HALF = 0.5
-LEAST_ROWS = 20
+HALF, LEAST_ROWS = 0.5, 20
 
 
 def weigh_parts(network: Network, data: LabelledGraphs, scaler: TargetScaler) -> bool:
