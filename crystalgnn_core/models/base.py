@@ -84,12 +84,16 @@ class CompositionJoinConfig(FrozenModel):
             and their fractions, or `gnn`, messages between the elements, which reach the
             atoms of the graph, too, and predict beside the joint prediction.
         n_rounds: Times that the elements hear of each other, for `gnn`.
+        charge_balance: Whether it is read, too, how near the formula is to being neutral by
+            the oxidation states of its elements; whether an ionic crystal has a gap depends
+            on it.
     """
 
     width: Count = 256
     n_features: Count = 128
     reader: Annotated[Literal["perceptron", "gnn"], ADDED_LATER] = "perceptron"
     n_rounds: Annotated[Layers, ADDED_LATER] = 2
+    charge_balance: Annotated[bool, ADDED_LATER] = False
 
 
 class NetworkConfig(FrozenModel):

@@ -49,7 +49,9 @@ class FormulaJoinedNetwork(GraphJoin, NetworkInParts):
     ) -> None:
         width, n_features = join.width, join.n_features
         super().__init__(config, n_features)
-        self.reader = FormulaReader(width, width, join.n_rounds, n_features)
+        self.reader = FormulaReader(
+            width, width, join.n_rounds, n_features, with_charges=join.charge_balance
+        )
         of_atoms = self.graph.atom_width
         self.context = None if of_atoms is None else nn.Linear(width, of_atoms)
         self.of_formula = _hidden_layers(n_features, n_features)

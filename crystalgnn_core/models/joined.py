@@ -64,12 +64,13 @@ class JoinedNetwork(GraphJoin):
         width, n_features = join.width, join.n_features
         super().__init__(config, n_features)
         self.composition = nn.Sequential(
-            nn.Linear(count_inputs(), width),
+            nn.Linear(count_inputs(with_charges=join.charge_balance), width),
             nn.SiLU(),
             nn.Linear(width, width),
             nn.SiLU(),
             nn.Linear(width, n_features),
         )
+        self.with_charges = join.charge_balance
         self.joint = nn.Linear(2 * n_features, n_features)
         self.output = nn.Linear(n_features, n_targets)
         self.name_layers(("composition", "joint"))
@@ -77,6 +78,7 @@ class JoinedNetwork(GraphJoin):
     def join(self, batch: Batch, graph: Callable[[Batch], Tensor]) -> Tensor:
         """Return predictions on the model's internal scale, shape (n_graphs, n_targets)."""
         of_graph = self.norm(graph(batch))
-        inputs = inputs_of(batch).to(of_graph.device, of_graph.dtype)
+        inputs = inputs_of(batch, with_charges=self.with_charges)
+        inputs = inputs.to(of_graph.device, of_graph.dtype)
         both = torch.cat((of_graph, self.composition(inputs)), dim=1)
         return self.output(functional.silu(self.joint(functional.silu(both))))

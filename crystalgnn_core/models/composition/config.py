@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, field_validator
 
+from crystalgnn_core.base import ADDED_LATER
 from crystalgnn_core.graphs.config import GraphConfig
 from crystalgnn_core.models.base import Count, Layers, NetworkConfig
 
@@ -39,11 +40,14 @@ class CompositionMLPConfig(CompositionConfig):
     Attributes:
         widths: Features after each hidden layer.
         with_fractions: Whether the fraction of each element is an input, too.
+        charge_balance: Whether it is an input, too, how near the formula is to being
+            neutral by the oxidation states of its elements.
     """
 
     kind: Literal["composition_mlp"] = "composition_mlp"
     widths: Widths = (256, 256, 128)
     with_fractions: bool = True
+    charge_balance: Annotated[bool, ADDED_LATER] = False
 
     def build(self, n_targets: int) -> CompositionMLP:
         """Create the network with fresh weights from torch's global generator."""
@@ -60,6 +64,8 @@ class CompositionGNNConfig(CompositionConfig):
         message_width: Features per message between two elements.
         n_rounds: Times that the elements hear of each other.
         hidden_width: Features per crystal, and after each of the two hidden layers.
+        charge_balance: Whether it is an input, too, how near the formula is to being
+            neutral by the oxidation states of its elements.
     """
 
     kind: Literal["composition_gnn"] = "composition_gnn"
@@ -67,6 +73,7 @@ class CompositionGNNConfig(CompositionConfig):
     message_width: Count = 128
     n_rounds: Layers = 2
     hidden_width: Count = 256
+    charge_balance: Annotated[bool, ADDED_LATER] = False
 
     def build(self, n_targets: int) -> CompositionGNN:
         """Create the network with fresh weights from torch's global generator."""

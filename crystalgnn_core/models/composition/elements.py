@@ -22,6 +22,7 @@ class Elements(NamedTuple):
 
     Attributes:
         number: Atomic number, shape (n_elements,), int64.
+        amount: Atoms of it in its crystal, shape (n_elements,), float64.
         fraction: Share of its crystal's atoms, shape (n_elements,), float64.
         counts: Elements of each crystal, shape (n_graphs,), int64.
         degree: Elements of its crystal, shape (n_elements,), int64.
@@ -31,6 +32,7 @@ class Elements(NamedTuple):
     """
 
     number: Tensor
+    amount: Tensor
     fraction: Tensor
     counts: Tensor
     degree: Tensor
@@ -62,6 +64,7 @@ def elements_of(batch: Batch) -> Elements:
     rows[places] = torch.arange(len(places), device=key.device)
     return Elements(
         number=places % N_NUMBERS,
+        amount=amounts[places],
         fraction=amounts[places] / totals[crystal],
         counts=counts,
         degree=degree,

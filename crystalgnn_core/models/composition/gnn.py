@@ -58,7 +58,11 @@ class _Body(nn.Module):
         super().__init__()
         width = config.hidden_width
         self.reader = FormulaReader(
-            config.element_width, config.message_width, config.n_rounds, width
+            config.element_width,
+            config.message_width,
+            config.n_rounds,
+            width,
+            with_charges=config.charge_balance,
         )
         self.output = nn.Sequential(
             nn.Linear(width, width),

@@ -9,6 +9,8 @@ import numpy as np
 import torch
 
 from crystalgnn_core.models.adjacency import atom_weight
+from crystalgnn_core.models.composition.charges import N_CHARGE_FEATURES, charges_of
+from crystalgnn_core.models.composition.elements import elements_of
 from crystalgnn_core.models.composition.features import batch_features, property_table
 
 if TYPE_CHECKING:
@@ -19,13 +21,16 @@ if TYPE_CHECKING:
 FRACTION_SCALE = 10.0  # most fractions are small; as large as the other inputs
 
 
-def count_inputs(with_fractions: bool = True) -> int:
+def count_inputs(with_fractions: bool = True, *, with_charges: bool = False) -> int:
     """Return the number of columns of `inputs_of`."""
     n_elements, n_properties = property_table().shape
-    return 6 * n_properties + (n_elements if with_fractions else 0)
+    n_fractions = n_elements if with_fractions else 0
+    return 6 * n_properties + n_fractions + (N_CHARGE_FEATURES if with_charges else 0)
 
 
-def inputs_of(batch: Batch, *, with_fractions: bool = True) -> Tensor:
+def inputs_of(
+    batch: Batch, *, with_fractions: bool = True, with_charges: bool = False
+) -> Tensor:
     """Describe the compositions of a batch of crystals.
 
     The statistics are those of Ward et al., npj Comput. Mater. 2, 16028 (2016), see
@@ -39,6 +44,7 @@ def inputs_of(batch: Batch, *, with_fractions: bool = True) -> Tensor:
         batch: Crystals: `atomic_numbers`, `ptr`, and `atom_weight` where equivalent atoms
             are merged.
         with_fractions: Whether the fraction of each element is an input, too.
+        with_charges: Whether those of `charge_features` are inputs, too.
 
     Returns:
         Shape (n_graphs, n_inputs), float64, on the CPU.
@@ -56,6 +62,8 @@ def inputs_of(batch: Batch, *, with_fractions: bool = True) -> Tensor:
     inputs = [np.nan_to_num(scaled), is_unknown]
     if with_fractions:
         inputs.append(FRACTION_SCALE * _fractions(numbers, pointer))
+    if with_charges:
+        inputs.append(charges_of(elements_of(batch)).numpy())
     return torch.from_numpy(np.concatenate(inputs, axis=1))
 
 

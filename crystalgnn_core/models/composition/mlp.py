@@ -38,12 +38,16 @@ class CompositionMLP(Network):
     def __init__(self, config: CompositionMLPConfig, n_targets: int) -> None:
         super().__init__()
         self.with_fractions = config.with_fractions
-        widths = (count_inputs(config.with_fractions), *config.widths, n_targets)
+        self.with_charges = config.charge_balance
+        n_inputs = count_inputs(self.with_fractions, with_charges=self.with_charges)
+        widths = (n_inputs, *config.widths, n_targets)
         self.layers = nn.ModuleList(nn.Linear(*pair) for pair in pairwise(widths))
 
     def forward(self, batch: Batch) -> Tensor:
         """Return predictions on the model's internal scale, shape (n_graphs, n_targets)."""
-        inputs = inputs_of(batch, with_fractions=self.with_fractions)
+        inputs = inputs_of(
+            batch, with_fractions=self.with_fractions, with_charges=self.with_charges
+        )
         layers = cast("list[nn.Linear]", list(self.layers))
         weight = layers[0].weight
         dtype = weight.dtype if self.training else torch.float64

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from crystalgnn_core.models.composition.charges import N_CHARGE_FEATURES, charges_of
 from crystalgnn_core.models.composition.features import property_table
 from crystalgnn_core.models.layers import spread_to_edges, sum_by_center
 
@@ -82,12 +83,20 @@ class FormulaReader(nn.Module):
         message_width: Features per message.
         n_rounds: Times that the elements hear of each other.
         n_features: Features per crystal.
+        with_charges: Whether it is read, too, how near the formula is to being neutral, see
+            `charge_features`.
     """
 
     properties: Tensor
 
     def __init__(
-        self, width: int, message_width: int, n_rounds: int, n_features: int
+        self,
+        width: int,
+        message_width: int,
+        n_rounds: int,
+        n_features: int,
+        *,
+        with_charges: bool = False,
     ) -> None:
         super().__init__()
         table = property_table()
@@ -104,6 +113,7 @@ class FormulaReader(nn.Module):
         )
         self.norm = nn.LayerNorm(width)
         self.pooled = nn.Linear(width, n_features)
+        self.charges = _Charges(width, n_features) if with_charges else None
 
     def forward(self, elements: Elements) -> Formula:
         """Return the features of elements and crystals."""
@@ -111,8 +121,28 @@ class FormulaReader(nn.Module):
         fraction = elements.fraction.to(dtype)
         rows = self.from_properties(self.properties.to(dtype)) + self.embedding.weight
         features = rows.index_select(0, elements.number)
+        if self.charges is not None:
+            to_elements, to_crystals = self.charges(elements)
+            features = features + to_elements
         for messages in self.rounds:
             features = messages(features, fraction, elements)
         features = self.norm(features)
         shown = functional.silu(self.pooled(features))
-        return Formula(features, sum_by_center(shown, elements.counts, fraction))
+        crystals = sum_by_center(shown, elements.counts, fraction)
+        if self.charges is not None:
+            crystals = crystals + to_crystals
+        return Formula(features, crystals)
+
+
+class _Charges(nn.Module):
+    """What the balance of charges adds to the features of elements and crystals."""
+
+    def __init__(self, width: int, n_features: int) -> None:
+        super().__init__()
+        self.of_elements = nn.Linear(N_CHARGE_FEATURES, width)
+        self.of_crystals = nn.Linear(N_CHARGE_FEATURES, n_features)
+
+    def forward(self, elements: Elements) -> tuple[Tensor, Tensor]:
+        found = charges_of(elements).to(self.of_elements.weight)
+        rows = self.of_elements(found).repeat_interleave(elements.counts, dim=0)
+        return rows, self.of_crystals(found)
