@@ -27,8 +27,10 @@ class ScoreConfig(FrozenModel):
     """What makes a good candidate, judged by its own predictions alone.
 
     The score is the weighted geometric mean of the desirabilities of the criteria, between
-    0 and 1 (Derringer & Suich, J. Qual. Technol. 12, 214 (1980)). A formation energy below
-    and a band gap in a window can be asked for in a shorter spelling, by the other fields:
+    0 and 1 (Derringer & Suich, J. Qual. Technol. 12, 214 (1980)). Of a value that a model
+    predicts in two parts or with an interval, the mean desirability counts. A formation
+    energy below and a band gap in a window can be asked for in a shorter spelling, by the
+    other fields:
 
     * 1 / (1 + exp((E - energy_midpoint) / energy_width)) with weight w, and
     * 1 inside the gap window, exp(-(distance / gap_width)^2 / 2) outside, with 1 - w.
@@ -45,10 +47,10 @@ class ScoreConfig(FrozenModel):
     """
 
     criteria: Annotated[tuple[AnyCriterion, ...], ADDED_LATER] = ()
-    energy_midpoint: FiniteFloat = -1.0
-    energy_width: Width = 0.5
+    energy_midpoint: FiniteFloat = -0.5
+    energy_width: Width = 0.25
     gap_window: tuple[FiniteFloat, FiniteFloat] = (1.0, 3.0)
-    gap_width: Width = 0.5
+    gap_width: Width = 0.25
     energy_weight: Annotated[float, Field(ge=0, le=1)] = 0.5
 
     @model_validator(mode="after")

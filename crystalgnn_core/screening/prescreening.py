@@ -13,6 +13,7 @@ from crystalgnn_core.base import FrozenModel, digest_of
 from crystalgnn_core.errors import InputError, IntegrityError
 from crystalgnn_core.learning.cards import read_card
 from crystalgnn_core.screening.candidates import candidates_digest, read_candidates
+from crystalgnn_core.screening.expected import are_uncertain
 from crystalgnn_core.screening.joining import join_predictions
 from crystalgnn_core.screening.ranking import (
     check_models,
@@ -88,13 +89,15 @@ def prescreen(store: Path, config: ScreeningConfig, models: Sequence[Path]) -> P
     check_models(cards, config.score)
     candidates = read_candidates(store, config.sources)
     weights = tuple(card.predictions_digest for card in cards)
-    content = {
+    content: dict[str, object] = {
         "format": PRESCREEN_FORMAT,
         "weights": weights,
         "keep": config.prescreen.keep,
         "score": config.score.settings_digest(),
         "candidates": candidates_digest(candidates),
     }
+    if are_uncertain(cards, config.score.targets):
+        content["desirability"] = "mean"  # that of the central value before
     path = store / "prescreens" / f"{digest_of(content)}.parquet"
     entry = path.with_suffix(".json")
     finished = read_model(entry, Prescreened)

@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from crystalgnn_core.errors import ModelError
+from crystalgnn_core.screening.expected import log_desirability
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,10 +26,12 @@ def score_candidates(
 ) -> NDArray[np.float64]:
     """Return the weighted geometric mean of the desirabilities.
 
-    Derringer & Suich, J. Qual. Technol. 12, 214 (1980).
+    Derringer & Suich, J. Qual. Technol. 12, 214 (1980). Of a value that is predicted with a
+    distribution, the mean desirability counts, see `log_desirability`.
 
     Args:
-        candidates: The columns that the criteria judge, one row per candidate.
+        candidates: The columns that the criteria judge, one row per candidate, with those
+            of parts and intervals where they are predicted.
         criteria: What is wanted; some weight is above 0.
         suffix: What the names of these columns end in, such as `_true`.
 
@@ -38,12 +41,11 @@ def score_candidates(
     total = sum(criterion.weight for criterion in criteria)
     log_score = np.zeros(len(candidates))
     for criterion in criteria:
-        values = candidates[criterion.column + suffix].to_numpy(dtype=float)
-        is_known = ~np.isnan(values)
-        log_score[~is_known] = np.nan
         if criterion.weight:
             share = criterion.weight / total
-            log_score[is_known] += share * criterion.log_desirability(values[is_known])
+            log_score += share * log_desirability(criterion, candidates, suffix)
+        else:
+            log_score[candidates[criterion.column + suffix].isna()] = np.nan
     return np.exp(log_score)
 
 

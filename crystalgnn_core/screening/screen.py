@@ -18,6 +18,7 @@ from crystalgnn_core.screening.candidates import (
 )
 from crystalgnn_core.screening.cifs import write_cifs
 from crystalgnn_core.screening.duplicates import find_duplicates
+from crystalgnn_core.screening.expected import are_uncertain
 from crystalgnn_core.screening.flags import find_unusual, flag_candidates
 from crystalgnn_core.screening.joining import join_predictions
 from crystalgnn_core.screening.outcome import write_outcome
@@ -166,6 +167,8 @@ def _name_screen(
         "config": config.settings_digest(exclude=named_otherwise),
         "candidates": candidates_digest(candidates),
     }
+    if are_uncertain(cards, config.score.targets):
+        content["desirability"] = "mean"  # that of the central value before
     if unread:
         content["unread"] = [[one.source, one.material_id, one.message] for one in unread]
     if prescreened is not None:

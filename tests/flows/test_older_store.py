@@ -16,6 +16,9 @@ STORE = Path(__file__).parents[1] / "data" / "store-0.1.0.tar.xz"
 # names that the code of 3fd403b gave with the settings of `TINY`
 MODEL, SCREEN = "cgcnn-cb69fa33397a", "tiny-acb25e19bd9a"
 
+# the defaults of its score
+SCORE = {"energy_midpoint": -1.0, "energy_width": 0.5, "gap_width": 0.5}
+
 pytestmark = pytest.mark.xdist_group("prefect")
 
 
@@ -23,7 +26,10 @@ pytestmark = pytest.mark.xdist_group("prefect")
 def config(tmp_path):
     with tarfile.open(STORE) as archive:
         archive.extractall(tmp_path / "store", filter="data")
-    return PipelineConfig.model_validate(TINY | {"store": str(tmp_path / "store")})
+    screening = TINY["screening"] | {"score": SCORE}
+    return PipelineConfig.model_validate(
+        TINY | {"store": str(tmp_path / "store"), "screening": screening}
+    )
 
 
 @pytest.mark.usefixtures("prefect_api")

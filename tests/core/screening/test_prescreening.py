@@ -160,8 +160,9 @@ def test_keeping_all_gives_the_ranking_without_a_pre_screen(store, fast, model):
 
 def test_without_a_pre_screen_names_and_files_are_what_they_were(store, model):
     # digests of settings and files of stores that exist
-    assert ScreeningConfig().settings_digest() == "1390b7062666b8c6"
-    settings = ScreeningConfig(sources=("candidates",), top_k=5)
+    score = ScoreConfig(energy_midpoint=-1.0, energy_width=0.5, gap_width=0.5)
+    assert ScreeningConfig(score=score).settings_digest() == "1390b7062666b8c6"
+    settings = ScreeningConfig(sources=("candidates",), top_k=5, score=score)
     assert settings.settings_digest(exclude={"device", "batch_size", "models"}) == (
         "d2c07217e0354891"
     )

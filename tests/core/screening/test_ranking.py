@@ -144,7 +144,8 @@ def test_the_shorter_spelling_gives_the_names_and_scores_it_always_gave(case):
     screening = ScreeningConfig(sources=("a", "b"), score=config)
     assert config.settings_digest() == case["score_digest"]
     assert screening.settings_digest() == case["screening_digest"]
-    cards: Any = [SimpleNamespace(predictions_digest="5a" * 32)]
+    names = ("formation_energy_per_atom", "band_gap")
+    cards: Any = [SimpleNamespace(predictions_digest="5a" * 32, column_names=names)]
     candidates = pd.DataFrame(
         {
             "source": ["a", "a", "b"],
