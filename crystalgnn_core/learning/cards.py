@@ -145,6 +145,8 @@ class ModelCard(FrozenModel):
         recalibration: Where the intervals of a recalibrated model come from; else None.
         novelty_rows: Training rows that the weights file holds for the novelty of
             predictions; 0 for a model without.
+        nonzero_only: Targets of which a published model saw no label that is zero, such as
+            gaps of non-metals, so that it gives a metal a gap, too.
         remarks: What a user must know, such as that a conversion could not be checked.
         weights_sha256: Digest of the weights file.
         files_sha256: Digests of the files that belong to a finished model of a store.
@@ -168,6 +170,7 @@ class ModelCard(FrozenModel):
     baseline: dict[str, Metrics] = Field(default_factory=dict)
     environment: dict[str, str] = Field(default_factory=dict)
     base: BaseReference | None = None
+    nonzero_only: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
     intervals: Intervals | None = None
     recalibration: Recalibration | None = None

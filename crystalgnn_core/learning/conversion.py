@@ -19,6 +19,7 @@ from crystalgnn_core.learning.scores import ClassMetrics
 from crystalgnn_core.models.alignn.published import read_alignn
 from crystalgnn_core.models.cgcnn.published import read_cgcnn
 from crystalgnn_core.models.megnet.published import read_megnet
+from crystalgnn_core.models.published.entries import ENTRIES
 from crystalgnn_core.models.published.opening import opening
 from crystalgnn_core.records.label_schemes import MP_LEGACY, checked_scheme
 from crystalgnn_core.records.provenance import NOT_STATED, SourceFacts
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     from crystalgnn_core.models.published.entry import PublishedEntry
     from crystalgnn_core.models.published.model import PublishedModel
 
-FORMAT = 2  # of what is made here; bundles in the cache that an older version made stay
+FORMAT = 3  # of what is made here; bundles in the cache that an older version made stay
 SCHEMES = {"cgcnn": MP_LEGACY, "megnet": MP_LEGACY}  # of files that do not say it
 READERS = {".pth.tar": read_cgcnn, ".hdf5": read_megnet, ".zip": read_alignn}
 
@@ -147,6 +148,7 @@ def _card(
     path: Path, model: PublishedModel, labels: tuple[str, str], entry: PublishedEntry | None
 ) -> ModelCard:
     target, scheme = labels
+    nonmetals = _saw_nonmetals_only(path, entry)
     schemes = {target: scheme}
     linear = (target,) if model.is_linear else ()
     return ModelCard(
@@ -178,7 +180,8 @@ def _card(
         epoch=model.epoch,
         metrics=_metrics(model, target),
         environment=environment(),
-        remarks=_remarks(model, entry),
+        nonzero_only=(target,) if nonmetals else (),
+        remarks=_remarks(model, entry, nonmetals=nonmetals),
     )
 
 
@@ -202,7 +205,18 @@ def _model_id(path: Path, model: PublishedModel) -> str:
     return f"{model.config.kind}-{name}"
 
 
-def _remarks(model: PublishedModel, entry: PublishedEntry | None) -> tuple[str, ...]:
+def _saw_nonmetals_only(path: Path, entry: PublishedEntry | None) -> bool:
+    """Return whether a model of the gap learned from non-metals alone, by the catalogue."""
+    if entry is None:
+        digest = file_sha256(path)
+        known = (one for one in ENTRIES if one.files[0].sha256 == digest)
+        entry = next(known, None)
+    return entry is not None and "non-metals" in entry.data_set
+
+
+def _remarks(
+    model: PublishedModel, entry: PublishedEntry | None, *, nonmetals: bool
+) -> tuple[str, ...]:
     """Return what the file and the catalogue warn of, and the error that is published."""
     remarks = list(model.remarks)
     if entry is not None and not entry.is_verified and not remarks:
@@ -212,6 +226,8 @@ def _remarks(model: PublishedModel, entry: PublishedEntry | None) -> tuple[str, 
         remarks.append(
             f"published error {error.value:g} {error.unit} ({error.measured_on})"
         )
+    if nonmetals:
+        remarks.append("learned from non-metals alone; gives a metal a gap, too")
     return tuple(remarks)
 
 

@@ -31,6 +31,7 @@ from crystalgnn_core.reporting.ranked import with_links, with_truth
 from crystalgnn_core.reporting.recovery import recovery_curve
 from crystalgnn_core.reporting.report import MAX_TABLE_ROWS, ScreenCounts, ScreenReport
 from crystalgnn_core.screening.criteria import TRUE
+from crystalgnn_core.screening.nonmetals import describe_chance
 from crystalgnn_core.screening.quality import RankingQuality
 from crystalgnn_core.screening.ranking import describe_score, score_candidates
 from crystalgnn_core.storage.files import FileRef, read_model, read_table, write_model
@@ -151,7 +152,7 @@ def _compose(
         ),
         ranking=shown.drop(columns=["license"]).head(MAX_TABLE_ROWS),
         n_ranked=result.n_scored,
-        score_description=describe_score(config.score),
+        score_description=_describe_score(config, cards),
         is_synthetic=any(text.startswith(SYNTHETIC_PREFIX) for text in schemes.values()),
         model=model_facts(cards),
         settings=settings_facts(config, result),
@@ -172,6 +173,11 @@ def _compose(
         if result.changes is None
         else {name.removeprefix("n_"): count for name, count in result.changes},
     )
+
+
+def _describe_score(config: ScreeningConfig, cards: Sequence[ModelCard]) -> str:
+    chance = describe_chance(cards) if config.metal_filter else ""
+    return describe_score(config.score) + chance
 
 
 def _recovery(

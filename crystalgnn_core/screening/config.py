@@ -154,6 +154,9 @@ class ScreeningConfig(FrozenModel):
             predict what the criteria judge; empty takes the champion.
         score: What makes a good candidate.
         prescreen: A fast model that leaves the worst candidates out; None screens all.
+        metal_filter: Give the gap of a model that learned from non-metals alone a chance
+            that it is zero: by a model of `is_metal` among `models`, or else by whether the
+            oxidation states of the formula balance.
         allow_mixed_schemes: Judge the ranking, where true values are known, also by values
             of several label schemes of one target, as if they were one.
         top_k: Candidates whose CIF files are written.
@@ -166,6 +169,7 @@ class ScreeningConfig(FrozenModel):
     models: tuple[str, ...] = ()
     score: ScoreConfig = ScoreConfig()
     prescreen: Annotated[PrescreenConfig | None, ADDED_LATER] = None
+    metal_filter: Annotated[bool, ADDED_LATER] = True
     allow_mixed_schemes: Annotated[bool, ADDED_LATER] = False
     top_k: Annotated[int, Field(ge=1)] = 50
     batch_size: Annotated[int, Field(ge=1)] = 256

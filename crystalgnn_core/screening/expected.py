@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from crystalgnn_core.screening.nonmetals import GAP, needs_chance
 from crystalgnn_core.targets import HIGH, IF_NONZERO, LOW, NONZERO
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     import pandas as pd
     from numpy.typing import NDArray
@@ -24,9 +25,13 @@ N_QUANTILES = 20
 TAIL = 0.1  # share of true values outside an interval
 
 
-def are_uncertain(cards: Iterable[ModelCard], targets: Iterable[str]) -> bool:
-    """Return whether models predict distributions of some of these targets."""
+def are_uncertain(
+    cards: Sequence[ModelCard], targets: Iterable[str], *, metal_filter: bool = True
+) -> bool:
+    """Return whether models, and the metal filter, give distributions of some targets."""
     wanted = set(targets)
+    if metal_filter and GAP in wanted and needs_chance(cards):
+        return True
     further = {name + end for name in wanted for end in (NONZERO, LOW)}
     return any(further & set(card.column_names) for card in cards)
 

@@ -15,6 +15,7 @@ from crystalgnn_core.learning.cards import read_card
 from crystalgnn_core.screening.candidates import candidates_digest, read_candidates
 from crystalgnn_core.screening.expected import are_uncertain
 from crystalgnn_core.screening.joining import join_predictions
+from crystalgnn_core.screening.nonmetals import add_chance_of_gap
 from crystalgnn_core.screening.ranking import (
     check_models,
     rank_candidates,
@@ -96,7 +97,7 @@ def prescreen(store: Path, config: ScreeningConfig, models: Sequence[Path]) -> P
         "score": config.score.settings_digest(),
         "candidates": candidates_digest(candidates),
     }
-    if are_uncertain(cards, config.score.targets):
+    if are_uncertain(cards, config.score.targets, metal_filter=config.metal_filter):
         content["desirability"] = "mean"  # that of the central value before
     path = store / "prescreens" / f"{digest_of(content)}.parquet"
     entry = path.with_suffix(".json")
@@ -104,6 +105,8 @@ def prescreen(store: Path, config: ScreeningConfig, models: Sequence[Path]) -> P
     if finished is not None and finished.file.is_intact():
         return finished
     predicted, _ = join_predictions(store, cards, candidates, config.score.targets)
+    if config.metal_filter:
+        predicted = add_chance_of_gap(predicted, cards)
     table = _cut(candidates, predicted, config)
     write_table(path, pa.Table.from_pandas(table, preserve_index=False))
     made = Prescreened(

@@ -21,6 +21,11 @@ from crystalgnn_core.screening.duplicates import find_duplicates
 from crystalgnn_core.screening.expected import are_uncertain
 from crystalgnn_core.screening.flags import find_unusual, flag_candidates
 from crystalgnn_core.screening.joining import join_predictions
+from crystalgnn_core.screening.nonmetals import (
+    add_chance_of_gap,
+    columns_with_chance,
+    needs_chance,
+)
 from crystalgnn_core.screening.outcome import write_outcome
 from crystalgnn_core.screening.prescreening import KEPT, read_prescreened
 from crystalgnn_core.screening.ranking import (
@@ -117,6 +122,8 @@ def _rank(
     if KEPT in candidates:
         kept = candidates[candidates[KEPT]].reset_index(drop=True)
     predicted, rejects = join_predictions(store, cards, kept, (*targets, *further))
+    if config.metal_filter:
+        predicted = add_chance_of_gap(predicted, cards)
     load = partial(load_crystals, store, config.sources)
     duplicates = find_duplicates(predicted, targets, load)
     unique = predicted.drop(index=duplicates)
@@ -131,8 +138,10 @@ def _rank(
             f"scored + {len(rejects)} rejected + {len(duplicates)} duplicates = {n_out}"
         )
     novelty = (NOVELTY,) if NOVELTY in ranking else ()
-    judged = (*predicted_columns(cards, targets), *novelty)
-    schema = ranking_schema(judged, predicted_columns(cards, further))
+    columns = [predicted_columns(cards, names) for names in (targets, further)]
+    if config.metal_filter and needs_chance(cards):
+        columns = [columns_with_chance(names) for names in columns]
+    schema = ranking_schema((*columns[0], *novelty), columns[1])
     rejects = [*unread, *rejects]
     files = write_outcome(folder, candidates, ranking, rejects, schema)
     cifs = write_cifs(store, config, folder / "cif", ranking.head(config.top_k))
@@ -167,7 +176,7 @@ def _name_screen(
         "config": config.settings_digest(exclude=named_otherwise),
         "candidates": candidates_digest(candidates),
     }
-    if are_uncertain(cards, config.score.targets):
+    if are_uncertain(cards, config.score.targets, metal_filter=config.metal_filter):
         content["desirability"] = "mean"  # that of the central value before
     if unread:
         content["unread"] = [[one.source, one.material_id, one.message] for one in unread]
