@@ -13,13 +13,11 @@ import pyarrow.compute as pc
 from crystalgnn_core.base import digest_of_strings
 from crystalgnn_core.errors import InputError
 from crystalgnn_core.graphs.batches import GraphDataset
-from crystalgnn_core.graphs.mapped import map_graphs
 from crystalgnn_core.graphs.shards import graph_folder
-from crystalgnn_core.graphs.windows import open_graphs, stored_bytes
 from crystalgnn_core.learning.cards import DataSummary
 from crystalgnn_core.learning.config import TrainingConfig
+from crystalgnn_core.learning.loop.loading import open_dataset
 from crystalgnn_core.learning.splits import assign_splits, count_leaks
-from crystalgnn_core.memory import available_memory
 from crystalgnn_core.models.elements import element_table, elements_in
 from crystalgnn_core.records.elements import SYMBOLS
 from crystalgnn_core.records.label_schemes import JOINED, count_schemes, refuse_mixture
@@ -38,7 +36,6 @@ if TYPE_CHECKING:
     from crystalgnn_core.graphs.config import GraphConfig
 
 logger = logging.getLogger(__name__)
-LOADING_COPIES = 3  # of the graphs, while they are picked from the shards
 
 
 class TrainingData(NamedTuple):
@@ -92,39 +89,6 @@ class TrainingData(NamedTuple):
         """Load the graphs of the rows at some positions, in their order."""
         digests = self.rows[KEY].take(pa.array(positions)).to_pylist()
         return GraphDataset.from_shards(folder, digests)
-
-
-def open_dataset(
-    folder: Path, digests: Sequence[str], config: TrainingConfig, *, n_processes: int = 1
-) -> GraphDataset:
-    """Load, map or open the graphs of some structures, in order, as `loading` says.
-
-    Args:
-        folder: Folder of the graph shards.
-        digests: Structures.
-        config: `loading` and `memory_gib`.
-        n_processes: Processes of this machine that share what memory there is.
-
-    Raises:
-        IntegrityError: A structure is in no sound shard.
-        TransientError: Another process lays out the columns for too long.
-    """
-    if config.loading == "mapped":
-        return map_graphs(folder, digests)
-    if config.loading == "auto":
-        needed = LOADING_COPIES * stored_bytes(folder, len(digests))
-        given = config.memory_gib
-        allowed = available_memory() // 2 if given is None else int(given * 2**30)
-        allowed //= n_processes
-        if needed > allowed:
-            logger.info(
-                "graphs take %.2f GiB to load, and %.2f GiB are allowed: they are read "
-                "from files, a window at a time",
-                needed / 2**30,
-                allowed / 2**30,
-            )
-            return open_graphs(folder, digests, allowed // LOADING_COPIES)
-    return GraphDataset.from_shards(folder, digests)
 
 
 def load_training_data(

@@ -234,7 +234,7 @@ def _train(
     graphs = graph_folder(store, card.graph)
     dataset = data.dataset(graphs, training)
     choosing, calibrating = data.divide_validation(training)
-    labelled = LabelledGraphs(dataset, data.labels, data.select("train"), choosing)
+    labelled = LabelledGraphs(dataset, data.labels, data.select("train"), choosing, graphs)
     checkpoints = folder / "checkpoints"
     if len(rates) > 1:
         errors = choose_rate(start, labelled, training, rates, checkpoints)

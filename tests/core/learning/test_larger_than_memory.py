@@ -7,8 +7,8 @@ import pytest
 
 from crystalgnn_core.graphs.shards import graph_folder
 from crystalgnn_core.learning.config import TrainingConfig
-from crystalgnn_core.learning.data import open_dataset
 from crystalgnn_core.learning.loop.batching import epoch_batches
+from crystalgnn_core.learning.loop.loading import open_dataset
 from crystalgnn_core.storage.shards import KEY, ShardSet
 from tests.core.graphs.test_shards import CONFIG, build, cubic
 from tests.guarded import GuardedChild

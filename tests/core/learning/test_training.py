@@ -139,7 +139,7 @@ def test_a_damaged_model_is_finished_again_from_its_checkpoints(
     def train_no_epoch(*args, **kwargs):
         raise AssertionError("trained an epoch")
 
-    monkeypatch.setattr("crystalgnn_core.learning.fitting._train_epoch", train_no_epoch)
+    monkeypatch.setattr("crystalgnn_core.learning.fitting.train_epoch", train_no_epoch)
     content = (model / name).read_bytes()
     (model / name).write_bytes(content[:-1] + b"?")
     again = train(store)

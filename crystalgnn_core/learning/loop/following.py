@@ -1,0 +1,75 @@
+"""Trainings in several processes: what the first one shares, and what the others do."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from crystalgnn_core.distributed import ranks, share
+from crystalgnn_core.learning.checkpoints import choose_device
+from crystalgnn_core.learning.loop.loading import open_dataset
+from crystalgnn_core.learning.loop.steps import start_loop, train_epoch
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from crystalgnn_core.graphs.batches import GraphDataset
+    from crystalgnn_core.learning.config import TrainingConfig
+    from crystalgnn_core.learning.fitting import LabelledGraphs
+    from crystalgnn_core.learning.loop.steps import TrainingState
+    from crystalgnn_core.learning.scaling import TargetScaler
+    from crystalgnn_core.models.network import Network
+
+
+class SharedRun(NamedTuple):
+    """What other processes need to take part in a training."""
+
+    network: Network
+    states: tuple[dict[str, Any], dict[str, Any]]  # of optimiser and schedule
+    dataset: GraphDataset | list[str]  # or the structures, to be read from `data.folder`
+    data: LabelledGraphs
+    labels: Tensor  # scaled
+    config: TrainingConfig
+    scaler: TargetScaler
+    is_finetuning: bool
+
+
+def follow() -> None:
+    """Take part in what the first process trains, until it trains no more.
+
+    Raises:
+        RankError: Another process has ended.
+    """
+    while (run := share()) is not None:
+        network = run.network.to(choose_device(run.config.device))
+        dataset = run.dataset
+        if run.data.folder is not None:
+            dataset = open_dataset(run.data.folder, dataset, run.config)
+        data = run.data._replace(dataset=dataset)
+        loop = start_loop(
+            network, data, run.config, run.scaler, is_finetuning=run.is_finetuning
+        )
+        loop.optimizer.load_state_dict(run.states[0])
+        loop.scheduler.load_state_dict(run.states[1])
+        while (epoch := share()) is not None:
+            train_epoch(loop, data, run.labels, epoch, lambda _: None)
+
+
+def share_run(
+    loop: TrainingState, data: LabelledGraphs, labels: Tensor, scaler: TargetScaler
+) -> None:
+    """Give other processes what they need; the average of the weights is kept here."""
+    if ranks().size == 1:
+        return
+    whole: GraphDataset | list[str] = data.dataset
+    digests = data.dataset.digests
+    run = SharedRun(
+        loop.network,
+        (loop.optimizer.state_dict(), loop.scheduler.state_dict()),
+        whole if data.folder is None else digests,
+        data._replace(dataset=None),
+        labels,
+        loop.config.model_copy(update={"ema_decay": None}),
+        scaler,
+        loop.is_finetuning,
+    )
+    share(run)
