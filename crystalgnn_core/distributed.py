@@ -105,7 +105,7 @@ def sum_gradients(network: nn.Module, loss: Tensor) -> Tensor:
     flat = torch.cat([*(slope.flatten() for slope in slopes), loss.reshape(1)])
     with _peers():
         distributed.all_reduce(flat)
-    *parts, total = flat.split([*(slope.numel() for slope in slopes), 1])
+    *parts, total = torch.split(flat, [*(slope.numel() for slope in slopes), 1])
     for slope, part in zip(slopes, parts, strict=True):
         slope.copy_(part.view_as(slope))
     return total[0]

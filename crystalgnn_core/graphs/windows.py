@@ -204,7 +204,7 @@ def _gather(
     found = np.empty((int((stops - starts).sum()), *layout.shape), layout.dtype)
     if not len(found):
         return found
-    view = memoryview(found.reshape(-1).view(np.uint8))
+    view = memoryview(found.reshape(-1).view(np.uint8).data)
     is_first = np.concatenate([[True], starts[1:] != stops[:-1]])
     firsts, lasts = starts[is_first], stops[np.roll(is_first, -1)]
     at = 0

@@ -75,7 +75,7 @@ class Bytes(TorchDispatchMode):
         super().__init__()
         self.total = 0
 
-    def __torch_dispatch__(  # type: ignore[override]  # as torch documents it
+    def __torch_dispatch__(
         self, func: Any, types: object, args: Any = (), kwargs: Any = None
     ) -> Any:
         found = func(*args, **(kwargs or {}))
@@ -165,7 +165,7 @@ class Setup(NamedTuple):
         """Make fresh weights."""
         torch.manual_seed(0)
         network = create_network(config, SCALER.n_outputs).to(device)
-        training = TrainingConfig(epochs=50, device=device.type, **more)  # type: ignore[arg-type]
+        training = TrainingConfig(epochs=50, device=device.type, **more)
         loop = start_loop(network, data, training, SCALER, is_finetuning=False)
         return cls(network, data, loop, device)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from crystalgnn_core.distributed import ranks, share
@@ -10,6 +11,8 @@ from crystalgnn_core.learning.loop.loading import open_dataset
 from crystalgnn_core.learning.loop.steps import start_loop, train_epoch
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
     from torch import Tensor
 
     from crystalgnn_core.graphs.batches import GraphDataset
@@ -25,9 +28,10 @@ class SharedRun(NamedTuple):
 
     network: Network
     states: tuple[dict[str, Any], dict[str, Any]]  # of optimiser and schedule
-    dataset: GraphDataset | list[str]  # or the structures, to be read from `data.folder`
-    data: LabelledGraphs
+    graphs: GraphDataset | Path  # or the folder of their shards
+    digests: list[str]
     labels: Tensor  # scaled
+    train: NDArray[np.int64]
     config: TrainingConfig
     scaler: TargetScaler
     is_finetuning: bool
@@ -39,14 +43,19 @@ def follow() -> None:
     Raises:
         RankError: Another process has ended.
     """
+    from crystalgnn_core.learning.fitting import LabelledGraphs  # which imports this module
+
     while (run := share()) is not None:
-        network = run.network.to(choose_device(run.config.device))
-        dataset = run.dataset
-        if run.data.folder is not None:
-            dataset = open_dataset(run.data.folder, dataset, run.config)
-        data = run.data._replace(dataset=dataset)
+        graphs = run.graphs
+        if isinstance(graphs, Path):
+            graphs = open_dataset(graphs, run.digests, run.config)
+        data = LabelledGraphs(graphs, run.labels.numpy(), run.train, run.train[:0])
         loop = start_loop(
-            network, data, run.config, run.scaler, is_finetuning=run.is_finetuning
+            run.network.to(choose_device(run.config.device)),
+            data,
+            run.config,
+            run.scaler,
+            is_finetuning=run.is_finetuning,
         )
         loop.optimizer.load_state_dict(run.states[0])
         loop.scheduler.load_state_dict(run.states[1])
@@ -60,14 +69,13 @@ def share_run(
     """Give other processes what they need; the average of the weights is kept here."""
     if ranks().size == 1:
         return
-    whole: GraphDataset | list[str] = data.dataset
-    digests = data.dataset.digests
     run = SharedRun(
         loop.network,
         (loop.optimizer.state_dict(), loop.scheduler.state_dict()),
-        whole if data.folder is None else digests,
-        data._replace(dataset=None),
+        data.folder or data.dataset,
+        data.dataset.digests,
         labels,
+        data.train,
         loop.config.model_copy(update={"ema_decay": None}),
         scaler,
         loop.is_finetuning,

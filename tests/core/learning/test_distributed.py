@@ -2,12 +2,13 @@
 
 import os
 import socket
+from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import torch
-from torch import multiprocessing
+from torch.multiprocessing.spawn import spawn
 
 from crystalgnn_core.distributed import Ranks, join_processes, share
 from crystalgnn_core.errors import ModelError
@@ -27,7 +28,7 @@ SMALL = {"atom_width": 8, "n_convolutions": 1, "hidden_width": 8}
 JOINED = CompositionJoinConfig(reader="gnn", width=16, n_features=16)
 SGD = OptimizerConfig(kind="sgd", learning_rate=0.02, schedule="constant")
 LAYERS = {"n_line_convolutions": 1, "n_convolutions": 1}
-CASES = {
+CASES: dict[str, tuple[Any, dict[str, Any]]] = {
     # batch norms of edges, atoms and crystals; two parts; averaged weights
     "joined": (
         CGCNNConfig(**SMALL, composition=JOINED),
@@ -88,7 +89,7 @@ def test_two_processes_train_the_models_of_one(built_store, tmp_path):
     alone, both = (copy(built_store, tmp_path / name) for name in ("alone", "both"))
     environment = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": free_port()}
     environment |= {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2"}
-    running = multiprocessing.spawn(run_rank, (both, environment), nprocs=2, join=False)
+    running = spawn(run_rank, (both, environment), nprocs=2, join=False)
     train_cases(alone)
     while not running.join():  # it returns when one of them has ended
         pass

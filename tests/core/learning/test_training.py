@@ -173,8 +173,11 @@ def test_two_processes_do_not_train_the_same_model(store, model):
 def test_graphs_that_are_mapped_or_read_in_windows_give_the_same_model(
     built_store, tmp_path, changes
 ):
-    ways = {"memory": {"loading": "memory"}, "mapped": {"loading": "mapped"}}
-    ways["windows"] = {"memory_gib": 1e-4}
+    ways: dict[str, dict[str, object]] = {
+        "memory": {"loading": "memory"},
+        "mapped": {"loading": "mapped"},
+        "windows": {"memory_gib": 1e-4},
+    }
     made = [
         train(copy(built_store, tmp_path / way), **setting, **changes)
         for way, setting in ways.items()
