@@ -80,7 +80,8 @@ def fit(
     """
     loop = start_loop(
         network.to(device),
-        data,
+        data.dataset,
+        data.train,
         config,
         card.scaler,
         is_finetuning=is_finetuning,
@@ -94,7 +95,7 @@ def fit(
         if loop.average is not None:
             loop.average.n_steps = n_done
     labels = torch.from_numpy(card.scaler.scale(data.labels)).float()
-    share_run(loop, data, labels, card.scaler)
+    share_run(loop, data.folder, labels, card.scaler)
     try:
         with progress_bar(sum(loop.n_batches), n_done=n_done) as advance:
             for epoch in range(progress.epoch + 1, config.epochs + 1):
@@ -103,7 +104,7 @@ def fit(
                     break
                 started = time.perf_counter()
                 share(epoch)
-                loss = train_epoch(loop, data, labels, epoch, advance)
+                loss = train_epoch(loop, labels, epoch, advance)
                 speed = len(data.train) / (time.perf_counter() - started)
                 model = average or network
                 metrics = evaluate(model, data.dataset, data.labels, data.val, card.scaler)

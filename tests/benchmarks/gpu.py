@@ -166,7 +166,9 @@ class Setup(NamedTuple):
         torch.manual_seed(0)
         network = create_network(config, SCALER.n_outputs).to(device)
         training = TrainingConfig(epochs=50, device=device.type, **more)
-        loop = start_loop(network, data, training, SCALER, is_finetuning=False)
+        loop = start_loop(
+            network, data.dataset, data.train, training, SCALER, is_finetuning=False
+        )
         return cls(network, data, loop, device)
 
     def batches(self) -> list[Any]:
@@ -179,7 +181,7 @@ class Setup(NamedTuple):
         self.network.train()
         labels = torch.from_numpy(self.data.labels).float()
         chosen = self.batches()[:n_steps]
-        for _, n_graphs in take_steps(self.loop, self.data.dataset, labels, chosen):
+        for _, n_graphs in take_steps(self.loop, labels, chosen):
             yield n_graphs
 
     def prediction(self, n_steps: int) -> Iterator[int]:

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
     from crystalgnn_core.graphs.batches import GraphDataset
     from crystalgnn_core.learning.config import TrainingConfig
-    from crystalgnn_core.learning.fitting import LabelledGraphs
     from crystalgnn_core.learning.loop.steps import TrainingState
     from crystalgnn_core.learning.scaling import TargetScaler
     from crystalgnn_core.models.network import Network
@@ -31,7 +30,7 @@ class SharedRun(NamedTuple):
     graphs: GraphDataset | Path  # or the folder of their shards
     digests: list[str]
     labels: Tensor  # scaled
-    train: NDArray[np.int64]
+    rows: NDArray[np.int64]
     config: TrainingConfig
     scaler: TargetScaler
     is_finetuning: bool
@@ -43,16 +42,14 @@ def follow() -> None:
     Raises:
         RankError: Another process has ended.
     """
-    from crystalgnn_core.learning.fitting import LabelledGraphs  # which imports this module
-
     while (run := share()) is not None:
         graphs = run.graphs
         if isinstance(graphs, Path):
             graphs = open_dataset(graphs, run.digests, run.config)
-        data = LabelledGraphs(graphs, run.labels.numpy(), run.train, run.train[:0])
         loop = start_loop(
             run.network.to(choose_device(run.config.device)),
-            data,
+            graphs,
+            run.rows,
             run.config,
             run.scaler,
             is_finetuning=run.is_finetuning,
@@ -60,22 +57,29 @@ def follow() -> None:
         loop.optimizer.load_state_dict(run.states[0])
         loop.scheduler.load_state_dict(run.states[1])
         while (epoch := share()) is not None:
-            train_epoch(loop, data, run.labels, epoch, lambda _: None)
+            train_epoch(loop, run.labels, epoch, lambda _: None)
 
 
 def share_run(
-    loop: TrainingState, data: LabelledGraphs, labels: Tensor, scaler: TargetScaler
+    loop: TrainingState, folder: Path | None, labels: Tensor, scaler: TargetScaler
 ) -> None:
-    """Give other processes what they need; the average of the weights is kept here."""
+    """Give other processes what they need; the average of the weights is kept here.
+
+    Args:
+        loop: State.
+        folder: Folder of the shards of the graphs; None gives the graphs themselves.
+        labels: Scaled.
+        scaler: Of the model.
+    """
     if ranks().size == 1:
         return
     run = SharedRun(
         loop.network,
         (loop.optimizer.state_dict(), loop.scheduler.state_dict()),
-        data.folder or data.dataset,
-        data.dataset.digests,
+        folder or loop.dataset,
+        loop.dataset.digests,
         labels,
-        data.train,
+        loop.rows,
         loop.config.model_copy(update={"ema_decay": None}),
         scaler,
         loop.is_finetuning,

@@ -36,7 +36,6 @@ if TYPE_CHECKING:
 
     from crystalgnn_core.graphs.batches import GraphDataset
     from crystalgnn_core.learning.config import TrainingConfig
-    from crystalgnn_core.learning.fitting import LabelledGraphs
     from crystalgnn_core.learning.scaling import TargetScaler
     from crystalgnn_core.models.network import Network
 
@@ -59,6 +58,8 @@ class TrainingState(NamedTuple):
     """What an epoch works on; the optimiser changes the network in place."""
 
     network: Network
+    dataset: GraphDataset
+    rows: NDArray[np.int64]  # that are trained on
     forward: Forward
     optimizer: Optimizer
     scheduler: LRScheduler
@@ -73,14 +74,15 @@ class TrainingState(NamedTuple):
 
 def start_loop(
     network: Network,
-    data: LabelledGraphs,
+    dataset: GraphDataset,
+    rows: NDArray[np.int64],
     config: TrainingConfig,
     scaler: TargetScaler,
     *,
     is_finetuning: bool,
 ) -> TrainingState:
     """Make what the epochs of a training work on."""
-    n_batches = count_batches(data.train, data.dataset.n_edges, config)
+    n_batches = count_batches(rows, dataset.n_edges, config)
     optimizer = make_optimizer(network, config.optimizer)
     scheduler = make_scheduler(optimizer, config, sum(n_batches))
     device = next(network.parameters()).device
@@ -88,6 +90,8 @@ def start_loop(
     decay = config.ema_decay
     return TrainingState(
         network,
+        dataset,
+        rows,
         Forward(network, config, in_parts=not is_finetuning),
         optimizer,
         scheduler,
@@ -103,7 +107,6 @@ def start_loop(
 
 def train_epoch(
     loop: TrainingState,
-    data: LabelledGraphs,
     labels: Tensor,
     epoch: int,
     advance: Callable[[float], None],
@@ -116,9 +119,9 @@ def train_epoch(
                 layer.eval()
     torch.manual_seed(config.seed + epoch)
     total, n_seen, started = 0.0, 0, time.perf_counter()
-    batches = epoch_batches(data.train, data.dataset.n_edges, config, epoch)
+    batches = epoch_batches(loop.rows, loop.dataset.n_edges, config, epoch)
     with in_step():
-        for loss, n_graphs in take_steps(loop, data.dataset, labels, batches):
+        for loss, n_graphs in take_steps(loop, labels, batches):
             total += loss * n_graphs
             n_seen += n_graphs
             advance(n_seen / (time.perf_counter() - started))
@@ -126,10 +129,7 @@ def train_epoch(
 
 
 def take_steps(
-    loop: TrainingState,
-    dataset: GraphDataset,
-    labels: Tensor,
-    batches: Sequence[NDArray[np.int64]],
+    loop: TrainingState, labels: Tensor, batches: Sequence[NDArray[np.int64]]
 ) -> Iterator[tuple[float, int]]:
     """Make a step of the optimiser for each batch; yield its loss and number of graphs.
 
@@ -143,7 +143,7 @@ def take_steps(
     """
     done = 0
     while done < len(batches):
-        for loss in _passes(loop, dataset, labels, batches[done:]):
+        for loss in _passes(loop, labels, batches[done:]):
             if loss is None:  # gradients are incomplete: the batch is passed again
                 break
             total = sum_gradients(loop.network, loss)
@@ -160,10 +160,7 @@ def take_steps(
 
 
 def _passes(
-    loop: TrainingState,
-    dataset: GraphDataset,
-    labels: Tensor,
-    batches: Sequence[NDArray[np.int64]],
+    loop: TrainingState, labels: Tensor, batches: Sequence[NDArray[np.int64]]
 ) -> Iterator[Tensor | None]:
     """Yield the loss of each batch, whose gradients are there.
 
@@ -173,7 +170,7 @@ def _passes(
     cut = [loop.pieces.cut(own_part(batch)) for batch in batches]
     flat = [piece for pieces in cut for piece in pieces]
     n_rounds = loop.network.equivalence_rounds
-    ready = batches_on_device(dataset, flat, device, n_rounds=n_rounds)
+    ready = batches_on_device(loop.dataset, flat, device, n_rounds=n_rounds)
     for batch, pieces in zip(batches, cut, strict=True):
         counts = (~labels[batch].isnan()).sum(0).to(device)
         loop.optimizer.zero_grad()
