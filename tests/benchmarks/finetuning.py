@@ -3,8 +3,8 @@
 Some perovskites (Castelli et al. 2012) with their heats of formation train and validate,
 the rest test; few of them lie near the hull, as what the base models learned from does.
 Prints the mean and the range of the test MAE over the seeds: the base model as it is and
-recalibrated, fine-tuned by default and with frozen parts, fresh weights, a fit on the features of a
-potential (`pip install 'crystalgnn[potential]'`), and the trees on the composition.
+recalibrated, fine-tuned by default and with frozen parts, fresh weights, a fit on the
+features of a potential (extra `potential`), and the trees on the composition.
 
     python -m tests.benchmarks.finetuning [BASE] [N_ROWS] [SEEDS] [RECIPES]
 
