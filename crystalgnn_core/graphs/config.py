@@ -19,7 +19,8 @@ class GraphConfig(FrozenModel):
             the graph does not depend on atom order, `knn_alignn` these in both directions,
             and every bond between an atom and an image of itself twice, as the ALIGNN code
             builds them, `radius` all within the cutoff, `none` no edges at all, for models
-            that see the composition alone; the settings below mean nothing then.
+            that see the composition alone or have edges of their own; the settings below
+            mean nothing then.
         cutoff: Search radius in angstrom.
         n_neighbors: k of the four nearest-neighbour strategies.
         shell_tolerance: Width in angstrom within which distances count as one shell.

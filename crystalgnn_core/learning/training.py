@@ -210,6 +210,7 @@ def new_card(
         data=data.summary,
         training=training.model_dump(mode="json"),
         environment=environment(),
+        remarks=model.remarks(),
     )
 
 

@@ -26,11 +26,11 @@ logger = logging.getLogger(__name__)
 def fit_estimator(
     network: Estimator, data: LabelledGraphs, config: TrainingConfig, card: ModelCard
 ) -> tuple[ModelCard, pd.DataFrame]:
-    """Fit trees to the training split, and judge them on the validation split.
+    """Fit a model to the training split, and judge it on the validation split.
 
-    Of the training settings the seed counts, and the loss as a number to report: trees
-    minimise the squared error. Nothing is kept of a run that is interrupted, as fitting
-    takes seconds. The trees are fitted in place.
+    Of the training settings the seed counts, and the loss as a number to report: what is
+    minimised is the squared error. Nothing is kept of a run that is interrupted but the
+    features that are cached, as fitting takes seconds. The model is fitted in place.
 
     Returns:
         The card with the validation errors, and a history of one epoch.

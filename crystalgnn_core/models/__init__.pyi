@@ -7,5 +7,6 @@ from .composition.config import CompositionMLPConfig as CompositionMLPConfig
 from .composition.config import CompositionTreesConfig as CompositionTreesConfig
 from .inference import for_inference as for_inference
 from .megnet.config import MEGNetConfig as MEGNetConfig
+from .potential.config import PotentialConfig as PotentialConfig
 from .schnet.config import SchNetConfig as SchNetConfig
 from .union import ModelConfig as ModelConfig

@@ -135,6 +135,10 @@ class NetworkConfig(FrozenModel):
         """Return the atomic numbers that the network has features for: all of them."""
         return tuple(range(1, N_NUMBERS))
 
+    def remarks(self) -> tuple[str, ...]:
+        """Return what the card of every model of this kind must say; nothing by default."""
+        return ()
+
 
 class ElementNetworkConfig(NetworkConfig):
     """Base of the networks whose features of an element are a choice.

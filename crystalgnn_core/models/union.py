@@ -12,6 +12,7 @@ from crystalgnn_core.models.composition.config import (
     CompositionTreesConfig,
 )
 from crystalgnn_core.models.megnet.config import MEGNetConfig
+from crystalgnn_core.models.potential.config import PotentialConfig
 from crystalgnn_core.models.schnet.config import SchNetConfig
 
 BuiltinModel = (
@@ -22,6 +23,7 @@ BuiltinModel = (
     | CompositionMLPConfig
     | CompositionTreesConfig
     | MEGNetConfig
+    | PotentialConfig
     | SchNetConfig
 )
 if TYPE_CHECKING:

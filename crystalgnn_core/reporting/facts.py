@@ -29,12 +29,18 @@ def model_facts(cards: Sequence[ModelCard]) -> dict[str, str]:
             **_training_facts(card.data),
             "elements seen": str(len(card.elements)),
             "epoch": str(card.epoch or "not stated"),
-            "graph": "composition only" if card.graph.strategy == "none" else graph,
+            "graph": graph if card.graph.strategy != "none" else _without_graph(card),
         }
         if card.remarks:
             described["remarks"] = "; ".join(card.remarks)
         facts |= {f"{label}{suffix}": value for label, value in described.items()}
     return facts
+
+
+def _without_graph(card: ModelCard) -> str:
+    """Say what a model reads that has no edges."""
+    name = getattr(card.model, "potential", None)
+    return "composition only" if name is None else f"none; features of {name}"
 
 
 def _training_facts(data: DataSummary) -> dict[str, str]:

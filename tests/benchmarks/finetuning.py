@@ -3,8 +3,8 @@
 Some perovskites (Castelli et al. 2012) with their heats of formation train and validate,
 the rest test; few of them lie near the hull, as what the base models learned from does.
 Prints the mean and the range of the test MAE over the seeds: the base model as it is and
-recalibrated, fine-tuned by default and with frozen parts, fresh weights, and the trees on
-the composition.
+recalibrated, fine-tuned by default and with frozen parts, fresh weights, a fit on the
+features of a potential (extra `potential`), and the trees on the composition.
 
     python -m tests.benchmarks.finetuning [BASE] [N_ROWS] [SEEDS] [RECIPES]
 
@@ -28,6 +28,7 @@ from crystalgnn_core.learning.config import FinetuningConfig, TrainingConfig
 from crystalgnn_core.learning.finetuning import finetune_model
 from crystalgnn_core.learning.registry import Registry
 from crystalgnn_core.learning.training import train_model
+from crystalgnn_core.models.potential.config import PotentialConfig
 from crystalgnn_core.sources.files.source import FilesSource
 from crystalgnn_core.sources.ingest.run import ingest_source
 from deployments.tables import show_line, show_rows
@@ -43,6 +44,7 @@ DATA = {
     "wbm": ("wbm_candidates.parquet", "formation_energy_per_atom", "WBM (PBE)"),
 }
 ENERGY = "formation_energy_per_atom"
+POTENTIAL = "features from a potential (CHGNet)"
 RECIPES: dict[str, dict[str, object] | None] = {
     "fine-tuned, default": {},
     "all but the output layer frozen, rate 1e-4": {
@@ -53,6 +55,7 @@ RECIPES: dict[str, dict[str, object] | None] = {
     "embedding frozen": {"freeze": "embedding"},
     "not recalibrated": {"recalibrate": False},
     "fresh weights": None,
+    POTENTIAL: None,
 }
 FRESH = {"epochs": 100, "batch_size": 32, "patience": 100}
 COLUMNS = ("weights at the start", "MAE (eV/atom)", "from", "to", "#epochs", "seconds")
@@ -86,7 +89,12 @@ def measure(
     found: dict[str, tuple[float, int, float]] = {}
     for name in recipes:
         started, settings = time.process_time(), RECIPES[name]
-        if settings is None:
+        if name == POTENTIAL:
+            model = PotentialConfig()
+            graph = model.default_graph()
+            build_graphs(store, training.sources[0], graph)
+            made = train_model(store, model, training, graph)
+        elif settings is None:
             fresh = training.model_copy(update=FRESH)
             made = train_model(store, card.model, fresh, card.graph)
         else:

@@ -1,0 +1,1 @@
+"""Models on the features of an interatomic potential, whose weights stay as they are."""
