@@ -11,6 +11,7 @@ CrystalGNNError
 ├── RecordError           one record is unusable; it becomes a RejectedRecord
 ├── IntegrityError        a stored artifact is missing or damaged, or counts differ
 ├── ServerError           the Prefect server is gone, refuses, or is something else
+├── RankError             processes that train together lost each other
 ├── TrainingDivergedError the loss became NaN, infinite, or ran away
 └── TransientError        a second try may succeed; tasks retry only this branch
 """
@@ -112,6 +113,10 @@ class RecordError(CrystalGNNError):
 
 class IntegrityError(CrystalGNNError):
     """A stored artifact is missing or damaged, or counts that must agree do not."""
+
+
+class RankError(CrystalGNNError):
+    """Processes that train together did not find, or have lost, each other."""
 
 
 class TrainingDivergedError(CrystalGNNError):

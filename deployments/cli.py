@@ -18,6 +18,7 @@ from deployments import (
     records_command,
     store_commands,
 )
+from deployments.processes import led
 from deployments.tables import show_error, show_line
 from deployments.usage import UsageError, describe_usage, refuse_repeated_options
 
@@ -75,9 +76,12 @@ refuse_repeated_options(app, models.app, records_command.app, store_commands.app
 
 
 def main() -> None:
-    """Run the command line; a user error is one line and exit code 2."""
+    """Run the command line; a user error is one line and exit code 2.
+
+    Of the processes that torchrun has started the first one runs the command.
+    """
     try:
-        code = app(prog_name="crystalgnn", standalone_mode=False)
+        code = led(lambda: app(prog_name="crystalgnn", standalone_mode=False))
         if code == INTERRUPTED:
             raise KeyboardInterrupt
         sys.exit(code or 0)

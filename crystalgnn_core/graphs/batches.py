@@ -130,8 +130,14 @@ class GraphDataset:
     ) -> Iterator[tuple[NDArray[np.int64], Batch]]:
         """Yield (positions, batch) over the data set, in the given order."""
         positions = np.arange(len(self)) if order is None else order
-        for start in range(0, len(positions), batch_size):
-            chosen = positions[start : start + batch_size]
+        starts = range(0, len(positions), batch_size)
+        return self.assemble([positions[at : at + batch_size] for at in starts])
+
+    def assemble(
+        self, batches: Sequence[NDArray[np.int64]]
+    ) -> Iterator[tuple[NDArray[np.int64], Batch]]:
+        """Yield the positions of each batch, and the batch."""
+        for chosen in batches:
             yield chosen, self.batch(chosen)
 
 

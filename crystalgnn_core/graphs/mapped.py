@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import shutil
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -28,32 +28,32 @@ from crystalgnn_core.storage.rows import missing_structures
 from crystalgnn_core.storage.shards import MAPPED, ShardSet
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
-    from numpy.typing import DTypeLike
+    from numpy.typing import DTypeLike, NDArray
 
 logger = logging.getLogger(__name__)
 INDEX = "index.json"
 LOCK_SECONDS = 600  # ten million graphs are laid out in some minutes
 
 
-class _Layout(NamedTuple):
+class Layout(NamedTuple):
     """Type and shape of what a file holds for an atom, edge or graph."""
 
     dtype: DTypeLike
     shape: tuple[int, ...] = ()
 
 
-_LAYOUTS = {
-    "atomic_numbers": _Layout(np.uint8),
-    "lattices": _Layout(np.float64, (3, 3)),
-    "frac_coords": _Layout(np.float32, (3,)),
-    "degree": _Layout(np.uint16),
-    "neighbor": _Layout(np.uint16),
-    "cell_offset": _Layout(np.int8, (3,)),
-    "atom_offsets": _Layout(np.int64),
-    "edge_offsets": _Layout(np.int64),
+LAYOUTS = {
+    "atomic_numbers": Layout(np.uint8),
+    "lattices": Layout(np.float64, (3, 3)),
+    "frac_coords": Layout(np.float32, (3,)),
+    "degree": Layout(np.uint16),
+    "neighbor": Layout(np.uint16),
+    "cell_offset": Layout(np.int8, (3,)),
+    "atom_offsets": Layout(np.int64),
+    "edge_offsets": Layout(np.int64),
 }
 
 
@@ -68,6 +68,23 @@ def map_graphs(folder: Path, digests: Sequence[str]) -> GraphDataset:
         IntegrityError: A structure is in no sound shard.
         TransientError: Another process lays out the columns for too long.
     """
+    with laid_out(folder, digests) as (target, places):
+        return GraphDataset(list(digests), _open(target), places)
+
+
+@contextmanager
+def laid_out(
+    folder: Path, digests: Sequence[str]
+) -> Iterator[tuple[Path, NDArray[np.int64]]]:
+    """Lay the columns of all shards end to end in files, and keep these for the block.
+
+    Yields:
+        Folder of the files, and where each of the given structures stands in them.
+
+    Raises:
+        IntegrityError: A structure is in no sound shard.
+        TransientError: Another process lays out the columns for too long.
+    """
     shards = ShardSet(folder)
     entries = shards.intact_entries()
     keys = [pa.array(shards.manifest.keys(entry.name), pa.string()) for entry in entries]
@@ -75,40 +92,49 @@ def map_graphs(folder: Path, digests: Sequence[str]) -> GraphDataset:
     places = pc.index_in(pa.array(digests, pa.string()), value_set=held)
     if places.null_count or not len(places):
         raise missing_structures(digests, set(held.to_pylist()), where=str(folder))
+    positions = places.to_numpy(zero_copy_only=False).astype(np.int64)
     target = folder / MAPPED / digest_of_strings(entry.sha256 for entry in entries)
     with locked(folder / "jobs" / f"{MAPPED}.lock", timeout=LOCK_SECONDS):
         if not _is_intact(target):
             paths = [shards.manifest.shard_path(entry.name) for entry in entries]
-            _write(target, (pq.read_table(path) for path in paths))
+            _write(target, _row_groups(paths))
         for other in target.parent.iterdir():
             if other != target:
                 shutil.rmtree(other, ignore_errors=True)  # who has mapped it keeps it
-        columns = _open(target)
-    positions = places.to_numpy(zero_copy_only=False).astype(np.int64)
-    return GraphDataset(list(digests), columns, positions)
+        yield target, positions
 
 
 def _is_intact(target: Path) -> bool:
     try:
         index = read_json(target / INDEX)
-        refs = [FileRef(path=str(_file(target, name)), **index[name]) for name in _LAYOUTS]
+        refs = [
+            FileRef(path=str(column_file(target, name)), **index[name]) for name in LAYOUTS
+        ]
     except (IntegrityError, KeyError, TypeError, ValueError):
         return False
     return all(ref.is_intact() for ref in refs)
 
 
-def _write(target: Path, shards: Iterable[pa.Table]) -> None:
-    """Write the columns of some shards, one shard in memory at a time."""
+def _row_groups(paths: Sequence[Path]) -> Iterator[pa.Table]:
+    """Read shards, one row group in memory at a time."""
+    for path in paths:
+        with pq.ParquetFile(path) as file:
+            for index in range(file.num_row_groups):
+                yield file.read_row_group(index)
+
+
+def _write(target: Path, tables: Iterable[pa.Table]) -> None:
+    """Write the columns of some tables of graphs, one after the other."""
     with atomic_directory(target) as folder:
         with ExitStack() as stack:
             files = {
-                name: stack.enter_context(_file(folder, name).open("wb"))
-                for name in _LAYOUTS
+                name: stack.enter_context(column_file(folder, name).open("wb"))
+                for name in LAYOUTS
             }
             ends = {"atom_offsets": 0, "edge_offsets": 0}
             for name in ends:
                 files[name].write(np.zeros(1, np.int64).tobytes())
-            for table in shards:
+            for table in tables:
                 for name, values in columns_of(table)._asdict().items():
                     if name in ends:
                         files[name].write((values[1:] + ends[name]).tobytes())
@@ -117,10 +143,10 @@ def _write(target: Path, shards: Iterable[pa.Table]) -> None:
                         files[name].write(np.ascontiguousarray(values).tobytes())
         index = {
             name: {
-                "sha256": file_sha256(_file(folder, name)),
-                "n_bytes": _file(folder, name).stat().st_size,
+                "sha256": file_sha256(column_file(folder, name)),
+                "n_bytes": column_file(folder, name).stat().st_size,
             }
-            for name in _LAYOUTS
+            for name in LAYOUTS
         }
         write_text(folder / INDEX, json.dumps(index, indent=1))
     logger.info("mapped the columns of %s", target.parent.parent)
@@ -128,8 +154,8 @@ def _write(target: Path, shards: Iterable[pa.Table]) -> None:
 
 def _open(target: Path) -> GraphColumns:
     columns = {}
-    for name, layout in _LAYOUTS.items():
-        path = _file(target, name)
+    for name, layout in LAYOUTS.items():
+        path = column_file(target, name)
         if path.stat().st_size:
             values = np.asarray(np.memmap(path, dtype=layout.dtype, mode="r"))
         else:  # no system maps an empty file
@@ -139,5 +165,6 @@ def _open(target: Path) -> GraphColumns:
     return GraphColumns(**columns)
 
 
-def _file(folder: Path, name: str) -> Path:
+def column_file(folder: Path, name: str) -> Path:
+    """Return the file of one of `LAYOUTS`."""
     return folder / f"{name}.bin"

@@ -10,6 +10,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
+from crystalgnn_core.distributed import ranks
 from crystalgnn_core.errors import IntegrityError, ModelError
 from crystalgnn_core.learning.cards import CARD, WEIGHTS, ModelCard, read_card
 from crystalgnn_core.models.joined import create_network
@@ -111,12 +112,18 @@ def choose_device(setting: str) -> str:
     """Resolve `auto`, and refuse a CUDA request that cannot be met.
 
     Raises:
-        ModelError: `cuda` was asked for and there is none.
+        ModelError: `cuda` was asked for and there is none, or none for this process.
     """
     if setting == "cuda" and not torch.cuda.is_available():
         raise ModelError(
             "device cuda was asked for, but torch finds none; use device: auto"
         )
-    if setting == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    return setting
+    if setting == "cpu" or not torch.cuda.is_available():
+        return "cpu"
+    found, n_devices = ranks(), torch.cuda.device_count()
+    if found.local_rank >= n_devices:
+        raise ModelError(
+            f"{found.local_size} processes share {n_devices} GPUs; start torchrun with "
+            f"--nproc-per-node {n_devices}"
+        )
+    return "cuda" if found.size == 1 else f"cuda:{found.local_rank}"

@@ -13,6 +13,7 @@ from crystalgnn_core.targets import TARGETS, TargetName
 RATES = (1e-4, 3e-4, 1e-3, 3e-3)  # of fine-tuning, among which short runs choose
 N_STEPS = 3000  # of a fine-tuning, unless its epochs are given
 EMA_DECAY = 0.99  # of a fine-tuning, unless `training.ema_decay` is given
+HOW_IT_RUNS = ("device", "loading", "memory_gib", "compile")  # and not what is learned
 LossWeight = Annotated[FiniteFloat, Field(gt=0)]
 
 
@@ -73,9 +74,12 @@ class TrainingConfig(FrozenModel):
         members: Networks that are trained one after the other, from `seed`, `seed` + 1 and
             so on; the model predicts their mean, and their spread beside it.
         device: `auto` takes a CUDA device when there is one.
-        loading: `memory` reads all training graphs into memory; `mapped` lays them out in
-            files beside the shards and maps these, for more graphs than memory holds. The
+        loading: `memory` reads all training graphs into memory. For more graphs than it
+            holds, `mapped` lays them out in files beside the shards and maps these; `auto`
+            does if need be, and reads the files a window of coming batches at a time. The
             results are the same.
+        memory_gib: GiB that `auto` may take for graphs. None takes half of what machine,
+            limits (`ulimit`) and control group leave this process.
         ema_decay: Share that the running average of the weights keeps at each step, such as
             0.998; the average is then what is validated and kept. None keeps the weights of
             the best epoch themselves.
@@ -104,14 +108,15 @@ class TrainingConfig(FrozenModel):
     seed: Annotated[int, Field(ge=0)] = 0
     members: Annotated[int, Field(ge=1, le=100), ADDED_LATER] = 1
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    loading: Literal["memory", "mapped"] = "memory"
+    loading: Literal["auto", "memory", "mapped"] = "auto"
+    memory_gib: Annotated[Annotated[float, Field(gt=0)] | None, ADDED_LATER] = None
     ema_decay: Annotated[Annotated[float, Field(gt=0, lt=1)] | None, ADDED_LATER] = None
     precision: Annotated[Literal["float32", "bfloat16"], ADDED_LATER] = "float32"
     compile: bool = False
 
     def result_digest(self) -> str:
         """Return a digest of the settings that decide what is learned."""
-        return self.settings_digest(exclude={"device", "loading", "compile"})
+        return self.settings_digest(exclude=set(HOW_IT_RUNS))
 
     @field_validator("targets")
     @classmethod

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -13,9 +13,10 @@ import pyarrow.compute as pc
 from crystalgnn_core.base import digest_of_strings
 from crystalgnn_core.errors import InputError
 from crystalgnn_core.graphs.batches import GraphDataset
-from crystalgnn_core.graphs.mapped import map_graphs
 from crystalgnn_core.graphs.shards import graph_folder
 from crystalgnn_core.learning.cards import DataSummary
+from crystalgnn_core.learning.config import TrainingConfig
+from crystalgnn_core.learning.loop.loading import open_dataset
 from crystalgnn_core.learning.splits import assign_splits, count_leaks
 from crystalgnn_core.models.elements import element_table, elements_in
 from crystalgnn_core.records.elements import SYMBOLS
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from crystalgnn_core.graphs.config import GraphConfig
-    from crystalgnn_core.learning.config import TrainingConfig
 
 logger = logging.getLogger(__name__)
 
@@ -81,14 +81,9 @@ class TrainingData(NamedTuple):
                 )
         return choosing, calibrating
 
-    def dataset(
-        self, folder: Path, *, loading: Literal["memory", "mapped"] = "memory"
-    ) -> GraphDataset:
-        """Load or map the graphs of all rows, in order."""
-        digests = self.rows[KEY].to_pylist()
-        if loading == "mapped":
-            return map_graphs(folder, digests)
-        return GraphDataset.from_shards(folder, digests)
+    def dataset(self, folder: Path, config: TrainingConfig | None = None) -> GraphDataset:
+        """Load, map or open the graphs of all rows, in order, as `loading` says."""
+        return open_dataset(folder, self.rows[KEY].to_pylist(), config or TrainingConfig())
 
     def select_dataset(self, folder: Path, positions: NDArray[np.int64]) -> GraphDataset:
         """Load the graphs of the rows at some positions, in their order."""

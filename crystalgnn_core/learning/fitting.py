@@ -10,32 +10,20 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import torch
 
-from crystalgnn_core.learning.loop.acceleration import Forward
-from crystalgnn_core.learning.loop.averaging import WeightAverage
-from crystalgnn_core.learning.loop.batching import (
-    batches_on_device,
-    count_batches,
-    epoch_batches,
-)
+from crystalgnn_core.distributed import share
+from crystalgnn_core.errors import InputError
 from crystalgnn_core.learning.loop.epochs import record_epoch
-from crystalgnn_core.learning.loop.optimization import (
-    loss_columns,
-    make_optimizer,
-    make_scheduler,
-    masked_loss,
-)
+from crystalgnn_core.learning.loop.following import share_run
 from crystalgnn_core.learning.loop.progress_bar import progress_bar
+from crystalgnn_core.learning.loop.steps import start_loop, train_epoch
 from crystalgnn_core.learning.metrics import Metrics, compare_targets
 from crystalgnn_core.models.ensemble import members_of
 from crystalgnn_core.models.inference import for_inference
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from pathlib import Path
 
     from numpy.typing import NDArray
-    from torch import Tensor
-    from torch.optim import Optimizer
-    from torch.optim.lr_scheduler import LRScheduler
 
     from crystalgnn_core.graphs.batches import GraphDataset
     from crystalgnn_core.learning.cards import ModelCard
@@ -56,27 +44,15 @@ class LabelledGraphs(NamedTuple):
         labels: In the targets' units, NaN missing, shape (n_rows, n_targets).
         train: Positions of the training rows.
         val: Positions of the validation rows.
+        folder: Folder of the shards of the graphs, for other processes; None where these
+            get the graphs themselves.
     """
 
     dataset: GraphDataset
     labels: NDArray[np.float64]
     train: NDArray[np.int64]
     val: NDArray[np.int64]
-
-
-class TrainingState(NamedTuple):
-    """What an epoch works on; the optimiser changes the network in place."""
-
-    network: Network
-    forward: Forward
-    optimizer: Optimizer
-    scheduler: LRScheduler
-    config: TrainingConfig
-    n_batches: list[int]  # of each epoch
-    is_class: Tensor | None  # of each output column; None where none is
-    weights: Tensor | None  # of each output column; None where all are equal
-    is_finetuning: bool
-    average: WeightAverage | None  # of the weights, where one is kept
+    folder: Path | None = None
 
 
 def fit(
@@ -102,9 +78,10 @@ def fit(
         TrainingDivergedError: Loss or validation error became NaN or infinite, or the loss
             ran away.
     """
-    loop = _start(
+    loop = start_loop(
         network.to(device),
-        data,
+        data.dataset,
+        data.train,
         config,
         card.scaler,
         is_finetuning=is_finetuning,
@@ -118,20 +95,25 @@ def fit(
         if loop.average is not None:
             loop.average.n_steps = n_done
     labels = torch.from_numpy(card.scaler.scale(data.labels)).float()
-    with progress_bar(sum(loop.n_batches), n_done=n_done) as advance:
-        for epoch in range(progress.epoch + 1, config.epochs + 1):
-            if epoch - 1 - progress.best_epoch >= config.patience:
-                logger.info("no better val error for %d epochs: stop", config.patience)
-                break
-            started = time.perf_counter()
-            loss = _train_epoch(loop, data, labels, epoch, advance)
-            speed = len(data.train) / (time.perf_counter() - started)
-            model = average or network
-            metrics = evaluate(model, data.dataset, data.labels, data.val, card.scaler)
-            rate = loop.optimizer.param_groups[0]["lr"]
-            progress = record_epoch(progress, loss, metrics, rate=rate, speed=speed)
-            now = card.model_copy(update={"metrics": {"val": metrics}})
-            checkpoints.save(progress, *state, now, average=average)
+    share_run(loop, data.folder, labels, card.scaler)
+    try:
+        with progress_bar(sum(loop.n_batches), n_done=n_done) as advance:
+            for epoch in range(progress.epoch + 1, config.epochs + 1):
+                if epoch - 1 - progress.best_epoch >= config.patience:
+                    logger.info("no better val error for %d epochs: stop", config.patience)
+                    break
+                started = time.perf_counter()
+                share(epoch)
+                loss = train_epoch(loop, labels, epoch, advance)
+                speed = len(data.train) / (time.perf_counter() - started)
+                model = average or network
+                metrics = evaluate(model, data.dataset, data.labels, data.val, card.scaler)
+                rate = loop.optimizer.param_groups[0]["lr"]
+                progress = record_epoch(progress, loss, metrics, rate=rate, speed=speed)
+                now = card.model_copy(update={"metrics": {"val": metrics}})
+                checkpoints.save(progress, *state, now, average=average)
+    finally:
+        share()
     return progress
 
 
@@ -183,76 +165,33 @@ def predict_columns(
     forms = [for_inference(member) for member in members_of(network)]
     device = next(chain(network.parameters(), network.buffers())).device
     outputs = [np.empty((len(forms), 0, scaler.n_outputs))]
-    with torch.inference_mode():
-        for _, batch in dataset.batches(batch_size, order=positions):
-            moved = batch.to(device)
-            found = [form(moved).cpu().double().numpy() for form in forms]
-            outputs.append(np.stack(found))
+    left = np.arange(len(dataset)) if positions is None else positions
+    while len(left):
+        try:
+            with torch.inference_mode():
+                for chosen, batch in dataset.batches(batch_size, order=left):
+                    moved = batch.to(device)
+                    found = [form(moved).cpu().double().numpy() for form in forms]
+                    outputs.append(np.stack(found))
+                    left = left[len(chosen) :]
+        except torch.OutOfMemoryError as error:
+            batch_size = _halve(batch_size, str(error))
     return scaler.member_columns(np.concatenate(outputs, axis=1))
 
 
-def _start(
-    network: Network,
-    data: LabelledGraphs,
-    config: TrainingConfig,
-    scaler: TargetScaler,
-    *,
-    is_finetuning: bool,
-) -> TrainingState:
-    n_batches = count_batches(data.train, data.dataset.n_edges, config)
-    optimizer = make_optimizer(network, config.optimizer)
-    scheduler = make_scheduler(optimizer, config, sum(n_batches))
-    device = next(network.parameters()).device
-    classes, weights = loss_columns(scaler, device, config.loss_weights)
-    decay = config.ema_decay
-    return TrainingState(
-        network,
-        Forward(network, config, in_parts=not is_finetuning),
-        optimizer,
-        scheduler,
-        config,
-        n_batches,
-        classes,
-        weights,
-        is_finetuning,
-        None if decay is None else WeightAverage(network, decay),
+def _halve(batch_size: int, reason: str) -> int:
+    """Return the batch size to go on with where memory does not hold a batch; say so.
+
+    Raises:
+        InputError: The batch is a single graph.
+    """
+    first = reason.partition("\n")[0]
+    if batch_size == 1:
+        raise InputError(f"memory does not hold a graph in prediction ({first})")
+    logger.warning(
+        "memory does not hold %d graphs in prediction (%s): %d at a time",
+        batch_size,
+        first,
+        batch_size // 2,
     )
-
-
-def _train_epoch(
-    loop: TrainingState,
-    data: LabelledGraphs,
-    labels: Tensor,
-    epoch: int,
-    advance: Callable[[float], None],
-) -> float:
-    """Pass once over the training rows; return the mean loss."""
-    network, config = loop.network.train(), loop.config
-    if loop.is_finetuning:
-        for layer in network.modules():
-            if isinstance(layer, torch.nn.BatchNorm1d):
-                layer.eval()
-    torch.manual_seed(config.seed + epoch)
-    device = next(network.parameters()).device
-    total, n_seen, started = 0.0, 0, time.perf_counter()
-    batches = epoch_batches(data.train, data.dataset.n_edges, config, epoch)
-    n_rounds = network.equivalence_rounds
-    on_device = batches_on_device(data.dataset, batches, device, n_rounds=n_rounds)
-    for chosen, batch in on_device:
-        known = labels[chosen].to(device)
-        parts = loop.forward(batch)
-        each = known.repeat(len(parts), 1)
-        loss = masked_loss(
-            parts.flatten(0, 1), each, config.loss, loop.is_class, loop.weights
-        )
-        loop.optimizer.zero_grad()
-        torch.autograd.backward(loss)
-        torch.nn.utils.clip_grad_norm_(network.parameters(), config.optimizer.clip_norm)
-        loop.optimizer.step()
-        loop.scheduler.step()
-        if loop.average is not None:
-            loop.average.update(network)
-        total += loss.item() * len(chosen)
-        n_seen += len(chosen)
-        advance(n_seen / (time.perf_counter() - started))
-    return total / n_seen
+    return batch_size // 2

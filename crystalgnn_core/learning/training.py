@@ -232,9 +232,9 @@ def _train(
     card = start.card
     logger.info("model %s: %s rows", card.model_id, data.summary.n_rows)
     graphs = graph_folder(store, card.graph)
-    dataset = data.dataset(graphs, loading=training.loading)
+    dataset = data.dataset(graphs, training)
     choosing, calibrating = data.divide_validation(training)
-    labelled = LabelledGraphs(dataset, data.labels, data.select("train"), choosing)
+    labelled = LabelledGraphs(dataset, data.labels, data.select("train"), choosing, graphs)
     checkpoints = folder / "checkpoints"
     if len(rates) > 1:
         errors = choose_rate(start, labelled, training, rates, checkpoints)

@@ -14,6 +14,7 @@ from crystalgnn_core.models.composition.reader import FormulaReader
 from crystalgnn_core.models.element_layers import ATOM_CONTEXT
 from crystalgnn_core.models.graph_join import GraphJoin
 from crystalgnn_core.models.network import NetworkInParts
+from crystalgnn_core.models.normalization import normalize_columns
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -90,7 +91,7 @@ class FormulaJoinedNetwork(GraphJoin, NetworkInParts):
             batch = copy.copy(batch)
             rows = self.context(formula.elements)
             batch[ATOM_CONTEXT] = rows.index_select(0, elements.of_atom)
-        of_graph = functional.silu(self.norm(graph(batch)))
+        of_graph = functional.silu(normalize_columns(graph(batch), self.norm))
         both = torch.cat((of_graph, formula.crystals), dim=1)
         return self.of_formula(formula.crystals), self.of_both(both)
 

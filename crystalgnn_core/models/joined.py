@@ -12,6 +12,7 @@ from crystalgnn_core.models.composition.inputs import count_inputs, inputs_of
 from crystalgnn_core.models.ensemble import EnsembleNetwork
 from crystalgnn_core.models.formula_joined import FormulaJoinedNetwork
 from crystalgnn_core.models.graph_join import GraphJoin
+from crystalgnn_core.models.normalization import normalize_columns
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -77,7 +78,7 @@ class JoinedNetwork(GraphJoin):
 
     def join(self, batch: Batch, graph: Callable[[Batch], Tensor]) -> Tensor:
         """Return predictions on the model's internal scale, shape (n_graphs, n_targets)."""
-        of_graph = self.norm(graph(batch))
+        of_graph = normalize_columns(graph(batch), self.norm)
         inputs = inputs_of(batch, with_charges=self.with_charges)
         inputs = inputs.to(of_graph.device, of_graph.dtype)
         both = torch.cat((of_graph, self.composition(inputs)), dim=1)

@@ -16,11 +16,12 @@ def outcome_of(store: Path) -> dict[str, object]:
     """Return what two equal runs agree in, by the name of what it is."""
     records = RecordStore(store)
     sources = sorted(records.source_counts())
+    champions = store / "models" / "champions.json"
     parts: dict[str, object] = {
         "record version": records.version(),
         "records": records.read(sources).to_pylist(),
         "rejects": sorted(map(str, records.rejects().to_pylist())),
-        "champions": _timeless(store / "models" / "champions.json"),
+        "champions": _timeless(champions) if champions.is_file() else None,
     }
     for pattern in ("graphs/*/*.parquet", "predictions/*/*.parquet"):
         parts |= _digests(store, pattern)

@@ -88,15 +88,15 @@ def batches_on_device(
         n_rounds: Merges equivalent atoms for a network of so many rounds; None does not.
     """
 
-    def assemble(chosen: NDArray[np.int64]) -> Batch:
-        batch = dataset.batch(chosen)
+    def merge(batch: Batch) -> Batch:
         return batch if n_rounds is None else merge_equivalent(batch, n_rounds)
 
+    made = dataset.assemble(batches)
     if device.type != "cuda":
-        for chosen in batches:
-            yield chosen, assemble(chosen).to(device)
+        for chosen, batch in made:
+            yield chosen, merge(batch).to(device)
         return
-    ready = prefetch((chosen, assemble(chosen).pin_memory()) for chosen in batches)
+    ready = prefetch((chosen, merge(batch).pin_memory()) for chosen, batch in made)
     for chosen, batch in ready:
         yield chosen, batch.to(device, non_blocking=True)
 

@@ -86,6 +86,8 @@ def masked_loss(
     kind: str,
     is_class: Tensor | None = None,
     weights: Tensor | None = None,
+    *,
+    counts: Tensor | None = None,
 ) -> Tensor:
     """Average the loss over the labels that are there, then over columns.
 
@@ -97,6 +99,9 @@ def masked_loss(
             there is none.
         weights: Weights of the columns in the mean, shape (n_outputs,); by default all are
             equal.
+        counts: Labels of each column in a batch of which the rows are a piece, shape
+            (n_outputs,): the losses of its pieces sum up to its loss. By default the rows
+            are the batch.
 
     Returns:
         A scalar; a column without a label in the batch does not count.
@@ -114,7 +119,8 @@ def masked_loss(
             outputs, filled, reduction="none"
         )
         losses = torch.where(is_class, torch.where(is_known, entropy, 0.0), losses)
-    per_column, counts = losses.sum(0) / is_known.sum(0).clamp(1), is_known.any(0)
+    n_known = is_known.sum(0) if counts is None else counts
+    per_column, is_there = losses.sum(0) / n_known.clamp(1), n_known > 0
     if weights is None:
-        return per_column.sum() / counts.sum().clamp(1)
-    return (weights * per_column).sum() / (weights * counts).sum().clamp(weights.min())
+        return per_column.sum() / is_there.sum().clamp(1)
+    return (weights * per_column).sum() / (weights * is_there).sum().clamp(weights.min())

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from crystalgnn_core.learning.config import HOW_IT_RUNS
 from crystalgnn_core.learning.metrics import scaled_error
 from crystalgnn_core.learning.registry import Registry
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from crystalgnn_core.learning.cards import ModelCard
 
 MIN_TRAININGS = 3
-WITHOUT_EFFECT = {"seed", "device", "loading", "compile"}
+WITHOUT_EFFECT = {"seed", *HOW_IT_RUNS}
 
 
 def noise_of_retraining(

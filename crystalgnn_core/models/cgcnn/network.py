@@ -14,7 +14,7 @@ from crystalgnn_core.models.cpu.threads import runs_fused
 from crystalgnn_core.models.element_layers import embed_atoms, embed_elements
 from crystalgnn_core.models.layers import GaussianExpansion, spread_to_edges, sum_by_center
 from crystalgnn_core.models.network import LayerNames, Network
-from crystalgnn_core.models.normalization import normalize_columns
+from crystalgnn_core.models.normalization import is_shared, normalize_columns
 from crystalgnn_core.models.readout import make_readout
 
 if TYPE_CHECKING:
@@ -55,7 +55,8 @@ class GatedConvolution(nn.Module):
         """
         projected, edge_terms = self._project(atoms), self._edge_terms(edges)
         norm, n_needed = self.bn1, 2 if self.bn1.training else 1
-        if len(edges) >= n_needed and runs_fused(projected, edge_terms):
+        is_fused = runs_fused(projected, edge_terms) and not is_shared(norm)
+        if len(edges) >= n_needed and is_fused:
             messages = GatedSum.apply(  # type: ignore[no-untyped-call]
                 edge_terms, projected, norm.weight, norm.bias, norm, adjacency
             )

@@ -22,7 +22,11 @@ from crystalgnn_core.models.cpu.threads import (
     run_spans,
     runs_fused,
 )
-from crystalgnn_core.models.normalization import note_running
+from crystalgnn_core.models.normalization import (
+    is_shared,
+    normalize_columns,
+    note_running,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -45,13 +49,14 @@ def add_activated(x: Tensor, residual: Tensor | None, norm: nn.Module) -> Tensor
     Returns:
         Shape (n_rows, width).
     """
-    if len(x) and runs_fused(x):
+    if len(x) and runs_fused(x) and not is_shared(norm):
         if isinstance(norm, nn.LayerNorm):
             return _Rows.apply(x, residual, norm.weight, norm.bias, norm.eps)  # type: ignore[no-untyped-call]
         if isinstance(norm, nn.BatchNorm1d) and (len(x) > 1 or not norm.training):
             found = batch_statistics(x, norm) if norm.training else learned(norm)
             return _Columns.apply(x, residual, norm.weight, norm.bias, found)  # type: ignore[no-untyped-call]
-    activated = functional.silu(norm(x))
+    normal = normalize_columns(x, norm) if isinstance(norm, nn.BatchNorm1d) else norm(x)
+    activated = functional.silu(normal)
     return activated if residual is None else activated + residual
 
 

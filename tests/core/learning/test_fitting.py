@@ -40,7 +40,7 @@ def run(data, trained, tmp_path):
 
 def script_losses(monkeypatch, losses):
     scripted = iter(losses)
-    monkeypatch.setattr(fitting, "_train_epoch", lambda *_: next(scripted))
+    monkeypatch.setattr(fitting, "train_epoch", lambda *_: next(scripted))
 
 
 def script_errors(monkeypatch, errors):
