@@ -26,7 +26,7 @@ STAGES = (
 )
 COMPOSING = {"crystalgnn_core", "crystalgnn_core.config"}  # may import every stage
 MAX_LINES, MAX_BODY, MAX_FILES = 280, 40, 25
-MAX_CORE_LINES = 48_000  # each capability is weighed against its size
+MAX_CORE_LINES = 51_000  # each capability is weighed against its size
 
 
 def module_name(path):

@@ -28,7 +28,7 @@ from tests.published import put_in_cache
 ENERGY, GAP = "formation_energy_per_atom", "band_gap"
 
 
-def card(*targets, nonzero_only=()) -> Any:
+def card(*targets: str, nonzero_only: tuple[str, ...] = ()) -> Any:
     scaler = SimpleNamespace(targets=targets)
     return SimpleNamespace(scaler=scaler, nonzero_only=nonzero_only)
 

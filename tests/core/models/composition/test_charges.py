@@ -7,7 +7,8 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from pymatgen.core import Composition, Element
+from pymatgen.core.composition import Composition
+from pymatgen.core.periodic_table import Element
 
 from crystalgnn_core.models.base import CompositionJoinConfig
 from crystalgnn_core.models.cgcnn.config import CGCNNConfig
@@ -144,6 +145,7 @@ def test_networks_read_the_balance_where_settings_ask_for_it(config, crystals, b
         for name, w in inputs.items()
         if w.shape[-1:] == (9,) or "layers.0.w" in name or "composition.0.w" in name
     )
+    assert weights.grad is not None
     assert weights.grad[:, -9:].abs().sum() > 0
 
 
