@@ -75,12 +75,13 @@ def fit_kernel(
     scores = ((features - mean) * inverse).astype(np.float32)
     drawn = np.random.default_rng(seed).permutation(len(scores))[:max_centers]
     centers = scores[np.sort(drawn)]
-    weights, starts, lengths = [], [], []
-    for column, is_class in zip(labels.T, classes, strict=True):
-        known = np.isfinite(column)
-        fitted = _fit(scores[known], column[known], centers, is_class=is_class)
-        for kept, value in zip((weights, starts, lengths), fitted, strict=True):
-            kept.append(value)
+    fitted = [
+        _fit(scores[known], column[known], centers, is_class=is_class)
+        for column, known, is_class in zip(
+            labels.T, np.isfinite(labels.T), classes, strict=True
+        )
+    ]
+    weights, starts, lengths = zip(*fitted, strict=True)
     return Kernel(
         mean, inverse, centers, np.stack(weights), np.array(starts), np.array(lengths)
     )
