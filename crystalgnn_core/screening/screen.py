@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import pandas as pd
+    import pyarrow as pa
 
     from crystalgnn_core.learning.cards import ModelCard
     from crystalgnn_core.records.schema import RejectedRecord
@@ -137,11 +138,7 @@ def _rank(
             f"screen {folder.name}: {len(kept)} candidates in, but {len(ranking)} "
             f"scored + {len(rejects)} rejected + {len(duplicates)} duplicates = {n_out}"
         )
-    novelty = (NOVELTY,) if NOVELTY in ranking else ()
-    columns = [predicted_columns(cards, names) for names in (targets, further)]
-    if config.metal_filter and needs_chance(cards):
-        columns = [columns_with_chance(names) for names in columns]
-    schema = ranking_schema((*columns[0], *novelty), columns[1])
+    schema = _schema(config, cards, further, with_novelty=NOVELTY in ranking)
     rejects = [*unread, *rejects]
     files = write_outcome(folder, candidates, ranking, rejects, schema)
     cifs = write_cifs(store, config, folder / "cif", ranking.head(config.top_k))
@@ -159,6 +156,21 @@ def _rank(
         n_unread=len(unread),
         files=(*files, *cifs),
     )
+
+
+def _schema(
+    config: ScreeningConfig,
+    cards: Sequence[ModelCard],
+    further: Sequence[str],
+    *,
+    with_novelty: bool,
+) -> pa.Schema:
+    """Return the columns of the ranking."""
+    columns = [predicted_columns(cards, names) for names in (config.score.targets, further)]
+    if config.metal_filter and needs_chance(cards):
+        columns = [columns_with_chance(names) for names in columns]
+    novelty = (NOVELTY,) if with_novelty else ()
+    return ranking_schema((*columns[0], *novelty), columns[1])
 
 
 def _name_screen(

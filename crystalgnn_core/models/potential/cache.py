@@ -10,7 +10,9 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
-from pymatgen.core import Lattice, Structure
+from pymatgen.core.lattice import Lattice
+from pymatgen.core.periodic_table import Element
+from pymatgen.core.structure import Structure
 
 from crystalgnn_core.models.potential.base import find_potential
 from crystalgnn_core.remote.cache import cache_folder
@@ -81,7 +83,10 @@ def _key(*arrays: NDArray[np.int64] | NDArray[np.float32]) -> str:
 def _structure(
     numbers: NDArray[np.int64], cell: NDArray[np.float32], coords: NDArray[np.float32]
 ) -> Structure:
-    return Structure(Lattice(cell.astype(np.float64)), numbers, coords.astype(np.float64))
+    lattice = Lattice(cell.astype(np.float64))
+    return Structure(
+        lattice, [Element.from_Z(int(n)) for n in numbers], coords.astype(np.float64)
+    )
 
 
 def _read(folder: Path, keys: set[str], width: int) -> dict[str, NDArray[np.float32]]:

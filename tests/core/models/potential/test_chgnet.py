@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
-from pymatgen.core import Lattice, Structure
+from pymatgen.core.lattice import Lattice
+from pymatgen.core.structure import Structure
 
 from crystalgnn_core.contracts.network_fixtures import rocksalt
 from crystalgnn_core.models.potential.chgnet import CHGNet

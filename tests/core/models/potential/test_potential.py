@@ -1,6 +1,7 @@
 """Models on features of a potential, here of one that needs no package."""
 
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -87,7 +88,7 @@ class TestPotential(NetworkContract):
     """What every network must do; its potential is registered before each test."""
 
     @property
-    def config(self):
+    def config(self):  # type: ignore[override]  # the fake is registered before each test
         return PotentialConfig(potential=NAME)
 
     descriptions = (rotated, repeated)  # all of them below
@@ -161,7 +162,7 @@ def test_the_kernel_learns_a_value_and_a_class_from_rows_with_labels():
     labels = np.stack([np.sin(rows[:, 0]) + rows[:, 1], rows[:, 0] > 0.3], axis=1)
     labels[::7, 0] = np.nan
     train, test = slice(0, 300), slice(300, 400)
-    options = {"classes": (False, True), "seed": 0}
+    options: dict[str, Any] = {"classes": (False, True), "seed": 0}
     kernel = fit_kernel(rows[train], labels[train], max_centers=1000, **options)
     found = predict_kernel(rows[test], kernel)
     assert np.nanmean(np.abs(found[:, 0] - labels[test, 0])) < 0.05
@@ -175,7 +176,11 @@ def test_the_kernel_learns_a_value_and_a_class_from_rows_with_labels():
 def test_labels_that_are_all_alike_are_predicted_as_such():
     rows = np.random.default_rng(0).normal(size=(20, 3))
     labels = np.tile([2.0, 1.0, 0.0], (20, 1))
-    options = {"classes": (False, True, True), "max_centers": 9, "seed": 0}
+    options: dict[str, Any] = {
+        "classes": (False, True, True),
+        "max_centers": 9,
+        "seed": 0,
+    }
     found = predict_kernel(rows + 1, fit_kernel(rows, labels, **options))
     assert_allclose(found, np.tile([2.0, 40.0, -40.0], (20, 1)))
 
