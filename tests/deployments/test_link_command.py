@@ -1,3 +1,5 @@
+import pytest
+
 from crystalgnn_core.sources.textbook.source import textbook_structure
 
 NAMES = ("Si", "MgO", "GaAs")
@@ -10,6 +12,7 @@ def ingest_cifs(run, folder, names):
     return run("ingest", "--source", "files", "--path", folder, "--store", "own")
 
 
+@pytest.mark.xdist_group("prefect")
 def test_links_are_counted_by_pair_of_sources(run, tmp_path, prefect_api):
     for folder, names in (("first", NAMES), ("second", NAMES[:2])):
         assert ingest_cifs(run, tmp_path / folder, names).code == 0

@@ -84,12 +84,12 @@ def test_verdicts_are_published_and_new_rows_announced_once(tiny_config):
 
 
 @pytest.mark.usefixtures("prefect_api")
-def test_nothing_is_trained_on_a_suspicious_source_until_it_is_accepted(tiny_config):
+def test_nothing_is_trained_on_a_suspicious_source_until_it_is_accepted(own_run):
     from flows.learning import finetune, retrain, train
     from flows.pipeline import pipeline
     from flows.screening import rescreen
 
-    first = pipeline(tiny_config)
+    tiny_config, first = own_run
     assert first.screened is not None
     fewer = with_rows(tiny_config, synthetic=60)
     for flow in (retrain, pipeline, train):

@@ -30,11 +30,10 @@ def _with_new_data(config: PipelineConfig, n_candidates: int) -> PipelineConfig:
 
 
 @pytest.mark.usefixtures("prefect_api")
-def test_retrain_is_a_no_op_until_new_rows_arrive(tiny_config):
+def test_retrain_is_a_no_op_until_new_rows_arrive(own_run):
     from flows.learning import retrain
-    from flows.pipeline import pipeline
 
-    first = pipeline(tiny_config)
+    tiny_config, first = own_run
     nothing = retrain(tiny_config)
     assert nothing.trained is None
     assert "already" in nothing.reason
@@ -204,11 +203,10 @@ def test_retrain_from_the_champion_keeps_its_network_and_graphs(tiny_config):
 
 
 @pytest.mark.usefixtures("prefect_api")
-def test_rescreen_scores_only_what_changed(tiny_config):
-    from flows.pipeline import pipeline
+def test_rescreen_scores_only_what_changed(own_run):
     from flows.screening import rescreen
 
-    first = pipeline(tiny_config)
+    tiny_config, first = own_run
     assert first.screened is not None
     more = _with_new_data(tiny_config, n_candidates=57)
     second = rescreen(more)

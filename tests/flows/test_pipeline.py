@@ -24,14 +24,14 @@ def scored_by(config, target):
 
 
 @pytest.mark.usefixtures("prefect_api")
-def test_pipeline_makes_a_report_and_a_second_run_reuses_all(tiny_config):
+def test_pipeline_makes_a_report_and_a_second_run_reuses_all(first_run):
     from prefect.artifacts import Artifact
 
     from crystalgnn_core.errors import ModelError
     from flows.pipeline import pipeline
     from flows.screening import screen
 
-    first = pipeline(tiny_config)
+    tiny_config, first = first_run
     assert first.screened is not None
     folder = Path(first.screened.result.folder)
     page = (folder / "report.html").read_text()

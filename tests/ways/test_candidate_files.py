@@ -151,7 +151,10 @@ def test_every_candidate_file_is_in_the_account_and_every_bad_one_is_named(
     expected = write_candidates(tmp_path / "candidates", n_files, n_bad)
     bundle = learn(tmp_path / "labels.csv", tmp_path / "store")
     options = ("--model", bundle, "--store", tmp_path / "store")
-    printed = crystalgnn("screen", tmp_path / "candidates", *options).stdout
+    done = crystalgnn("screen", tmp_path / "candidates", *options)
+    assert "predict:" in done.stderr  # the stages are told while they run
+    assert "Traceback" not in done.stderr
+    printed = done.stdout
 
     account = account_of(printed)
     assert account[0] == n_files == sum(account[1:])
