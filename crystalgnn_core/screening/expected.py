@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from crystalgnn_core.screening.nonmetals import GAP, needs_chance
 from crystalgnn_core.targets import HIGH, IF_NONZERO, LOW, NONZERO
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
 
     import pandas as pd
     from numpy.typing import NDArray
@@ -23,15 +22,12 @@ if TYPE_CHECKING:
 
 N_QUANTILES = 20
 TAIL = 0.1  # share of true values outside an interval
+LIKELY = 0.5  # chance above which the interval is one of values that are not zero
 
 
-def are_uncertain(
-    cards: Sequence[ModelCard], targets: Iterable[str], *, metal_filter: bool = True
-) -> bool:
-    """Return whether models, and the metal filter, give distributions of some targets."""
+def are_uncertain(cards: Iterable[ModelCard], targets: Iterable[str]) -> bool:
+    """Return whether models predict distributions of some of these targets."""
     wanted = set(targets)
-    if metal_filter and GAP in wanted and needs_chance(cards):
-        return True
     further = {name + end for name in wanted for end in (NONZERO, LOW)}
     return any(further & set(card.column_names) for card in cards)
 
@@ -42,8 +38,10 @@ def log_desirability(
     """Return the logarithm of the mean desirability of what the values may be.
 
     A value in two parts is zero but for its chance, and else about its value if it is not
-    zero; any other is about its prediction. About it stands a Laplace distribution with the
-    half-width of the 90 % interval. Without parts and intervals a value is one number.
+    zero; any other is about its prediction. About it stands a Laplace distribution, which
+    the 90 % interval gives: of a value in two parts its upper end, beyond which one in
+    twenty lies, since the lower one is zero where that is not unlikely. Without parts and
+    intervals a value is one number, and so is one that is more probably zero.
 
     Args:
         criterion: What is wanted.
@@ -61,20 +59,39 @@ def log_desirability(
     if name + NONZERO in candidates:
         chance = rows[name + NONZERO].to_numpy(dtype=float)
         if_nonzero = rows[name + IF_NONZERO].to_numpy(dtype=float)
-        there = _mean(criterion, if_nonzero, rows, name)
+        there = _mean(criterion, if_nonzero, _scale_in_parts(rows, name))
         zero = criterion.log_desirability(np.zeros(len(rows)))
         found[known] = np.logaddexp(_log(1 - chance) + zero, _log(chance) + there)
     else:
-        found[known] = _mean(criterion, values[known], rows, name)
+        found[known] = _mean(criterion, values[known], _scale(rows, name))
     return found
 
 
-def _mean(criterion: Criterion, center: Array, rows: pd.DataFrame, name: str) -> Array:
-    """Return the logarithm of the mean desirability about some values."""
+def _scale(rows: pd.DataFrame, name: str) -> Array | None:
+    """Return the scales of distributions with these intervals; None without intervals."""
     if name + LOW not in rows:
-        return criterion.log_desirability(center)
+        return None
     ends = rows[[name + LOW, name + HIGH]].to_numpy(dtype=float)
-    scale = (ends[:, 1] - ends[:, 0]) / 2 / log(1 / TAIL)
+    return (ends[:, 1] - ends[:, 0]) / 2 / log(1 / TAIL)
+
+
+def _scale_in_parts(rows: pd.DataFrame, name: str) -> Array | None:
+    """Return the scales of values that are not zero, of which the upper end is exceeded.
+
+    chance * exp(-(high - value) / scale) / 2 = TAIL / 2.
+    """
+    if name + LOW not in rows:
+        return None
+    names = [name + HIGH, name + IF_NONZERO, name + NONZERO]
+    high, value, chance = rows[names].to_numpy(dtype=float).T
+    likely = np.maximum(chance, LIKELY)
+    return np.where(chance > LIKELY, (high - value).clip(0) / np.log(likely / TAIL), 0.0)
+
+
+def _mean(criterion: Criterion, center: Array, scale: Array | None) -> Array:
+    """Return the logarithm of the mean desirability about some values."""
+    if scale is None:
+        return criterion.log_desirability(center)
     least, most = criterion.target.minimum, criterion.target.maximum
     total = np.full(len(center), -np.inf)
     for share in (np.arange(N_QUANTILES) + 0.5) / N_QUANTILES:

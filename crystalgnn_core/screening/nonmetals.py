@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from crystalgnn_core.targets import IF_NONZERO, NONZERO
+from crystalgnn_core.targets import IF_NONZERO, LOW, NONZERO
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,9 +17,10 @@ if TYPE_CHECKING:
     from crystalgnn_core.learning.cards import ModelCard
 
 GAP, METAL = "band_gap", "is_metal"
-# shares of non-metals among 11,639 crystals of the Materials Project: formulas that balance
-# by common states, by those of the ICSD, by several of an element, and others
-CHANCES = (0.8, 0.4, 0.3, 0.05)
+# shares of non-metals among 11,639 crystals of the Materials Project: formulas without a
+# metal, those that balance by common states, by those of the ICSD, by several of an
+# element, and others
+CHANCES = (0.94, 0.8, 0.4, 0.3, 0.05)
 
 
 def add_chance_of_gap(predicted: pd.DataFrame, cards: Sequence[ModelCard]) -> pd.DataFrame:
@@ -44,6 +45,8 @@ def add_chance_of_gap(predicted: pd.DataFrame, cards: Sequence[ModelCard]) -> pd
     else:
         chance = chance_by_formula(predicted["formula"].tolist())
     gaps = predicted[GAP]
+    if GAP + LOW in predicted:  # zero is among what it may be
+        predicted = predicted.assign(**{GAP + LOW: gaps.where(gaps.isna(), 0.0)})
     parts: dict[str, Any] = {
         GAP: gaps.where(chance > 1 / 2, 0.0),
         GAP + NONZERO: np.where(gaps.isna(), np.nan, chance),
@@ -89,9 +92,18 @@ def chance_by_formula(formulas: Sequence[str]) -> NDArray[np.float64]:
     places = {formula: place for place, formula in enumerate(dict.fromkeys(formulas))}
     parts = [Composition(formula) for formula in places]
     numbers = [element.Z for part in parts for element in part]
-    amounts = [round(amount) for part in parts for amount in part.values()]
-    pointer = np.cumsum([0, *map(len, parts)])
-    found = charge_features(np.array(numbers), np.array(amounts), pointer)
-    kinds = [found[:, 2] == 1, found[:, 6] == 1, found[:, [3, 7]].min(axis=1) == 0]
+    amounts = [max(round(amount), 1) for part in parts for amount in part.values()]
+    found = charge_features(
+        np.array(numbers, np.int64),
+        np.array(amounts, np.int64),
+        np.cumsum([0, *map(len, parts)]),
+    )
+    without = [not any(element.is_metal for element in part) for part in parts]
+    kinds = [
+        np.array(without, bool),
+        found[:, 2] == 1,
+        found[:, 6] == 1,
+        found[:, [3, 7]].min(axis=1) == 0,
+    ]
     chances = np.select(kinds, CHANCES[:-1], CHANCES[-1])
     return chances[[places[formula] for formula in formulas]]

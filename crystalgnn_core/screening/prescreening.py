@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -15,7 +15,7 @@ from crystalgnn_core.learning.cards import read_card
 from crystalgnn_core.screening.candidates import candidates_digest, read_candidates
 from crystalgnn_core.screening.expected import are_uncertain
 from crystalgnn_core.screening.joining import join_predictions
-from crystalgnn_core.screening.nonmetals import add_chance_of_gap
+from crystalgnn_core.screening.nonmetals import METAL, add_chance_of_gap, needs_chance
 from crystalgnn_core.screening.ranking import (
     check_models,
     rank_candidates,
@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from crystalgnn_core.screening.config import ScreeningConfig
+    from crystalgnn_core.learning.cards import ModelCard
+    from crystalgnn_core.screening.config import ScoreConfig, ScreeningConfig
 
 logger = logging.getLogger(__name__)
 PRESCREEN_FORMAT = 1  # raise it when the same input is cut differently
@@ -49,6 +50,7 @@ class Prescreened(FrozenModel):
         n_unjudged: Those among them of which the fast models have no prediction.
         candidates: Digest of which structures were candidates under which ids.
         weights: Digests of what the fast models predict by, see `ModelCard`.
+        desirability: Whether that of the central values was judged, or the mean.
         file: One row per candidate: `source`, `candidate_id`, `structure_digest`,
             `prescreen_score` (empty without a prediction) and `is_kept`.
     """
@@ -60,6 +62,7 @@ class Prescreened(FrozenModel):
     n_unjudged: int
     candidates: str
     weights: tuple[str, ...]
+    desirability: Literal["value", "mean"] = "value"
     file: FileRef
 
     @property
@@ -97,16 +100,16 @@ def prescreen(store: Path, config: ScreeningConfig, models: Sequence[Path]) -> P
         "score": config.score.settings_digest(),
         "candidates": candidates_digest(candidates),
     }
-    if are_uncertain(cards, config.score.targets, metal_filter=config.metal_filter):
-        content["desirability"] = "mean"  # that of the central value before
+    with_chance = config.metal_filter and needs_chance(cards)
+    is_mean = with_chance or are_uncertain(cards, config.score.targets)
+    if is_mean:
+        content["desirability"] = ["mean", with_chance]  # before that of central values
     path = store / "prescreens" / f"{digest_of(content)}.parquet"
     entry = path.with_suffix(".json")
     finished = read_model(entry, Prescreened)
     if finished is not None and finished.file.is_intact():
         return finished
-    predicted, _ = join_predictions(store, cards, candidates, config.score.targets)
-    if config.metal_filter:
-        predicted = add_chance_of_gap(predicted, cards)
+    predicted = _join(store, cards, candidates, config.score, with_chance=with_chance)
     table = _cut(candidates, predicted, config)
     write_table(path, pa.Table.from_pandas(table, preserve_index=False))
     made = Prescreened(
@@ -117,11 +120,28 @@ def prescreen(store: Path, config: ScreeningConfig, models: Sequence[Path]) -> P
         n_unjudged=len(candidates) - len(predicted),
         candidates=content["candidates"],
         weights=weights,
+        desirability="mean" if is_mean else "value",
         file=FileRef.of(path, n_rows=len(table)),
     )
     write_model(entry, made)
     logger.info("pre-screen: %s", made.note)
     return made
+
+
+def _join(
+    store: Path,
+    cards: Sequence[ModelCard],
+    candidates: pd.DataFrame,
+    score: ScoreConfig,
+    *,
+    with_chance: bool,
+) -> pd.DataFrame:
+    """Join what the score judges, and the chance of a gap where that is wanted."""
+    names = [*score.targets]
+    if with_chance and any(METAL in card.scaler.targets for card in cards):
+        names.append(METAL)
+    predicted, _ = join_predictions(store, cards, candidates, list(dict.fromkeys(names)))
+    return add_chance_of_gap(predicted, cards) if with_chance else predicted
 
 
 def _cut(

@@ -62,6 +62,11 @@ class Calibrating(NamedTuple):
         """Return the labels of targets, NaN missing, shape (n_rows, n_targets)."""
         return self.rows[list(targets)].to_numpy(dtype=float)
 
+    def without_zeros(self, targets: Sequence[str]) -> Calibrating:
+        """Leave out the zeros of targets that a model gives none of (`nonzero_only`)."""
+        kept = {name: self.rows[name].where(self.rows[name] > 0) for name in targets}
+        return self._replace(rows=self.rows.assign(**kept))
+
 
 def recalibrate_model(
     store: Path,
@@ -95,6 +100,7 @@ def recalibrate_model(
     use_store(store)
     network, card = load_bundle(bundle)
     found = _choose(store, bundle, (network, card), sources, (n_rows, seed))
+    found = found.without_zeros(card.nonzero_only)
     schemes = _schemes(found.rows, card)
     names = card.scaler.targets
     content = {

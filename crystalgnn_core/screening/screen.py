@@ -188,10 +188,17 @@ def _name_screen(
         "config": config.settings_digest(exclude=named_otherwise),
         "candidates": candidates_digest(candidates),
     }
-    if are_uncertain(cards, config.score.targets, metal_filter=config.metal_filter):
-        content["desirability"] = "mean"  # that of the central value before
+    with_chance = config.metal_filter and needs_chance(cards)
+    if with_chance or are_uncertain(cards, config.score.targets):
+        content["desirability"] = ["mean", with_chance]  # before that of central values
     if unread:
         content["unread"] = [[one.source, one.material_id, one.message] for one in unread]
     if prescreened is not None:
-        content["prescreen"] = {"models": prescreened.weights, "keep": prescreened.keep}
+        made: dict[str, object] = {
+            "models": prescreened.weights,
+            "keep": prescreened.keep,
+        }
+        if prescreened.desirability == "mean":
+            made["file"] = prescreened.file.sha256
+        content["prescreen"] = made
     return f"{config.name}-{digest_of(content)[:12]}"

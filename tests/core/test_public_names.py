@@ -39,7 +39,7 @@ STAGES = {
         *("ALIGNNConfig", "CGCNNConfig", "COGNConfig", "CompositionGNNConfig"),
         "CompositionMLPConfig",
         *("CompositionTreesConfig", "MEGNetConfig", "ModelConfig", "NetworkConfig"),
-        *("SchNetConfig", "for_inference"),
+        *("PotentialConfig", "SchNetConfig", "for_inference"),
     ),
     "learning": (
         *("Decision", "FinetuningConfig", "ModelCard", "OptimizerConfig", "Registry"),

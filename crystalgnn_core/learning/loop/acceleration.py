@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from crystalgnn_core.distributed import ranks
 from crystalgnn_core.models.network import Network, NetworkInParts
 
 if TYPE_CHECKING:
@@ -37,9 +38,9 @@ class Forward:
         self._parts: Callable[[Batch], Tensor] = self._whole
         if in_parts and isinstance(network, NetworkInParts):
             self._parts = network.parts
-        self._compiled = (
-            torch.compile(self._parts, dynamic=True) if config.compile else None
-        )
+        # of several processes one could fail to compile alone, and lose step
+        is_compiled = config.compile and ranks().size == 1
+        self._compiled = torch.compile(self._parts, dynamic=True) if is_compiled else None
         self._was_tried = False
         self._is_half = config.precision == "bfloat16"
 

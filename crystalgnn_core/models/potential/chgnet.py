@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from contextlib import redirect_stdout
 from functools import cached_property
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -44,11 +45,14 @@ class CHGNet(Potential):
         """Describe atoms; one without a neighbour in 6 angstrom hears of no other."""
         rows = [np.empty((0, self.width))]
         for start in range(0, len(structures), BATCH):
-            with without_warnings():
+            # hooks are on layers that threads share
+            with self._lock, without_warnings():
                 convert = self._network.graph_converter
                 graphs = [convert(one) for one in structures[start : start + BATCH]]
                 rows.append(self._run(graphs))
         return np.concatenate(rows)
+
+    _lock = Lock()
 
     @cached_property
     def _network(self) -> Any:  # noqa: ANN401  a class of a package that may be missing

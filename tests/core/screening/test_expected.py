@@ -68,6 +68,33 @@ def test_an_interval_is_the_mean_over_a_laplace_distribution(criterion, value, h
     assert abs(found - desirability(criterion, **{name: value})) > 0.02
 
 
+@pytest.mark.parametrize("value", [4.5, 5.5])
+def test_a_wide_gap_that_is_less_certain_is_not_wanted_more(value):
+    """The interval of a gap that may be zero begins at zero, however sharp the gap is."""
+    likely, less = (
+        desirability(
+            GAP,
+            band_gap=value,
+            **dict(zip(PARTS, (chance, value), strict=True)),
+            band_gap_low=low,
+            band_gap_high=value + 0.5,
+        )
+        for chance, low in ((0.96, value - 0.5), (0.93, 0.0))
+    )
+    assert less == pytest.approx(likely, rel=0.2, abs=1e-3)
+
+
+def test_the_upper_end_of_a_value_in_two_parts_is_exceeded_by_one_in_twenty():
+    chance, value, scale = 0.8, 2.0, 0.3
+    high = laplace(value, scale).ppf(1 - 0.05 / chance)
+    parts = dict(zip(PARTS, (chance, value), strict=True))
+    found = desirability(GAP, band_gap=1.7, **parts, band_gap_low=0.0, band_gap_high=high)
+    ends = {"band_gap_low": value - scale * np.log(10)}
+    ends["band_gap_high"] = value + scale * np.log(10)
+    there = desirability(GAP, band_gap=value, **ends)
+    assert found == pytest.approx(chance * there, abs=1e-3)
+
+
 def test_no_gap_is_below_zero():
     low_gaps = Below(column="band_gap", midpoint=0.1, width=0.001)
     parts = dict(zip(PARTS, (1.0, 0.05), strict=True))
@@ -118,7 +145,12 @@ def test_only_screens_by_such_models_have_another_name():
     )
 
     def name_for(*columns):
-        card = SimpleNamespace(predictions_digest="5a" * 32, column_names=columns)
+        card = SimpleNamespace(
+            predictions_digest="5a" * 32,
+            column_names=columns,
+            scaler=SimpleNamespace(targets=targets),
+            nonzero_only=(),
+        )
         cards: Any = [card]
         screening = ScreeningConfig(sources=("a",))
         return are_uncertain(cards, targets), _name_screen(

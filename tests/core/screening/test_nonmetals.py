@@ -93,6 +93,20 @@ def test_the_parts_stand_behind_the_gap():
 
 def test_equal_formulas_are_read_once_and_come_back_in_order():
     assert chance_by_formula(["NaCl", "Cu", "NaCl"]).tolist() == [0.8, 0.05, 0.8]
+    assert chance_by_formula([]).tolist() == []
+
+
+def test_crystals_without_a_metal_are_not_taken_for_metals():
+    assert (chance_by_formula(["Si", "C", "S8", "Ar", "BN", "P4S3"]) > 0.9).all()
+
+
+def test_an_interval_reaches_down_to_zero_as_a_metal_is_possible():
+    ends = {"band_gap_low": 1.5, "band_gap_high": 2.5}
+    found = add_chance_of_gap(predicted(**ends), PUBLISHED)
+    assert found["band_gap_low"].tolist() == pytest.approx(
+        [0, np.nan, *[0] * 4], nan_ok=True
+    )
+    assert (found["band_gap_high"] == 2.5).all()
 
 
 @pytest.mark.parametrize(

@@ -145,7 +145,13 @@ def test_the_shorter_spelling_gives_the_names_and_scores_it_always_gave(case):
     assert config.settings_digest() == case["score_digest"]
     assert screening.settings_digest() == case["screening_digest"]
     names = ("formation_energy_per_atom", "band_gap")
-    cards: Any = [SimpleNamespace(predictions_digest="5a" * 32, column_names=names)]
+    card = SimpleNamespace(
+        predictions_digest="5a" * 32,
+        column_names=names,
+        scaler=SimpleNamespace(targets=names),
+        nonzero_only=(),
+    )
+    cards: Any = [card]
     candidates = pd.DataFrame(
         {
             "source": ["a", "a", "b"],
@@ -153,7 +159,7 @@ def test_the_shorter_spelling_gives_the_names_and_scores_it_always_gave(case):
             "structure_digest": ["x", "y", "z"],
         }
     )
-    fast: Any = SimpleNamespace(weights=("7c" * 32,), keep=0.1)
+    fast: Any = SimpleNamespace(weights=("7c" * 32,), keep=0.1, desirability="value")
     assert _name_screen(screening, cards, candidates, None) == case["screen_id"]
     assert _name_screen(screening, cards, candidates, fast) == case["prescreened_id"]
     energies, gaps = FIRST["formation_energy_per_atom"], FIRST["band_gap"]
