@@ -31,6 +31,7 @@ from crystalgnn_core.reporting.ranked import with_links, with_truth
 from crystalgnn_core.reporting.recovery import recovery_curve
 from crystalgnn_core.reporting.report import MAX_TABLE_ROWS, ScreenCounts, ScreenReport
 from crystalgnn_core.screening.criteria import TRUE
+from crystalgnn_core.screening.expected import are_uncertain
 from crystalgnn_core.screening.nonmetals import describe_chance
 from crystalgnn_core.screening.quality import RankingQuality
 from crystalgnn_core.screening.ranking import describe_score, score_candidates
@@ -176,8 +177,10 @@ def _compose(
 
 
 def _describe_score(config: ScreeningConfig, cards: Sequence[ModelCard]) -> str:
-    chance = describe_chance(cards) if config.metal_filter else ""
-    return describe_score(config.score) + chance
+    text = describe_score(config.score)
+    if are_uncertain(cards, config.score.targets):
+        text += " Of a value in two parts or with an interval the mean counts."
+    return text + (describe_chance(cards) if config.metal_filter else "")
 
 
 def _recovery(

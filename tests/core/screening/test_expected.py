@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from scipy.integrate import quad
 from scipy.stats import laplace
 
+from crystalgnn_core.reporting.screen import _describe_score
 from crystalgnn_core.screening.config import ScoreConfig, ScreeningConfig
 from crystalgnn_core.screening.criteria import Above, Below, Window
 from crystalgnn_core.screening.expected import are_uncertain, log_desirability
@@ -122,6 +123,18 @@ def test_a_likelier_gap_in_the_window_ranks_first():
     found = score_candidates(candidates, ScoreConfig().resolve())
     assert np.argsort(-found[:4]).tolist() == [0, 2, 1, 3]
     assert np.isnan(found[4])
+
+
+@pytest.mark.parametrize("ends", [(), ("band_gap_low", "band_gap_high")])
+def test_the_report_says_what_counts_of_an_uncertain_value(ends):
+    targets = ("formation_energy_per_atom", "band_gap")
+    card: Any = SimpleNamespace(
+        column_names=(*targets, *ends),
+        scaler=SimpleNamespace(targets=targets),
+        nonzero_only=(),
+    )
+    text = _describe_score(ScreeningConfig(), [card])
+    assert ("the mean counts" in text) == bool(ends)
 
 
 @given(st.floats(0, 1), st.floats(0, 25), st.floats(0, 1e6), st.floats(0.01, 1))
