@@ -17,6 +17,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +68,7 @@ class Trainings(Chain):
         config.write_text(yaml.safe_dump(settings))
         words = [step.command, "-v", "--config", str(config)]
         if step is FINETUNE:
-            words += ["--model", self.base()]
+            words += ["--model", self.base]
         with log.open("wb") as stream:
             process = subprocess.Popen(
                 [sys.executable, "-m", "deployments.cli", *words],
@@ -78,8 +79,9 @@ class Trainings(Chain):
             )
         return process, log
 
+    @cached_property
     def base(self) -> str:
-        """Return the name of the model that was trained first, which has members."""
+        """Name of the model that was trained first, before there is a fine-tuned one."""
         [found] = self.store.glob("models/*/checkpoints/member-1")
         return found.parents[1].name
 
