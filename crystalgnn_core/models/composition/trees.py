@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 import torch
@@ -17,7 +17,7 @@ from crystalgnn_core.models.composition.forest import (
     forest_of,
     predict_forest,
 )
-from crystalgnn_core.models.network import Estimator
+from crystalgnn_core.models.fitted import CERTAIN, ArrayEstimator
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,10 +29,7 @@ if TYPE_CHECKING:
     from crystalgnn_core.models.composition.forest import AnyEnsemble
 
 
-CERTAIN = 40.0  # a logit whose probability is 1 to the last bit
-
-
-class CompositionTrees(Estimator):
+class CompositionTrees(ArrayEstimator):
     """Predict crystal properties by trees on statistics of element properties.
 
     The statistics are those of Ward et al., npj Comput. Mater. 2, 16028 (2016), see
@@ -47,10 +44,12 @@ class CompositionTrees(Estimator):
         n_targets: Columns of the output.
     """
 
+    fields = Forest._fields
+
     def __init__(self, config: CompositionTreesConfig, n_targets: int) -> None:
         super().__init__()
         self.config = config
-        self._keep(empty_forest(n_targets))
+        self.keep(empty_forest(n_targets)._asdict())
 
     def fit(
         self,
@@ -69,44 +68,19 @@ class CompositionTrees(Estimator):
             seed: Of the binning of the features.
         """
         features = _features(batch)
-        self._keep(fit_trees(features, labels, self.config, classes=classes, seed=seed))
+        forest = fit_trees(features, labels, self.config, classes=classes, seed=seed)
+        self.keep(forest._asdict())
         return self
 
     def forward(self, batch: Batch) -> Tensor:
         """Return predictions on the model's internal scale, shape (n_graphs, n_targets)."""
-        values = predict_forest(_features(batch), self._forest())
+        values = predict_forest(_features(batch), Forest._make(self.arrays()))
         return torch.from_numpy(values).float().to(batch.atomic_numbers.device)
 
-    def _forest(self) -> Forest:
-        columns = (self.get_buffer(name).cpu() for name in Forest._fields)
-        return Forest._make(column.contiguous().numpy() for column in columns)
-
-    def _keep(self, forest: Forest) -> None:
-        for name, column in forest._asdict().items():
-            self.register_buffer(name, torch.from_numpy(column))
-
-    def _load_from_state_dict(
-        self,
-        state_dict: dict[str, Any],
-        prefix: str,
-        *args: Any,  # noqa: ANN401  torch's own lists, of which the last takes errors
-    ) -> None:
-        """Take over trees of any number, but none that would lead out of their arrays."""
-        errors: list[str] = args[-1]
-        names = {own: f"{prefix}{own}" for own in Forest._fields}
-        if all(name in state_dict for name in names.values()):
-            problem = self._problem([state_dict[name] for name in names.values()])
-            if problem:
-                errors.append(problem)
-                return
-            for own, name in names.items():
-                self.register_buffer(own, torch.empty_like(state_dict[name]))
-        super()._load_from_state_dict(state_dict, prefix, *args)
-
-    def _problem(self, columns: list[Tensor]) -> str:
+    def problem(self, columns: list[Tensor]) -> str:
         """Say why stored columns cannot be evaluated; empty when they can."""
         arrays = [column.cpu().numpy() for column in columns]
-        for name, own, array in zip(Forest._fields, self._forest(), arrays, strict=True):
+        for name, own, array in zip(self.fields, self.arrays(), arrays, strict=True):
             expected = np.asarray(own).dtype
             if array.ndim != 1 or array.dtype != expected:
                 return f"{name} is not a list of {expected}"

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from crystalgnn_core.models.fitted import CERTAIN
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -14,7 +16,6 @@ if TYPE_CHECKING:
 LENGTHS = (2.0, 4.0, 8.0, 16.0, 32.0)  # a typical distance between rows is 1.4
 PENALTIES = 10.0 ** np.arange(-5, 2)
 STRENGTH = 10.0  # inverse penalty of the logit of a class
-CERTAIN = 40.0  # a logit whose probability is 1 to the last bit
 LEAST = 1e-10  # eigenvalue of the kernel beside the largest that is more than rounding
 CHUNK = 2048  # rows whose kernel is in memory at a time when predicting
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 import torch
 
 from crystalgnn_core.models.composition.inputs import inputs_of
-from crystalgnn_core.models.network import Estimator
+from crystalgnn_core.models.fitted import ArrayEstimator
 from crystalgnn_core.models.potential.base import find_potential
 from crystalgnn_core.models.potential.cache import mean_features
 from crystalgnn_core.models.potential.kernel import (
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from crystalgnn_core.models.potential.config import PotentialConfig
 
 
-class PotentialModel(Estimator):
+class PotentialModel(ArrayEstimator):
     """Predict crystal properties by what a potential says of the atoms.
 
     The mean of its features over the atoms, which depends neither on the order of the atoms
@@ -46,11 +46,13 @@ class PotentialModel(Estimator):
         ModelError: The package of the potential is not installed.
     """
 
+    fields = Kernel._fields
+
     def __init__(self, config: PotentialConfig, n_targets: int) -> None:
         super().__init__()
         find_potential(config.potential).check_installed()
         self.config = config
-        self._keep(empty_kernel(n_targets))
+        self.keep(empty_kernel(n_targets)._asdict())
 
     def fit(
         self,
@@ -77,44 +79,21 @@ class PotentialModel(Estimator):
             max_centers=self.config.max_centers,
             seed=seed,
         )
-        self._keep(kernel)
+        self.keep(kernel._asdict())
         return self
 
     def forward(self, batch: Batch) -> Tensor:
         """Return predictions on the model's internal scale, shape (n_graphs, n_targets)."""
-        columns = (self.get_buffer(name).cpu().numpy() for name in Kernel._fields)
-        values = predict_kernel(self._features(batch), Kernel._make(columns))
+        values = predict_kernel(self._features(batch), Kernel._make(self.arrays()))
         return torch.from_numpy(values).float().to(batch.atomic_numbers.device)
 
     def _features(self, batch: Batch) -> NDArray[np.float64]:
         means = mean_features(batch, self.config.potential)
         return np.concatenate([means, inputs_of(batch, with_fractions=False).numpy()], 1)
 
-    def _keep(self, kernel: Kernel) -> None:
-        for name, column in kernel._asdict().items():
-            self.register_buffer(name, torch.from_numpy(np.ascontiguousarray(column)))
-
-    def _load_from_state_dict(
-        self,
-        state_dict: dict[str, Any],
-        prefix: str,
-        *args: Any,  # noqa: ANN401  torch's own lists, of which the last takes errors
-    ) -> None:
-        """Take over a kernel of any number of centers, but none whose arrays disagree."""
-        errors: list[str] = args[-1]
-        names = {own: f"{prefix}{own}" for own in Kernel._fields}
-        if all(name in state_dict for name in names.values()):
-            problem = self._problem([state_dict[name] for name in names.values()])
-            if problem:
-                errors.append(problem)
-                return
-            for own, name in names.items():
-                self.register_buffer(own, torch.empty_like(state_dict[name]))
-        super()._load_from_state_dict(state_dict, prefix, *args)
-
-    def _problem(self, columns: list[Tensor]) -> str:
+    def problem(self, columns: list[Tensor]) -> str:
         """Say why stored columns cannot be evaluated; empty when they can."""
-        for name, column in zip(Kernel._fields, columns, strict=True):
+        for name, column in zip(self.fields, columns, strict=True):
             own = self.get_buffer(name)
             if column.dtype != own.dtype or column.ndim != own.ndim:
                 return f"{name} is no array of {own.dtype} in {own.ndim} dimensions"
